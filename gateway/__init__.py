@@ -1,0 +1,1 @@
+"""The gateway: an OpenAI-compatible proxy that authenticates, routes, meters and records every call."""

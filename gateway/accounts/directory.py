@@ -1,0 +1,126 @@
+"""Every key of the installation in memory, so that no request waits for the database to know its caller.
+
+Failure behavior: while the database is away the keys already known stay valid, as revoked or expired ones stay
+refused; ``is_stale`` then tells that an unknown key may only be unknown here, which is a 503 and no 401.
+"""
+
+import asyncio
+import enum
+import logging
+
+import msgspec
+
+from gateway.accounts import store
+from gateway.accounts.keys import KEY_CHARS, KeyDigester, KeyKind, is_well_formed
+from gateway.db import Database, DatabaseUnavailable
+
+# A change made by any process is honoured by every other within 1 s: the pause, and room for a slow answer.
+POLL_INTERVAL_MS = 400
+POLL_TIMEOUT_MS = 2_000
+_log = logging.getLogger(__name__)
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a presented key stands for."""
+
+    key_id: str
+    project_id: str
+    kind: KeyKind
+    is_managing: bool = False
+    # None: every model.
+    allowed_models: frozenset[str] | None = None
+    # The first moment at which it is no longer valid; None: never.
+    expires_ns: int | None = None
+    scopes: frozenset[str] = frozenset()
+
+
+class KeyFault(enum.Enum):
+    """Why a presented key is not honoured; the value is fit for a message."""
+
+    MALFORMED = "is not a WatchLLM key (lgw_proj_ or lgw_test_, then 49 letters and digits; check for a typing error)"
+    UNKNOWN = "is not known here"
+    REVOKED = "was revoked"
+    EXPIRED = "has expired"
+
+
+class KeyDirectory:
+    """Finds callers by their keys, and follows what every process changes."""
+
+    def __init__(self, database: Database, digester: KeyDigester) -> None:
+        self._database = database
+        self._digest = digester.digest
+        self._known: dict[bytes, KeyRecord | KeyFault] = {}
+        self._revision = 0
+        self._polling: asyncio.Task[None] | None = None
+        self._refreshing = asyncio.Lock()
+        self.is_stale = True
+
+    def __len__(self) -> int:
+        """Count the keys that are known, revoked ones included."""
+        return len(self._known)
+
+    def find(self, presented: bytes, now_ns: int) -> KeyRecord | KeyFault:
+        """Tell whose key this is; the time taken depends on nothing secret, since only its digest is looked up."""
+        if len(presented) > KEY_CHARS:
+            return KeyFault.MALFORMED
+        found = self._known.get(self._digest(presented))
+        if found is None:
+            return KeyFault.UNKNOWN if is_well_formed(presented) else KeyFault.MALFORMED
+        if isinstance(found, KeyRecord) and found.expires_ns is not None and now_ns >= found.expires_ns:
+            return KeyFault.EXPIRED
+        return found
+
+    async def start(self) -> None:
+        """Load every key, then follow changes until ``close``. Raises DatabaseUnavailable."""
+        await self.refresh()
+        self._polling = asyncio.create_task(self._poll())  # noqa: TID251 - kept, and awaited on close
+
+    async def refresh(self) -> None:
+        """Take over what changed since the last time. Raises DatabaseUnavailable, and is stale then."""
+        try:
+            async with self._refreshing, asyncio.timeout(POLL_TIMEOUT_MS / 1_000):
+                revision, rows = await store.read_changes(self._database, self._revision)
+                if revision < self._revision:
+                    # The database was replaced by an older copy: what only this process remembers is gone.
+                    self._known.clear()
+                    revision, rows = await store.read_changes(self._database, 0)
+                self._known.update((row.digest, _to_entry(row)) for row in rows)
+                self._revision = revision
+        except (DatabaseUnavailable, TimeoutError) as error:
+            self.is_stale = True
+            raise DatabaseUnavailable(f"keys could not be read: {str(error) or 'timed out'}") from error
+        self.is_stale = False
+
+    async def close(self) -> None:
+        """Stop following; what is known stays known."""
+        if self._polling is not None:
+            self._polling.cancel()
+            await asyncio.wait((self._polling,))
+            self._polling = None
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_INTERVAL_MS / 1_000)
+            was_stale = self.is_stale
+            try:
+                await self.refresh()
+            except DatabaseUnavailable as error:
+                if not was_stale:
+                    _log.warning("only the %d keys known so far are honoured: %s", len(self._known), error)
+            else:
+                if was_stale:
+                    _log.warning("the keys are up to date again: %d are known", len(self._known))
+
+
+def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
+    if row.revoked_ns is not None:
+        return KeyFault.REVOKED
+    return KeyRecord(
+        key_id=row.key_id,
+        project_id=row.project_id,
+        kind=row.kind,
+        is_managing=row.is_managing,
+        allowed_models=row.allowed_models,
+        expires_ns=row.expires_ns,
+        scopes=row.scopes,
+    )

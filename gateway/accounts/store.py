@@ -1,0 +1,251 @@
+"""The SQL of projects and keys; a key's text is never stored, only its digest and the start that may be shown.
+
+Failure behavior: raises DatabaseUnavailable as gateway.db does; nothing is half done.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.accounts.keys import KeyDigester, KeyKind, display_of, make_key
+from gateway.db import Database
+from gateway.ids import new_id
+
+# What the issuer of lgw keys grants (row C3).
+DEFAULT_SCOPES = frozenset({"proxy", "usage:read"})
+
+_FIND_PROJECT = text(
+    "SELECT project_id, account_id, name, provider, created_ns FROM projects WHERE name = :name AND account_id IS NULL"
+)
+_INSERT_PROJECT = text(
+    "INSERT INTO projects (project_id, account_id, name, provider, created_ns) "
+    "VALUES (:project_id, NULL, :name, :provider, :created_ns) ON CONFLICT DO NOTHING"
+)
+# The row stays locked until the commit, so revisions become visible in their order and a reader misses none.
+_NEXT_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'keys' RETURNING value")
+_INSERT_KEY = text(
+    "INSERT INTO keys (key_id, project_id, name, kind, is_managing, display, digest, scopes, allowed_models, "
+    "expires_ns, revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, :name, :kind, "
+    ":is_managing, :display, :digest, :scopes, :allowed_models, :expires_ns, NULL, :created_ns, NULL, :revision)"
+)
+_LIST_KEYS = text(
+    "SELECT keys.key_id, keys.project_id, projects.name AS project_name, keys.name, keys.kind, keys.is_managing, "
+    "keys.display, keys.scopes, keys.allowed_models, keys.expires_ns, keys.revoked_ns, keys.created_ns, "
+    "keys.last_used_ns FROM keys JOIN projects ON projects.project_id = keys.project_id "
+    "ORDER BY keys.created_ns, keys.key_id"
+)
+_REVOKE_KEY = text(
+    "UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE key_id = :key_id AND revoked_ns IS NULL"
+)
+_HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")
+_READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
+_READ_CHANGES = text(
+    "SELECT digest, key_id, project_id, kind, is_managing, scopes, allowed_models, expires_ns, revoked_ns "
+    "FROM keys WHERE revision > :seen AND revision <= :until ORDER BY revision"
+)
+_NOTE_USED = text(
+    "UPDATE keys SET last_used_ns = :used_ns "
+    "WHERE key_id = :key_id AND (last_used_ns IS NULL OR last_used_ns < :used_ns)"
+)
+_CLAIM_BOOTSTRAP = text("UPDATE revisions SET value = 1 WHERE name = 'bootstrap' AND value = 0")
+_COUNT_KEYS = text("SELECT COUNT(*) FROM keys")
+_SETS = ("scopes", "allowed_models")
+
+T = TypeVar("T")
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """A project; an operator's has no account."""
+
+    project_id: str
+    account_id: str | None
+    name: str
+    provider: str | None
+    created_ns: int
+
+
+class NewKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key is made with."""
+
+    project_id: str
+    kind: KeyKind = "live"
+    name: str = ""
+    is_managing: bool = False
+    allowed_models: frozenset[str] | None = None
+    expires_ns: int | None = None
+    scopes: frozenset[str] = DEFAULT_SCOPES
+
+
+class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A fresh key; the only value that ever holds its text."""
+
+    key: str
+    key_id: str
+    project_id: str
+
+
+class KeyListing(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as its owner sees it later."""
+
+    key_id: str
+    project_id: str
+    project_name: str
+    name: str
+    kind: KeyKind
+    is_managing: bool
+    display: str
+    scopes: frozenset[str]
+    allowed_models: frozenset[str] | None
+    expires_ns: int | None
+    revoked_ns: int | None
+    created_ns: int
+    last_used_ns: int | None
+
+
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that was made or changed, as the directory needs it."""
+
+    digest: bytes
+    key_id: str
+    project_id: str
+    kind: KeyKind
+    is_managing: bool
+    scopes: frozenset[str]
+    allowed_models: frozenset[str] | None
+    expires_ns: int | None
+    revoked_ns: int | None
+
+
+class BootstrapKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """The two keys of a fresh installation."""
+
+    live: MadeKey
+    test: MadeKey
+
+
+class ProjectExists(Exception):
+    """Another project has this name already."""
+
+
+async def create_project(database: Database, name: str, provider: str | None, now_ns: int) -> Project:
+    """Make a project of the operator's. Raises ProjectExists."""
+    async with database.write() as connection:
+        project = await _insert_project(connection, name, provider, now_ns)
+    if project is None:
+        raise ProjectExists(f"there is a project {name!r} already: use it, or choose another name")
+    return project
+
+
+async def find_or_create_project(database: Database, name: str, now_ns: int) -> Project:
+    """Give the operator's project of this name, made where it is missing."""
+    async with database.write() as connection:
+        return await _find_or_insert_project(connection, name, now_ns)
+
+
+async def create_key(database: Database, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
+    """Make a key; every process honours it within 1 s. Raises SQLAlchemy's IntegrityError without such a project."""
+    async with database.write() as connection:
+        return await _insert_key(connection, digester, wanted, now_ns)
+
+
+async def list_keys(database: Database) -> list[KeyListing]:
+    """List every key, oldest first, revoked ones included."""
+    async with database.read() as connection:
+        return [_read(row, KeyListing) for row in (await connection.execute(_LIST_KEYS)).mappings()]
+
+
+async def revoke_key(database: Database, key_id: str, now_ns: int) -> bool:
+    """Revoke a key in every process within 1 s; tell whether there is such a key. Repeating it changes nothing."""
+    async with database.write() as connection:
+        if not (await connection.execute(_HAS_KEY, {"key_id": key_id})).scalar_one():
+            return False
+        revision = (await connection.execute(_NEXT_REVISION)).scalar_one()
+        await connection.execute(_REVOKE_KEY, {"key_id": key_id, "now_ns": now_ns, "revision": revision})
+        return True
+
+
+async def read_changes(database: Database, seen: int) -> tuple[int, list[KeyChange]]:
+    """Read the revision that the keys stand at, and the keys that changed after the revision ``seen``."""
+    async with database.read() as connection:
+        revision: int = (await connection.execute(_READ_REVISION)).scalar_one()
+        if revision <= seen:
+            return revision, []
+        rows = await connection.execute(_READ_CHANGES, {"seen": seen, "until": revision})
+        return revision, [_read(row, KeyChange) for row in rows.mappings()]
+
+
+async def note_used(connection: AsyncConnection, last_used_ns: Mapping[str, int]) -> None:
+    """Note when keys were last used, inside the caller's transaction; ordered, so that two never wait crosswise."""
+    await connection.execute(
+        _NOTE_USED, [{"key_id": key_id, "used_ns": used_ns} for key_id, used_ns in sorted(last_used_ns.items())]
+    )
+
+
+async def bootstrap(database: Database, digester: KeyDigester, now_ns: int) -> BootstrapKeys | None:
+    """Make project ``default`` and its two keys in a database that never held a key; of several processes one does."""
+    async with database.write() as connection:
+        if (await connection.execute(_CLAIM_BOOTSTRAP)).rowcount == 0:
+            return None
+        if (await connection.execute(_COUNT_KEYS)).scalar_one():
+            return None
+        project_id = (await _find_or_insert_project(connection, "default", now_ns)).project_id
+        live = NewKey(project_id=project_id, kind="live", name="default")
+        test = NewKey(project_id=project_id, kind="test", name="sandbox")
+        return BootstrapKeys(
+            live=await _insert_key(connection, digester, live, now_ns),
+            test=await _insert_key(connection, digester, test, now_ns),
+        )
+
+
+async def _find_or_insert_project(connection: AsyncConnection, name: str, now_ns: int) -> Project:
+    inserted = await _insert_project(connection, name, None, now_ns)
+    if inserted is not None:
+        return inserted
+    return _read((await connection.execute(_FIND_PROJECT, {"name": name})).mappings().one(), Project)
+
+
+async def _insert_project(connection: AsyncConnection, name: str, provider: str | None, now_ns: int) -> Project | None:
+    project = Project(
+        project_id=f"proj_{new_id(now_ns)}", account_id=None, name=name, provider=provider, created_ns=now_ns
+    )
+    values = {"project_id": project.project_id, "name": name, "provider": provider, "created_ns": now_ns}
+    return project if (await connection.execute(_INSERT_PROJECT, values)).rowcount else None
+
+
+async def _insert_key(connection: AsyncConnection, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
+    made = MadeKey(key=make_key(wanted.kind), key_id=f"key_{new_id(now_ns)}", project_id=wanted.project_id)
+    models = wanted.allowed_models
+    values: dict[str, Any] = {
+        "key_id": made.key_id,
+        "project_id": wanted.project_id,
+        "name": wanted.name,
+        "kind": wanted.kind,
+        "is_managing": wanted.is_managing,
+        "display": display_of(made.key),
+        "digest": digester.digest(made.key.encode()),
+        "scopes": _write_set(wanted.scopes),
+        "allowed_models": None if models is None else _write_set(models),
+        "expires_ns": wanted.expires_ns,
+        "created_ns": now_ns,
+        "revision": (await connection.execute(_NEXT_REVISION)).scalar_one(),
+    }
+    await connection.execute(_INSERT_KEY, values)
+    return made
+
+
+def _write_set(words: frozenset[str]) -> str:
+    return msgspec.json.encode(sorted(words)).decode()
+
+
+def _read(row: RowMapping, into: type[T]) -> T:
+    """Make the value of a row: sets are stored as JSON, and SQLite knows no booleans."""
+    fields: dict[str, Any] = {
+        name: msgspec.json.decode(value) if value is not None and name in _SETS else value
+        for name, value in row.items()
+    }
+    if "is_managing" in fields:
+        fields["is_managing"] = bool(fields["is_managing"])
+    return msgspec.convert(fields, into)

@@ -1,0 +1,259 @@
+"""The composition root: Settings become a running gateway. Only this module builds clients, pools and stores.
+
+Whoever builds closes, in reverse order: everything is entered into one AsyncExitStack.
+"""
+
+import asyncio
+import logging
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+import msgspec
+import uvloop
+from litestar import Litestar
+from litestar.di import Provide
+
+from gateway.accounts import store
+from gateway.accounts.directory import KeyDirectory
+from gateway.accounts.keys import KeyDigester
+from gateway.accounts.master import API_KEYS, derive_key, load_master_key
+from gateway.backends.http import Address, HttpBackend
+from gateway.backends.in_process import LocalDialect, LocalEmbeddings, SandboxBackend
+from gateway.backends.interface import Backend
+from gateway.config.settings import ProviderSettings, Settings
+from gateway.db import Database
+from gateway.ids import IdSource
+from gateway.ledger.journal import Journal
+from gateway.ledger.recorder import Recorder, RecorderSettings
+from gateway.pipeline.route import SANDBOX, RouteTable
+from gateway.pipeline.services import Services
+from gateway.server.run import listen, make_server
+from gateway.surfaces import faults
+from gateway.surfaces.openai import OpenAiDoor, list_models, proxied_routes, show_model
+from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
+from gateway.telemetry import Metrics
+from gateway.web.document import build_openapi_config
+from providers.anthropic.dialect import AnthropicDialect
+from providers.catalogue import Catalogue, load_catalogue
+from providers.local.backend import LocalBackend
+from providers.local.queue import EmbeddingQueue
+from providers.local.transformer import open_embedder
+from providers.openai.dialect import OpenAiDialect
+from providers.pricing.price_rows import PriceRow
+from providers.pricing.prices import PriceTable, load_prices
+from providers.registry import find_provider
+from providers.sandbox.model import Sandbox
+from providers.tokens import Tokenizers
+from providers.transport.origin import Timeouts, parse_base_url
+from providers.transport.pool import Transport
+from providers.wire import Dialect
+
+log = logging.getLogger("gateway.app")
+NS_PER_S = 1_000_000_000
+
+
+class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A running gateway without its listening side."""
+
+    services: Services
+    door: OpenAiDoor
+    app: Litestar
+
+
+def wall_clock_s() -> int:
+    """Seconds since the epoch."""
+    return time.time_ns() // NS_PER_S
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """Build everything, and close it in reverse order. Prints the keys of an empty installation once."""
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        given = settings.master_key
+        digester = KeyDigester(
+            derive_key(load_master_key(given.reveal() if given else None, settings.data_dir), API_KEYS)
+        )
+        url = settings.database_url
+        database = await Database.open(url.reveal() if url else None, settings.data_dir)
+        stack.push_async_callback(database.close)
+        await _bootstrap(database, digester)
+        directory = KeyDirectory(database, digester)
+        await directory.start()
+        stack.push_async_callback(directory.close)
+        recorder = build_recorder(database, settings)
+        recorder.start()
+        stack.push_async_callback(recorder.close)
+        transport = Transport(
+            max_connections_per_origin=max((p.max_connections for p in settings.providers.values()), default=1_024)
+        )
+        stack.push_async_callback(transport.close)
+        embeddings = EmbeddingQueue(open_embedder())
+        stack.push_async_callback(embeddings.close)
+        metrics = Metrics(
+            version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
+        )
+        catalogue = load_catalogue()
+        services = Services(
+            settings=settings,
+            directory=directory,
+            routes=build_routes(settings, catalogue, build_backends(settings, transport, embeddings, loop)),
+            prices=build_prices(settings, catalogue),
+            tokenizers=Tokenizers(),
+            recorder=recorder,
+            metrics=metrics,
+            ids=IdSource(),
+            loop=loop,
+            now_ns=time.time_ns,
+            ticks_ns=time.perf_counter_ns,
+            jitter=random.Random(),  # noqa: S311 - spreads retries, guards nothing
+            relays=set(),
+        )
+        door = OpenAiDoor(services)
+        yield Gateway(services=services, door=door, app=build_app(services, door, database))
+
+
+async def _bootstrap(database: Database, digester: KeyDigester) -> None:
+    made = await store.bootstrap(database, digester, time.time_ns())
+    if made is not None:
+        print(f"api_key {made.live.key}\ntest_key {made.test.key}", flush=True)
+
+
+def build_recorder(database: Database, settings: Settings) -> Recorder:
+    """The ledger's writer with its journal in the data directory."""
+    ledger = settings.ledger
+    return Recorder(
+        database,
+        Journal(settings.data_dir / "journal", time.time_ns()),
+        store.note_used,
+        time.time_ns,
+        RecorderSettings(fold_interval_ms=ledger.fold_interval_ms, sync_interval_ms=ledger.sync_interval_ms),
+    )
+
+
+def build_backends(
+    settings: Settings, transport: Transport, embeddings: EmbeddingQueue, loop: asyncio.AbstractEventLoop
+) -> dict[str, Backend]:
+    """One backend a configured provider."""
+    plain = OpenAiDialect(
+        endpoints=frozenset({"chat/completions", "completions", "embeddings"}),
+        quirks=(),
+        asks_stream_usage=False,
+        now_s=wall_clock_s,
+    )
+    backends: dict[str, Backend] = {SANDBOX: SandboxBackend(Sandbox(time.time_ns), plain, loop)}
+    for name, provider in settings.providers.items():
+        if provider.dialect == "local":
+            backends[name] = LocalEmbeddings(name, LocalBackend(embeddings), LocalDialect(plain))
+        elif provider.dialect != "sandbox":
+            backends[name] = _http_backend(name, provider, settings, transport)
+    return backends
+
+
+def _http_backend(name: str, provider: ProviderSettings, settings: Settings, transport: Transport) -> HttpBackend:
+    row = find_provider(name, provider.dialect, provider.base_url or None)
+    origin, path_prefix = parse_base_url(provider.base_url or row.base_url)
+    dialect: Dialect = (
+        AnthropicDialect(now_s=wall_clock_s)
+        if provider.dialect == "anthropic"
+        else OpenAiDialect(
+            endpoints=row.endpoints,
+            quirks=row.quirks,
+            asks_stream_usage=provider.stream_usage,
+            now_s=wall_clock_s,
+        )
+    )
+    headers = {header: value.reveal() for header, value in provider.headers.items()}
+    if provider.api_key:
+        secret = provider.api_key.reveal()
+        headers |= {"x-api-key": secret} if row.auth == "x-api-key" else {"authorization": f"Bearer {secret}"}
+    cancels = provider.cancel_stops_billing
+    address = Address(
+        origin=origin,
+        path_prefix=path_prefix,
+        headers=headers,
+        timeouts=msgspec.convert(msgspec.to_builtins(settings.timeouts), Timeouts),
+        max_reply_bytes=settings.server.max_reply_bytes,
+        cancel_stops_billing=row.cancel_stops_billing if cancels is None else cancels,
+        cancel_models=row.cancel_models if cancels is None else (),
+    )
+    return HttpBackend(name, dialect, transport, address)
+
+
+def build_routes(settings: Settings, catalogue: Catalogue, backends: dict[str, Backend]) -> RouteTable:
+    """Aliases, the providers' own lists and the catalogue."""
+    return RouteTable(
+        backends=backends,
+        aliases={
+            model.name: tuple((target.provider, target.model) for target in model.targets) for model in settings.models
+        },
+        served={name: provider.models for name, provider in settings.providers.items() if provider.models},
+        catalogue=catalogue,
+        breaker=settings.breaker,
+    )
+
+
+def build_prices(settings: Settings, catalogue: Catalogue) -> PriceTable:
+    """The bundled table with the operator's own prices over it; theirs may use any name that callers use."""
+    rows = [msgspec.convert(msgspec.to_builtins(price), PriceRow) for price in settings.prices]
+    return load_prices(
+        [msgspec.structs.replace(row, model=catalogue.upstream(row.provider, row.model)) for row in rows]
+    )
+
+
+def build_app(services: Services, door: OpenAiDoor, database: Database) -> Litestar:
+    """Everything that is not on the short way."""
+
+    def provide_services() -> Services:
+        return services
+
+    async def check_database() -> None:
+        await database.ping()
+
+    checks: dict[str, Callable[[], Awaitable[None]]] = {"database": check_database}
+    ops = OpsParts(
+        version=services.metrics.version,
+        metrics=services.metrics,
+        checks=checks,
+        allow=parse_networks(services.settings.ops.allow),
+        public_url=services.settings.server.public_url,
+        now_ns=services.now_ns,
+        ticks_ns=services.ticks_ns,
+    )
+    return Litestar(
+        route_handlers=[list_models, show_model, *proxied_routes(door, services), build_ops_router(ops)],
+        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
+        exception_handlers=faults.HANDLERS,
+        openapi_config=build_openapi_config(version=services.metrics.version),
+        request_max_body_size=services.settings.server.max_body_bytes,
+        logging_config=None,
+    )
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    listener = listen(settings.server)
+    async with open_gateway(settings) as gateway:
+        host, port = listener.getsockname()[:2]
+        silence_s = settings.server.stream_comment_ms / 1000
+
+        def announce() -> None:
+            print(f"WatchLLM is ready on http://{host}:{port}/v1", file=sys.stderr, flush=True)
+
+        def sweep(now_s: float) -> None:
+            for relay in list(gateway.services.relays):
+                relay.comment_if_silent(now_s, silence_s)
+
+        server = make_server(gateway.app, gateway.door, settings.server, announce, sweep)
+        await server.serve(sockets=[listener])
+    return 0

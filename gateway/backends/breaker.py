@@ -1,0 +1,54 @@
+"""One target's circuit breaker: after failures in a row it is spared, then one probe decides.
+
+closed ──failures in a row──▶ open ──cooldown over──▶ half-open ──probe succeeds──▶ closed
+                                ▲                          │
+                                └───────probe fails────────┘
+"""
+
+from typing import Literal
+
+BreakerState = Literal["closed", "open", "half-open"]
+
+
+class Breaker:
+    """Counts failures in a row. Only faults of the provider count, never a caller's 4xx."""
+
+    __slots__ = ("_cooldown_ns", "_failures", "_limit", "_opened_ns", "_probe_started_ns")
+
+    def __init__(self, *, failures: int, cooldown_ms: int) -> None:
+        self._limit = failures
+        self._cooldown_ns = cooldown_ms * 1_000_000
+        self._failures = 0
+        self._opened_ns: int | None = None
+        self._probe_started_ns: int | None = None
+
+    def state(self, now_ns: int) -> BreakerState:
+        """Where it stands at this monotonic time."""
+        if self._opened_ns is None:
+            return "closed"
+        return "half-open" if now_ns - self._opened_ns >= self._cooldown_ns else "open"
+
+    def admits(self, now_ns: int) -> bool:
+        """Whether a call may go now; in half-open state one at a time, a lost probe is forgotten after a cooldown."""
+        if self._opened_ns is None:
+            return True
+        if now_ns - self._opened_ns < self._cooldown_ns:
+            return False
+        if self._probe_started_ns is not None and now_ns - self._probe_started_ns < self._cooldown_ns:
+            return False
+        self._probe_started_ns = now_ns
+        return True
+
+    def succeeded(self) -> None:
+        """The target answered, be it with a refusal of the caller's request."""
+        if self._failures or self._opened_ns is not None:
+            self._failures = 0
+            self._opened_ns = None
+            self._probe_started_ns = None
+
+    def failed(self, now_ns: int) -> None:
+        """The target failed."""
+        self._failures += 1
+        self._probe_started_ns = None
+        if self._opened_ns is not None or self._failures >= self._limit:
+            self._opened_ns = now_ns

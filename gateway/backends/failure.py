@@ -1,0 +1,92 @@
+"""What a provider's failure means to the caller: its own mistake, the provider's trouble, or ours.
+
+A provider's 401, 402 and 403 concern the gateway's credential, never the caller's, and are not shown as such. Texts
+of providers may quote credentials, so what looks like one is masked.
+"""
+
+import re
+
+from gateway.backends.interface import Backend
+from gateway.errors import KINDS, Fault
+from providers.errors import ProviderError, Refused, Unsupported
+
+CREDENTIAL = re.compile(r"(?i)\b(?:sk|pk|rk|gsk|lgw|xai|AIza)[-_][\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*")
+MAX_MESSAGE_CHARS = 1_000
+BAD_REQUEST, RATE_LIMITED = 400, 429
+# Statuses of a provider that the caller can act on: they pass as they are.
+RELAYED = frozenset({400, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 424, 431, 451})
+# Statuses that speak of the gateway's own account at the provider.
+OWN_TROUBLE = {401: "upstream_auth", 403: "upstream_auth", 402: "upstream_quota"}
+TIMED_OUT = frozenset({408, 504, 524})
+# The gateway did not even ask, so asking again soon is right.
+NOT_TRIED = frozenset({"upstream_busy", "provider_unavailable"})
+NOT_TRIED_RETRY_MS = 1_000
+
+
+def clean(text: str) -> str:
+    """A provider's text without credentials and bounded."""
+    return CREDENTIAL.sub("***", text)[:MAX_MESSAGE_CHARS]
+
+
+def as_fault(error: ProviderError, backend: Backend) -> Fault:
+    """The fault that a backend's failure is to the caller; tries are exhausted, so it says not to retry."""
+    name = backend.name
+    if isinstance(error, Unsupported):
+        return Fault("unsupported_parameter", clean(error.message), param=error.param)
+    if isinstance(error, Refused):
+        return _as_asked(error) if backend.is_free else _refusal(error, name)
+    code = error.code if error.code in KINDS else "provider_error"
+    if code in NOT_TRIED:
+        return Fault(code, f"{name}: {clean(error.message)}", retry_after_ms=NOT_TRIED_RETRY_MS)
+    return Fault(code, f"{name}: {clean(error.message)}", should_retry=False)
+
+
+def _as_asked(error: Refused) -> Fault:
+    """The sandbox was asked for this very error."""
+    status = error.upstream_status if error.upstream_status >= BAD_REQUEST else None
+    return Fault(
+        "provider_error",
+        error.message,
+        param=error.param,
+        status=status,
+        shown_code=error.upstream_code or None,
+        shown_type=error.type or None,
+        retry_after_ms=error.retry_after_ms,
+        should_retry=error.should_retry,
+    )
+
+
+def _refusal(error: Refused, name: str) -> Fault:
+    status = error.upstream_status
+    message = clean(error.message)
+    if status in RELAYED:
+        return Fault(
+            "invalid_request",
+            message,
+            param=error.param,
+            status=status,
+            shown_code=error.upstream_code or ("not_found" if status == 404 else None),  # noqa: PLR2004
+            shown_type=error.type or None,
+        )
+    if status == RATE_LIMITED:
+        return Fault(
+            "rate_limit_exceeded",
+            f"{name}: {message}",
+            retry_after_ms=error.retry_after_ms,
+            # The tries here are used up; a client that repeats at once would multiply them.
+            should_retry=False if error.should_retry is None else error.should_retry,
+        )
+    if status in OWN_TROUBLE:
+        return Fault(
+            OWN_TROUBLE[status],
+            f"{name} refused the gateway's own account with status {status}. The operator has to look at it.",
+            should_retry=False,
+        )
+    if status in TIMED_OUT:
+        return Fault("upstream_timeout", f"{name} answered status {status}, a timeout of its own.", should_retry=False)
+    return Fault(
+        "provider_error",
+        f"{name} failed with status {status}: {message}" if status >= BAD_REQUEST else f"{name}: {message}",
+        retry_after_ms=error.retry_after_ms,
+        should_retry=False,
+    )

@@ -1,0 +1,169 @@
+"""Backends that answer inside the process: the sandbox behind test keys and the bundled embedding model."""
+
+import asyncio
+
+import msgspec
+
+from gateway.backends.interface import Sink
+from providers.chat import Answer
+from providers.errors import ProviderError, Truncated, Unsupported
+from providers.local.backend import LocalBackend
+from providers.openai.dialect import OpenAiDialect
+from providers.sandbox.model import Sandbox, SandboxReply
+from providers.wire import Call, Dialect, Headers, StreamReader, WireRequest
+
+
+class InProcessReply(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole answer."""
+
+    status: int = 200
+    headers: Headers = ()
+    body: bytes
+
+
+class ScriptedExchange:
+    """A streamed answer that is known beforehand, played with its pauses; see backends.interface.Exchange."""
+
+    def __init__(self, reply: SandboxReply, loop: asyncio.AbstractEventLoop) -> None:
+        self.status = reply.status
+        self.headers = _headers(reply)
+        self._body = reply.body
+        events = reply.events or ()
+        self._is_cut = reply.cut_after is not None
+        self._events = list(events[: reply.cut_after])
+        self._gap_s = reply.gap_ms / 1000
+        self._loop = loop
+        self._sink: Sink | None = None
+        self._timer: asyncio.Handle | None = None
+        self._is_paused = False
+        self._position = 0
+
+    def attach(self, sink: Sink) -> None:
+        """Begin to play."""
+        self._sink = sink
+        self._timer = self._loop.call_soon(self._play)
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The body of an answer that is no stream."""
+        return self._body[:limit_bytes]
+
+    def touch(self) -> None:
+        """A script has no timeouts."""
+
+    def pause(self) -> None:
+        """Play no further event."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Go on."""
+        if self._is_paused:
+            self._is_paused = False
+            self._timer = self._loop.call_soon(self._play)
+
+    def release(self) -> None:
+        """Stop."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Stop."""
+        self._sink = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _play(self) -> None:
+        while self._sink is not None and not self._is_paused:
+            if self._position == len(self._events):
+                self._end()
+                return
+            event = self._events[self._position]
+            self._position += 1
+            self._sink.piece(event)
+            if self._gap_s:
+                self._timer = self._loop.call_later(self._gap_s, self._play)
+                return
+
+    def _end(self) -> None:
+        error: ProviderError | None = None
+        if self._is_cut:
+            error = Truncated("the sandbox was asked to break this stream off")
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.ended(error)
+
+
+def _headers(reply: SandboxReply) -> Headers:
+    return [(name.encode(), value.encode()) for name, value in reply.headers]
+
+
+class SandboxBackend:
+    """The deterministic model: free, offline."""
+
+    name = "sandbox"
+    is_free = True
+
+    def __init__(self, sandbox: Sandbox, dialect: Dialect, loop: asyncio.AbstractEventLoop) -> None:
+        self.dialect = dialect
+        self._sandbox = sandbox
+        self._loop = loop
+
+    def cancel_stops_billing(self, model: str) -> bool:
+        """Nothing is billed."""
+        return True
+
+    async def fetch(self, call: Call, request: WireRequest) -> InProcessReply:
+        """Answer whole, after the pause that was asked for."""
+        reply = self._sandbox.plan(call)
+        await asyncio.sleep(reply.delay_ms / 1000)
+        return InProcessReply(status=reply.status, headers=_headers(reply), body=reply.body)
+
+    async def open(self, call: Call, request: WireRequest) -> ScriptedExchange:
+        """Answer as a stream."""
+        reply = self._sandbox.plan(call)
+        await asyncio.sleep(reply.delay_ms / 1000)
+        return ScriptedExchange(reply, self._loop)
+
+
+class LocalDialect:
+    """What the local model is asked and answers is OpenAI's already, and made here, so nothing needs checking."""
+
+    endpoints = frozenset({"embeddings"})
+
+    def __init__(self, openai: OpenAiDialect) -> None:
+        self._openai = openai
+
+    def encode(self, call: Call, model: str) -> WireRequest:
+        """Refuse everything but embeddings."""
+        if call.endpoint not in self.endpoints:
+            raise Unsupported(f"The model {model!r} makes embeddings only: call /v1/embeddings.", param="model")
+        return WireRequest(path=call.endpoint, body=call.body)
+
+    def decode(self, call: Call, status: int, headers: Headers, body: bytes) -> Answer:
+        """Read the usage."""
+        return self._openai.decode(call, status, headers, body)
+
+    def open_stream(self, call: Call) -> StreamReader:
+        """Embeddings are no stream."""
+        raise Unsupported("Embeddings are not streamed.", param="stream")
+
+
+class LocalEmbeddings:
+    """The bundled embedding model as a backend: free, offline, in a worker thread."""
+
+    is_free = True
+
+    def __init__(self, name: str, local: LocalBackend, dialect: Dialect) -> None:
+        self.name = name
+        self.dialect = dialect
+        self._local = local
+
+    def cancel_stops_billing(self, model: str) -> bool:
+        """Nothing is billed."""
+        return True
+
+    async def fetch(self, call: Call, request: WireRequest) -> InProcessReply:
+        """Embed."""
+        return InProcessReply(body=(await self._local.embeddings(call)).body)
+
+    async def open(self, call: Call, request: WireRequest) -> ScriptedExchange:
+        """Embeddings are no stream."""
+        raise Unsupported("Embeddings are not streamed.", param="stream")

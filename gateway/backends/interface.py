@@ -1,0 +1,143 @@
+"""The two ends that a call connects: everything that answers, behind one interface, and the client that waits.
+
+Failure behavior: every failure of a backend is a ProviderError; writing to a client that is gone does nothing.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from providers.errors import ProviderError
+from providers.wire import Call, Dialect, Headers, WireRequest
+
+
+class Sink(Protocol):
+    """Takes the body of a streamed answer, piece by piece."""
+
+    def piece(self, data: bytes) -> None:
+        """The next bytes."""
+        ...
+
+    def ended(self, error: ProviderError | None) -> None:
+        """There is no more; ``error`` tells why when that is too early."""
+        ...
+
+
+class Exchange(Protocol):
+    """An answer whose head has arrived. See providers.transport.pool.Exchange."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, names in lower case."""
+        ...
+
+    def attach(self, sink: Sink) -> None:
+        """Have the body delivered."""
+        ...
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Read the body whole, instead."""
+        ...
+
+    def touch(self) -> None:
+        """An event was complete: the idle time begins anew."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading."""
+        ...
+
+    def resume(self) -> None:
+        """Go on reading."""
+        ...
+
+    def release(self) -> None:
+        """The rest is of no interest."""
+        ...
+
+    def abort(self) -> None:
+        """Close the connection now."""
+        ...
+
+
+class WholeReply(Protocol):
+    """An answer that arrived whole."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, names in lower case."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The decoded body."""
+        ...
+
+
+class Backend(Protocol):
+    """Anything that answers a call: its protocol, how to reach it, and what cancelling does there."""
+
+    @property
+    def name(self) -> str:
+        """The provider's name, as in configuration, prices and usage rows."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect:
+        """How it is spoken to."""
+        ...
+
+    @property
+    def is_free(self) -> bool:
+        """Answers cost nothing: it runs in this process."""
+        ...
+
+    def cancel_stops_billing(self, model: str) -> bool:
+        """Whether closing the connection of a stream ends generation and billing."""
+        ...
+
+    def fetch(self, call: Call, request: WireRequest) -> Awaitable[WholeReply]:
+        """Get a whole answer."""
+        ...
+
+    def open(self, call: Call, request: WireRequest) -> Awaitable[Exchange]:
+        """Get the head of a streamed answer."""
+        ...
+
+
+class Client(Protocol):
+    """The other end of the answer. Writing to one that is gone does nothing."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has closed its connection."""
+        ...
+
+    def send(self, status: int, head: bytes, body: bytes) -> None:
+        """Answer at once; ``head`` is header lines, each ended by CRLF, without content-length."""
+        ...
+
+    def start(self, head: bytes) -> None:
+        """Begin a streamed answer with status 200."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send the next part of a streamed answer."""
+        ...
+
+    def end(self, data: bytes) -> None:
+        """Send the last part of a streamed answer; it is whole then."""
+        ...
+
+    def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
+        """Have ``on_gone`` called when the client leaves, ``on_pressure(True)`` when it reads too slowly."""
+        ...

@@ -1,0 +1,138 @@
+"""A streamed answer on its way: the transport's pieces go through the dialect's reader straight to the client.
+
+No task and no queue stands between them: a piece that arrives is checked, noted and written in one call.
+
+Failure behavior: when the client leaves, the upstream is closed at once where that ends the billing, and is read to
+its end, for a bounded time, where it does not. When the upstream breaks, ``reader.failure`` says why.
+"""
+
+import asyncio
+
+from gateway.backends.interface import Client, Exchange
+from providers.errors import ProviderError
+from providers.wire import StreamReader
+
+# Bytes that wait for a client that has not been attached yet; more stops the reading.
+MAX_WAITING_BYTES = 262_144
+# How long an answer that nobody waits for any more is read on, for its usage.
+MAX_DRAIN_S = 60
+COMMENT = b": keepalive\n\n"
+
+
+class Relay:
+    """One stream: takes pieces from the exchange, gives bytes to the client, ends exactly once.
+
+    ``started`` is done when there is something to send or nothing more to come; ``done`` when the stream is over.
+    """
+
+    __slots__ = (
+        "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_loop", "_waiting", "_wrote_at",
+        "done", "is_abandoned", "reader", "started",
+    )  # fmt: skip
+
+    def __init__(
+        self, reader: StreamReader, exchange: Exchange, loop: asyncio.AbstractEventLoop, *, cancels: bool
+    ) -> None:
+        self.reader = reader
+        self.started: asyncio.Future[None] = loop.create_future()
+        self.done: asyncio.Future[None] = loop.create_future()
+        self.is_abandoned = False
+        # Closing the connection ends generation and billing at this provider.
+        self._cancels = cancels
+        self._exchange = exchange
+        self._loop = loop
+        self._client: Client | None = None
+        self._waiting = bytearray()
+        self._events = 0
+        self._wrote_at = 0.0
+        self._drain_timer: asyncio.TimerHandle | None = None
+
+    def piece(self, data: bytes) -> None:
+        """The next bytes from the provider."""
+        if self.done.done():
+            return
+        reader = self.reader
+        out = reader.feed(data)
+        if reader.events != self._events:
+            self._events = reader.events
+            self._exchange.touch()
+        if out:
+            self._forward(out)
+        if reader.finished or reader.failure is not None:
+            self._exchange.release()
+            self._finish()
+
+    def ended(self, error: ProviderError | None) -> None:
+        """The provider sent its last byte, or none more will come."""
+        if self.done.done():
+            return
+        if error is None or self.reader.held is not None:
+            # With the finish_reason seen, nothing that the client needs is missing.
+            self._forward(self.reader.end())
+        else:
+            self.reader.failure = error
+        self._finish()
+
+    def attach(self, client: Client) -> None:
+        """The client's headers are out: send what waited, then everything as it comes."""
+        if self.is_abandoned:
+            return
+        self._client = client
+        client.watch(self.abandon, self._press)
+        if self._waiting:
+            client.write(bytes(self._waiting))
+            self._waiting.clear()
+            self._exchange.resume()
+        self._wrote_at = self._loop.time()
+
+    def comment_if_silent(self, now: float, silence_s: float) -> None:
+        """Keep proxies in between from closing a quiet stream; this extends no timeout."""
+        if self._client is not None and not self.is_abandoned and now - self._wrote_at >= silence_s:
+            self._client.write(COMMENT)
+            self._wrote_at = now
+
+    def abandon(self) -> None:
+        """The client left: close the connection, or read on for the usage where closing would not lower the bill."""
+        if self.is_abandoned or self.done.done():
+            return
+        self.is_abandoned = True
+        self._client = None
+        self._waiting.clear()
+        if self._cancels:
+            self.close()
+        else:
+            self._exchange.resume()
+            self._drain_timer = self._loop.call_later(MAX_DRAIN_S, self.close)
+
+    def close(self) -> None:
+        """End now, closing the connection."""
+        if not self.done.done():
+            self._exchange.abort()
+            self._finish()
+
+    def _forward(self, out: bytes) -> None:
+        if not out:
+            return
+        if self._client is not None:
+            self._client.write(out)
+            self._wrote_at = self._loop.time()
+        elif not self.is_abandoned:
+            self._waiting += out
+            if len(self._waiting) > MAX_WAITING_BYTES:
+                self._exchange.pause()
+        if not self.started.done():
+            self.started.set_result(None)
+
+    def _press(self, is_slow: bool) -> None:
+        if is_slow:
+            self._exchange.pause()
+        else:
+            self._exchange.resume()
+
+    def _finish(self) -> None:
+        if self._drain_timer is not None:
+            self._drain_timer.cancel()
+            self._drain_timer = None
+        if not self.started.done():
+            self.started.set_result(None)
+        self.done.set_result(None)

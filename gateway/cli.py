@@ -1,0 +1,192 @@
+"""The command line: ``watchllm serve | keys create|list|revoke | check | import litellm``.
+
+Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
+code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.
+"""
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from gateway.config.litellm import LiteLLMError, convert_litellm
+from gateway.config.loading import load_settings
+from gateway.config.settings import ConfigError, Settings
+from gateway.logs import configure_logging
+
+Environ = Mapping[str, str]
+USAGE_ERROR = 2
+FAILURE = 1
+_NS_PER_S = 1_000_000_000
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"([1-9]\d{0,8})([smhdw])")
+
+
+class CommandError(Exception):
+    """A command cannot be carried out; ``code`` is the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what was wrong in one line; argparse's own way prints the usage as well."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    environ = dict(os.environ)  # noqa: TID251 - read here, once; everything below gets what it needs as an argument
+    arguments = build_parser().parse_args(argv)
+    run: Callable[[argparse.Namespace, Environ], int] = arguments.run
+    try:
+        return run(arguments, environ)
+    except ConfigError as error:
+        return _fail(error.problems, USAGE_ERROR)
+    except CommandError as error:
+        return _fail((str(error),), error.code)
+    except BrokenPipeError:
+        # The reader of a pipe has left; closing stdout at exit would fail a second time.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+
+
+def _fail(problems: Sequence[str], code: int) -> int:
+    for problem in problems:
+        print(f"watchllm: {problem}", file=sys.stderr)
+    return code
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe every command; ``run`` of the parsed arguments is the function that carries it out."""
+    parser = _Parser(prog="watchllm", description="An OpenAI-compatible gateway that meters every call.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    serve = commands.add_parser("serve", help="run the gateway until SIGTERM or SIGINT")
+    _add_sources(serve)
+    serve.add_argument("--host", metavar="H", help="address to listen on")
+    serve.add_argument("--port", metavar="P", type=int, help="port to listen on")
+    serve.add_argument("--workers", metavar="N", type=int, help="processes; above 1 needs Redis and PostgreSQL")
+    serve.set_defaults(run=run_serve)
+
+    _add_keys(commands.add_parser("keys", help="make, list and revoke API keys"))
+
+    check = commands.add_parser("check", help="validate a configuration")
+    check.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
+    check.set_defaults(run=run_check)
+
+    importer = commands.add_parser("import", help="translate another gateway's configuration")
+    sources = importer.add_subparsers(title="sources", metavar="SOURCE", required=True)
+    litellm = sources.add_parser("litellm", help="print the TOML for a LiteLLM config.yaml")
+    litellm.add_argument("file", metavar="FILE", type=Path)
+    litellm.set_defaults(run=run_import)
+    return parser
+
+
+def _add_keys(keys: argparse.ArgumentParser) -> None:
+    verbs = keys.add_subparsers(title="verbs", metavar="VERB", required=True)
+    create = verbs.add_parser("create", help="make a key, and the project when it is missing")
+    create.add_argument("--project", metavar="NAME", type=_project_name, required=True, help="the key's project")
+    create.add_argument("--test", action="store_true", help="a key that the sandbox answers, free")
+    create.add_argument("--manage", action="store_true", help="may also change its project's cache settings")
+    create.add_argument("--name", default="", help="a note on what the key is for")
+    create.add_argument("--expires-in", metavar="30d", type=parse_duration_ns, help="s, m, h, d or w; default: never")
+    create.add_argument("--allowed-models", metavar="A,B", type=_model_names, help="default: every model")
+    listing = verbs.add_parser("list", help="list all keys, revoked ones included")
+    revoke = verbs.add_parser("revoke", help="revoke a key everywhere within a second")
+    revoke.add_argument("key_id", metavar="ID", help="as keys list shows it: key_…")
+    for name, verb in (("create", create), ("list", listing), ("revoke", revoke)):
+        _add_sources(verb)
+        verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.set_defaults(run=run_keys, verb=name)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder of database, journal and master key")
+
+
+def _project_name(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > 128:  # noqa: PLR2004 - fits a table and a page
+        raise argparse.ArgumentTypeError("a project's name is 1 to 128 printable characters")
+    return text
+
+
+def _model_names(text: str) -> frozenset[str]:
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("name at least one model, or leave the option out")
+    return names
+
+
+def parse_duration_ns(text: str) -> int:
+    """Read a duration such as 90s, 15m, 12h, 30d or 4w into ns."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 15m, 12h, 30d or 4w")
+    return int(match[1]) * _SECONDS[match[2]] * _NS_PER_S
+
+
+def _load(arguments: argparse.Namespace, environ: Environ, *, storage_only: bool = False) -> Settings:
+    options = {"host": "server.host", "port": "server.port", "workers": "server.workers", "data_dir": "data_dir"}
+    given = {path: getattr(arguments, name, None) for name, path in options.items()}
+    overrides = {path: value for path, value in given.items() if value is not None}
+    return load_settings(arguments.config, environ, overrides, storage_only=storage_only)
+
+
+def run_serve(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Run the gateway."""
+    settings = _load(arguments, environ)
+    configure_logging(settings.log_level, sys.stderr)
+    # The whole gateway takes half a second to import, which the other commands must not pay.
+    from gateway.app import serve  # noqa: PLC0415
+    from gateway.key_commands import REFUSALS  # noqa: PLC0415
+
+    try:
+        return serve(settings)
+    except REFUSALS as error:
+        raise CommandError(str(error), FAILURE) from None
+    except OSError as error:
+        raise CommandError(f"cannot start: {error}", FAILURE) from None
+
+
+def run_check(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Validate a configuration and say in a line what it has."""
+    settings = load_settings(arguments.config, environ)
+    print(
+        f"ok: providers {', '.join(settings.providers)}; "
+        f"{len(settings.models)} of your own models, {len(settings.prices)} of your own prices"
+    )
+    return 0
+
+
+def run_import(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Print the TOML for a LiteLLM configuration."""
+    try:
+        print(convert_litellm(arguments.file.read_text(encoding="utf-8")), end="")
+    except OSError as error:
+        raise CommandError(f"{arguments.file}: cannot be read: {error.strerror}", USAGE_ERROR) from None
+    except (LiteLLMError, UnicodeDecodeError) as error:
+        raise CommandError(f"{arguments.file}: {error}", USAGE_ERROR) from None
+    return 0
+
+
+def run_keys(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Make, list or revoke keys."""
+    settings = _load(arguments, environ, storage_only=True)
+    # SQLAlchemy takes longer to import than check and import take to run.
+    from gateway import key_commands  # noqa: PLC0415
+
+    try:
+        print(asyncio.run(key_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except key_commands.REFUSALS as error:
+        raise CommandError(str(error), FAILURE) from None
+    return 0

@@ -1,0 +1,160 @@
+"""The rules that need more than one value, or a second look at one; each is a row of CHECKS.
+
+Failure behavior: a broken rule becomes a line in ``Source.problems``; addresses that may hold a password are not shown.
+"""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from urllib.parse import SplitResult, urlsplit
+
+from gateway.config.reading import Source, suggest
+from gateway.config.secret import Secret
+from gateway.config.settings import ProviderSettings, Settings
+from providers.registry import PROVIDERS
+
+_WEB = ("http", "https")
+_DATABASES = ("sqlite", "sqlite+aiosqlite", "postgres", "postgresql", "postgresql+asyncpg")
+_REDIS = ("redis", "rediss", "unix")
+_POSTGRES = tuple(scheme for scheme in _DATABASES if scheme.startswith("postgres"))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_MODEL = re.compile(r"[!-~]{1,256}")
+# The gateway writes these itself; a second one would make the request ambiguous.
+_OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection"})
+_MASTER_KEY_BYTES = 32
+
+
+def check_settings(settings: Settings, source: Source) -> None:
+    """Run every rule; what is broken is then in ``source.problems``."""
+    for check in CHECKS:
+        check(settings, source)
+
+
+def _check_addresses(settings: Settings, source: Source) -> None:
+    for path, url in (("server.public_url", settings.server.public_url), ("otel_endpoint", settings.otel_endpoint)):
+        if url:
+            _check_web_address(path, url, source)
+    stores: Iterable[tuple[str, Secret | None, tuple[str, ...]]] = (
+        ("database_url", settings.database_url, _DATABASES),
+        ("redis_url", settings.redis_url, _REDIS),
+    )
+    for path, secret, schemes in stores:
+        if secret is not None and _scheme(secret) not in schemes:
+            source.reject(path, f"does not begin with one of {', '.join(f'{scheme}://' for scheme in schemes)}")
+
+
+def _check_web_address(path: str, url: str, source: Source) -> None:
+    parts = _split(url)
+    if parts is None or parts.scheme not in _WEB or not parts.hostname or not url.isprintable() or " " in url:
+        source.reject(path, f"{url!r} is not an http or https address")
+    elif parts.username is not None or parts.password is not None:
+        source.reject(path, "holds a user name or password; give credentials as api_key or headers")
+    elif parts.query or parts.fragment:
+        source.reject(path, f"{url!r} has a query or fragment, and paths are appended to it")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _scheme(secret: Secret) -> str:
+    return secret.reveal().partition(":")[0].lower()
+
+
+def _check_master_key(settings: Settings, source: Source) -> None:
+    if settings.master_key is None:
+        return
+    try:
+        size = len(base64.b64decode(settings.master_key.reveal(), validate=True))
+    except binascii.Error:
+        size = 0
+    if size != _MASTER_KEY_BYTES:
+        source.reject("master_key", "is not 32 bytes in base64; make one with: openssl rand -base64 32")
+
+
+def _check_workers(settings: Settings, source: Source) -> None:
+    shared = settings.redis_url and settings.database_url and _scheme(settings.database_url) in _POSTGRES
+    if settings.server.workers > 1 and not shared:
+        source.reject(
+            "server.workers",
+            f"{settings.server.workers} processes need REDIS_URL and a PostgreSQL DATABASE_URL: "
+            "with SQLite and in-process counters each would keep its own limits and holds",
+        )
+
+
+def _check_networks(settings: Settings, source: Source) -> None:
+    for n, network in enumerate(settings.ops.allow):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            source.reject(f"ops.allow[{n}]", f"{network!r} is not a network such as 10.0.0.0/8: {error}")
+
+
+def _check_providers(settings: Settings, source: Source) -> None:
+    for name, provider in settings.providers.items():
+        path = f"providers.{name}"
+        if not _NAME.fullmatch(name):
+            source.reject(path, "a provider's name is letters, digits, '.', '_' and '-', 64 at most")
+        if provider.dialect in ("openai", "anthropic"):
+            _check_web_address(f"{path}.base_url", provider.base_url, source)
+        _check_provider_words(path, provider, source)
+
+
+def _check_provider_words(path: str, provider: ProviderSettings, source: Source) -> None:
+    for header in provider.headers:
+        if not _HEADER.fullmatch(header) or header.lower() in _OWN_HEADERS:
+            source.reject(f"{path}.headers", f"{header!r} is not a header that can be added")
+    for n, model in enumerate(provider.models):
+        if not _MODEL.fullmatch(model):
+            source.reject(f"{path}.models[{n}]", f"{model!r} is not a model name (printable ASCII without spaces)")
+
+
+def _check_models(settings: Settings, source: Source) -> None:
+    for n, model in enumerate(settings.models):
+        if not _MODEL.fullmatch(model.name):
+            source.reject(f"models[{n}].name", f"{model.name!r} is not a model name (printable ASCII without spaces)")
+        for k, target in enumerate(model.targets):
+            if target.provider not in settings.providers:
+                source.reject(
+                    f"models[{n}].targets[{k}].provider", _not_configured(target.provider, settings.providers)
+                )
+    for name, count in Counter(model.name for model in settings.models).items():
+        if count > 1:
+            source.reject("models", f"{name!r} is defined {count} times")
+
+
+def _not_configured(name: str, configured: Iterable[str]) -> str:
+    row = PROVIDERS.get(name)
+    hint = f"; set {row.env_key}" if row is not None and row.env_key else suggest(name, configured)
+    return f"{name!r} is not configured; configured are {', '.join(sorted(configured)) or 'none'}{hint}"
+
+
+def _check_prices(settings: Settings, source: Source) -> None:
+    known = {*settings.providers, *PROVIDERS}
+    for n, price in enumerate(settings.prices):
+        if price.provider not in known:
+            source.reject(f"prices[{n}].provider", f"{price.provider!r} is no provider{suggest(price.provider, known)}")
+    rows = Counter((price.provider, price.model, price.effective_from) for price in settings.prices)
+    for (provider, model, day), count in rows.items():
+        if count > 1:
+            source.reject("prices", f"{provider!r} {model!r} has {count} prices from {day}")
+
+
+CHECKS: tuple[Callable[[Settings, Source], None], ...] = (
+    _check_addresses,
+    _check_master_key,
+    _check_workers,
+    _check_networks,
+    _check_providers,
+    _check_models,
+    _check_prices,
+)

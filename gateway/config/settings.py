@@ -1,0 +1,244 @@
+"""The settings as frozen values: each field is one row with its type, its bounds, its default and its help.
+
+Everything that lists settings (the loader, config.example.toml, README's table) is made from these rows.
+"""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from gateway.config.secret import Secret
+
+# A day's worth of milliseconds: no timeout of a gateway is meant to be longer.
+_DAY_MS = 86_400_000
+
+Ms = Annotated[int, Meta(ge=1, le=_DAY_MS)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Size = Annotated[int, Meta(ge=1_024, le=1 << 40)]
+Text = Annotated[str, Meta(min_length=1)]
+# USD with up to six decimals: per million tokens that is a whole number of picodollars per token.
+UsdPerMtok = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,6})?$")]
+# USD with up to twelve decimals: a whole number of picodollars.
+Usd = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,12})?$")]
+Rate = Annotated[float, Meta(gt=0, lt=1)]
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """``[server]``: the listening side and its bounds."""
+
+    host: Annotated[Text, Meta(description="Address to listen on; 0.0.0.0 for every interface.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 8080
+    workers: Annotated[
+        int, Meta(ge=1, le=256, description="Processes; above 1 needs REDIS_URL and a PostgreSQL DATABASE_URL.")
+    ] = 1
+    public_url: Annotated[
+        str, Meta(description="Address that clients use, shown on the start page; empty: from the Host header.")
+    ] = ""
+    max_body_bytes: Annotated[Size, Meta(description="Largest request body; more is answered 413.")] = 10_485_760
+    max_reply_bytes: Annotated[Size, Meta(description="Largest reply that is not a stream; more becomes 502.")] = (
+        33_554_432
+    )
+    max_connections: Annotated[Count, Meta(description="Open client connections; one more is refused.")] = 10_000
+    header_timeout_ms: Annotated[Ms, Meta(description="Time for a request's headers to arrive.")] = 30_000
+    body_timeout_ms: Annotated[Ms, Meta(description="Time since the last byte of a request's body.")] = 60_000
+    drain_timeout_ms: Annotated[Ms, Meta(description="Time that running calls get after SIGTERM.")] = 30_000
+    keepalive_ms: Annotated[Ms, Meta(description="Time that an idle client connection stays open.")] = 75_000
+    stream_comment_ms: Annotated[Ms, Meta(description="Silence on a stream after which a comment keeps it alive.")] = (
+        15_000
+    )
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[providers.NAME]``: one upstream. A built-in name inherits what it leaves out."""
+
+    dialect: Annotated[Literal["openai", "anthropic", "local", "sandbox"], Meta(description="Protocol that it speaks.")]
+    base_url: Annotated[str, Meta(description="Address in front of chat/completions or messages.")] = ""
+    api_key: Annotated[
+        Secret | None, Meta(description='Its credential: env:NAME, file:PATH or a literal; "" sends none.')
+    ] = None
+    models: Annotated[
+        tuple[Text, ...], Meta(description='Model names that it serves besides the bundled ones; ["*"]: any name.')
+    ] = ()
+    headers: Annotated[
+        dict[str, Secret], Meta(description="Headers added to every request; values as for api_key.")
+    ] = msgspec.field(default_factory=dict[str, Secret])
+    max_connections: Annotated[Count, Meta(description="Open connections to it.")] = 1_024
+    cancel_stops_billing: Annotated[
+        bool | None,
+        Meta(description="Closing the connection ends the billing; false: a left stream is read to its end."),
+    ] = None
+    stream_usage: Annotated[
+        bool, Meta(description="Ask for stream_options.include_usage; false where it is refused.")
+    ] = True
+
+
+class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a route: a provider and the name that it knows the model by."""
+
+    provider: Annotated[Text, Meta(description="Name of a configured provider.")]
+    model: Annotated[Text, Meta(description="The model's name there.")]
+
+
+class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[[models]]``: a name that callers use, and who answers it."""
+
+    name: Annotated[Text, Meta(description="Name that callers use.")]
+    targets: Annotated[
+        tuple[TargetSettings, ...],
+        Meta(description="Tried in order, each before its first byte."),
+    ]
+
+
+class PriceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[[prices]]``: a price from a day on, UTC; wins over the bundled one and over a cost that upstream reports."""
+
+    provider: Annotated[Text, Meta(description="Name of a provider.")]
+    model: Annotated[Text, Meta(description="The model's name there.")]
+    effective_from: Annotated[date, Meta(description="First day, UTC.")]
+    input: Annotated[UsdPerMtok, Meta(description="USD per 1,000,000 tokens, as are all but per_request.")]
+    output: UsdPerMtok | None = None
+    cached_input: UsdPerMtok | None = None
+    cache_write: UsdPerMtok | None = None
+    cache_write_1h: UsdPerMtok | None = None
+    audio_input: UsdPerMtok | None = None
+    audio_output: UsdPerMtok | None = None
+    image_input: UsdPerMtok | None = None
+    image_output: UsdPerMtok | None = None
+    per_request: Annotated[Usd | None, Meta(description="USD per call.")] = None
+
+
+class Cache(msgspec.Struct, frozen=True, kw_only=True):
+    """``[cache]``: checked in this version; a later one acts on it."""
+
+    mode: Annotated[
+        Literal["off", "exact", "shadow", "semantic"],
+        Meta(description="off, exact, shadow (looks up and reports) or semantic; each includes those before it."),
+    ] = "exact"
+    ttl_s: Annotated[int, Meta(ge=1, le=31_536_000, description="Life of an entry.")] = 86_400
+    scope: Annotated[Literal["project", "key"], Meta(description="Who shares entries.")] = "project"
+    max_wrong_hit_rate: Annotated[
+        Rate | None, Meta(description="Bound that semantic mode keeps: wrong answers per semantic hit.")
+    ] = 0.01
+    max_wrong_rate: Annotated[
+        Rate | None,
+        Meta(description="The same per request. One of the two named: it alone holds; both named: both hold."),
+    ] = None
+
+
+class Budgets(msgspec.Struct, frozen=True, kw_only=True):
+    """``[budgets]``."""
+
+    unpriced: Annotated[
+        Literal["refuse", "allow"], Meta(description="A model without a price, where a budget governs the call.")
+    ] = "refuse"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """``[limits]``."""
+
+    enforce: Annotated[bool, Meta(description="Keep the plans' rate limits and quotas; a sidecar runs without.")] = (
+        False
+    )
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """``[timeouts]``: of one call to a provider."""
+
+    connect_ms: Annotated[Ms, Meta(description="Until the connection stands, TLS included.")] = 5_000
+    first_byte_ms: Annotated[Ms, Meta(description="From the request sent to the answer's first byte.")] = 60_000
+    idle_ms: Annotated[Ms, Meta(description="Between two events of a stream; comments do not count.")] = 30_000
+    total_ms: Annotated[Ms, Meta(description="The whole call, all tries included.")] = 600_000
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """``[retries]``: before the first byte only."""
+
+    max_tries: Annotated[int, Meta(ge=1, le=20, description="Tries of one call over all its targets.")] = 3
+    budget_ms: Annotated[Ms, Meta(description="Time after which no new try starts.")] = 20_000
+    base_backoff_ms: Annotated[Ms, Meta(description="Longest first wait; doubles with each try, jittered.")] = 250
+    max_backoff_ms: Annotated[Ms, Meta(description="Longest wait between two tries.")] = 4_000
+    max_retry_after_ms: Annotated[
+        Ms, Meta(description="Longest Retry-After that is waited for; a longer one goes to the caller.")
+    ] = 10_000
+
+
+class Breaker(msgspec.Struct, frozen=True, kw_only=True):
+    """``[breaker]``: one per target."""
+
+    failures: Annotated[int, Meta(ge=1, le=1_000, description="Failures in a row that open it.")] = 5
+    cooldown_ms: Annotated[Ms, Meta(description="Time until one probe may pass.")] = 10_000
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """``[ledger]``: how usage rows become durable."""
+
+    sync: Annotated[
+        Literal["interval", "strict"],
+        Meta(description="interval: a power loss may take sync_interval_ms; strict: nothing, and slower."),
+    ] = "interval"
+    sync_interval_ms: Annotated[Ms, Meta(description="Between two syncs of the journal to the disk.")] = 200
+    fold_interval_ms: Annotated[Ms, Meta(description="Between two batches from the journal into the database.")] = 100
+
+
+class Ops(msgspec.Struct, frozen=True, kw_only=True):
+    """``[ops]``."""
+
+    allow: Annotated[
+        tuple[str, ...], Meta(description="Networks whose own address may read /metrics; X-Forwarded-For is not asked.")
+    ] = ("127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings of one process; nothing reads the environment after these are made."""
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level that is logged.")
+    ] = "info"
+    data_dir: Annotated[Path, Meta(description="Folder of the database, the journal and the master key.")] = Path(
+        "data"
+    )
+    database_url: Annotated[
+        Secret | None, Meta(description="sqlite or postgresql address; none: SQLite in the data directory.")
+    ] = None
+    redis_url: Annotated[
+        Secret | None, Meta(description="redis, rediss or unix address; none: counters in the process.")
+    ] = None
+    master_key: Annotated[
+        Secret | None, Meta(description="32 bytes in base64; none: made once as a file in the data directory.")
+    ] = None
+    otel_endpoint: Annotated[str, Meta(description="Address of an OTLP collector; empty: no traces.")] = ""
+    server: Server = Server()
+    timeouts: Timeouts = Timeouts()
+    retries: Retries = Retries()
+    breaker: Breaker = Breaker()
+    ledger: Ledger = Ledger()
+    ops: Ops = Ops()
+    cache: Cache = Cache()
+    budgets: Budgets = Budgets()
+    limits: Limits = Limits()
+    providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict[str, ProviderSettings])
+    models: tuple[ModelSettings, ...] = ()
+    prices: tuple[PriceSettings, ...] = ()
+
+
+# Environment variables that stand for a setting; they win over the file, and an empty one counts as unset.
+ENVIRONMENT: dict[str, str] = {
+    "WATCHLLM_DATA_DIR": "data_dir",
+    "WATCHLLM_MASTER_KEY": "master_key",
+    "DATABASE_URL": "database_url",
+    "REDIS_URL": "redis_url",
+    "PORT": "server.port",
+    "LOG_LEVEL": "log_level",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "otel_endpoint",
+}
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; each of ``problems`` is one line that begins with the key's full path."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

@@ -1,0 +1,142 @@
+"""What ``watchllm keys`` does: make, list and revoke keys in the database that a running server shares.
+
+Failure behavior: what the operator can put right raises one of REFUSALS, whose text says what to do.
+"""
+
+import argparse
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import msgspec
+
+from gateway.accounts import store
+from gateway.accounts.keys import KeyDigester
+from gateway.accounts.master import API_KEYS, MasterKeyError, derive_key, load_master_key
+from gateway.config.settings import Settings
+from gateway.db import Database, DatabaseInvalid, DatabaseUnavailable
+from gateway.migrations.apply import DatabaseTooNew
+
+_NS_PER_S = 1_000_000_000
+_COLUMNS = ("key_id", "project", "kind", "key", "state", "created_at", "expires_at", "last_used_at")
+
+
+class UnknownKey(Exception):
+    """There is no key with this id."""
+
+
+REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, UnknownKey)
+
+
+class ListedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is listed; times are RFC 3339 or null."""
+
+    key_id: str
+    project_id: str
+    project: str
+    name: str
+    kind: str
+    # The beginning of the key, which may be shown for ever.
+    key: str
+    # "active", "revoked" or "expired".
+    state: str
+    manage: bool
+    allowed_models: list[str] | None
+    created_at: str | None
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class RevokedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What revoking answers as JSON."""
+
+    key_id: str
+    revoked: bool
+
+
+async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
+    """Make a key, and its project when it is missing; write it alone, or with its ids as JSON."""
+    given = settings.master_key.reveal() if settings.master_key else None
+    digester = KeyDigester(derive_key(load_master_key(given, settings.data_dir), API_KEYS))
+    async with _open_database(settings) as database:
+        project = await store.find_or_create_project(database, wanted.project, now_ns)
+        new_key = store.NewKey(
+            project_id=project.project_id,
+            kind="test" if wanted.test else "live",
+            name=wanted.name,
+            is_managing=wanted.manage,
+            allowed_models=wanted.allowed_models,
+            expires_ns=now_ns + wanted.expires_in if wanted.expires_in else None,
+        )
+        made = await store.create_key(database, digester, new_key, now_ns)
+    return msgspec.json.encode(made).decode() if wanted.json else made.key
+
+
+async def list_keys(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
+    """List every key, oldest first, as a table or as JSON."""
+    async with _open_database(settings) as database:
+        keys = [_listed(key, now_ns) for key in await store.list_keys(database)]
+    return msgspec.json.encode(keys).decode() if wanted.json else write_table(keys)
+
+
+async def revoke_key(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
+    """Revoke a key; repeating it changes nothing. Raises UnknownKey."""
+    async with _open_database(settings) as database:
+        if not await store.revoke_key(database, wanted.key_id, now_ns):
+            raise UnknownKey(f"there is no key {wanted.key_id!r}; see watchllm keys list")
+    revoked = RevokedKey(key_id=wanted.key_id, revoked=True)
+    return msgspec.json.encode(revoked).decode() if wanted.json else f"revoked {wanted.key_id}"
+
+
+VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, None, str]]] = {
+    "create": create_key,
+    "list": list_keys,
+    "revoke": revoke_key,
+}
+
+
+def write_table(keys: Sequence[ListedKey]) -> str:
+    """Write keys as a table for a terminal."""
+    rows = [tuple(name.removesuffix("_at").replace("_", " ").upper() for name in _COLUMNS)]
+    rows += [tuple(str(getattr(key, name) or "-") for name in _COLUMNS) for key in keys]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+@asynccontextmanager
+async def _open_database(settings: Settings) -> AsyncGenerator[Database, None]:
+    database = await Database.open(settings.database_url.reveal() if settings.database_url else None, settings.data_dir)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _listed(key: store.KeyListing, now_ns: int) -> ListedKey:
+    return ListedKey(
+        key_id=key.key_id,
+        project_id=key.project_id,
+        project=key.project_name,
+        name=key.name,
+        kind=key.kind,
+        key=key.display,
+        state=_state(key, now_ns),
+        manage=key.is_managing,
+        allowed_models=None if key.allowed_models is None else sorted(key.allowed_models),
+        created_at=_timestamp(key.created_ns),
+        expires_at=_timestamp(key.expires_ns),
+        last_used_at=_timestamp(key.last_used_ns),
+    )
+
+
+def _state(key: store.KeyListing, now_ns: int) -> str:
+    if key.revoked_ns is not None:
+        return "revoked"
+    return "expired" if key.expires_ns is not None and key.expires_ns <= now_ns else "active"
+
+
+def _timestamp(moment_ns: int | None) -> str | None:
+    if moment_ns is None:
+        return None
+    return datetime.fromtimestamp(moment_ns // _NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

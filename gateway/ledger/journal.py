@@ -1,0 +1,238 @@
+"""The journal: usage rows on disk from the moment they are recorded until the database has them.
+
+``append`` hands the row to the operating system in one write, so it survives the end of the process, kill -9
+included, once it returns. A loss of power is survived by what ``sync`` (shared by all who wait) has brought to the
+disk itself.
+
+A process writes to a segment of its own, which it holds locked. What a dead process left behind can be locked, and is
+taken over by the next one that opens the folder.
+
+Failure behavior: a row that cannot be written whole raises JournalFull and leaves no part of itself behind, or only
+such a part as a reader passes over. Damage found in a segment is logged, costs the damaged records alone, and keeps
+the file under the ending ``.damaged``.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+from gateway.ids import new_id
+from gateway.ledger.records import read_records, write_record
+from gateway.ledger.row import UsageRow
+
+SEGMENT_BYTES = 16 * 1024 * 1024
+MAX_JOURNAL_BYTES = 4 * 1024 * 1024 * 1024
+REFUSED_FILE = "refused.records"
+_SUFFIX = ".journal"
+_DRAFT_SUFFIX = ".draft"
+_DAMAGED_SUFFIX = ".damaged"
+_log = logging.getLogger(__name__)
+
+
+class JournalFull(Exception):
+    """The row could not be made durable; no call may be answered as if it were."""
+
+
+class Segment:
+    """One locked file of the journal."""
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.size = size
+        self.is_damaged = False
+
+    def read(self, max_rows: int) -> Generator[list[UsageRow], None, None]:
+        """Yield every row, in lists of at most ``max_rows``; damage is logged and passed over."""
+        data = os.pread(self.descriptor, self.size, 0)
+        position = 0
+        while position < len(data):
+            stretch = read_records(data, position, max_rows)
+            if stretch.damaged_bytes:
+                self.is_damaged = True
+                _log.error(
+                    "%d bytes of %s between %d and %d hold no usage row and were passed over; the file is kept as %s",
+                    *(stretch.damaged_bytes, self.path, position, stretch.end, _DAMAGED_SUFFIX),
+                )
+            position = stretch.end
+            if stretch.rows:
+                yield stretch.rows
+
+
+class Journal:
+    """The open journal of one process, from its making until ``close``."""
+
+    def __init__(
+        self, folder: Path, now_ns: int, *, segment_bytes: int = SEGMENT_BYTES, max_bytes: int = MAX_JOURNAL_BYTES
+    ) -> None:
+        """Take over what dead processes left, as ``orphans``, and begin a segment. Raises JournalFull."""
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._max_bytes = max_bytes
+        # Rows appended, and how many of them are known to be on the disk itself.
+        self.appended = 0
+        self._synced = 0
+        self._syncing: asyncio.Task[None] | None = None
+        # Descriptors of what was sealed, or made, since the last sync.
+        self._unsynced: list[int] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.orphans = _take_orphans(folder)
+            self.active = self._begin(now_ns)
+        except OSError as error:
+            raise JournalFull(f"no journal can be kept in {folder} ({error.strerror}): make it writable") from error
+        self._sealed = list(self.orphans)
+        self._sealed_bytes = sum(orphan.size for orphan in self.orphans)
+
+    @property
+    def has_outgrown_segment(self) -> bool:
+        """Whether the active segment is large enough to be sealed."""
+        return self.active.size >= self._segment_bytes
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether everything appended is on the disk itself."""
+        return self._synced >= self.appended
+
+    def append(self, row: UsageRow) -> None:
+        """Hand a row to the operating system. Raises JournalFull, and the row is then not recorded."""
+        record = write_record(row)
+        active = self.active
+        size = len(record)
+        if active.size + self._sealed_bytes + size > self._max_bytes:
+            raise JournalFull(f"{self._max_bytes} bytes of usage already wait for the database: bring it back")
+        try:
+            written = os.write(active.descriptor, record)
+        except OSError as error:
+            _cut(active)
+            raise JournalFull(f"{active.path} cannot be written ({error.strerror}): make room on the disk") from error
+        if written != size:
+            _cut(active)
+            raise JournalFull(f"{active.path} was not written whole: make room on the disk")
+        active.size += size
+        self.appended += 1
+
+    async def sync(self) -> None:
+        """Wait until every row appended so far is on the disk itself; all who wait share the disk's syncs.
+
+        Raises JournalFull when the disk refuses.
+        """
+        target = self.appended
+        while self._synced < target:
+            if self._syncing is None or self._syncing.done():
+                self._syncing = asyncio.create_task(self._sync_once())  # noqa: TID251 - kept, awaited here and on close
+            try:
+                # One who gives up waiting takes nothing from the others.
+                await asyncio.shield(self._syncing)
+            except OSError as error:
+                raise JournalFull(f"the disk of {self._folder} refused a sync ({error.strerror})") from error
+
+    def seal(self, now_ns: int) -> Segment:
+        """Begin a new segment and give the one before; its rows stay until ``drop``. Raises JournalFull."""
+        sealed = self.active
+        try:
+            self.active = self._begin(now_ns)
+        except OSError as error:
+            raise JournalFull(f"no segment can be added in {self._folder} ({error.strerror}): make room") from error
+        self._unsynced.append(os.dup(sealed.descriptor))
+        self._sealed.append(sealed)
+        self._sealed_bytes += sealed.size
+        return sealed
+
+    def keep_refused(self, row: UsageRow) -> None:
+        """Put a row that the database refuses into a file that is never deleted here."""
+        descriptor = os.open(self._folder / REFUSED_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, write_record(row))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def drop(self, segment: Segment) -> None:
+        """Delete a sealed segment whose rows the database has; one that was damaged is kept under another name."""
+        self._sealed.remove(segment)
+        self._sealed_bytes -= segment.size
+        _remove(segment)
+
+    async def close(self, *, is_folded: bool) -> None:
+        """Close the files; where the database has every row (``is_folded``) the active one is deleted too."""
+        if self._syncing is not None:
+            await asyncio.wait((self._syncing,))
+        if is_folded:
+            _remove(self.active)
+        else:
+            os.close(self.active.descriptor)
+        for descriptor in (*(segment.descriptor for segment in self._sealed), *self._unsynced):
+            os.close(descriptor)
+
+    async def _sync_once(self) -> None:
+        covered, descriptors = self.appended, [*self._unsynced, os.dup(self.active.descriptor)]
+        self._unsynced = []
+        try:
+            await asyncio.to_thread(_sync_files, descriptors)
+        except OSError:
+            self._unsynced += descriptors
+            raise
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._synced = max(self._synced, covered)
+
+    def _begin(self, now_ns: int) -> Segment:
+        """Make a file that is locked before it bears the name by which others look for orphans."""
+        path = self._folder / f"{new_id(now_ns)}{_SUFFIX}"
+        draft = path.with_suffix(_DRAFT_SUFFIX)
+        descriptor = os.open(draft, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            draft.rename(path)
+            self._unsynced.append(os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY))
+        except OSError:
+            os.close(descriptor)
+            raise
+        return Segment(path, descriptor, 0)
+
+
+def _take_orphans(folder: Path) -> list[Segment]:
+    """Lock, oldest first, every segment that no living process holds."""
+    orphans: list[Segment] = []
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue
+        status = os.fstat(descriptor)
+        if status.st_nlink:
+            orphans.append(Segment(path, descriptor, status.st_size))
+        else:
+            # Another process took it over and deleted it before its lock fell.
+            os.close(descriptor)
+    return orphans
+
+
+def _cut(segment: Segment) -> None:
+    """Cut a half-written record off; where even this fails, readers pass over it."""
+    try:
+        os.ftruncate(segment.descriptor, segment.size)
+    except OSError:
+        segment.size = os.fstat(segment.descriptor).st_size
+
+
+def _remove(segment: Segment) -> None:
+    if segment.is_damaged:
+        segment.path.rename(segment.path.with_suffix(_DAMAGED_SUFFIX))
+    else:
+        segment.path.unlink(missing_ok=True)
+    os.close(segment.descriptor)
+
+
+def _sync_files(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.fsync(descriptor)

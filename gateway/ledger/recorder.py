@@ -1,0 +1,292 @@
+"""The recorder: takes usage rows, durable at once through the journal, and folds them into the database in batches.
+
+The journal is the truth; the queue in memory only spares reading it again. A segment whose rows did not all fit into
+the queue is read from the disk later, just like what a dead process left, so memory stays bounded however long the
+database is away.
+
+Failure behavior: while the database is away rows wait in the journal and are tried again with growing pauses. When
+the journal itself takes no row, ``record`` raises JournalFull, ``is_accepting`` turns False so that no further call
+needs to be made in vain, and the rows refused are kept in memory and appended as soon as there is room. A row that
+the database refuses for its values goes to ``refused.records`` in the journal's folder and is logged.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import suppress
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db import Database, DatabaseUnavailable
+from gateway.ledger import store
+from gateway.ledger.journal import Journal, JournalFull, Segment
+from gateway.ledger.row import UsageRow
+
+BATCH_ROWS = 500
+MAX_BATCH_ROWS = 2_000
+MAX_QUEUED_ROWS = 8_192
+MAX_DEFERRED_ROWS = 10_000
+MAX_NOTED_KEYS = 50_000
+NOTE_INTERVAL_NS = 60 * 1_000_000_000
+FIRST_PAUSE_MS = 100
+LONGEST_PAUSE_MS = 5_000
+_log = logging.getLogger(__name__)
+
+NoteUsed = Callable[[AsyncConnection, Mapping[str, int]], Awaitable[None]]
+
+
+class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How often the recorder works."""
+
+    fold_interval_ms: int = 100
+    sync_interval_ms: int = 200
+    # How long ``close`` may wait for the database; what is left is folded after the next start.
+    drain_ms: int = 5_000
+    max_queued_rows: int = MAX_QUEUED_ROWS
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    """A segment that is no longer written: done once ``queued`` rows were folded, or once it was read again."""
+
+    segment: Segment
+    queued: int
+    is_partial: bool
+
+
+class Recorder:
+    """Records usage rows; one a process, built and closed by the application."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        note_used: NoteUsed,
+        now_ns: Callable[[], int],
+        settings: RecorderSettings | None = None,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._note_used = note_used
+        self._now_ns = now_ns
+        self._settings = settings or RecorderSettings()
+        self._queue: deque[UsageRow] = deque()
+        self._deferred: deque[UsageRow] = deque()
+        self._noted_ns: dict[str, int] = {}
+        # Rows ever queued, and how many of those the database has.
+        self._queued = 0
+        self._folded = 0
+        self._sealed: deque[_Sealed] = deque(_Sealed(orphan, 0, True) for orphan in journal.orphans)
+        self._reading: tuple[_Sealed, Generator[list[UsageRow], None, None]] | None = None
+        self._read_rows: list[UsageRow] | None = None
+        # Rows of the active segment, and of sealed ones, that are on the disk alone.
+        self._unqueued = 0
+        self._unqueued_sealed = 0
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._folded_all = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def pending(self) -> int:
+        """Rows recorded by this process that the database does not have yet."""
+        return len(self._queue) + self._unqueued + self._unqueued_sealed + len(self._deferred)
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether a row recorded now would be durable; if not, a call had better not be made."""
+        return not self._deferred
+
+    def start(self) -> None:
+        """Begin to fold, with what dead processes left first."""
+        for work in (self._fold_forever(), self._sync_forever()):
+            self._tasks.append(asyncio.create_task(work))  # noqa: TID251 - kept, and awaited on close
+        if self._sealed:
+            self._wake.set()
+
+    def record(self, row: UsageRow) -> None:
+        """Make a row survive this process's end. Raises JournalFull; the row is then kept, but in memory only."""
+        try:
+            self._journal.append(row)
+        except JournalFull:
+            self._defer(row)
+            raise
+        self._enqueue(row)
+
+    async def synced(self) -> None:
+        """Wait until all that was recorded survives a loss of power too. Raises JournalFull."""
+        await self._journal.sync()
+
+    async def flush(self) -> None:
+        """Wait until the database has all that was recorded before; the caller sets the time limit."""
+        target = self._queued
+        while self._folded < target or self._has_rows_on_disk_alone or self._deferred:
+            self._folded_all.clear()
+            self._wake.set()
+            self._hurry.set()
+            await self._folded_all.wait()
+
+    async def close(self) -> None:
+        """Fold what there is and stop; the journal stays for the next start where the database does not take it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_ms / 1_000):
+                await self.flush()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._drop_folded()
+        if not self._journal.is_synced:
+            with suppress(JournalFull):
+                await self._journal.sync()
+        is_folded = not (self.pending or self._has_rows_on_disk_alone)
+        if not is_folded:
+            _log.warning("%d usage rows wait in the journal for the next start", self.pending)
+        if self._deferred:
+            _log.error("%d usage rows could be written nowhere and are lost", len(self._deferred))
+        await self._journal.close(is_folded=is_folded)
+
+    @property
+    def _has_rows_on_disk_alone(self) -> bool:
+        return bool(self._unqueued or self._reading or any(sealed.is_partial for sealed in self._sealed))
+
+    def _enqueue(self, row: UsageRow) -> None:
+        queue = self._queue
+        if len(queue) >= self._settings.max_queued_rows:
+            self._unqueued += 1
+            return
+        queue.append(row)
+        self._queued += 1
+        if len(queue) == 1:
+            self._wake.set()
+        elif len(queue) == BATCH_ROWS:
+            self._hurry.set()
+
+    def _defer(self, row: UsageRow) -> None:
+        if len(self._deferred) >= MAX_DEFERRED_ROWS:
+            _log.error("the usage row of %s is lost: the journal is full, and so is the memory", row.request_id)
+            return
+        self._deferred.append(row)
+        self._wake.set()
+
+    async def _fold_forever(self) -> None:
+        pause_ms = 0
+        while True:
+            await self._wait_for_rows(pause_ms)
+            try:
+                self._append_deferred()
+                self._rotate()
+                await self._fold_queue()
+                await self._fold_disk()
+            except Exception as error:
+                # Whatever went wrong, the rows are in the journal: the worker must outlive it and try again.
+                if not pause_ms or not isinstance(error, DatabaseUnavailable | JournalFull):
+                    _log.warning("%d usage rows wait: %s: %s", self.pending, type(error).__name__, error)
+                pause_ms = min(max(2 * pause_ms, FIRST_PAUSE_MS), LONGEST_PAUSE_MS)
+            else:
+                if pause_ms:
+                    _log.warning("usage rows are stored again, %d still wait", self.pending)
+                pause_ms = 0
+                self._drop_folded()
+                self._folded_all.set()
+
+    async def _wait_for_rows(self, pause_ms: int) -> None:
+        """Sleep until there is work, and then until there is a batch of it or the interval is over."""
+        if pause_ms:
+            await asyncio.sleep(pause_ms / 1_000)
+            return
+        if not (self.pending or self._has_rows_on_disk_alone):
+            self._wake.clear()
+            self._hurry.clear()
+            await self._wake.wait()
+        if len(self._queue) < BATCH_ROWS and not self._has_rows_on_disk_alone:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.fold_interval_ms / 1_000):
+                    await self._hurry.wait()
+        self._hurry.clear()
+
+    def _append_deferred(self) -> None:
+        while self._deferred:
+            self._journal.append(self._deferred[0])
+            self._enqueue(self._deferred.popleft())
+
+    def _rotate(self) -> None:
+        """Seal a segment that is long enough, or whose rows must be read again, since that needs its end."""
+        if self._journal.has_outgrown_segment or (self._unqueued and len(self._queue) < BATCH_ROWS):
+            segment = self._journal.seal(self._now_ns())
+            self._sealed.append(_Sealed(segment, self._queued, self._unqueued > 0))
+            self._unqueued_sealed += self._unqueued
+            self._unqueued = 0
+
+    async def _fold_queue(self) -> None:
+        rows = [self._queue[position] for position in range(min(len(self._queue), MAX_BATCH_ROWS))]
+        if rows:
+            await self._insert(rows)
+            for _ in rows:
+                self._queue.popleft()
+            self._folded += len(rows)
+
+    async def _fold_disk(self) -> None:
+        """Fold one batch of what is on the disk alone."""
+        if self._reading is None:
+            partial = next((sealed for sealed in self._sealed if sealed.is_partial), None)
+            if partial is None:
+                return
+            self._reading = partial, partial.segment.read(BATCH_ROWS)
+        sealed, batches = self._reading
+        # A batch that the database did not take is still there.
+        self._read_rows = self._read_rows or next(batches, None)
+        if self._read_rows is not None:
+            await self._insert(self._read_rows)
+            self._read_rows = None
+            return
+        self._reading = None
+        self._sealed.remove(sealed)
+        self._journal.drop(sealed.segment)
+        if not any(other.is_partial for other in self._sealed):
+            self._unqueued_sealed = 0
+
+    def _drop_folded(self) -> None:
+        while self._sealed and not self._sealed[0].is_partial and self._folded >= self._sealed[0].queued:
+            self._journal.drop(self._sealed.popleft().segment)
+
+    async def _insert(self, rows: list[UsageRow]) -> None:
+        """Store rows in one transaction; where values are refused, halve until the culprit is alone."""
+        try:
+            async with self._database.write() as connection:
+                await store.insert_rows(connection, rows)
+                noted = self._keys_to_note(rows)
+                if noted:
+                    await self._note_used(connection, noted)
+        except (DBAPIError, OverflowError) as error:
+            if len(rows) == 1:
+                await asyncio.to_thread(self._journal.keep_refused, rows[0])
+                _log.error("the database refuses the usage row of %s: %s", rows[0].request_id, error)
+                return
+            half = len(rows) // 2
+            await self._insert(rows[:half])
+            await self._insert(rows[half:])
+        else:
+            self._noted_ns.update(noted)
+
+    def _keys_to_note(self, rows: list[UsageRow]) -> dict[str, int]:
+        """Name the keys whose last use was noted more than a minute before these rows, and their last use."""
+        if len(self._noted_ns) > MAX_NOTED_KEYS:
+            self._noted_ns.clear()
+        used_ns: dict[str, int] = {}
+        for row in rows:
+            if row.created_ns - self._noted_ns.get(row.key_id, 0) >= NOTE_INTERVAL_NS:
+                used_ns[row.key_id] = max(row.created_ns, used_ns.get(row.key_id, 0))
+        return used_ns
+
+    async def _sync_forever(self) -> None:
+        """Bring the journal to the disk itself at every interval."""
+        while True:
+            await asyncio.sleep(self._settings.sync_interval_ms / 1_000)
+            if not self._journal.is_synced:
+                try:
+                    await self._journal.sync()
+                except JournalFull as error:
+                    _log.error("a loss of power would take the last usage rows: %s", error)

@@ -1,0 +1,89 @@
+"""How a usage row lies in a journal: a mark, its length, its CRC32, and itself in msgpack.
+
+A reader finds its way again after damage by the next mark that is followed by a whole record, so that one bad spot
+loses what it covers and nothing else.
+"""
+
+import struct
+import zlib
+
+import msgspec
+
+from gateway.ledger.row import UsageRow
+
+# The mark names the form too: another form gets another mark.
+MARK = b"WLJ1"
+# Far above any row; what claims to be longer is damage.
+MAX_PAYLOAD_BYTES = 1 << 20
+_HEAD = struct.Struct("<4sII")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(UsageRow)
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found in a piece of a journal."""
+
+    rows: list[UsageRow]
+    # Where the next record begins.
+    end: int
+    # Bytes passed over because no record could be read from them, though records follow.
+    damaged_bytes: int
+
+
+def write_record(row: UsageRow) -> bytes:
+    """Make the record of a row. Raises OverflowError or ValueError for a row that could not be read back."""
+    payload = _encoder.encode(row)
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"the usage row of {row.request_id} takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
+    return _HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+
+
+def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
+    """Read up to ``max_rows`` whole records of a journal's bytes from ``start`` on.
+
+    A last record that is not whole was never acknowledged: it is passed over and not called damage. Rows of older
+    versions get the defaults of the fields that they lack.
+    """
+    rows: list[UsageRow] = []
+    position, damaged_bytes = start, 0
+    while position < len(data) and len(rows) < max_rows:
+        end = _end_of_record(data, position)
+        row = None if end is None else _decode(data[position + _HEAD.size : end])
+        if end is not None and row is not None:
+            rows.append(row)
+            position = end
+            continue
+        following = end if end is not None else _find_record(data, position + 1)
+        if following is None:
+            position = len(data)
+        else:
+            damaged_bytes += following - position
+            position = following
+    return Stretch(rows=rows, end=position, damaged_bytes=damaged_bytes)
+
+
+def _end_of_record(data: bytes, start: int) -> int | None:
+    """Tell where the record at ``start`` ends; None when there is no whole one."""
+    begin = start + _HEAD.size
+    if begin > len(data):
+        return None
+    mark, length, checksum = _HEAD.unpack_from(data, start)
+    end = begin + length
+    if mark != MARK or length > MAX_PAYLOAD_BYTES or end > len(data):
+        return None
+    return end if zlib.crc32(data[begin:end]) == checksum else None
+
+
+def _find_record(data: bytes, start: int) -> int | None:
+    while (start := data.find(MARK, start)) >= 0:
+        if _end_of_record(data, start) is not None:
+            return start
+        start += 1
+    return None
+
+
+def _decode(payload: bytes) -> UsageRow | None:
+    try:
+        return _decoder.decode(payload)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,80 @@
+"""The usage row: the record of one call, written once and never changed."""
+
+import msgspec
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """One answered or attempted call. It is the charge: ``cost_pusd`` is what the provider will bill for it.
+
+    The raw counts and the price's id stay with the row so that it can be rated again under a corrected table.
+    Fields are only ever added at the end and with a default: journals of an older version must stay readable.
+    """
+
+    # 26 characters of base32: a UUIDv7, so rows sort by time.
+    request_id: str
+    # When the call arrived, ns since the epoch.
+    created_ns: int
+    project_id: str
+    key_id: str
+    # "chat/completions", "completions" or "embeddings".
+    endpoint: str
+    # The name that the caller used.
+    model: str
+    # Who answered, and the name it was asked for; empty when nothing was sent.
+    provider: str = ""
+    upstream_model: str = ""
+    upstream_request_id: str = ""
+    # complete | incomplete (upstream broke off) | cancelled (client left) | failed | refused
+    status: str
+    # What the client was answered, 499 when it left before an answer.
+    http_status: int
+    # The public error code, empty on success.
+    error_code: str = ""
+    is_stream: bool = False
+    is_cached: bool = False
+    # Disjoint buckets, see providers.chat.Usage.
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    audio_input_tokens: int = 0
+    image_input_tokens: int = 0
+    output_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_output_tokens: int = 0
+    reasoning_tokens: int = 0
+    # A tokenizer counted, because no usage was reported.
+    is_estimated: bool = False
+    # The provider's figures contradicted each other and were clamped.
+    is_anomalous: bool = False
+    tokens_saved: int = 0
+    cost_pusd: int = 0
+    saved_pusd: int = 0
+    # operator | reported | bundled | free | unpriced | none (nothing was produced)
+    cost_basis: str = "none"
+    price_id: str = ""
+    # From the first byte of the request to the last of the answer.
+    latency_ms: int = 0
+    first_byte_ms: int = 0
+    # The gateway's own share of the latency.
+    overhead_us: int = 0
+    attempts: int = 0
+    service_tier: str = ""
+    # The caller's x-watchllm-tags and x-watchllm-session.
+    tags: str = ""
+    session: str = ""
+
+    @property
+    def total_tokens(self) -> int:
+        """Every bucket, the ``tokens_used`` of the documents."""
+        return (
+            self.input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_tokens
+            + self.cache_write_1h_tokens
+            + self.audio_input_tokens
+            + self.image_input_tokens
+            + self.output_tokens
+            + self.audio_output_tokens
+            + self.image_output_tokens
+        )

@@ -1,0 +1,41 @@
+"""The one place where a call's usage becomes money.
+
+Order of prices: the operator's own, then what the provider itself reports, then the bundled table. Without any of
+them the row is ``unpriced``; a cost is zero only where nothing was produced or the answer is free.
+"""
+
+import msgspec
+
+from providers.chat import Usage
+from providers.pricing.prices import Price, PriceTable, cost_pusd
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call costs, in picodollars, by which authority, and the id of the price that made it."""
+
+    pusd: int
+    # operator | reported | bundled | free | unpriced | none
+    basis: str
+    price_id: str = ""
+
+
+FREE = Cost(pusd=0, basis="free")
+NOTHING = Cost(pusd=0, basis="none")
+
+
+def settle(usage: Usage, price: Price | None) -> Cost:
+    """Price the disjoint buckets; exact to the picodollar."""
+    if price is not None and price.is_operator:
+        return Cost(pusd=cost_pusd(price, usage), basis="operator", price_id=price.price_id)
+    if usage.reported_cost_pusd is not None:
+        return Cost(pusd=usage.reported_cost_pusd, basis="reported")
+    if price is None:
+        return Cost(pusd=0, basis="unpriced")
+    return Cost(pusd=cost_pusd(price, usage), basis="bundled", price_id=price.price_id)
+
+
+def settle_call(prices: PriceTable, provider: str, model: str, at_ns: int, usage: Usage | None) -> Cost:
+    """Price a call at its time; None means that nothing was produced or used."""
+    if usage is None:
+        return NOTHING
+    return settle(usage, prices.lookup(provider, model, at_ns, usage.service_tier))

@@ -1,0 +1,68 @@
+"""The values that pass between the rooms."""
+
+from typing import Literal
+
+import msgspec
+
+from gateway.accounts.directory import KeyRecord
+from gateway.backends.breaker import Breaker
+from gateway.backends.interface import Backend
+from providers.chat import Usage
+from providers.wire import Call
+
+CacheWish = Literal["default", "off", "read", "write", "refresh", "only"]
+Status = Literal["complete", "incomplete", "cancelled", "failed", "refused"]
+
+
+# What may stand in a header as it is; everything else becomes a question mark.
+HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))  # noqa: PLR2004 - printable ASCII
+
+
+def header_text(value: str) -> bytes:
+    """A value as it may stand in a header."""
+    return value.encode("ascii", "replace").translate(HEADER_SAFE)
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that its surface has decoded."""
+
+    request_id: str
+    call: Call
+    caller: KeyRecord
+    # Wall clock in ns since the epoch, and the monotonic clock at the first byte of the request.
+    created_ns: int
+    started_ns: int
+    cache: CacheWish = "default"
+    tags: str = ""
+    session: str = ""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One place that can answer, the name of the model there, its breaker, and the header lines that name it."""
+
+    backend: Backend
+    model: str
+    breaker: Breaker
+    lines: bytes
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a call goes: targets in the order of trying, and why."""
+
+    targets: tuple[Target, ...]
+    reason: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a call ended: all that the record needs besides the request itself."""
+
+    status: Status
+    http_status: int
+    error_code: str = ""
+    target: Target | None = None
+    usage: Usage | None = None
+    attempts: int = 0
+    upstream_request_id: str = ""
+    # Monotonic ns: the answer's first byte from the provider, and the time spent waiting for providers.
+    first_byte_ns: int = 0
+    waited_ns: int = 0

@@ -1,0 +1,75 @@
+"""Room 7: how many tokens a call used. What the provider reports wins; else a tokenizer counts what was produced.
+
+Failure behavior: counting never fails a call. Every figure that a provider did not report is marked as an estimate.
+"""
+
+import asyncio
+
+import msgspec
+
+from gateway.pipeline.flow import Target
+from gateway.pipeline.services import Services
+from providers.chat import Usage
+from providers.pricing.prices import cost_pusd
+from providers.wire import Call
+
+# Where no tokenizer can be asked: a token of English text has about four bytes.
+BYTES_PER_TOKEN = 4
+
+
+class Produced(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider reported and what it said, for the case that it reported nothing usable."""
+
+    reported: Usage | None
+    text: str = ""
+    # The answer broke off: a report from its beginning tells the input but not the output.
+    is_partial: bool = False
+
+
+async def measure(call: Call, model: str, produced: Produced, services: Services) -> Usage:
+    """The usage of a call that reached a provider."""
+    reported = produced.reported
+    is_known = reported is not None and (not reported.anomalous or reported.total_tokens > 0)
+    if reported is not None and is_known:
+        lacks_output = produced.is_partial and not reported.total_output_tokens and produced.text
+        if not lacks_output:
+            return reported
+    loop, tokenizers = services.loop, services.tokenizers
+    # Off the loop: the first count loads the vocabulary, and a long text takes milliseconds.
+    if reported is not None and is_known:
+        output = await loop.run_in_executor(None, tokenizers.count, model, produced.text)
+        return msgspec.structs.replace(reported, output_tokens=output, estimated=True)
+    given, output = await asyncio.gather(
+        loop.run_in_executor(None, tokenizers.count_prompt, model, call.body),
+        loop.run_in_executor(None, tokenizers.count, model, produced.text),
+    )
+    return Usage(
+        input_tokens=given,
+        output_tokens=0 if call.endpoint == "embeddings" else output,
+        estimated=True,
+        anomalous=reported is not None,
+    )
+
+
+def guess(call: Call, text: str) -> Usage:
+    """A count without a tokenizer, for a process that is ending."""
+    return Usage(
+        input_tokens=-(-len(call.body) // BYTES_PER_TOKEN),
+        output_tokens=-(-len(text.encode()) // BYTES_PER_TOKEN),
+        estimated=True,
+    )
+
+
+def estimate_pusd(call: Call, target: Target, services: Services) -> int | None:
+    """What a call may cost, before it is made: the body's length and the longest reply it allows, at today's price.
+
+    None where there is no price; without a limit on the reply one of the input's length is assumed.
+    """
+    if target.backend.is_free:
+        return 0
+    price = services.prices.lookup(target.backend.name, target.model, services.now_ns())
+    if price is None:
+        return None
+    input_tokens = -(-len(call.body) // BYTES_PER_TOKEN)
+    output_tokens = (call.max_tokens or input_tokens) * call.n
+    return cost_pusd(price, Usage(input_tokens=input_tokens, output_tokens=output_tokens))

@@ -1,0 +1,132 @@
+"""Rooms 6 and 9: the answer goes to the client. A stream flows first and gets its end here; a whole one goes at once.
+
+The provider's bytes stay as they are: the gateway's figures are spliced into the body of a whole answer, or into the
+chunk with the finish_reason of a stream.
+"""
+
+from gateway.backends.failure import as_fault
+from gateway.backends.interface import Client
+from gateway.envelope import envelope, fault_headers
+from gateway.errors import Fault
+from gateway.ledger.row import UsageRow
+from gateway.pipeline import meter
+from gateway.pipeline.flow import Inbound, Target, header_text
+from gateway.pipeline.send import Upstream
+from gateway.pipeline.services import Services
+from providers import splice
+from providers.pricing.prices import format_usd
+from providers.wire import Headers, StreamReader
+
+# The provider's own headers that clients know and read; they pass under their own names.
+PASSED = frozenset({b"x-request-id", b"retry-after", b"retry-after-ms"})
+PASSED_PREFIXES = (b"x-ratelimit-", b"openai-", b"anthropic-ratelimit-")
+JSON_TYPE = b"content-type: application/json\r\n"
+STREAM_TYPE = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def passed_headers(headers: Headers) -> bytes:
+    """The provider's headers that pass, as lines."""
+    return b"".join(
+        [b"%s: %s\r\n" % header for header in headers if header[0] in PASSED or header[0].startswith(PASSED_PREFIXES)]
+    )
+
+
+def _own_headers(inbound: Inbound, upstream: Upstream) -> bytes:
+    """Identity, cache and target; the caller's wishes that the dialect left out are named."""
+    dropped = b""
+    if upstream.dropped:
+        dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
+    return b"x-watchllm-request-id: %s\r\nx-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n%s%s" % (
+        inbound.request_id.encode(),
+        upstream.target.lines,
+        dropped,
+    )
+
+
+def _figures(cost: bytes, latency_ms: int) -> bytes:
+    """The documents' three members, with hyphens and with underscores."""
+    return (
+        b'"x-WatchLLM-cached":false,"x-WatchLLM-cost-usd":"%s","x-WatchLLM-latency-ms":%d,'
+        b'"x_WatchLLM_cached":false,"x_WatchLLM_cost_usd":"%s","x_WatchLLM_latency_ms":%d'
+        % (cost, latency_ms, cost, latency_ms)
+    )
+
+
+async def flow(inbound: Inbound, upstream: Upstream, client: Client, services: Services) -> None:
+    """Let a stream run until only its end is missing."""
+    relay = upstream.relay
+    if relay is None:
+        return
+    estimate = meter.estimate_pusd(inbound.call, upstream.target, services)
+    now_ns = services.ticks_ns()
+    elapsed_ns = now_ns - inbound.started_ns
+    client.start(
+        b"%s%s%sx-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n%s"
+        % (
+            STREAM_TYPE,
+            _own_headers(inbound, upstream),
+            b""
+            if estimate is None
+            else b"x-watchllm-cost-usd: %s\r\nx-watchllm-cost-basis: estimate\r\n" % format_usd(estimate).encode(),
+            elapsed_ns // 1_000_000,
+            (elapsed_ns - upstream.waited_ns) / 1e6,
+            passed_headers(upstream.headers),
+        )
+    )
+    services.relays.add(relay)
+    try:
+        relay.attach(client)
+        await relay.done
+    finally:
+        services.relays.discard(relay)
+        relay.close()
+    upstream.waited_ns += services.ticks_ns() - now_ns
+
+
+def finish(inbound: Inbound, upstream: Upstream, client: Client, row: UsageRow) -> None:
+    """Send what was held back, now that the row is durable."""
+    cost = format_usd(row.cost_pusd).encode()
+    figures = _figures(cost, row.latency_ms)
+    if upstream.answer is not None:
+        client.send(
+            200,
+            b"%s%sx-watchllm-cost-usd: %s\r\nx-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n%s"
+            % (
+                JSON_TYPE,
+                _own_headers(inbound, upstream),
+                cost,
+                row.latency_ms,
+                row.overhead_us / 1000,
+                passed_headers(upstream.headers),
+            ),
+            splice.append(upstream.answer.body, figures),
+        )
+    elif upstream.relay is not None:
+        client.end(_tail(inbound, upstream, upstream.relay.reader, figures))
+
+
+def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: bytes) -> bytes:
+    """The end of a stream: what was held back and [DONE]; or the error, and no [DONE]."""
+    if reader.failure is not None:
+        # Clients take a stream that merely stops for a success: only an error event tells them.
+        return b"data: %s\n\n" % envelope(as_fault(reader.failure, upstream.target.backend))
+    tail = b""
+    if reader.held is not None:
+        tail = b"data: %s\n\n" % splice.append(reader.held, figures)
+    if inbound.call.wants_usage and reader.usage_chunk is not None:
+        tail += b"data: %s\n\n" % reader.usage_chunk
+    return tail + DONE
+
+
+def refuse(request_id: str, client: Client, fault: Fault, target: Target | None = None) -> None:
+    """Answer with a fault; the connection stays usable."""
+    head = b"".join(
+        [
+            JSON_TYPE,
+            b"x-watchllm-request-id: %s\r\n" % request_id.encode(),
+            b"" if target is None else target.lines,
+            *(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in fault_headers(fault)),
+        ]
+    )
+    client.send(fault.status, head, envelope(fault))

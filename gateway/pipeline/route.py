@@ -1,0 +1,122 @@
+"""Room 4: which targets can answer a call, in which order, and why. Pure: same inputs, same route."""
+
+from gateway.accounts.directory import KeyRecord
+from gateway.backends.breaker import Breaker
+from gateway.backends.interface import Backend
+from gateway.config.settings import Breaker as BreakerSettings
+from gateway.errors import Fault, shown
+from gateway.pipeline.flow import Route, Target, header_text
+from providers.catalogue import Catalogue, ModelCard, closest
+
+# Routes of names are remembered; a caller can invent names, so only this many are kept.
+MAX_CACHED_ROUTES = 4_096
+SANDBOX = "sandbox"
+
+
+class RouteTable:
+    """The configured aliases, the providers' own lists and the catalogue, as one lookup by model name."""
+
+    def __init__(
+        self,
+        *,
+        backends: dict[str, Backend],
+        aliases: dict[str, tuple[tuple[str, str], ...]],
+        served: dict[str, tuple[str, ...]],
+        catalogue: Catalogue,
+        breaker: BreakerSettings,
+    ) -> None:
+        self._backends = backends
+        self._aliases = aliases
+        # Model names that a configured provider says it serves; "*" stands for every name.
+        self._served = served
+        self._catalogue = catalogue
+        self._available = frozenset(name for name in backends if name != SANDBOX)
+        self._breaker = breaker
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._routes: dict[str, Route | None] = {}
+
+    @property
+    def targets(self) -> list[Target]:
+        """The targets that were routed to so far."""
+        return list(self._targets.values())
+
+    def find(self, model: str) -> Route | None:
+        """The route of a name, None where nobody answers it."""
+        try:
+            return self._routes[model]
+        except KeyError:
+            route = self._resolve(model)
+            if len(self._routes) < MAX_CACHED_ROUTES:
+                self._routes[model] = route
+            return route
+
+    def sandbox(self, model: str) -> Route:
+        """The route of every call by a test key."""
+        return Route(targets=(self._target(SANDBOX, model),), reason="a test key is answered by the sandbox")
+
+    def cards(self) -> list[ModelCard]:
+        """Every callable name: aliases, the providers' own lists, and the catalogue's of the configured providers."""
+        listed = {card.id: card for card in self._catalogue.names(self._available)}
+        own = [(model, provider) for provider, models in self._served.items() for model in models if model != "*"]
+        own += [(name, targets[0][0]) for name, targets in self._aliases.items()]
+        for name, provider in own:
+            listed[name] = ModelCard(
+                id=name, provider=provider, model=name, kind="chat", created=0, owned_by=provider, deprecated=False
+            )
+        return [listed[name] for name in sorted(listed)]
+
+    def _resolve(self, model: str) -> Route | None:
+        if model in self._aliases:
+            return self._route(self._aliases[model], "a configured alias")
+        for provider, models in self._served.items():
+            if model in models:
+                return self._route(((provider, model),), "the provider's configured list")
+        matches = self._catalogue.resolve(model, self._available)
+        if matches:
+            return self._route(tuple((match.provider, match.model) for match in matches), "the model catalogue")
+        for provider, models in self._served.items():
+            if "*" in models:
+                return self._route(((provider, model),), "the provider serves any name")
+        return None
+
+    def _route(self, pairs: tuple[tuple[str, str], ...], reason: str) -> Route:
+        return Route(targets=tuple(self._target(provider, model) for provider, model in pairs), reason=reason)
+
+    def _target(self, provider: str, model: str) -> Target:
+        key = (provider, model)
+        target = self._targets.get(key)
+        if target is None:
+            target = Target(
+                backend=self._backends[provider],
+                model=model,
+                breaker=Breaker(failures=self._breaker.failures, cooldown_ms=self._breaker.cooldown_ms),
+                lines=b"x-watchllm-provider: %s\r\nx-watchllm-model: %s\r\n"
+                % (header_text(provider), header_text(model)),
+            )
+            # Callers can invent names (a test key any, provider/… some), so what is kept is bounded.
+            if provider != SANDBOX and len(self._targets) < MAX_CACHED_ROUTES:
+                self._targets[key] = target
+        return target
+
+
+def choose(table: RouteTable, model: str, caller: KeyRecord) -> Route:
+    """The route of a call; raises Fault for a model that nobody answers or that the key may not use."""
+    if caller.kind == "test":
+        return table.sandbox(model)
+    if caller.allowed_models is not None and model not in caller.allowed_models:
+        raise Fault(
+            "insufficient_scope",
+            f"This key may not use the model {shown(model)}; it is limited to {len(caller.allowed_models)} models.",
+            param="model",
+        )
+    route = table.find(model)
+    if route is None:
+        names = [card.id for card in table.cards()]
+        close = closest(model, names)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise Fault(
+            "invalid_model",
+            f"No configured provider has the model {shown(model)}.{hint} GET /v1/models lists what can be called.",
+            param="model",
+        )
+    return route

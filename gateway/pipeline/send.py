@@ -1,0 +1,224 @@
+"""Room 5: the call goes out; tries and fallbacks happen here, all of them before the first byte to the client.
+
+Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a broken answer) moves on to the next
+target, and on the last target is tried again with growing, jittered waits that honour Retry-After, within a number of
+tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may have been executed already
+(the connection broke after the request was out) is not sent to the same target twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.backends.interface import Client
+from gateway.backends.relay import Relay
+from gateway.config.settings import Retries
+from gateway.pipeline.flow import Inbound, Route, Target
+from gateway.pipeline.services import Services
+from providers.chat import Answer
+from providers.errors import PoolExhausted, ProviderError, Refused, TimedOut, Unreachable, Unsupported
+from providers.wire import Headers, WireRequest
+
+HTTP_OK = 200
+MAX_ERROR_BYTES = 262_144
+CALLERS_FAULT = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 424, 431, 451})
+# A Retry-After may be shorter than our own wait, but a crowd that obeys it to the millisecond comes back as a crowd.
+RETRY_AFTER_SPREAD = 10
+
+
+class Upstream(msgspec.Struct, kw_only=True):
+    """An answer: whole (``answer``) or flowing (``relay``)."""
+
+    target: Target
+    headers: Headers
+    answer: Answer | None = None
+    relay: Relay | None = None
+    attempts: int
+    dropped: tuple[str, ...]
+    # Monotonic ns: the answer's first byte, and all time spent waiting for providers so far.
+    first_byte_ns: int
+    waited_ns: int
+
+
+class SendFailed(Exception):
+    """No target answered. ``error`` is the last failure, ``target`` where it happened."""
+
+    def __init__(self, error: ProviderError, target: Target, attempts: int, waited_ns: int) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.target = target
+        self.attempts = attempts
+        self.waited_ns = waited_ns
+
+
+class TargetSpared(ProviderError):
+    """The target's breaker is open; nothing was sent."""
+
+    code = "provider_unavailable"
+    status = 503
+    sent = False
+    retryable = False
+
+
+class Journey:
+    """One call on its way through the targets: what was tried and how long it waited."""
+
+    __slots__ = ("attempts", "client", "inbound", "services", "waited_ns")
+
+    def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
+        self.inbound = inbound
+        self.client = client
+        self.services = services
+        self.attempts = 0
+        self.waited_ns = 0
+
+
+async def send(inbound: Inbound, route: Route, client: Client, services: Services) -> Upstream:
+    """Return the first answer that a target gives; raises SendFailed where none does."""
+    journey = Journey(inbound, client, services)
+    error: ProviderError | None = None
+    target = route.targets[0]
+    last = len(route.targets) - 1
+    for position, target in enumerate(route.targets):
+        if not target.breaker.admits(services.ticks_ns()):
+            error = error or TargetSpared(f"{target.backend.name} failed repeatedly and is spared for a while")
+            continue
+        try:
+            return await _try_target(journey, target, tries_again=position == last)
+        except ProviderError as failure:
+            error = failure
+            if client.is_gone or _is_callers_fault(failure):
+                break
+            if journey.attempts >= services.settings.retries.max_tries:
+                break
+    assert error is not None, "a route has at least one target"  # noqa: S101 - for the type checkers
+    raise SendFailed(error, target, journey.attempts, journey.waited_ns)
+
+
+async def _try_target(journey: Journey, target: Target, *, tries_again: bool) -> Upstream:
+    services, call = journey.services, journey.inbound.call
+    backend, ticks_ns = target.backend, services.ticks_ns
+    request = backend.dialect.encode(call, target.model)
+    while True:
+        journey.attempts += 1
+        started_ns = ticks_ns()
+        try:
+            if call.stream:
+                upstream = await _open_stream(journey, target, request)
+            else:
+                reply = await backend.fetch(call, request)
+                upstream = Upstream(
+                    target=target,
+                    headers=reply.headers,
+                    answer=backend.dialect.decode(call, reply.status, reply.headers, reply.body),
+                    attempts=journey.attempts,
+                    dropped=request.dropped,
+                    first_byte_ns=ticks_ns(),
+                    waited_ns=0,
+                )
+        except ProviderError as error:
+            journey.waited_ns += ticks_ns() - started_ns
+            _note_failure(target, error, services)
+            wait_ms = _wait_before_retry(error, journey, services.settings.retries) if tries_again else None
+            if wait_ms is None or journey.client.is_gone:
+                raise
+            await asyncio.sleep(wait_ms / 1000)
+            if journey.client.is_gone or not target.breaker.admits(ticks_ns()):
+                raise
+        else:
+            upstream.waited_ns = journey.waited_ns + upstream.first_byte_ns - started_ns
+            target.breaker.succeeded()
+            services.metrics.observe_attempt(backend.name, "ok")
+            return upstream
+
+
+async def _open_stream(journey: Journey, target: Target, request: WireRequest) -> Upstream:
+    services, client, call = journey.services, journey.client, journey.inbound.call
+    backend = target.backend
+    cancels = backend.cancel_stops_billing(target.model)
+    task = asyncio.current_task()
+    if cancels and task is not None:
+        # Until the head is here, the task is what can be stopped; run.py settles a call that is stopped.
+        client.watch(_stopper(task), _ignore_pressure)
+    exchange = await backend.open(call, request)
+    client.watch(_ignore_leaving, _ignore_pressure)
+    if exchange.status != HTTP_OK:
+        body = await exchange.read(MAX_ERROR_BYTES)
+        backend.dialect.decode(call, exchange.status, exchange.headers, body)
+        raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
+    relay = Relay(backend.dialect.open_stream(call), exchange, services.loop, cancels=cancels)
+    client.watch(relay.abandon, _ignore_pressure)
+    exchange.attach(relay)
+    try:
+        await relay.started
+    except asyncio.CancelledError:
+        relay.close()
+        raise
+    if relay.reader.failure is not None and not relay.reader.events and not relay.is_abandoned:
+        raise relay.reader.failure
+    return Upstream(
+        target=target,
+        headers=exchange.headers,
+        relay=relay,
+        attempts=journey.attempts,
+        dropped=request.dropped,
+        first_byte_ns=services.ticks_ns(),
+        waited_ns=0,
+    )
+
+
+def _stopper(task: "asyncio.Task[object]") -> Callable[[], None]:
+    def stop() -> None:
+        task.cancel()
+
+    return stop
+
+
+def _ignore_leaving() -> None:
+    """Between two watchers nobody acts on a client that leaves; whoever comes next sees that it is gone."""
+
+
+def _ignore_pressure(is_slow: bool) -> None:
+    """Nothing has been written to the client yet."""
+
+
+def _is_callers_fault(error: ProviderError) -> bool:
+    if isinstance(error, Unsupported):
+        return True
+    return isinstance(error, Refused) and error.upstream_status in CALLERS_FAULT
+
+
+def _note_failure(target: Target, error: ProviderError, services: Services) -> None:
+    services.metrics.observe_attempt(target.backend.name, error.code)
+    if _is_callers_fault(error) or isinstance(error, PoolExhausted):
+        # The provider is well: it understood the request and refused it, or we have no room ourselves.
+        if isinstance(error, Refused):
+            target.breaker.succeeded()
+        return
+    target.breaker.failed(services.ticks_ns())
+
+
+def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries) -> float | None:
+    """Milliseconds until the next try of the same target, None for no further try."""
+    if not error.retryable or journey.attempts >= retries.max_tries:
+        return None
+    if isinstance(error, Unreachable) and error.sent:
+        return None
+    if isinstance(error, TimedOut) and error.phase == "first_byte" and not journey.inbound.call.stream:
+        # It may still be computing, and would be paid twice.
+        return None
+    services = journey.services
+    wait_ms = backoff_ms(journey.attempts, retries, services.jitter.random)
+    if isinstance(error, Refused) and error.retry_after_ms is not None:
+        if error.retry_after_ms > retries.max_retry_after_ms:
+            return None
+        wait_ms = error.retry_after_ms + wait_ms / RETRY_AFTER_SPREAD
+    elapsed_ms = (services.ticks_ns() - journey.inbound.started_ns) / 1e6
+    return wait_ms if elapsed_ms + wait_ms <= retries.budget_ms else None
+
+
+def backoff_ms(attempt: int, retries: Retries, uniform: Callable[[], float]) -> float:
+    """Half to all of a wait that doubles with each attempt (the first is 1), up to the configured longest."""
+    longest: int = min(retries.base_backoff_ms << (attempt - 1), retries.max_backoff_ms)
+    return longest * (0.5 + uniform() / 2)

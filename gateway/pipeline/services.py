@@ -1,0 +1,39 @@
+"""What the rooms need, built once by app.py and handed in; the rooms themselves keep nothing."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.accounts.directory import KeyDirectory
+from gateway.backends.relay import Relay
+from gateway.config.settings import Settings
+from gateway.ids import IdSource
+from gateway.ledger.recorder import Recorder
+from gateway.pipeline.route import RouteTable
+from gateway.telemetry import Metrics
+from providers.pricing.prices import PriceTable
+from providers.tokens import Tokenizers
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a running gateway that a request touches."""
+
+    settings: Settings
+    directory: KeyDirectory
+    routes: RouteTable
+    prices: PriceTable
+    tokenizers: Tokenizers
+    recorder: Recorder
+    metrics: Metrics
+    ids: IdSource
+    loop: asyncio.AbstractEventLoop
+    # Wall clock, ns since the epoch.
+    now_ns: Callable[[], int]
+    # Monotonic clock, ns.
+    ticks_ns: Callable[[], int]
+    # Jitter for waits between tries.
+    jitter: random.Random
+    # Streams that are being relayed, for the sweep that keeps silent ones alive.
+    relays: set[Relay]

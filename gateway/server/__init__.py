@@ -1,0 +1,1 @@
+"""The listening side: uvicorn's server with a short way for the calls that matter."""

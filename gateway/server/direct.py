@@ -1,0 +1,99 @@
+"""The client of a call that came in by the short way: its answer is written straight to the socket."""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+CLOSE = b"connection: close\r\n"
+# RFC 9110: what a server that has no better name for a status says.
+UNNAMED = "HTTP/1.1 {} Unnamed\r\n"
+
+
+def status_line(status: int) -> bytes:
+    """The first line of an answer."""
+    return STATUS_LINES.get(status) or UNNAMED.format(status).encode()
+
+
+class DirectClient:
+    """One answer on one connection; see gateway.backends.interface.Client. ``on_complete`` is called once, when it is out."""
+
+    __slots__ = (
+        "_head", "_is_chunked", "_is_complete", "_on_complete", "_on_gone", "_on_pressure", "_transport",
+        "is_gone", "keeps_alive",
+    )  # fmt: skip
+
+    def __init__(
+        self, transport: asyncio.Transport, on_complete: Callable[[], None], *, keeps_alive: bool, is_http_11: bool
+    ) -> None:
+        self._transport = transport
+        self._on_complete = on_complete
+        self.keeps_alive = keeps_alive
+        self.is_gone = False
+        self._is_chunked = is_http_11
+        self._is_complete = False
+        self._head: bytes | None = None
+        self._on_gone: Callable[[], None] | None = None
+        self._on_pressure: Callable[[bool], None] | None = None
+
+    def send(self, status: int, head: bytes, body: bytes) -> None:
+        """Answer at once."""
+        if self.is_gone or self._is_complete:
+            return
+        self._transport.write(
+            b"%s%scontent-length: %d\r\n%s\r\n%s"
+            % (status_line(status), head, len(body), b"" if self.keeps_alive else CLOSE, body)
+        )
+        self._complete()
+
+    def start(self, head: bytes) -> None:
+        """Begin a stream; its head leaves with the first part."""
+        if not self._is_chunked:
+            self.keeps_alive = False
+        framing = b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
+        self._head = b"%s%s%s%s\r\n" % (STATUS_LINES[200], head, framing, b"" if self.keeps_alive else CLOSE)
+
+    def write(self, data: bytes) -> None:
+        """Send the next part."""
+        if self.is_gone or self._is_complete:
+            return
+        part = b"%x\r\n%s\r\n" % (len(data), data) if self._is_chunked else data
+        if self._head is not None:
+            part = self._head + part
+            self._head = None
+        self._transport.write(part)
+
+    def end(self, data: bytes) -> None:
+        """Send the last part."""
+        if self.is_gone or self._is_complete:
+            return
+        part = b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data) if self._is_chunked else data
+        if self._head is not None:
+            part = self._head + part
+            self._head = None
+        self._transport.write(part)
+        self._complete()
+
+    def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
+        """Tell of leaving and of slow reading; a client that left already is told at once."""
+        self._on_gone = on_gone
+        self._on_pressure = on_pressure
+        if self.is_gone:
+            on_gone()
+
+    def left(self) -> None:
+        """The connection is closed."""
+        if not self._is_complete and not self.is_gone:
+            self.is_gone = True
+            if self._on_gone is not None:
+                self._on_gone()
+
+    def press(self, is_slow: bool) -> None:
+        """The socket's buffer is full, or has room again."""
+        if self._on_pressure is not None:
+            self._on_pressure(is_slow)
+
+    def _complete(self) -> None:
+        self._is_complete = True
+        self._on_gone = self._on_pressure = None
+        self._on_complete()

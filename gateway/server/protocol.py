@@ -1,0 +1,367 @@
+"""The HTTP protocol of the server: uvicorn's for most requests, a short way without ASGI for the proxy's calls.
+
+It is also what the network meets first, so it is strict for all requests: one Host header, bounded heads, headers
+and bodies in time, no answer that waits for a slow reader for ever.
+
+Failure behavior: what is not HTTP gets 400 and a closed connection; a head that is too large 431, too slow 408; a
+body that is too large 413 before it is read, too slow 408. A request that was sent before the answer of the one before
+is not read: the connection closes after that answer, and the client sends it again.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from gateway.config.settings import Server
+from gateway.envelope import envelope
+from gateway.errors import Fault
+from gateway.server.direct import DirectClient, status_line
+
+MAX_HEAD_BYTES = 65_536
+MAX_URL_BYTES = 8_192
+# A refused request's body up to this size is read and forgotten, so that the connection stays usable.
+MAX_IGNORED_BODY_BYTES = 65_536
+# Progress that earns a slow body more time.
+BODY_PROGRESS_BYTES = 262_144
+WRITE_TIMEOUT_S = 60.0
+IDLE, HEAD, BODY, IGNORED_BODY, ANSWERING, ELSEWHERE = range(6)
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Door(Protocol):
+    """What stands behind the short way; see gateway.surfaces.openai."""
+
+    def endpoint(self, path: bytes) -> str | None:
+        """The endpoint that is called by POST to this path, None for paths that are not the door's."""
+        ...
+
+    def knock(self, endpoint: str, headers: Headers) -> Any:
+        """Read the head of a request; raises Fault, before a byte of the body is wanted."""
+        ...
+
+    def enter(self, visit: Any, body: bytes, client: DirectClient, tasks: "set[asyncio.Task[None]]") -> None:
+        """Answer the request."""
+        ...
+
+    def refuse(self, client: DirectClient, fault: Fault) -> None:
+        """Answer with a fault."""
+        ...
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        door: Door,
+        bounds: Server,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._door = door
+        self._bounds = bounds
+        self._phase = IDLE
+        # In seconds of the loop's clock, compared by the sweep; 0: set by the next sweep.
+        self._deadline_s = 0.0
+        self._budget_s = bounds.keepalive_ms / 1000
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._client: DirectClient | None = None
+        self._visit: Any = None
+        self._is_direct = False
+        self._is_overrun = False
+        self._is_pressed = False
+        self._is_ending = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; the callbacks below do the rest."""
+        if self._phase in (ANSWERING, ELSEWHERE) and self._is_direct:
+            # The next request, before this one is answered.
+            self._is_overrun = True
+            return
+        if self._phase == IDLE:
+            self._unset_keepalive_if_required()
+            self._expect(HEAD, self._bounds.header_timeout_ms)
+            self._head_bytes = 0
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._is_direct:
+                self._turn_away(Fault("invalid_request", "This endpoint cannot be upgraded to another protocol."))
+            else:
+                self._unsupported_upgrade_warning()
+        except httptools.HttpParserError:
+            self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
+        if self._phase == HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._turn_away(
+                    Fault("invalid_request", f"The request's head is over {MAX_HEAD_BYTES} bytes.", status=431)
+                )
+
+    def on_message_begin(self) -> None:
+        """A new request."""
+        if self._phase in (ANSWERING, ELSEWHERE):
+            self._is_overrun = True
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: check it, and take the short way or uvicorn's."""
+        if self._is_overrun or self.transport.is_closing():
+            return
+        self._is_direct = False
+        fault = self._check_head()
+        if fault is not None:
+            self._turn_away(fault)
+            return
+        endpoint = self._door.endpoint(self.url) if self.parser.get_method() == b"POST" else None
+        length = self._content_length()
+        if length > self._bounds.max_body_bytes:
+            self._turn_away(self._too_large())
+        elif endpoint is None:
+            self._go_elsewhere()
+        else:
+            self._knock(endpoint, length)
+
+    def on_body(self, body: bytes) -> None:
+        """The next bytes of a body."""
+        if self._is_overrun:
+            return
+        if not self._is_direct:
+            if self._phase == ELSEWHERE:
+                super().on_body(body)
+            return
+        if self._phase != BODY:
+            return
+        self._body.append(body)
+        before = self._body_bytes
+        self._body_bytes += len(body)
+        if self._body_bytes > self._bounds.max_body_bytes:
+            self._turn_away(self._too_large())
+        elif self._body_bytes // BODY_PROGRESS_BYTES > before // BODY_PROGRESS_BYTES:
+            self._expect(BODY, self._bounds.body_timeout_ms)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self._is_overrun:
+            return
+        if not self._is_direct:
+            if self._phase == ELSEWHERE:
+                super().on_message_complete()
+        elif self._phase == IGNORED_BODY:
+            self._become_idle()
+        elif self._phase == BODY and self._client is not None:
+            self._phase = ANSWERING
+            self._deadline_s = float("inf")
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._body = []
+            self._door.enter(self._visit, body, self._client, self.tasks)
+
+    def on_response_complete(self) -> None:
+        """An answer by uvicorn's way is out."""
+        super().on_response_complete()
+        if self._is_overrun:
+            self.transport.close()
+        elif not self.pipeline:
+            self._expect(IDLE, self._bounds.keepalive_ms)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client closed, or the network did."""
+        client, self._client = self._client, None
+        super().connection_lost(exc)
+        if client is not None:
+            client.left()
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly."""
+        super().pause_writing()
+        self._is_pressed = True
+        self._deadline_s = 0.0
+        self._budget_s = WRITE_TIMEOUT_S
+        if self._client is not None:
+            self._client.press(True)
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        super().resume_writing()
+        self._is_pressed = False
+        if self._phase == ANSWERING:
+            self._deadline_s = float("inf")
+        if self._client is not None:
+            self._client.press(False)
+
+    def shutdown(self) -> None:
+        """The server drains: what is being answered may end, nothing follows it."""
+        self._is_ending = True
+        if self._client is not None and self._phase in (BODY, ANSWERING):
+            self._client.keeps_alive = False
+        else:
+            super().shutdown()
+
+    def sweep(self, now_s: float) -> None:
+        """Called every second: close what has taken too long."""
+        if self._deadline_s == 0.0:
+            self._deadline_s = now_s + self._budget_s
+        if now_s < self._deadline_s or self.transport is None or self.transport.is_closing():
+            return
+        if self._phase in (HEAD, BODY):
+            part = "headers" if self._phase == HEAD else "body"
+            self._turn_away(Fault("request_timeout", f"The request's {part} did not arrive in time."))
+        elif self._is_pressed:
+            self.transport.abort()
+        elif self._phase in (IDLE, IGNORED_BODY):
+            self.transport.close()
+
+    def _expect(self, phase: int, within_ms: int) -> None:
+        self._phase = phase
+        self._deadline_s = 0.0
+        self._budget_s = within_ms / 1000
+
+    def _check_head(self) -> Fault | None:
+        hosts = size = 0
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts += 1
+                if any(byte in value for byte in b"/?#@\\ "):
+                    return Fault("invalid_request", "The Host header is not a host.")
+        if hosts != 1 and self.parser.get_http_version() == "1.1":
+            return Fault("invalid_request", f"The request has {hosts} Host headers; HTTP/1.1 asks for one.")
+        if size > MAX_HEAD_BYTES:
+            return Fault("invalid_request", f"The request's head is over {MAX_HEAD_BYTES} bytes.", status=431)
+        if len(self.url) > MAX_URL_BYTES:
+            return Fault("invalid_request", f"The request's path is over {MAX_URL_BYTES} bytes.", status=414)
+        if not self.url.startswith(b"/"):
+            return Fault("invalid_request", "The request's target is not a path.")
+        return None
+
+    def _content_length(self) -> int:
+        for name, value in self.headers:
+            if name == b"content-length":
+                # The parser has refused anything but digits.
+                return int(value)
+        return 0
+
+    def _too_large(self) -> Fault:
+        limit = self._bounds.max_body_bytes
+        return Fault("request_too_large", f"The body is over {limit} bytes, the limit of [server] max_body_bytes.")
+
+    def _go_elsewhere(self) -> None:
+        headers, url, expects = self.headers, self.url, self.expect_100_continue
+        super().on_message_begin()
+        self.headers.extend(headers)
+        self.url = url
+        self.expect_100_continue = expects
+        self._phase = ELSEWHERE
+        self._deadline_s = float("inf")
+        super().on_headers_complete()
+
+    def _knock(self, endpoint: str, length: int) -> None:
+        self._is_direct = True
+        is_http_11 = self.parser.get_http_version() == "1.1"
+        client = DirectClient(
+            self.transport,
+            self._answered,
+            keeps_alive=not self._is_ending and self.parser.should_keep_alive(),
+            is_http_11=is_http_11,
+        )
+        self._client = client
+        self._body = []
+        self._body_bytes = 0
+        try:
+            self._visit = self._door.knock(endpoint, self.headers)
+        except Fault as fault:
+            if self.expect_100_continue or not 0 < length <= MAX_IGNORED_BODY_BYTES:
+                client.keeps_alive = False
+            self._phase = IGNORED_BODY
+            self._door.refuse(client, fault)
+            return
+        self._expect(BODY, self._bounds.body_timeout_ms)
+        if self.expect_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _answered(self) -> None:
+        """An answer by the short way is out."""
+        client, self._client = self._client, None
+        self._visit = None
+        self.server_state.total_requests += 1
+        if client is None:
+            return
+        if not client.keeps_alive or self._is_overrun:
+            self.transport.close()
+        elif self._phase == IGNORED_BODY:
+            self._expect(IGNORED_BODY, self._bounds.body_timeout_ms)
+        else:
+            self._become_idle()
+
+    def _become_idle(self) -> None:
+        self._is_direct = False
+        self._expect(IDLE, self._bounds.keepalive_ms)
+
+    def _turn_away(self, fault: Fault) -> None:
+        """Answer what cannot become a call, and close."""
+        if self.transport.is_closing():
+            return
+        client, self._client = self._client, None
+        if client is not None and self._phase == ANSWERING:
+            client.left()
+        body = envelope(fault)
+        self.transport.write(
+            b"%scontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
+            % (status_line(fault.status), len(body), body)
+        )
+        self.transport.close()
+
+
+class Sweeper:
+    """Looks at every connection once a second; one timer for all of them."""
+
+    def __init__(
+        self, server_state: ServerState, loop: asyncio.AbstractEventLoop, also: Callable[[float], None]
+    ) -> None:
+        self._connections = server_state.connections
+        self._loop = loop
+        # Further work of the same second, given the loop's time.
+        self._also = also
+        self._timer = loop.call_later(1.0, self._sweep)
+
+    def close(self) -> None:
+        """Stop."""
+        self._timer.cancel()
+
+    def _sweep(self) -> None:
+        now_s = self._loop.time()
+        self._timer = self._loop.call_later(1.0, self._sweep)
+        for connection in list(self._connections):
+            if isinstance(connection, GatewayProtocol):
+                connection.sweep(now_s)
+        self._also(now_s)
+
+
+def protocol_class(door: Door, bounds: Server) -> type[asyncio.Protocol]:
+    """What uvicorn's ``http`` setting takes: a callable that makes one protocol a connection."""
+
+    def make(
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> GatewayProtocol:
+        return GatewayProtocol(config, server_state, app_state, _loop, door=door, bounds=bounds)
+
+    return cast("type[asyncio.Protocol]", make)

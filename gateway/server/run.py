@@ -1,0 +1,109 @@
+"""Runs the server: uvicorn's, with our protocol, our signals and a drain that ends with exit code 0.
+
+Failure behavior: SIGTERM and SIGINT stop the listening at once and give running calls the drain time; a second signal
+ends the wait. A port that is taken is an error message, not a traceback.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.server import ServerState
+
+from gateway.config.settings import Server as Bounds
+from gateway.server.protocol import Door, Sweeper, protocol_class
+
+BACKLOG = 4_096
+
+
+class AddressTaken(OSError):
+    """The address cannot be listened on; the message says which and why."""
+
+
+class GatewayServer(uvicorn.Server):
+    """uvicorn's server with signal handlers that leave the exit code alone."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], sweep: Callable[[float], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._sweep = sweep
+
+    @property
+    def state(self) -> ServerState:
+        """Connections and tasks."""
+        return self.server_state
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Have the loop handle the signals; uvicorn would raise them again when it is done."""
+        loop = asyncio.get_running_loop()
+        handled: list[signal.Signals] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Not in a thread other than the main one, as in tests.
+            with contextlib.suppress(RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+                handled.append(number)
+        try:
+            yield
+        finally:
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    async def main_loop(self) -> None:
+        """Sweep the connections while the server runs."""
+        sweeper = Sweeper(self.server_state, asyncio.get_running_loop(), self._sweep)
+        try:
+            await super().main_loop()
+        finally:
+            sweeper.close()
+
+
+def listen(bounds: Bounds) -> socket.socket:
+    """Bind the address; raises AddressTaken."""
+    family = socket.AF_INET6 if ":" in bounds.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((bounds.host, bounds.port))
+    except OSError as error:
+        listener.close()
+        raise AddressTaken(
+            f"cannot listen on {bounds.host}:{bounds.port}: {error.strerror}; choose another with --port"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def make_server(
+    app: Litestar, door: Door, bounds: Bounds, on_ready: Callable[[], None], sweep: Callable[[float], None]
+) -> GatewayServer:
+    """The server for one process."""
+    http: Any = protocol_class(door, bounds)
+    config = uvicorn.Config(
+        app,
+        http=http,
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        limit_concurrency=None,
+        timeout_keep_alive=max(1, bounds.keepalive_ms // 1000),
+        timeout_graceful_shutdown=max(1, bounds.drain_timeout_ms // 1000),
+    )
+    return GatewayServer(config, on_ready, sweep)

@@ -1,0 +1,1 @@
+"""The faces of the gateway: HTTP only; decode, call one function, encode."""

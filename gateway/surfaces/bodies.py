@@ -1,0 +1,228 @@
+"""Request bodies of the OpenAI surface: what the gateway reads is checked, everything else passes unread.
+
+The bytes stay as they came. A field that steers the gateway may stand once only: a parser here and one at the
+provider could otherwise each believe another value.
+"""
+
+import re
+from typing import Annotated, Literal
+
+import msgspec
+
+from gateway.errors import Fault, shown
+from providers import splice
+from providers.wire import Call
+
+MAX_DEPTH = 64
+MAX_MODEL_CHARS = 256
+# Source: https://platform.openai.com/docs/api-reference/chat/create and /embeddings/create (2026-11-21): n at most
+# 128, temperature 0 to 2, 2,048 embedding inputs. Token limits and stops are bounded far above any provider's own.
+Count = Annotated[int, msgspec.Meta(ge=1, le=128)]
+TokenLimit = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
+Temperature = Annotated[float, msgspec.Meta(ge=0, le=2)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Stops = str | Annotated[list[str], msgspec.Meta(max_length=64)] | None
+ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_MODEL_CHARS)]
+ToolName = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
+TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+
+# OpenAI's five, then those of OpenRouter and vLLM (video, audio, embeds) and the blocks that Anthropic's models return.
+PartType = Literal[
+    "text", "image_url", "input_audio", "file", "refusal",
+    "video_url", "input_video", "audio_url", "image_embeds", "audio_embeds",
+    "thinking", "redacted_thinking", "reasoning", "document", "search_result",
+]  # fmt: skip
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part of a message's content."""
+
+    type: PartType
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message; what it says is the provider's business."""
+
+    role: Literal["user", "assistant", "system", "tool", "developer", "function"]
+    content: str | list[Part] | None = None
+
+
+class ToolFunction(msgspec.Struct, frozen=True):
+    """The part of a tool that providers check."""
+
+    name: ToolName
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """A tool; other kinds than functions pass unread."""
+
+    function: ToolFunction | None = None
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    """OpenAI's three kinds and vLLM's structural tags."""
+
+    type: Literal["text", "json_object", "json_schema", "structural_tag"]
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """What the client wants in its stream."""
+
+    include_usage: bool | None = None
+
+
+class ChatBody(msgspec.Struct, frozen=True):
+    """POST /v1/chat/completions."""
+
+    model: ModelName
+    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
+    stream: bool | None = None
+    n: Count | None = None
+    max_tokens: TokenLimit | None = None
+    max_completion_tokens: TokenLimit | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    stop: Stops = None
+    tools: list[Tool] | None = None
+    response_format: ResponseFormat | None = None
+    stream_options: StreamOptions | None = None
+
+
+class CompletionBody(msgspec.Struct, frozen=True):
+    """POST /v1/completions."""
+
+    model: ModelName
+    prompt: str | list[str | TokenId | list[TokenId]] = ""
+    stream: bool | None = None
+    n: Count | None = None
+    max_tokens: TokenLimit | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    stop: Stops = None
+    stream_options: StreamOptions | None = None
+
+
+class EmbeddingBody(msgspec.Struct, frozen=True):
+    """POST /v1/embeddings."""
+
+    model: ModelName
+    input: str | Annotated[list[str | TokenId | list[TokenId]], msgspec.Meta(min_length=1)]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
+
+
+CHAT = msgspec.json.Decoder(ChatBody)
+COMPLETION = msgspec.json.Decoder(CompletionBody)
+EMBEDDING = msgspec.json.Decoder(EmbeddingBody)
+MAX_EMBEDDING_INPUTS = 2_048
+PATH_IN_MESSAGE = re.compile(r"at `\$\.?([^`]*)`|field `([^`]*)`")
+# ASCII letters and the underscore written as \u00XX: no encoder does it, so it can only be meant to hide a name.
+ESCAPED_ASCII = re.compile(rb"\\u00[4-7]")
+
+
+def decode(endpoint: str, body: bytes) -> Call:
+    """Check a body and read what steers the gateway; raises Fault with the field's name."""
+    try:
+        call = DECODERS[endpoint](body)
+        body.decode()
+    except msgspec.ValidationError as invalid:
+        raise _explain(body, str(invalid)) from invalid
+    except UnicodeDecodeError as broken:
+        raise Fault("invalid_request", f"The body is not UTF-8: {broken.reason} at byte {broken.start}.") from broken
+    except msgspec.DecodeError as broken:
+        raise Fault("invalid_request", f"The body is not valid JSON: {broken}.") from broken
+    except RecursionError as deep:
+        raise _too_deep() from deep
+    if splice.depth_exceeds(body, MAX_DEPTH):
+        raise _too_deep()
+    _refuse_duplicates(call, body)
+    return call
+
+
+def _too_deep() -> Fault:
+    return Fault("invalid_request", f"The body is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _decode_chat(body: bytes) -> Call:
+    chat = CHAT.decode(body)
+    options = chat.stream_options
+    return Call(
+        endpoint="chat/completions",
+        body=body,
+        model=chat.model,
+        stream=chat.stream is True,
+        wants_usage=options is not None and options.include_usage is True,
+        max_tokens=chat.max_completion_tokens or chat.max_tokens,
+        n=chat.n or 1,
+    )
+
+
+def _decode_completion(body: bytes) -> Call:
+    completion = COMPLETION.decode(body)
+    options = completion.stream_options
+    return Call(
+        endpoint="completions",
+        body=body,
+        model=completion.model,
+        stream=completion.stream is True,
+        wants_usage=options is not None and options.include_usage is True,
+        max_tokens=completion.max_tokens,
+        n=completion.n or 1,
+    )
+
+
+def _decode_embedding(body: bytes) -> Call:
+    embedding = EMBEDDING.decode(body)
+    if isinstance(embedding.input, list) and len(embedding.input) > MAX_EMBEDDING_INPUTS:
+        is_one_text_of_tokens = all(isinstance(item, int) for item in embedding.input)
+        if not is_one_text_of_tokens:
+            raise Fault(
+                "invalid_request",
+                f"'input' has {len(embedding.input)} texts; {MAX_EMBEDDING_INPUTS} is the most. Send several requests.",
+                param="input",
+            )
+    return Call(endpoint="embeddings", body=body, model=embedding.model)
+
+
+DECODERS = {"chat/completions": _decode_chat, "completions": _decode_completion, "embeddings": _decode_embedding}
+STEERING = ("messages", "stream_options", "max_completion_tokens", "prompt", "input")
+
+
+def _refuse_duplicates(call: Call, body: bytes) -> None:
+    suspicious = (
+        body.count(b'"model"') > 1
+        or (call.stream and body.count(b'"stream"') > 1)
+        or (call.max_tokens is not None and body.count(b'_tokens"') > 1)
+        or (call.n > 1 and body.count(b'"n"') > 1)
+        or (b"\\u00" in body and ESCAPED_ASCII.search(body) is not None)
+    )
+    if not suspicious:
+        return
+    steering = {"model", "stream", "n", "max_tokens", *STEERING}
+    seen: set[str] = set()
+    for member in splice.members(body):
+        if member.name not in steering:
+            continue
+        if member.name in seen:
+            raise Fault("invalid_request", f"{member.name!r} is given more than once.", param=member.name)
+        if body[member.start + 1 : member.start + 1 + len(member.name)] != member.name.encode():
+            raise Fault("invalid_request", f"The name {member.name!r} is written with escapes.", param=member.name)
+        seen.add(member.name)
+
+
+def _explain(body: bytes, message: str) -> Fault:
+    """Name the field and show its value."""
+    found = PATH_IN_MESSAGE.search(message)
+    path = (found[1] or found[2]) if found is not None else ""
+    if found is not None and found[2] and found[1] is None and " - at `$." in message:
+        path = message.rsplit(" - at `$.", 1)[1].rstrip("`") + "." + found[2]
+    reason = message.split(" - at `", 1)[0]
+    if not path:
+        return Fault("invalid_request", f"The body is not what this endpoint takes: {reason}.")
+    member = splice.find(body, re.split(r"[.\[]", path, maxsplit=1)[0])
+    value = "" if member is None else f" The value given is {_excerpt(body[member.value_start : member.value_end])}."
+    return Fault("invalid_request", f"{path!r} is not valid: {reason}.{value}", param=path)
+
+
+def _excerpt(raw: bytes) -> str:
+    return shown(raw[:400].decode("utf-8", "replace"))

@@ -1,0 +1,233 @@
+"""The proxy's own endpoints: chat completions, completions, embeddings and the list of models.
+
+The three calls have two ways in with one door between: the server's short way, and ordinary ASGI (any other server,
+and tests). Both read the head, then the body, then run the path of gateway.pipeline.run.
+"""
+
+import asyncio
+import logging
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+from litestar import Request, asgi, get
+from litestar.di import NamedDependency
+from litestar.handlers import ASGIRouteHandler
+from litestar.params import FromPath
+from litestar.types import Receive, Scope, Send
+
+from gateway.accounts.directory import KeyRecord
+from gateway.backends.interface import Client
+from gateway.errors import Fault, shown
+from gateway.pipeline import lookup, reply, run
+from gateway.pipeline.auth import Credentials
+from gateway.pipeline.flow import CacheWish, Inbound
+from gateway.pipeline.services import Services
+from gateway.surfaces import bodies
+from gateway.surfaces.asgi_client import AsgiClient
+from providers.wire import Headers
+
+PATHS = {
+    b"/v1/chat/completions": "chat/completions",
+    b"/v1/completions": "completions",
+    b"/v1/embeddings": "embeddings",
+}
+MAX_TAGS_CHARS = 512
+NS_PER_S = 1_000_000_000
+log = logging.getLogger("gateway.surfaces.openai")
+
+
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of a request, read."""
+
+    endpoint: str
+    request_id: str
+    caller: KeyRecord
+    created_ns: int
+    started_ns: int
+    cache: CacheWish
+    tags: str
+    session: str
+
+
+class OpenAiDoor:
+    """The way in to the pipeline for the three proxied endpoints."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def endpoint(self, path: bytes) -> str | None:
+        """The endpoint at a path, its query aside."""
+        return PATHS.get(path) or PATHS.get(path.partition(b"?")[0])
+
+    def knock(self, endpoint: str, headers: Headers) -> Visit:
+        """Authenticate and read the headers that steer the gateway; raises Fault."""
+        services = self._services
+        started_ns = services.ticks_ns()
+        caller = run.admit(read_credentials(headers), services)
+        single = dict(headers)
+        _check_type(single)
+        created_ns = services.now_ns()
+        wish = single.get(b"x-watchllm-cache")
+        return Visit(
+            endpoint=endpoint,
+            request_id=services.ids.new(created_ns),
+            caller=caller,
+            created_ns=created_ns,
+            started_ns=started_ns,
+            cache="default" if wish is None else lookup.read_wish(wish),
+            tags=_bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags"),
+            session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
+        )
+
+    def enter(self, visit: Visit, body: bytes, client: Client, tasks: "set[asyncio.Task[None]]") -> None:
+        """Check the body and start the call; ``tasks`` keeps the reference until it ends."""
+        try:
+            inbound = self.inbound(visit, body)
+        except Fault as fault:
+            reply.refuse(visit.request_id, client, fault)
+            return
+        services = self._services
+        services.metrics.requests_in_flight += 1
+        task = services.loop.create_task(run.run(inbound, client, services))
+        tasks.add(task)
+        task.add_done_callback(partial(self._left, tasks))
+
+    def _left(self, tasks: "set[asyncio.Task[None]]", task: "asyncio.Task[None]") -> None:
+        self._services.metrics.requests_in_flight -= 1
+        tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the path of a call failed", exc_info=error)
+
+    def refuse(self, client: Client, fault: Fault) -> None:
+        """Answer a request that did not get in."""
+        reply.refuse(self._services.ids.new(self._services.now_ns()), client, fault)
+
+    def inbound(self, visit: Visit, body: bytes) -> Inbound:
+        """The whole request, decoded; raises Fault."""
+        if not body:
+            raise Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")
+        return Inbound(
+            request_id=visit.request_id,
+            call=bodies.decode(visit.endpoint, body),
+            caller=visit.caller,
+            created_ns=visit.created_ns,
+            started_ns=visit.started_ns,
+            cache=visit.cache,
+            tags=visit.tags,
+            session=visit.session,
+        )
+
+
+def read_credentials(headers: Headers) -> Credentials:
+    """The credentials among a request's headers, each one that is there."""
+    single = dict(headers)
+    if len(single) == len(headers) and b"x-api-key" not in single and b"api-key" not in single:
+        authorization = single.get(b"authorization")
+        return Credentials(() if authorization is None else (authorization,))
+    return Credentials(
+        tuple(value for name, value in headers if name == b"authorization"),
+        tuple(value for name, value in headers if name in (b"x-api-key", b"api-key")),
+    )
+
+
+def _check_type(headers: dict[bytes, bytes]) -> None:
+    content_type = headers.get(b"content-type", b"")
+    if content_type not in (b"application/json", b""):
+        kind = content_type.partition(b";")[0].strip().lower()
+        if kind != b"application/json":
+            raise Fault(
+                "unsupported_media_type",
+                f"The body's content-type is {shown(kind.decode('latin-1'))}; this endpoint takes application/json.",
+            )
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.strip().lower() != b"identity":
+        raise Fault(
+            "unsupported_media_type",
+            f"The body's content-encoding is {shown(encoding.decode('latin-1'))}; send it uncompressed.",
+        )
+
+
+def _bounded(value: bytes | None, name: str) -> str:
+    if not value:
+        return ""
+    text = value.decode("latin-1")
+    if len(text) > MAX_TAGS_CHARS:
+        raise Fault("invalid_request", f"The header {name} is over {MAX_TAGS_CHARS} characters.", param=name)
+    return text
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """A callable model, in OpenAI's shape."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str
+
+
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """Every callable model."""
+
+    object: str = "list"
+    data: list[ModelCard]
+
+
+def _caller(request: Request[Any, Any, Any], services: Services) -> KeyRecord:
+    return run.admit(read_credentials(cast("Headers", request.scope["headers"])), services)
+
+
+@get("/v1/models", summary="List the models that can be called", tags=["Proxy"])
+async def list_models(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> ModelList:
+    """Every name that the key's project can call: configured aliases and what the configured providers offer."""
+    caller = _caller(request, services)
+    return ModelList(data=[card for card in _cards(services) if _may_use(caller, card.id)])
+
+
+@get("/v1/models/{model:path}", summary="Look up one model", tags=["Proxy"])
+async def show_model(
+    request: Request[Any, Any, Any], services: NamedDependency[Services], model: FromPath[str]
+) -> ModelCard:
+    """One model; names may contain slashes."""
+    caller = _caller(request, services)
+    name = model.removeprefix("/")
+    for card in _cards(services):
+        if card.id == name and _may_use(caller, name):
+            return card
+    raise Fault("not_found", f"There is no model {shown(name)}. GET /v1/models lists them.", param="model")
+
+
+def _may_use(caller: KeyRecord, model: str) -> bool:
+    return caller.allowed_models is None or model in caller.allowed_models
+
+
+def _cards(services: Services) -> list[ModelCard]:
+    return [ModelCard(id=card.id, created=card.created, owned_by=card.owned_by) for card in services.routes.cards()]
+
+
+def proxied_routes(door: OpenAiDoor, services: Services) -> list[ASGIRouteHandler]:
+    """The three calls as ASGI handlers, for servers without the short way."""
+    return [_route(path.decode(), endpoint, door, services) for path, endpoint in PATHS.items()]
+
+
+def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> ASGIRouteHandler:
+    @asgi(path, copy_scope=False)
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        client = AsgiClient(receive, send)
+        try:
+            if scope.get("method") != "POST":
+                raise Fault("method_not_allowed", f"{path} takes POST.")
+            visit = door.knock(endpoint, cast("Headers", scope["headers"]))
+            body = await client.read_body(services.settings.server)
+            inbound = door.inbound(visit, body)
+        except Fault as fault:
+            door.refuse(client, fault)
+            await client.flush()
+            return
+        services.metrics.requests_in_flight += 1
+        try:
+            await client.answer(run.run(inbound, client, services))
+        finally:
+            services.metrics.requests_in_flight -= 1
+
+    return answer

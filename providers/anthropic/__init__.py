@@ -1,0 +1,1 @@
+"""The dialect of Anthropic's Messages API: chat/completions in, Messages out, and back."""

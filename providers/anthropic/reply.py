@@ -1,0 +1,311 @@
+"""A whole answer of the Messages API, said as a chat.completion; and Anthropic's errors.
+
+Failure behavior: a status of 400 and more, and an error object inside a success, raise Refused; anything that is not
+a message (HTML, half a JSON, another shape, nothing) raises InvalidAnswer.
+"""
+
+import msgspec
+
+from providers.anthropic.parameters import UNREADABLE, is_given, read_fields
+from providers.anthropic.usage import OpenAiUsage, read_figures, to_openai, to_usage
+from providers.chat import Answer
+from providers.errors import InvalidAnswer, Refused, Unsupported
+from providers.retry_after import parse_retry_after
+from providers.wire import Call, Headers
+
+# https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons (read 2026-11-21). An unknown or missing
+# reason is "stop": the message is whole, and native_finish_reason says what was meant.
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    # A server tool's loop paused: the caller sends the turn back to go on.
+    "pause_turn": "stop",
+    "refusal": "content_filter",
+    "model_context_window_exceeded": "length",
+    # The context was summarized, the caller sends it back to go on.
+    "compaction": "stop",
+}
+# https://platform.claude.com/docs/en/api/errors (read 2026-11-21): the status of an error that came inside a success.
+ERROR_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+_RETRYABLE_FROM = 500
+_RETRYABLE = (408, 409, 429)
+_ERROR_STATUS = 400
+_MESSAGE_LENGTH = 1_000
+
+
+class ErrorDetails(msgspec.Struct, frozen=True):
+    """What some errors add."""
+
+    error_code: str | None = None
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """Anthropic's error."""
+
+    type: str = ""
+    message: str = ""
+    details: ErrorDetails | None = None
+
+
+class StopDetails(msgspec.Struct, frozen=True):
+    """Why a request was refused."""
+
+    category: str | None = None
+    explanation: str | None = None
+
+
+class ContentBlock(msgspec.Struct, frozen=True):
+    """The members of all blocks that say something to a client of OpenAI's API."""
+
+    type: str
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    id: str = ""
+    name: str = ""
+    input: msgspec.Raw = msgspec.Raw()
+    citations: list[msgspec.Raw] | None = None
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message; its blocks stay raw, because some must go back unchanged."""
+
+    id: str = ""
+    model: str = ""
+    type: str = ""
+    content: list[msgspec.Raw] | None = None
+    stop_reason: str | None = None
+    stop_details: StopDetails | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: ErrorBody | None = None
+
+
+class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A function's name and its arguments as JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a tool."""
+
+    id: str
+    type: str = "function"
+    function: FunctionCall
+
+
+class UrlCitation(msgspec.Struct, frozen=True, kw_only=True):
+    """A page that a range of the content, in characters, rests on."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(msgspec.Struct, frozen=True, kw_only=True):
+    """OpenAI's annotation."""
+
+    type: str = "url_citation"
+    url_citation: UrlCitation
+
+
+class _Reply(msgspec.Struct, frozen=True, kw_only=True):
+    role: str = "assistant"
+    content: str | None
+    refusal: str | None
+    tool_calls: list[ToolCall] | msgspec.UnsetType = msgspec.UNSET
+    function_call: FunctionCall | msgspec.UnsetType = msgspec.UNSET
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    thinking_blocks: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    compaction_blocks: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    annotations: list[Annotation] | msgspec.UnsetType = msgspec.UNSET
+    citations: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Choice(msgspec.Struct, frozen=True, kw_only=True):
+    index: int = 0
+    message: _Reply
+    logprobs: None = None
+    finish_reason: str
+    native_finish_reason: str | None
+
+
+class _Completion(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    object: str = "chat.completion"
+    created: int
+    model: str
+    choices: list[_Choice]
+    usage: OpenAiUsage | msgspec.UnsetType
+
+
+class _WebCitation(msgspec.Struct, frozen=True):
+    type: str = ""
+    url: str = ""
+    title: str | None = None
+
+
+class _Parts:
+    """What the blocks of a message add up to."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.reasoning = ""
+        self.calls: list[ToolCall] = []
+        self.thinking: list[msgspec.Raw] = []
+        self.compaction: list[msgspec.Raw] = []
+        self.annotations: list[Annotation] = []
+        self.citations: list[msgspec.Raw] = []
+
+    def add(self, raw: msgspec.Raw) -> None:
+        """Take the next block. Server tools and their results are the provider's own affair and are left out."""
+        block = msgspec.json.decode(raw, type=ContentBlock)
+        if block.type == "text":
+            start = len(self.text)
+            self.text += block.text
+            self.citations += block.citations or []
+            self.annotations += annotate(block.citations or [], start, len(self.text))
+        elif block.type == "tool_use":
+            self.calls.append(ToolCall(id=block.id, function=FunctionCall(name=block.name, arguments=arguments(block))))
+        elif block.type in ("thinking", "redacted_thinking"):
+            self.reasoning += block.thinking
+            self.thinking.append(raw)
+        elif block.type == "compaction":
+            self.compaction.append(raw)
+
+    def said(self) -> str:
+        """All of it, for estimates."""
+        calls = (part for call in self.calls for part in (call.function.name, call.function.arguments))
+        return "\n".join([self.reasoning, self.text, *calls])
+
+
+def decode_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: int) -> Answer:
+    """Read a whole answer; raises Refused or InvalidAnswer."""
+    if status >= _ERROR_STATUS:
+        retry_after_ms, should_retry = parse_retry_after(headers, now_s)
+        error = _read_error(body) or ErrorBody(message=f"the provider answered {status} without a readable error")
+        raise refuse(error, status, retry_after_ms=retry_after_ms, should_retry=should_retry)
+    try:
+        body.decode()
+        message = msgspec.json.decode(body, type=Message)
+        if message.error is not None:
+            raise refuse(message.error, status)
+        if message.content is None or message.type not in ("message", ""):
+            raise InvalidAnswer(f"the provider answered {message.type!r} without content instead of a message")
+        parts = _Parts()
+        for raw in message.content:
+            parts.add(raw)
+    except UNREADABLE as error:
+        raise InvalidAnswer(f"the provider's {len(body)} bytes are no message: {error}") from None
+    return _answer(call, message, parts, now_s)
+
+
+def _answer(call: Call, message: Message, parts: _Parts, now_s: int) -> Answer:
+    figures = read_figures(message.usage)
+    usage = to_usage(figures) if figures else None
+    is_legacy = wants_function_call(call)
+    unset = msgspec.UNSET
+    reply = _Reply(
+        content=parts.text if parts.text or not parts.calls else None,
+        refusal=explain_refusal(message.stop_details) if message.stop_reason == "refusal" else None,
+        tool_calls=(parts.calls or unset) if not is_legacy else unset,
+        function_call=parts.calls[0].function if is_legacy and parts.calls else unset,
+        reasoning_content=parts.reasoning or unset,
+        thinking_blocks=parts.thinking or unset,
+        compaction_blocks=parts.compaction or unset,
+        annotations=parts.annotations or unset,
+        citations=parts.citations or unset,
+    )
+    choice = _Choice(
+        message=reply,
+        finish_reason=finish_reason(message.stop_reason, is_legacy),
+        native_finish_reason=message.stop_reason,
+    )
+    completion = _Completion(
+        id=message.id,
+        created=now_s,
+        model=message.model or call.model,
+        choices=[choice],
+        usage=to_openai(usage, figures) if usage and figures else unset,
+    )
+    text = parts.said() if usage is None or usage.estimated else ""
+    return Answer(body=msgspec.json.encode(completion), usage=usage, text=text)
+
+
+def finish_reason(stop_reason: str | None, is_legacy: bool) -> str:
+    """OpenAI's finish_reason for a stop_reason; ``is_legacy``: the caller spoke of functions."""
+    reason = FINISH_REASONS.get(stop_reason or "", "stop")
+    return "function_call" if is_legacy and reason == "tool_calls" else reason
+
+
+def explain_refusal(details: StopDetails | None) -> str:
+    """What ``refusal`` says."""
+    category = f" ({details.category})" if details and details.category else ""
+    explanation = details.explanation if details else None
+    return explanation or f"The model declined to respond{category}."
+
+
+def wants_function_call(call: Call) -> bool:
+    """Tell whether the caller spoke of ``functions`` alone, so that the reply must hold a function_call."""
+    if b'"functions"' not in call.body:
+        return False
+    try:
+        fields = read_fields(call.body)
+    except Unsupported:
+        return False
+    return is_given(fields.get("functions")) and not is_given(fields.get("tools"))
+
+
+def arguments(block: ContentBlock) -> str:
+    """A tool's input as JSON text, as the provider wrote it; {} where there is none."""
+    return bytes(block.input).decode() if is_given(block.input) else "{}"
+
+
+def annotate(citations: list[msgspec.Raw], start: int, end: int) -> list[Annotation]:
+    """The citations of web pages as OpenAI's annotations of the content's range from ``start`` to ``end``."""
+    read = [msgspec.json.decode(raw, type=_WebCitation) for raw in citations]
+    return [
+        Annotation(url_citation=UrlCitation(url=web.url, title=web.title or "", start_index=start, end_index=end))
+        for web in read
+        if web.type == "web_search_result_location"
+    ]
+
+
+def refuse(
+    error: ErrorBody, status: int, *, retry_after_ms: int | None = None, should_retry: bool | None = None
+) -> Refused:
+    """Make a Refused of Anthropic's error; inside a success, the error's type tells whether to try again."""
+    if status < _ERROR_STATUS and error.type in ERROR_STATUSES:
+        meant = ERROR_STATUSES[error.type]
+        should_retry = meant in _RETRYABLE or meant >= _RETRYABLE_FROM
+    code = error.details.error_code if error.details else None
+    return Refused(
+        error.message[:_MESSAGE_LENGTH] or "the provider gave no reason",
+        upstream_status=status,
+        type=error.type,
+        upstream_code=code or error.type,
+        retry_after_ms=retry_after_ms,
+        should_retry=should_retry,
+    )
+
+
+def _read_error(body: bytes) -> ErrorBody | None:
+    try:
+        return msgspec.json.decode(body, type=Message).error
+    except UNREADABLE:
+        return None

@@ -1,0 +1,115 @@
+"""What can go wrong between the gateway and a provider.
+
+    ProviderError
+    ├── Unreachable        no connection: DNS, refused, TLS, reset before a byte      retry, other target
+    ├── TimedOut           connect, first byte, idle or total time was used up        retry before the first byte
+    ├── Truncated          the answer ended before its end                            retry before the first byte
+    ├── InvalidAnswer      HTML, half a JSON, wrong shape, too large                  retry before the first byte
+    ├── Refused            a status >= 400, or an error object in a 200               by status
+    ├── PoolExhausted      every connection to this origin is busy                    other target
+    └── Unsupported        the dialect cannot express the request: the caller's 400   never
+"""
+
+
+class ProviderError(Exception):
+    """A call to a provider failed.
+
+    ``code`` is the public error code, ``sent`` tells whether the request may have reached the provider (so that
+    money may be owed), ``retryable`` whether the same target may be asked again before the first byte.
+    """
+
+    code = "provider_error"
+    status = 502
+    retryable = True
+    sent = True
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Unreachable(ProviderError):
+    """No connection could be made, or it broke before a byte of the answer; ``sent`` tells which."""
+
+    code = "upstream_unreachable"
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class TimedOut(ProviderError):
+    """A limit of ``[timeouts]`` was reached; ``phase`` is connect, first_byte, idle or total."""
+
+    code = "upstream_timeout"
+    status = 504
+
+    def __init__(self, message: str, *, phase: str) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.sent = phase != "connect"
+        self.retryable = phase != "total"
+
+
+class Truncated(ProviderError):
+    """The answer stopped before its end: a closed connection, a short body, a stream with no terminal event."""
+
+    code = "upstream_truncated"
+
+
+class InvalidAnswer(ProviderError):
+    """The bytes are not an answer: HTML, broken JSON, a wrong shape, a bomb, more than the configured size."""
+
+    code = "upstream_invalid"
+
+
+class PoolExhausted(ProviderError):
+    """Every connection that this origin may have is in use; nothing was sent."""
+
+    code = "upstream_busy"
+    status = 503
+    sent = False
+    retryable = False
+
+
+class Unsupported(ProviderError):
+    """The target's dialect cannot express the request, so the caller must change it; ``param`` names the field."""
+
+    code = "unsupported_parameter"
+    status = 400
+    sent = False
+    retryable = False
+
+    def __init__(self, message: str, *, param: str | None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class Refused(ProviderError):
+    """The provider answered with an error.
+
+    ``upstream_status`` is its HTTP status (200 when the error came inside a success), ``type`` and ``upstream_code``
+    are its own words, ``retry_after_ms`` what it asked for (None: nothing usable), ``should_retry`` its explicit
+    ``x-should-retry`` (None: silent).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        upstream_status: int,
+        type: str = "",
+        upstream_code: str = "",
+        param: str | None = None,
+        retry_after_ms: int | None = None,
+        should_retry: bool | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.upstream_status = upstream_status
+        self.type = type
+        self.upstream_code = upstream_code
+        self.param = param
+        self.retry_after_ms = retry_after_ms
+        self.should_retry = should_retry
+        by_status = upstream_status in (200, 408, 409, 429) or upstream_status >= 500
+        self.retryable = by_status if should_retry is None else should_retry

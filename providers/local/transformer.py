@@ -1,0 +1,78 @@
+"""The embedder on a CUDA device, by sentence-transformers, and the choice between it and the bundled one.
+
+Failure behavior: missing weights fail each call with Unreachable; nothing is ever downloaded.
+"""
+
+import importlib
+import importlib.util
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from providers.local.minilm import BATCH_TEXTS, MAX_PIECES, Embedder, MiniLm, Vectors
+from providers.errors import Unreachable
+
+
+class SentenceTransformerEmbedder:
+    """The same model, or one of its kind with 384 dimensions, in sentence-transformers; for a CUDA device."""
+
+    def __init__(self, folder: Path, *, device: str) -> None:
+        self._folder = folder
+        self._device = device
+        self._loading = threading.Lock()
+        self._loaded: Any = None
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one unit vector for each text: (n, 384) float32; raises Unreachable when the weights are missing."""
+        vectors = self._load().encode(
+            list(texts),
+            batch_size=BATCH_TEXTS,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        return np.asarray(vectors, np.float32)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Return how many word pieces of each text are embedded, [CLS] and [SEP] included, at most 256."""
+        encoded = self._load().tokenizer(list(texts), truncation=True, max_length=MAX_PIECES)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def _load(self) -> Any:
+        with self._loading:
+            if self._loaded is None:
+                # Loaded here because sentence-transformers and torch cost 6 s, and belong to an extra.
+                module: Any = importlib.import_module("sentence_transformers")
+                if not self._folder.is_dir():
+                    message = f"no weights of the embedding model in {str(self._folder)!r}: set the folder"
+                    raise Unreachable(message, sent=False)
+                model = module.SentenceTransformer(str(self._folder), device=self._device, local_files_only=True)
+                model.max_seq_length = MAX_PIECES
+                self._loaded = model
+            return self._loaded
+
+
+def open_embedder(device: str = "auto", *, folder: Path | None = None, threads: int = 1) -> Embedder:
+    """Choose the embedder: ``cpu`` is the bundled MiniLM, any other device of torch sentence-transformers.
+
+    ``auto`` takes ``cuda`` where there are weights in ``folder``, sentence-transformers and a CUDA device, else
+    ``cpu``. It imports torch to find out (seconds), but only where a folder is given. Raises ValueError when a device
+    is asked for without a folder.
+    """
+    if device == "auto":
+        device = "cuda" if folder is not None and _has_cuda() else "cpu"
+    if device == "cpu":
+        return MiniLm(threads=threads)
+    if folder is None:
+        raise ValueError(f"embedding on {device!r} needs the folder of the model's weights")
+    return SentenceTransformerEmbedder(folder, device=device)
+
+
+def _has_cuda() -> bool:
+    if importlib.util.find_spec("sentence_transformers") is None:
+        return False
+    torch: Any = importlib.import_module("torch")
+    return bool(torch.cuda.is_available())

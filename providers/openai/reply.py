@@ -1,0 +1,221 @@
+"""A whole OpenAI answer: checked to be one, its usage read, its errors told apart; the bytes stay as they are.
+
+Failure behavior: an error of the provider raises Refused; a body that is no answer of the endpoint, or an empty
+success, raises InvalidAnswer.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from providers.chat import Answer, Usage
+from providers.errors import InvalidAnswer, ProviderError, Refused
+from providers.openai.usage import UsageWire, read_any_usage, read_usage
+from providers.retry_after import parse_retry_after
+from providers.wire import Call, Headers
+
+HTTP_OK = 200
+HTTP_ERROR = 400
+MAX_MESSAGE_CHARS = 2_000
+# An embeddings answer can be megabytes of numbers; its usage stands within this many bytes of the end.
+TAIL_BYTES = 1_024
+
+
+class FunctionWire(msgspec.Struct, frozen=True):
+    """A called function; arguments are JSON as text."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallWire(msgspec.Struct, frozen=True):
+    """One tool call, or the next part of one."""
+
+    function: FunctionWire | None = None
+
+
+class MessageWire(msgspec.Struct, frozen=True):
+    """What was said, in a message or in a delta."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[ToolCallWire] | None = None
+    function_call: FunctionWire | None = None
+
+
+class ChoiceWire(msgspec.Struct, frozen=True):
+    """One choice of chat (message), of chat streamed (delta) or of a completion (text)."""
+
+    message: MessageWire | None = None
+    delta: MessageWire | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class ReplyWire(msgspec.Struct, frozen=True):
+    """The members of an answer that the gateway reads."""
+
+    choices: list[ChoiceWire] | None = None
+    usage: UsageWire | None = None
+    error: msgspec.Raw | None = None
+    service_tier: str | None = None
+
+
+REPLY = msgspec.json.Decoder(ReplyWire)
+LOOSE_REPLY = msgspec.json.Decoder(dict[str, Any])
+TAIL = msgspec.json.Decoder(UsageWire)
+BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def say(message: MessageWire, said: list[str]) -> None:
+    """Append everything that cost output tokens in a message or a delta."""
+    if message.content:
+        said.append(message.content)
+    if message.refusal:
+        said.append(message.refusal)
+    if thought := message.reasoning_content or message.reasoning:
+        said.append(thought)
+    for call in message.tool_calls or ():
+        if call.function is not None:
+            said.append((call.function.name or "") + (call.function.arguments or ""))
+    if message.function_call is not None:
+        said.append((message.function_call.name or "") + (message.function_call.arguments or ""))
+
+
+def spoken(choices: list[ChoiceWire]) -> str:
+    """All text of the choices."""
+    said: list[str] = []
+    for choice in choices:
+        message = choice.message or choice.delta
+        if message is not None:
+            say(message, said)
+        if choice.text:
+            said.append(choice.text)
+    return "".join(said)
+
+
+def read_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: Callable[[], int]) -> Answer:
+    """Check a whole answer and read its usage."""
+    if status >= HTTP_ERROR:
+        raise read_error(status, headers, body, now_s())
+    if status != HTTP_OK or not body:
+        raise InvalidAnswer(f"the provider answered status {status} with {len(body)} bytes, not an answer")
+    return _read_embeddings(body) if call.endpoint == "embeddings" else _read_choices(body)
+
+
+def _read_choices(body: bytes) -> Answer:
+    try:
+        reply = REPLY.decode(body)
+    except msgspec.ValidationError:
+        return _read_loosely(body, "choices")
+    except BROKEN_JSON as broken:
+        raise InvalidAnswer(f"the provider's answer is not JSON: {broken}") from broken
+    if reply.error is not None:
+        raise error_in_success(bytes(reply.error))
+    if not reply.choices:
+        raise InvalidAnswer("the provider's answer has no choices")
+    usage = None if reply.usage is None else read_usage(reply.usage, reply.service_tier)
+    return Answer(body=body, usage=usage, text="" if _is_believed(usage) else spoken(reply.choices))
+
+
+def _is_believed(usage: Usage | None) -> bool:
+    return usage is not None and not (usage.anomalous and not usage.total_tokens)
+
+
+def _read_loosely(body: bytes, listed: str) -> Answer:
+    """Read an answer whose members have unusual types, such as content in parts."""
+    try:
+        reply = LOOSE_REPLY.decode(body)
+    except BROKEN_JSON as broken:
+        raise InvalidAnswer(f"the provider's answer is not a JSON object: {broken}") from broken
+    if reply.get("error"):
+        raise error_in_success(msgspec.json.encode(reply["error"]))
+    items = reply.get(listed)
+    if not isinstance(items, list) or not items:
+        raise InvalidAnswer(f"the provider's answer has no {listed}")
+    text = "" if listed == "data" else "".join(strings_in(items))
+    tier = reply.get("service_tier")
+    return Answer(
+        body=body, usage=read_any_usage(reply.get("usage"), tier if isinstance(tier, str) else None), text=text
+    )
+
+
+def strings_in(value: Any) -> list[str]:
+    """Every string inside a JSON value that is not a name: a generous measure of what was said."""
+    if isinstance(value, str):
+        return [value]
+    items: list[Any] = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for item in items for text in strings_in(item)]
+
+
+def _read_embeddings(body: bytes) -> Answer:
+    """Read the usage at the end of the numbers; only an answer that ends otherwise is parsed whole."""
+    start = body.rfind(b'"usage"', max(0, len(body) - TAIL_BYTES))
+    if start > 0 and body[:32].lstrip().startswith(b"{") and b'"embedding"' in body[:TAIL_BYTES]:
+        opening = body.find(b"{", start)
+        closing = body.find(b"}", opening)
+        try:
+            usage = read_usage(TAIL.decode(body[opening : closing + 1]))
+        except BROKEN_JSON:
+            return _read_loosely(body, "data")
+        if closing > 0 and body[closing + 1 :].strip().endswith(b"}"):
+            return Answer(body=body, usage=usage)
+    return _read_loosely(body, "data")
+
+
+class ErrorWire(msgspec.Struct, frozen=True):
+    """OpenAI's error object; every member may have any type in the wild."""
+
+    message: Any = None
+    type: Any = None
+    param: Any = None
+    code: Any = None
+
+
+ERROR = msgspec.json.Decoder(ErrorWire)
+
+
+def read_error(status: int, headers: Headers, body: bytes, now_s: int) -> ProviderError:
+    """What the provider says is wrong; a body that says nothing still gives an error that names the status."""
+    retry_after_ms, should_retry = parse_retry_after(headers, now_s)
+    error = _find_error(body)
+    return Refused(
+        _text(error.message) or f"the provider answered status {status}",
+        upstream_status=status,
+        type=_text(error.type),
+        upstream_code=_text(error.code),
+        param=_text(error.param) or None,
+        retry_after_ms=retry_after_ms,
+        should_retry=should_retry,
+    )
+
+
+def error_in_success(raw: bytes) -> Refused:
+    """An error object that came with status 200, as OpenRouter sends it once it has begun to answer."""
+    error = _find_error(b'{"error":' + raw + b"}")
+    return Refused(
+        _text(error.message) or "the provider answered with an error",
+        upstream_status=HTTP_OK,
+        type=_text(error.type),
+        upstream_code=_text(error.code),
+    )
+
+
+def _find_error(body: bytes) -> ErrorWire:
+    try:
+        value = LOOSE_REPLY.decode(body)
+    except BROKEN_JSON:
+        return ErrorWire()
+    inner = value.get("error", value)
+    if isinstance(inner, str):
+        return ErrorWire(message=inner)
+    if isinstance(inner, dict):
+        return msgspec.convert(inner, ErrorWire)
+    return ErrorWire()
+
+
+def _text(value: Any) -> str:
+    return str(value)[:MAX_MESSAGE_CHARS] if isinstance(value, str | int) else ""

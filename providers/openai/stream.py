@@ -1,0 +1,250 @@
+"""A streamed OpenAI answer, passed through: only what must be held, dropped or understood is touched.
+
+Ordinary chunks leave exactly as they came, in one piece, after one decode that checks them and notes what was said.
+The chunk with the finish_reason is held back for the settled figures, usage chunks are held back because their empty
+``choices`` break ``chunk.choices[0]``, and comments, ids and retry hints end here.
+
+Failure behavior: an error object, an event that is not JSON, or a stream without an event sets ``failure``; the
+bytes before it have left.
+"""
+
+from typing import Any
+
+import msgspec
+
+from providers.chat import Usage
+from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
+from providers.openai.reply import BROKEN_JSON, ChoiceWire, error_in_success, say, strings_in
+from providers.openai.usage import UsageWire, read_any_usage, read_usage
+from providers.sse import SseEvent, SseParser, parse_block
+
+PREFIX = b"data: "
+SEPARATOR = b"\n\n"
+DONE = b"[DONE]"
+# The last events of a piece are read one by one: there the finish, the usage and the end are found.
+CAREFUL_EVENTS = 3
+
+
+class GroqWire(msgspec.Struct, frozen=True):
+    """Groq's own member of the last chunk. Source: https://console.groq.com/docs/api-reference (2026-11-21)."""
+
+    usage: UsageWire | None = None
+
+
+class ChunkWire(msgspec.Struct, frozen=True):
+    """The members of a chunk that the gateway reads."""
+
+    choices: list[ChoiceWire] | None = None
+    usage: UsageWire | None = None
+    error: msgspec.Raw | None = None
+    x_groq: GroqWire | None = None
+    service_tier: str | None = None
+
+
+CHUNK = msgspec.json.Decoder(ChunkWire)
+CHUNKS = msgspec.json.Decoder(list[ChunkWire])
+ANY = msgspec.json.Decoder()
+
+
+class OpenAiStream:
+    """A StreamReader for one answer. See providers.wire.StreamReader for its attributes."""
+
+    __slots__ = ("_parser", "_said", "_tier", "events", "failure", "finished", "held", "usage", "usage_chunk")
+
+    def __init__(self) -> None:
+        self._parser = SseParser()
+        self._said: list[str] = []
+        self._tier: str | None = None
+        self.usage: Usage | None = None
+        self.finished = False
+        self.failure: ProviderError | None = None
+        self.held: bytes | None = None
+        self.usage_chunk: bytes | None = None
+        self.events = 0
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take any cut of the upstream's bytes; return what may go to the client now."""
+        if self.failure is not None or self.finished:
+            return b""
+        if (
+            self.held is None
+            and not self._parser.pending
+            and piece.startswith(b"data: {")
+            and piece.endswith(SEPARATOR)
+            and b"\r" not in piece
+        ):
+            return self._feed_whole_events(piece)
+        return self._feed_carefully(piece)
+
+    def end(self) -> bytes:
+        """The upstream ended; a finish_reason without [DONE] is an end, anything else is not."""
+        if self.failure is not None or self.finished:
+            return b""
+        out = bytearray()
+        rest = self._parser.end()
+        for event in rest:
+            # An event cut in its middle is a truncation, not a fault of its own.
+            if event.data and not _is_json(event.data):
+                break
+            self._take(event, out)
+        if self.failure is None and not self.finished:
+            if self.held is not None:
+                self.finished = True
+            elif self.events:
+                self.failure = Truncated("the provider's stream ended before its last event")
+            else:
+                self.failure = InvalidAnswer("the provider's stream holds no event")
+        return bytes(out)
+
+    def delivered_text(self) -> str:
+        """All that was said so far, with reasoning and tool calls."""
+        return "".join(self._said)
+
+    def _feed_whole_events(self, piece: bytes) -> bytes:
+        at = len(piece)
+        for _ in range(CAREFUL_EVENTS + 1):
+            at = piece.rfind(SEPARATOR, 0, at)
+            if at < 0:
+                break
+        at = 0 if at < 0 else at + len(SEPARATOR)
+        if at == 0:
+            # A single ordinary event, the commonest piece of a live stream, is checked as it is.
+            return piece if self._pass_plain(piece) else self._feed_carefully(piece)
+        head, tail = piece[:at], piece[at:]
+        if self._pass_plain(head):
+            return head + (tail if self._pass_plain(tail) else self._feed_carefully(tail))
+        return self._feed_carefully(piece)
+
+    def _pass_plain(self, piece: bytes) -> bool:
+        """Whether the piece is ordinary chunks and nothing else; then what they say is noted."""
+        inner = piece[len(PREFIX) : -len(SEPARATOR)]
+        count = inner.count(SEPARATOR) + 1
+        if inner.count(b"\n") != 2 * (count - 1):
+            return False
+        try:
+            chunks = CHUNKS.decode(b"[" + inner.replace(b"\n\ndata: ", b",") + b"]")
+        except BROKEN_JSON:
+            return False
+        if len(chunks) != count:
+            return False
+        said: list[str] = []
+        for chunk in chunks:
+            if not chunk.choices or chunk.usage is not None or chunk.error is not None or chunk.x_groq is not None:
+                return False
+            for choice in chunk.choices:
+                if choice.finish_reason is not None:
+                    return False
+                if choice.delta is not None:
+                    say(choice.delta, said)
+                elif choice.text is not None:
+                    said.append(choice.text)
+                else:
+                    return False
+        self._said += said
+        self.events += count
+        return True
+
+    def _feed_carefully(self, piece: bytes) -> bytes:
+        out = bytearray()
+        try:
+            blocks = self._parser.blocks(piece)
+        except InvalidAnswer as too_long:
+            self.failure = too_long
+            return b""
+        for block in blocks:
+            event = parse_block(block)
+            if event is not None:
+                self._take(event, out)
+            elif not block.startswith(b":") and self.events == 0 and block.startswith((b"{", b"<")):
+                self.failure = InvalidAnswer("the provider answered a stream with something else")
+            if self.failure is not None or self.finished:
+                break
+        return bytes(out)
+
+    def _take(self, event: SseEvent, out: bytearray) -> None:
+        data = event.data.strip()
+        if not data:
+            return
+        if data.upper() == DONE:
+            self._finish()
+            return
+        try:
+            chunk = CHUNK.decode(data)
+        except msgspec.ValidationError:
+            self._take_unusual(data, out)
+            return
+        except BROKEN_JSON:
+            self.failure = InvalidAnswer("an event of the provider's stream is not JSON")
+            return
+        self._tier = chunk.service_tier or self._tier
+        usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq is not None else None)
+        if usage is not None:
+            self.usage = read_usage(usage, self._tier)
+        if chunk.error is not None:
+            self.failure = error_in_success(bytes(chunk.error))
+            return
+        if not chunk.choices:
+            # A usage chunk, or one with nothing to say: clients read choices[0] of every chunk.
+            self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
+            return
+        self._take_choices(chunk.choices, data, out)
+
+    def _take_choices(self, choices: list[ChoiceWire], data: bytes, out: bytearray) -> None:
+        is_last = False
+        for choice in choices:
+            if choice.finish_reason == "error":
+                self.failure = Refused("the provider ended its answer with an error", upstream_status=200)
+                return
+            is_last = is_last or choice.finish_reason is not None
+            if choice.delta is not None:
+                say(choice.delta, self._said)
+            elif choice.text:
+                self._said.append(choice.text)
+        if not is_last and all(choice.delta is None and choice.text is None for choice in choices):
+            return
+        self._pass(data, out, hold=is_last)
+
+    def _pass(self, data: bytes, out: bytearray, *, hold: bool) -> None:
+        self.events += 1
+        data = data.replace(b"\n", b" ").replace(b'"delta":null', b'"delta":{}')
+        if self.held is not None:
+            out += PREFIX + self.held + SEPARATOR
+            self.held = None
+        if hold:
+            self.held = data
+        else:
+            out += PREFIX + data + SEPARATOR
+
+    def _take_unusual(self, data: bytes, out: bytearray) -> None:
+        """A chunk that is JSON but not of the usual types; what is no object at all is dropped."""
+        chunk: Any = ANY.decode(data)
+        if not isinstance(chunk, dict):
+            return
+        if chunk.get("usage") is not None:
+            self.usage = read_any_usage(chunk["usage"], self._tier)
+        if chunk.get("error"):
+            self.failure = error_in_success(msgspec.json.encode(chunk["error"]))
+            return
+        choices: Any = chunk.get("choices")
+        if not isinstance(choices, list) or not choices:
+            self.usage_chunk = data if chunk.get("usage") is not None else self.usage_chunk
+            return
+        self._said += strings_in([choice.get("delta") for choice in choices if isinstance(choice, dict)])
+        has_finish = any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
+        self._pass(data, out, hold=has_finish)
+
+    def _finish(self) -> None:
+        if self.events:
+            self.finished = True
+        else:
+            self.failure = InvalidAnswer("the provider's stream ended without an answer")
+
+
+def _is_json(data: bytes) -> bool:
+    if data.strip().upper() == DONE:
+        return True
+    try:
+        ANY.decode(data)
+    except BROKEN_JSON:
+        return False
+    return True

@@ -1,0 +1,158 @@
+"""OpenAI's usage object, read into disjoint buckets.
+
+The providers count inclusively: ``prompt_tokens`` holds cached, cache-written, audio and image tokens, and
+``completion_tokens`` holds reasoning and audio. Source: https://platform.openai.com/docs/api-reference/chat/object,
+https://openrouter.ai/docs/use-cases/usage-accounting (2026-11-21).
+"""
+
+from decimal import ROUND_CEILING, Decimal
+from typing import Any
+
+import msgspec
+
+from providers.chat import Usage
+
+# More tokens than any call can have: a larger figure is a fault, not a count.
+MAX_CREDIBLE_TOKENS = 1_000_000_000
+PUSD_PER_USD = 10**12
+MAX_CREDIBLE_USD = Decimal(1_000_000)
+
+
+class PromptDetails(msgspec.Struct, frozen=True):
+    """Shares of the prompt's tokens."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct, frozen=True):
+    """Shares of the completion's tokens."""
+
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class UsageWire(msgspec.Struct, frozen=True):
+    """The object as it comes over the wire; ``cost`` is OpenRouter's, in USD."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    cost: Decimal | None = None
+
+
+NO_PROMPT_DETAILS = PromptDetails()
+NO_COMPLETION_DETAILS = CompletionDetails()
+# The provider reported something, and none of it can be believed: the meter counts itself and says so.
+UNUSABLE = Usage(anomalous=True)
+
+
+def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage | None:
+    """Split the inclusive counts; None where nothing was counted, UNUSABLE where a count is impossible."""
+    prompt, completion = wire.prompt_tokens, wire.completion_tokens
+    if prompt is None and completion is None:
+        return None
+    if prompt is None or (completion is None and wire.total_tokens is None):
+        return UNUSABLE
+    total = wire.total_tokens
+    if completion is None:
+        completion = (total or 0) - prompt
+    if not (0 <= prompt <= MAX_CREDIBLE_TOKENS and 0 <= completion <= MAX_CREDIBLE_TOKENS):
+        return UNUSABLE
+    is_anomalous = total is not None and total != prompt + completion
+    if wire.prompt_tokens_details is None and wire.completion_tokens_details is None and wire.cost is None:
+        return Usage(
+            input_tokens=prompt,
+            output_tokens=completion,
+            anomalous=is_anomalous,
+            service_tier=service_tier or "",
+        )
+    return _split(wire, prompt, completion, is_anomalous, service_tier or "")
+
+
+def _split(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, service_tier: str) -> Usage:
+    given = wire.prompt_tokens_details or NO_PROMPT_DETAILS
+    made = wire.completion_tokens_details or NO_COMPLETION_DETAILS
+    read, reasoning = given.cached_tokens or 0, made.reasoning_tokens or 0
+    is_plain = not (
+        given.cache_write_tokens
+        or given.audio_tokens
+        or given.image_tokens
+        or made.audio_tokens
+        or made.image_tokens
+        or is_anomalous
+    )
+    if is_plain and 0 <= read <= prompt and 0 <= reasoning <= completion:
+        return Usage(
+            input_tokens=prompt - read,
+            cache_read_tokens=read,
+            output_tokens=completion,
+            reasoning_tokens=reasoning,
+            reported_cost_pusd=None if wire.cost is None else _cost_pusd(wire.cost),
+            service_tier=service_tier,
+        )
+    return _split_carefully(wire, prompt, completion, is_anomalous, service_tier)
+
+
+def _split_carefully(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, service_tier: str) -> Usage:
+    given = wire.prompt_tokens_details or NO_PROMPT_DETAILS
+    made = wire.completion_tokens_details or NO_COMPLETION_DETAILS
+    rest_in, read = _take(prompt, given.cached_tokens)
+    rest_in, written = _take(rest_in, given.cache_write_tokens)
+    rest_in, audio_in = _take(rest_in, given.audio_tokens)
+    rest_in, image_in = _take(rest_in, given.image_tokens)
+    rest_out, audio_out = _take(completion, made.audio_tokens)
+    rest_out, image_out = _take(rest_out, made.image_tokens)
+    _, reasoning = _take(rest_out, made.reasoning_tokens)
+    taken = (read, written, audio_in, image_in, audio_out, image_out, reasoning)
+    claimed = (
+        given.cached_tokens,
+        given.cache_write_tokens,
+        given.audio_tokens,
+        given.image_tokens,
+        made.audio_tokens,
+        made.image_tokens,
+        made.reasoning_tokens,
+    )
+    return Usage(
+        input_tokens=rest_in,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        audio_input_tokens=audio_in,
+        image_input_tokens=image_in,
+        output_tokens=rest_out,
+        audio_output_tokens=audio_out,
+        image_output_tokens=image_out,
+        reasoning_tokens=reasoning,
+        reported_cost_pusd=_cost_pusd(wire.cost),
+        anomalous=is_anomalous or taken != tuple(claim or 0 for claim in claimed),
+        service_tier=service_tier,
+    )
+
+
+def _take(whole: int, part: int | None) -> tuple[int, int]:
+    """Split ``part`` off ``whole``: a share can neither exceed what is left nor be negative."""
+    taken = min(max(part or 0, 0), whole)
+    return whole - taken, taken
+
+
+def _cost_pusd(cost: Decimal | None) -> int | None:
+    """USD to picodollars, rounded up; a figure that is no amount of money counts as not reported."""
+    if cost is None or not cost.is_finite() or not 0 <= cost <= MAX_CREDIBLE_USD:
+        return None
+    return int((cost * PUSD_PER_USD).to_integral_value(rounding=ROUND_CEILING))
+
+
+def read_any_usage(value: Any, service_tier: str | None = None) -> Usage | None:
+    """Read a usage object whose members may have wrong types: what is no count makes it UNUSABLE."""
+    if value is None:
+        return None
+    try:
+        return read_usage(msgspec.convert(value, UsageWire, strict=True), service_tier)
+    except msgspec.ValidationError:
+        return UNUSABLE

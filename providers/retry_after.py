@@ -1,0 +1,51 @@
+"""When a refusing provider wants to be asked again: ``retry-after``, ``retry-after-ms`` and ``x-should-retry``.
+
+Failure behavior: none; a value that cannot be read counts as not sent. Header names are expected in lower case.
+"""
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from math import ceil
+
+from providers.wire import Headers
+
+# Longer values are no waiting time, whatever they say.
+_NUMBER = re.compile(rb"\d{1,9}(\.\d{1,9})?")
+_ANSWERS: dict[bytes, bool] = {b"true": True, b"false": False}
+
+
+def parse_retry_after(headers: Headers, now_s: int) -> tuple[int | None, bool | None]:
+    """Read (retry_after_ms, should_retry); the smallest usable wait wins, None where nothing usable was sent.
+
+    A date in the past is a wait of 0. Negative numbers are ignored.
+    """
+    waits_ms: list[int] = []
+    should_retry: bool | None = None
+    for name, value in headers:
+        wait_ms = None
+        if name == b"retry-after-ms":
+            wait_ms = _read_number(value, 1)
+        elif name == b"retry-after":
+            wait_ms = _read_number(value, 1_000)
+            wait_ms = _read_date(value, now_s) if wait_ms is None else wait_ms
+        elif name == b"x-should-retry":
+            should_retry = _ANSWERS.get(bytes(value).strip().lower())
+        if wait_ms is not None:
+            waits_ms.append(wait_ms)
+    return min(waits_ms, default=None), should_retry
+
+
+def _read_number(value: bytes, scale: int) -> int | None:
+    text = value.strip()
+    return ceil(float(text) * scale) if _NUMBER.fullmatch(text) else None
+
+
+def _read_date(value: bytes, now_s: int) -> int | None:
+    try:
+        moment = parsedate_to_datetime(value.decode("ascii"))
+    except (ValueError, OverflowError):
+        return None
+    # RFC 9110 dates are GMT; a date without a zone is taken for one.
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0, int(aware.timestamp()) - now_s) * 1_000

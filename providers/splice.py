@@ -1,0 +1,141 @@
+"""Surgery on a JSON object's own bytes: members are replaced, removed or added and every other byte stays.
+
+A provider's prompt cache recognises a prefix by its bytes, so a request body is never parsed and written again.
+All functions expect bytes that are known to be one valid JSON object.
+"""
+
+import json
+import re
+from typing import NamedTuple
+
+# A string in one step (the unrolled form needs no backtracking), or one structural byte.
+TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]')
+OPENING = frozenset((b"{", b"["))
+CLOSING = frozenset((b"}", b"]"))
+WHITESPACE = b" \t\r\n"
+# What follows a name whose value is a plain scalar.
+SCALAR_VALUE = re.compile(rb'\s*:\s*("[^"\\]*"|[0-9.eE+-]+|true|false|null)')
+
+
+class Member(NamedTuple):
+    """One member of the top-level object: its name, decoded, and where its parts stand."""
+
+    name: str
+    # Offset of the opening quote of the name.
+    start: int
+    # The value is body[value_start:value_end], without surrounding white space.
+    value_start: int
+    value_end: int
+
+
+def members(body: bytes) -> list[Member]:
+    """List the top-level members in order, duplicates included."""
+    found: list[Member] = []
+    depth = 0
+    name: str | None = None
+    start = value_start = 0
+    for token in TOKEN.finditer(body):
+        text = token[0]
+        if text in OPENING:
+            depth += 1
+        elif depth == 1 and name is not None and text in b",}":
+            found.append(_member(body, name, start, value_start, token.start()))
+            name = None
+            depth -= text == b"}"
+        elif text in CLOSING:
+            depth -= 1
+        elif depth == 1 and name is None and text[:1] == b'"':
+            name, start = json.loads(text), token.start()
+        elif depth == 1 and text == b":" and value_start <= start:
+            value_start = token.end()
+    return found
+
+
+def _member(body: bytes, name: str, start: int, value_start: int, end: int) -> Member:
+    value = body[value_start:end]
+    lead = len(value) - len(value.lstrip(WHITESPACE))
+    return Member(name, start, value_start + lead, end - (len(value) - len(value.rstrip(WHITESPACE))))
+
+
+def find(body: bytes, name: str) -> Member | None:
+    """The top-level member of this name, the last one where there are several."""
+    return next((member for member in reversed(members(body)) if member.name == name), None)
+
+
+def replace(body: bytes, name: str, value: bytes) -> bytes:
+    """Give the member ``name`` another value (JSON); the body must have it."""
+    quoted = b'"' + name.encode() + b'"'
+    if body.count(quoted) == 1:
+        # The unescaped, quoted name occurs once, so it is the member itself: text inside a string has its
+        # quotes escaped. This finds the model of an ordinary request without reading all of it.
+        at = body.index(quoted) + len(quoted)
+        rest = SCALAR_VALUE.match(body, at)
+        if rest is not None:
+            return body[: rest.start(1)] + value + body[rest.end(1) :]
+    member = find(body, name)
+    if member is None:
+        raise KeyError(name)
+    return body[: member.value_start] + value + body[member.value_end :]
+
+
+def remove(body: bytes, name: str) -> bytes:
+    """Take out every member of this name, with one comma; the body stays as it is when there is none."""
+    listed = members(body)
+    for position in range(len(listed) - 1, -1, -1):
+        member = listed[position]
+        if member.name != name:
+            continue
+        if position + 1 < len(listed):
+            body = body[: member.start] + body[listed[position + 1].start :]
+        else:
+            before = listed[position - 1].value_end if position else body.index(b"{") + 1
+            body = body[:before] + body[member.value_end :]
+        listed = members(body)
+    return body
+
+
+def rename(body: bytes, name: str, to: str) -> bytes:
+    """Give the member another name; the body must have it."""
+    member = find(body, name)
+    if member is None:
+        raise KeyError(name)
+    value = body.index(b":", member.start + len(json.dumps(name)))
+    return body[: member.start] + b'"' + to.encode() + b'"' + body[value:]
+
+
+def append(body: bytes, added: bytes) -> bytes:
+    """Add members (``"a":1,"b":2``) at the end of the object."""
+    end = body.rindex(b"}")
+    # Only the bytes before the brace tell; a body of megabytes is not copied to look at them.
+    is_empty = body[max(0, end - 64) : end].rstrip(WHITESPACE)[-1:] in (b"{", b"") and not members(body)
+    return b"%s%s%s%s" % (body[:end], b"" if is_empty else b",", added, body[end:])
+
+
+def depth_exceeds(body: bytes, limit: int) -> bool:
+    """Whether arrays and objects are nested deeper than ``limit``, at the cost of a memory scan for ordinary bodies."""
+    if body.count(b"{") + body.count(b"[") <= limit:
+        # So few that all of them could be open at once.
+        return False
+    brackets = body.translate(None, NOT_BRACKETS)
+    for _ in range(limit):
+        shorter = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(shorter) == len(brackets):
+            break
+        brackets = shorter
+    if not brackets:
+        return False
+    return _depth(body) > limit
+
+
+NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+
+
+def _depth(body: bytes) -> int:
+    deepest = depth = 0
+    for token in TOKEN.finditer(body):
+        if token[0] in OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[0] in CLOSING:
+            depth -= 1
+    return deepest

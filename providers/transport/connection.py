@@ -1,0 +1,324 @@
+"""One connection to an upstream, and the connections of one origin.
+
+Failure behavior: a connection that breaks, ends or speaks out of turn fails the exchange that it carries and is gone;
+only one whose response ended exactly where its framing says goes back to the idle ones.
+"""
+
+import asyncio
+from time import monotonic_ns
+from typing import cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from providers.errors import InvalidAnswer, ProviderError, Truncated, Unreachable
+from providers.transport.exchange import Exchange
+from providers.transport.head import ResponseHead
+from providers.transport.origin import Origin
+
+# Up to here one copy of the body is cheaper than a second write.
+_JOIN_BYTES = 65_536
+_HEAD_END = b"\r\n\r\n"
+_CONTINUE, _SWITCHING, _OK = 100, 101, 200
+# Their requests carry a Content-Length even where it is 0 (RFC 9110, 8.6).
+_METHODS_WITH_BODY = (b"POST ", b"PUT ", b"PATCH ")
+
+
+class OriginPool:
+    """The connections of one origin: idle ones, the last used at the end, and the number of busy ones."""
+
+    __slots__ = ("active", "busy", "idle", "live", "max_header_bytes", "origin")
+
+    def __init__(self, origin: Origin, max_header_bytes: int, active: set[Exchange], live: set["Connection"]) -> None:
+        self.origin = origin
+        self.max_header_bytes = max_header_bytes
+        # Shared by all pools of a transport: what the sweeper looks at, and what close() must close.
+        self.active = active
+        self.live = live
+        self.idle: list[Connection] = []
+        self.busy = 0
+
+    def take(self, oldest_ns: int) -> "Connection | None":
+        """Return the connection that was used last, unless it has been idle since before ``oldest_ns``."""
+        if not self.idle:
+            return None
+        if self.idle[-1].idle_since_ns < oldest_ns:
+            self.expire(oldest_ns)
+            return None
+        self.busy += 1
+        connection = self.idle.pop()
+        connection.is_idle = False
+        return connection
+
+    def expire(self, oldest_ns: int) -> None:
+        """Close what has been idle since before ``oldest_ns``."""
+        if not self.idle or self.idle[0].idle_since_ns >= oldest_ns:
+            return
+        for connection in [known for known in self.idle if known.idle_since_ns < oldest_ns]:
+            connection.close()
+
+
+class Connection(asyncio.Protocol):
+    """Speaks HTTP/1.1 on one socket, one exchange at a time."""
+
+    __slots__ = (
+        "_body_at",
+        "_body_bytes",
+        "_buffer",
+        "_interim_heads",
+        "_is_complete",
+        "_is_followed",
+        "_is_head_request",
+        "_is_paused",
+        "_keeps_alive",
+        "_own_pieces",
+        "_parser",
+        "_pieces",
+        "_pool",
+        "_received",
+        "_status",
+        "_transport",
+        "exchange",
+        "idle_since_ns",
+        "is_idle",
+        "is_used",
+        "on_body",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, pool: OriginPool) -> None:
+        self._pool = pool
+        self.exchange: Exchange | None = None
+        self.is_idle = False
+        self.idle_since_ns = 0
+        # It has carried an exchange before, so the server may have closed it meanwhile.
+        self.is_used = False
+        self._is_paused = False
+        self._is_head_request = False
+        self._pieces: list[bytes] = []
+        # The parser calls this with every chunk; no method of ours is as fast as the list's own.
+        self.on_body = self._pieces.append
+        self._parser = HttpResponseParser(self)
+
+    # For the pool and the exchange.
+
+    def send(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+        """Write a request; what comes back is the exchange's."""
+        self.exchange = exchange
+        self._pool.active.add(exchange)
+        # The cut head of a response, as long as it is not complete.
+        self._buffer = b""
+        self._interim_heads = 0
+        self._status = 0
+        # Bytes of all that came; of the heads, 0 until ours was handed on; of the body without its framing.
+        self._received = 0
+        self._body_at = 0
+        self._body_bytes = 0
+        self._is_complete = False
+        self._is_followed = False
+        self._own_pieces = 0
+        if len(body) > _JOIN_BYTES:
+            self._transport.writelines((b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), body))
+        elif body or head.startswith(_METHODS_WITH_BODY):
+            self._transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+        else:
+            self._is_head_request = head.startswith(b"HEAD ")
+            self._transport.write(head + b"\r\n")
+
+    def pause(self) -> None:
+        """Stop reading from the socket."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def drop(self) -> None:
+        """Close the socket and leave the exchange to itself."""
+        exchange = self.exchange
+        if exchange is not None:
+            self._leave(exchange)
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket without waiting for anything."""
+        if self.is_idle:
+            self.is_idle = False
+            self._pool.idle.remove(self)
+        self._transport.abort()
+
+    def give_up(self) -> None:
+        """Close a connection whose making was broken off; uvloop does not always report its loss."""
+        if self in self._pool.live:
+            self._pool.live.discard(self)
+            self._transport.abort()
+
+    # Called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open, TLS included; both kinds of event loop have set TCP_NODELAY."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._pool.live.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what one read brought; deliver its body bytes in one piece."""
+        exchange = self.exchange
+        if exchange is None:
+            # Nobody asked: whatever it is, the next answer on this connection could not be trusted.
+            self.close()
+            return
+        now_ns = monotonic_ns()
+        exchange.first_byte_ns = exchange.first_byte_ns or now_ns
+        self._received += len(data)
+        error: ProviderError | None = None
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as reason:
+            error = self._note_garbage(reason)
+        if not self._body_at and not self._take_head(exchange, data, error):
+            return
+        pieces = self._pieces
+        if self._is_followed and self._is_complete:
+            # The parser went on to another response and its body.
+            del pieces[self._own_pieces :]
+        if pieces and self.exchange is exchange:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._body_bytes += len(piece)
+            exchange.feed(piece)
+        if self.exchange is not exchange:
+            # It took offence, or its sink did.
+            return
+        if self._is_complete:
+            self._finish(exchange, data, now_ns)
+        elif error is not None:
+            exchange.fail(error)
+        elif exchange.counts_bytes:
+            exchange.extend(now_ns)
+
+    def eof_received(self) -> None:
+        """The server will send no more; the event loop closes the socket."""
+        self._closed_by_server(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed, by whom ever."""
+        self._pool.live.discard(self)
+        self._closed_by_server(exc)
+        # The parser and the connection hold each other.
+        del self._parser, self.on_body
+
+    # Called by the parser.
+
+    def on_headers_complete(self) -> None:
+        """A head ended: an interim one, ours, or one that nobody asked for."""
+        parser = self._parser
+        status = parser.get_status_code()
+        if self._status:
+            self._is_followed = True
+        elif _CONTINUE <= status < _OK and status != _SWITCHING:
+            self._interim_heads += 1
+        else:
+            self._status = status
+            self._keeps_alive = parser.should_keep_alive()
+
+    def on_message_complete(self) -> None:
+        """A response ended by its framing; an interim one does not count, nor one behind ours."""
+        if self._status and not self._is_complete:
+            self._is_complete = True
+            self._own_pieces = len(self._pieces)
+
+    # Inside.
+
+    def _note_garbage(self, reason: Exception) -> InvalidAnswer | None:
+        """Return the error that unreadable bytes are, unless the answer was complete before them."""
+        self._is_followed = True
+        if self._is_complete:
+            return None
+        return InvalidAnswer(f"the answer of {self._pool.origin} is not HTTP/1.1: {reason!r}")
+
+    def _take_head(self, exchange: Exchange, data: bytes, error: ProviderError | None) -> bool:
+        """Hand the head to the exchange once it is complete; otherwise keep it, up to its limit."""
+        buffer = self._buffer + data if self._buffer else data
+        if not self._status:
+            if error is None and len(buffer) > self._pool.max_header_bytes:
+                error = self._too_long_head()
+            if error is not None:
+                exchange.fail(error)
+            self._buffer = buffer
+            return False
+        start = 0
+        for _ in range(self._interim_heads):
+            start = buffer.find(_HEAD_END, start) + len(_HEAD_END)
+        end = buffer.find(_HEAD_END, start)
+        head = ResponseHead(self._status, buffer[start : end + 2])
+        self._body_at = end + len(_HEAD_END)
+        self._buffer = b""
+        if self._is_head_request:
+            # The parser waits for a body that will not come, so this connection cannot be used again.
+            self._is_complete = True
+            self._keeps_alive = False
+            self._pieces.clear()
+        try:
+            if end > self._pool.max_header_bytes:
+                raise self._too_long_head()
+            head.check()
+            exchange.answered(head, is_complete=self._is_complete)
+        except InvalidAnswer as refusal:
+            exchange.fail(refusal)
+            return False
+        return True
+
+    def _too_long_head(self) -> InvalidAnswer:
+        return InvalidAnswer(
+            f"the head of the answer of {self._pool.origin} is larger than {self._pool.max_header_bytes} bytes"
+        )
+
+    def _finish(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
+        """The response is complete: keep the connection if nothing speaks against it."""
+        self._leave(exchange)
+        if self._keeps_alive and self._ended_exactly(exchange, data) and not self._transport.get_write_buffer_size():
+            if self._is_paused:
+                self.resume()
+            self.is_used = self.is_idle = True
+            self.idle_since_ns = now_ns
+            self._pool.idle.append(self)
+        else:
+            self._transport.abort()
+        exchange.finish()
+
+    def _ended_exactly(self, exchange: Exchange, data: bytes) -> bool:
+        """Tell whether not one byte followed the response; the parser itself skips line ends between responses."""
+        if self._is_followed:
+            return False
+        if self._received == self._body_at + self._body_bytes:
+            return True
+        # Both the last chunk and the trailers end with one empty line, not with two.
+        return exchange.head.is_chunked and data.endswith(_HEAD_END) and data[-5:-4] not in (b"", b"\n")
+
+    def _leave(self, exchange: Exchange) -> None:
+        self.exchange = None
+        self._pool.busy -= 1
+        self._pool.active.discard(exchange)
+
+    def _closed_by_server(self, exc: Exception | None) -> None:
+        exchange = self.exchange
+        if exchange is None:
+            if self.is_idle:
+                self.close()
+        elif self._body_at and exc is None and exchange.head.ends_with_connection:
+            self._leave(exchange)
+            self._transport.abort()
+            exchange.finish()
+        else:
+            exchange.is_stale = self.is_used and not self._received
+            exchange.fail(self._broken(exc))
+
+    def _broken(self, exc: Exception | None) -> ProviderError:
+        how = "closed the connection" if exc is None else f"broke the connection ({exc!r})"
+        if not self._received:
+            return Unreachable(f"{self._pool.origin} {how} before it answered", sent=True)
+        return Truncated(f"{self._pool.origin} {how} in the middle of its answer, after {self._received} bytes")

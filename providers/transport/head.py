@@ -1,0 +1,68 @@
+"""The head of a response: its status and its fields, looked up in the raw bytes and split only when asked for."""
+
+from providers.errors import InvalidAnswer
+
+# Everything below is interim or not a status.
+_OK = 200
+
+
+class ResponseHead:
+    """A head that the parser has found valid: CRLF line ends, no folded lines, no blanks before a colon."""
+
+    __slots__ = ("_pairs", "has_codings", "lower", "raw", "status")
+
+    def __init__(self, status: int, raw: bytes) -> None:
+        self.status = status
+        # From the status line to the CRLF of the last field, that CRLF included.
+        self.raw = raw
+        self.lower = raw.lower()
+        # The body may be transfer- or content-encoded: a quick look, which errs only towards yes.
+        self.has_codings = b"-encoding:" in self.lower
+        self._pairs: list[tuple[bytes, bytes]] | None = None
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the first value of a field, None when it is missing; ``name`` is lower case."""
+        at = self.lower.find(b"\r\n" + name + b":")
+        if at < 0:
+            return None
+        start = at + len(name) + 3
+        return self.raw[start : self.raw.find(b"\r\n", start)].strip(b" \t")
+
+    def get_all(self, name: bytes) -> bytes:
+        """Return the values of all fields of a name as one list, in lower case (RFC 9110, 5.3)."""
+        return b", ".join(value for known, value in self.headers if known == name).lower()
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """All fields in their order, names in lower case."""
+        if self._pairs is None:
+            split = (line.partition(b":") for line in self.raw.split(b"\r\n")[1:-1])
+            self._pairs = [(name.lower(), value.strip(b" \t")) for name, _, value in split]
+        return self._pairs
+
+    @property
+    def content_length(self) -> int | None:
+        """The announced size of the body; the parser has checked that it is one decimal number."""
+        length = self.get(b"content-length")
+        return None if length is None else int(length)
+
+    @property
+    def is_chunked(self) -> bool:
+        """Whether the body comes in chunks; the parser lets no Content-Length stand beside that."""
+        return b"\r\ntransfer-encoding:" in self.lower
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether nothing but the closing of the connection marks the end of the body."""
+        return not self.is_chunked and self.content_length is None
+
+    def check(self) -> None:
+        """Raise InvalidAnswer for what the parser lets pass but this client does not speak."""
+        if not self.raw.startswith(b"HTTP/1."):
+            raise InvalidAnswer(f"the answer is not HTTP/1.1: it begins with {self.raw[:16]!r}")
+        if self.status < _OK:
+            raise InvalidAnswer(f"the answer has the status {self.status}, which cannot end an exchange")
+        if self.has_codings and self.is_chunked:
+            codings = self.get_all(b"transfer-encoding")
+            if codings != b"chunked":
+                raise InvalidAnswer(f"the answer has the transfer-encoding {codings[:64]!r}: only chunked is read")

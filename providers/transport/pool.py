@@ -1,0 +1,206 @@
+"""The transport: sends requests over pooled connections, last used first, and keeps every deadline with one timer.
+
+Failure behavior: see ``providers.errors``. A pooled connection that proves dead before a byte of the answer is replaced
+by a fresh one, once; nothing else is retried here. A cancelled caller's connection is closed, never pooled.
+"""
+
+import asyncio
+import ssl
+from time import monotonic_ns
+
+from providers.errors import PoolExhausted, TimedOut, Unreachable
+from providers.transport.connection import Connection, OriginPool
+from providers.transport.exchange import TIMEOUT_WORDS, Exchange
+from providers.transport.head import ResponseHead
+from providers.transport.origin import Origin, Timeouts
+
+# How often deadlines are looked at while something is in flight, and, at most, idle connections otherwise.
+_SWEEP_S = 0.05
+_IDLE_SWEEP_S = 1.0
+# close() waits so long for the event loop to let go of the sockets.
+_CLOSE_S = 1.0
+_NS_PER_MS = 1_000_000
+_NS_PER_S = 1_000_000_000
+
+
+class Reply:
+    """A whole response."""
+
+    __slots__ = ("body", "first_byte_ns", "head")
+
+    def __init__(self, head: ResponseHead, body: bytes, first_byte_ns: int) -> None:
+        self.head = head
+        # Decoded.
+        self.body = body
+        # When its first byte came, on the monotonic clock.
+        self.first_byte_ns = first_byte_ns
+
+    @property
+    def status(self) -> int:
+        """The status of the response, 200 to 999."""
+        return self.head.status
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The fields of the response, names in lower case; ``head.get(name)`` finds one without splitting them."""
+        return self.head.headers
+
+
+class Transport:
+    """All upstream connections of one event loop; build one, ``close`` it at the end.
+
+    A request head is all lines up to the last field, each with its CRLF, without Content-Length: the transport appends
+    that and the empty line. The caller vouches that no value in it holds a line end.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_connections_per_origin: int = 1024,
+        keepalive_ms: int = 55_000,
+        ssl_context: ssl.SSLContext | None = None,
+        max_header_bytes: int = 65_536,
+    ) -> None:
+        self._max_connections = max_connections_per_origin
+        self._keepalive_ns = keepalive_ms * _NS_PER_MS
+        self._idle_sweep_s = min(_IDLE_SWEEP_S, max(_SWEEP_S, keepalive_ms / 1000))
+        self._ssl_context = ssl_context
+        self._max_header_bytes = max_header_bytes
+        self._pools: dict[Origin, OriginPool] = {}
+        self._active: set[Exchange] = set()
+        self._live: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        # The timer is the quick one, which keeps deadlines.
+        self._is_sweeping = False
+        self._is_closed = False
+
+    async def fetch(self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts, *, limit_bytes: int) -> Reply:
+        """Send a request and return the whole response, its body at most ``limit_bytes``; raises ProviderError."""
+        exchange = Exchange(origin, timeouts, monotonic_ns(), limit_bytes)
+        await self._perform(exchange, head, body)
+        return Reply(exchange.head, exchange.body(), exchange.first_byte_ns)
+
+    async def open(self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts) -> Exchange:
+        """Send a request and return when the head of the response is here; raises ProviderError."""
+        exchange = Exchange(origin, timeouts, monotonic_ns())
+        await self._perform(exchange, head, body)
+        return exchange
+
+    async def close(self) -> None:
+        """Break off what is in flight and close every connection."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for exchange in tuple(self._active):
+            exchange.fail(Unreachable(f"the transport was closed during the call to {exchange.origin}", sent=True))
+        for connection in tuple(self._live):
+            connection.close()
+        ends_ns = monotonic_ns() + int(_CLOSE_S * _NS_PER_S)
+        while self._live and monotonic_ns() < ends_ns:
+            await asyncio.sleep(0)
+
+    def connections(self) -> dict[Origin, tuple[int, int]]:
+        """Return (busy, idle) for every origin that has connections."""
+        return {origin: (pool.busy, len(pool.idle)) for origin, pool in self._pools.items()}
+
+    async def _perform(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+        """Write the request and wait for the head, or for the whole body where the exchange reads all."""
+        loop = asyncio.get_running_loop()
+        now_ns = monotonic_ns()
+        pool = self._pools.get(exchange.origin)
+        connection = pool.take(now_ns - self._keepalive_ns) if pool is not None else None
+        if connection is None:
+            connection = await self._connect(loop, exchange)
+            now_ns = monotonic_ns()
+        while True:
+            waiter: asyncio.Future[None] = loop.create_future()
+            exchange.begin(connection, waiter, now_ns)
+            connection.send(exchange, head, body)
+            if not self._is_sweeping:
+                self._start_sweeping(loop)
+            try:
+                await waiter
+                return
+            except Unreachable:
+                if not exchange.is_stale:
+                    raise
+            except asyncio.CancelledError:
+                exchange.abort()
+                raise
+            connection = await self._connect(loop, exchange)
+            now_ns = monotonic_ns()
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> Connection:
+        """Open a connection, which counts as busy from now on."""
+        origin = exchange.origin
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = OriginPool(origin, self._max_header_bytes, self._active, self._live)
+        if pool.busy >= self._max_connections:
+            raise PoolExhausted(f"all {self._max_connections} connections to {origin} are busy")
+        pool.busy += 1
+        connection = Connection(pool)
+        try:
+            self._refuse_if_closed(origin)
+            await self._open_socket(loop, connection, exchange)
+            self._refuse_if_closed(origin)
+        except BaseException:
+            pool.busy -= 1
+            connection.give_up()
+            raise
+        return connection
+
+    def _refuse_if_closed(self, origin: Origin) -> None:
+        if self._is_closed:
+            raise Unreachable(f"the transport is closed, so {origin} cannot be called", sent=False)
+
+    async def _open_socket(self, loop: asyncio.AbstractEventLoop, connection: Connection, exchange: Exchange) -> None:
+        """Resolve, connect and shake hands within the connect deadline; raises TimedOut and Unreachable."""
+        origin = exchange.origin
+        is_tls = origin.scheme == "https"
+        limit_ns, phase = exchange.connect_limit()
+        try:
+            async with asyncio.timeout(limit_ns / _NS_PER_S):
+                await loop.create_connection(
+                    lambda: connection,
+                    origin.host,
+                    origin.port,
+                    ssl=self._tls() if is_tls else None,
+                    server_hostname=origin.host if is_tls else None,
+                )
+        except TimeoutError as error:
+            limit_ms = exchange.timeouts.connect_ms if phase == "connect" else exchange.timeouts.total_ms
+            raise TimedOut(f"{origin}: {TIMEOUT_WORDS[phase]} {limit_ms} ms", phase=phase) from error
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a host name that IDNA cannot encode.
+            raise Unreachable(f"no connection to {origin}: {error}", sent=False) from error
+
+    def _tls(self) -> ssl.SSLContext:
+        """Return the one context; the default trusts the system's authorities and checks host names."""
+        if self._ssl_context is None:
+            self._ssl_context = ssl.create_default_context()
+            self._ssl_context.set_alpn_protocols(["http/1.1"])
+        return self._ssl_context
+
+    def _start_sweeping(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._is_sweeping = True
+        self._timer = loop.call_later(_SWEEP_S, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Expire what is overdue; slow down when nothing is in flight, stop when nothing is open."""
+        now_ns = monotonic_ns()
+        self._is_sweeping = bool(self._active)
+        for pool in tuple(self._pools.values()):
+            pool.expire(now_ns - self._keepalive_ns)
+            if not pool.idle and not pool.busy:
+                del self._pools[pool.origin]
+        # Before anybody is told, so that a sink which raises cannot stop the clock.
+        if self._pools:
+            self._timer = loop.call_later(_SWEEP_S if self._is_sweeping else self._idle_sweep_s, self._sweep, loop)
+        else:
+            self._timer = None
+        for exchange in [known for known in self._active if known.due_ns <= now_ns]:
+            exchange.expire(now_ns)

@@ -1,0 +1,161 @@
+"""The directory: right answers from memory, changes of other processes within a second."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from gateway.accounts import directory, store
+from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
+from gateway.accounts.keys import KeyDigester, make_key
+from gateway.accounts.store import NewKey
+from gateway.db import Database, DatabaseUnavailable
+
+NOW_NS = 1_790_000_000_000_000_000
+DIGESTER = KeyDigester(bytes(32))
+
+
+@pytest.fixture
+async def keys(database: Database) -> AsyncIterator[KeyDirectory]:
+    """A directory that is refreshed by hand."""
+    keys = KeyDirectory(database, DIGESTER)
+    await keys.refresh()
+    yield keys
+    await keys.close()
+
+
+async def create(database: Database, **wanted: object) -> store.MadeKey:
+    """Make a key in project ``p``."""
+    project = await store.find_or_create_project(database, "p", NOW_NS)
+    return await store.create_key(database, DIGESTER, NewKey(project_id=project.project_id, **wanted), NOW_NS)  # type: ignore[arg-type]
+
+
+def find(keys: KeyDirectory, key: str, now_ns: int = NOW_NS) -> KeyRecord | KeyFault:
+    """Look a key up."""
+    return keys.find(key.encode(), now_ns)
+
+
+async def wait_until(is_true: Callable[[], bool]) -> float:
+    """Wait for something and tell how long it took, in s."""
+    started = time.monotonic()
+    async with asyncio.timeout(10):
+        while not is_true():
+            await asyncio.sleep(0.01)
+    return time.monotonic() - started
+
+
+async def test_a_key_is_found_with_all_that_it_may(database: Database, keys: KeyDirectory) -> None:
+    """Nothing needs the database at the time of the call."""
+    made = await create(
+        database, kind="test", is_managing=True, allowed_models=frozenset({"gpt-4"}), expires_ns=NOW_NS + 1
+    )
+    await keys.refresh()
+    assert find(keys, made.key) == KeyRecord(
+        key_id=made.key_id,
+        project_id=made.project_id,
+        kind="test",
+        is_managing=True,
+        allowed_models=frozenset({"gpt-4"}),
+        expires_ns=NOW_NS + 1,
+        scopes=frozenset({"proxy", "usage:read"}),
+    )
+
+
+async def test_a_key_expires_at_its_moment(database: Database, keys: KeyDirectory) -> None:
+    """Not a nanosecond later."""
+    made = await create(database, expires_ns=NOW_NS + 10)
+    await keys.refresh()
+    assert isinstance(find(keys, made.key, NOW_NS + 9), KeyRecord)
+    assert find(keys, made.key, NOW_NS + 10) is KeyFault.EXPIRED
+
+
+async def test_a_revoked_key_is_told_from_an_unknown_one(database: Database, keys: KeyDirectory) -> None:
+    """The message says what to do."""
+    made = await create(database)
+    await store.revoke_key(database, made.key_id, NOW_NS)
+    await keys.refresh()
+    assert find(keys, made.key) is KeyFault.REVOKED
+    assert find(keys, make_key("live")) is KeyFault.UNKNOWN
+
+
+@pytest.mark.parametrize("presented", [b"", b"lgw_proj_", b"sk-abc", b"\xff" * 58, b"x" * 100_000, b"lgw_proj_" + b"a" * 49])
+async def test_what_is_no_key_is_malformed(presented: bytes, keys: KeyDirectory) -> None:
+    """A typing error is told from a key that is not known."""
+    assert keys.find(presented, NOW_NS) is KeyFault.MALFORMED
+
+
+async def test_a_digest_is_made_with_the_pepper(database: Database) -> None:
+    """Under another master key no stored key is known."""
+    made = await create(database)
+    other = KeyDirectory(database, KeyDigester(bytes([1] * 32)))
+    await other.refresh()
+    assert find(other, made.key) is KeyFault.UNKNOWN
+
+
+async def test_changes_of_another_process_are_honoured_within_a_second(database_url: str, tmp_path: Path) -> None:
+    """A key made beside a running server works, a revoked one stops working."""
+    here, there = [await Database.open(database_url, tmp_path) for _ in range(2)]
+    keys = KeyDirectory(here, DIGESTER)
+    await keys.start()
+    made = await create(there)
+    assert await wait_until(lambda: isinstance(find(keys, made.key), KeyRecord)) < 1
+    await store.revoke_key(there, made.key_id, NOW_NS)
+    assert await wait_until(lambda: find(keys, made.key) is KeyFault.REVOKED) < 1
+    await keys.close()
+    await here.close()
+    await there.close()
+
+
+async def test_known_keys_outlive_the_database(
+    database: Database, keys: KeyDirectory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An outage is told once, known keys are served, and changes come in when it is over."""
+    monkeypatch.setattr(directory, "POLL_INTERVAL_MS", 5)
+    made = await create(database)
+    await keys.start()
+
+    async def fail(*_: object) -> None:
+        raise DatabaseUnavailable("taken away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "read_changes", fail)
+        await wait_until(lambda: keys.is_stale)
+        await asyncio.sleep(0.03)
+        assert isinstance(find(keys, made.key), KeyRecord)
+    later = await create(database)
+    await wait_until(lambda: isinstance(find(keys, later.key), KeyRecord))
+    assert not keys.is_stale
+    assert caplog.text.count("taken away") == 1
+
+
+async def test_a_database_that_hangs_makes_the_directory_stale(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting has an end."""
+    monkeypatch.setattr(directory, "POLL_TIMEOUT_MS", 10)
+
+    async def hang(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(store, "read_changes", hang)
+    keys = KeyDirectory(database, DIGESTER)
+    with pytest.raises(DatabaseUnavailable, match="timed out"):
+        await keys.refresh()
+    assert keys.is_stale
+
+
+async def test_an_older_copy_of_the_database_is_read_anew(database: Database, keys: KeyDirectory) -> None:
+    """After a restore a key that only memory knows is no longer honoured."""
+    lost = await create(database)
+    await create(database)
+    await keys.refresh()
+    async with database.write() as connection:
+        await connection.execute(text("DELETE FROM keys WHERE key_id = :key_id"), {"key_id": lost.key_id})
+        await connection.execute(text("UPDATE keys SET revision = 1"))
+        await connection.execute(text("UPDATE revisions SET value = 1 WHERE name = 'keys'"))
+    await keys.refresh()
+    assert find(keys, lost.key) is KeyFault.UNKNOWN
+    assert len(keys) == 1

@@ -1,0 +1,152 @@
+"""Usage rows in the database: inserted once, read newest first, summed exactly."""
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from gateway.db import Database
+from gateway.ledger import store
+from gateway.ledger.row import UsageRow
+from gateway.ledger.store import COLUMNS, UsageFilter, UsageLog
+from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, any_row, make_row
+
+EVERYTHING = UsageFilter(project_id=PROJECT_ID, from_ns=0, to_ns=2**63 - 1)
+MOST_PUSD = 2**63 - 1
+
+
+async def insert(database: Database, *rows: UsageRow) -> None:
+    """Store rows."""
+    async with database.write() as connection:
+        await store.insert_rows(connection, rows)
+
+
+async def read_rows(database: Database) -> dict[str, UsageRow]:
+    """Read every stored row back whole."""
+    async with database.read() as connection:
+        found = await connection.execute(text(f"SELECT {', '.join(COLUMNS)} FROM usage"))  # noqa: S608 - constants
+        rows = [UsageRow(**{name: _as_stored(name, value) for name, value in row.items()}) for row in found.mappings()]
+    return {row.request_id: row for row in rows}
+
+
+def _as_stored(name: str, value: Any) -> Any:
+    return bool(value) if name.startswith("is_") else value
+
+
+async def read_logs(database: Database, wanted: UsageFilter = EVERYTHING, limit: int = 1_000) -> list[UsageLog]:
+    """Read the rows that are meant."""
+    async with database.read() as connection:
+        return await store.read_logs(connection, wanted, limit)
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 101, 250])
+async def test_every_row_is_stored(count: int, database: Database) -> None:
+    """However many come at once."""
+    rows = [make_row(NOW_NS + number) for number in range(count)]
+    await insert(database, *rows)
+    assert await read_rows(database) == {row.request_id: row for row in rows}
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(rows=st.lists(any_row(), min_size=1, max_size=4))
+async def test_every_field_comes_back(rows: list[UsageRow], database: Database) -> None:
+    """Whatever a caller could make a row hold; only NUL, which PostgreSQL cannot store, may be replaced."""
+    await insert(database, *rows)
+    stored = await read_rows(database)
+    for row in rows:
+        kept = stored[row.request_id]
+        values = {name: getattr(row, name) for name in COLUMNS}
+        if database.dialect == "postgresql":
+            values = {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in values.items()}
+        assert kept == UsageRow(**values)
+
+
+async def test_a_row_is_stored_once(database: Database) -> None:
+    """A replay changes nothing: the first row of an id stays."""
+    row = make_row()
+    await insert(database, row, row)
+    await insert(database, make_row(request_id=row.request_id, model="another"))
+    assert await read_rows(database) == {row.request_id: row}
+
+
+async def test_logs_come_newest_first(database: Database) -> None:
+    """And no more than asked for."""
+    rows = [make_row(NOW_NS + 1_000_000 * number) for number in range(5)]
+    await insert(database, *rows)
+    assert [log.request_id for log in await read_logs(database, limit=3)] == [row.request_id for row in rows[:1:-1]]
+
+
+async def test_logs_go_on_where_a_page_ended(database: Database) -> None:
+    """Rows of one moment are neither repeated nor skipped."""
+    rows = [make_row(NOW_NS) for _ in range(7)]
+    await insert(database, *rows)
+    seen: list[str] = []
+    last: UsageLog | None = None
+    async with database.read() as connection:
+        while page := await store.read_logs(connection, EVERYTHING, 3, last):
+            seen += [log.request_id for log in page]
+            last = page[-1]
+    assert seen == sorted((row.request_id for row in rows), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count"),
+    [
+        ({}, 3),
+        ({"from_ns": NOW_NS + 1}, 2),
+        ({"to_ns": NOW_NS + 2}, 2),
+        ({"from_ns": NOW_NS + 1, "to_ns": NOW_NS + 2}, 1),
+        ({"model": "gpt-4"}, 2),
+        ({"model": "%"}, 0),
+        ({"project_id": "proj_another"}, 0),
+    ],
+)
+async def test_only_what_is_meant_is_found(wanted: dict[str, Any], count: int, database: Database) -> None:
+    """From inclusive, to exclusive, the model's name literally, and no other project's."""
+    rows = [make_row(NOW_NS), make_row(NOW_NS + 1), make_row(NOW_NS + 2, model="gpt-5")]
+    await insert(database, *rows, make_row(project_id="proj_other"))
+    values: dict[str, Any] = {"project_id": PROJECT_ID, "from_ns": 0, "to_ns": 2**63 - 1, **wanted}
+    meant = UsageFilter(**values)
+    assert len(await read_logs(database, meant)) == count
+    async with database.read() as connection:
+        assert (await store.sum_logs(connection, meant)).requests == count
+
+
+async def test_an_answer_from_the_cache_used_and_cost_nothing(database: Database) -> None:
+    """Whatever counts its row carries, the views show 0, and what was saved beside it."""
+    await insert(database, make_row(), make_row(is_cached=True, tokens_saved=150, saved_pusd=4_500_000_000))
+    cached = next(log for log in await read_logs(database) if log.is_cached)
+    assert (cached.tokens_used, cached.cost_pusd, cached.tokens_saved) == (0, 0, 150)
+    async with database.read() as connection:
+        sums = await store.sum_logs(connection, EVERYTHING)
+    assert (sums.requests, sums.tokens, sums.cache_hits, sums.cost_pusd) == (2, 150, 1, 4_500_000_000)
+
+
+async def test_tokens_used_count_every_bucket(database: Database) -> None:
+    """As UsageRow.total_tokens does."""
+    buckets = [name for name in COLUMNS if name.endswith("_tokens") and name != "reasoning_tokens"]
+    row = make_row(**{name: 10**number for number, name in enumerate(buckets)}, reasoning_tokens=5)
+    await insert(database, row)
+    assert (await read_logs(database))[0].tokens_used == row.total_tokens == 111_111_111
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(costs=st.lists(st.integers(min_value=0, max_value=MOST_PUSD), max_size=20))
+async def test_sums_are_exact(costs: list[int], database: Database) -> None:
+    """To the picodollar, also beyond what 64 bits hold."""
+    async with database.write() as connection:
+        await connection.execute(text("DELETE FROM usage"))
+        if costs:
+            await store.insert_rows(connection, [make_row(cost_pusd=cost) for cost in costs])
+    async with database.read() as connection:
+        assert await store.sum_pusd(connection, EVERYTHING) == sum(costs)
+        assert (await store.sum_logs(connection, EVERYTHING)).cost_pusd == sum(costs)
+
+
+async def test_no_rows_sum_up_to_zero(database: Database) -> None:
+    """An empty project has a summary."""
+    async with database.read() as connection:
+        sums = await store.sum_logs(connection, EVERYTHING)
+    assert (sums.requests, sums.tokens, sums.cache_hits, sums.cost_pusd) == (0, 0, 0, 0)

@@ -1,0 +1,46 @@
+"""Usage rows for tests: ordinary ones, and any that a caller could cause."""
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from gateway.ids import new_id
+from gateway.ledger.row import UsageRow
+
+PROJECT_ID = "proj_01m807j9z9fzctrfnvyefwebwa"
+NOW_NS = 1_790_000_000_123_456_789
+_ANY: dict[Any, st.SearchStrategy[Any]] = {
+    str: st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    int: st.integers(min_value=0, max_value=2**63 - 1),
+    bool: st.booleans(),
+}
+
+
+def make_row(created_ns: int = NOW_NS, **fields: Any) -> UsageRow:
+    """Make the row of a complete chat; fields given win."""
+    usual: dict[str, Any] = {
+        "request_id": new_id(created_ns),
+        "created_ns": created_ns,
+        "project_id": PROJECT_ID,
+        "key_id": "key_01m807j9z9fzctrfnvyefwebwb",
+        "endpoint": "chat/completions",
+        "model": "gpt-4",
+        "provider": "openai",
+        "upstream_model": "gpt-4-0613",
+        "status": "complete",
+        "http_status": 200,
+        "input_tokens": 100,
+        "output_tokens": 50,
+        "cost_pusd": 4_500_000_000,
+        "cost_basis": "bundled",
+        "latency_ms": 2_100,
+        "attempts": 1,
+    }
+    return UsageRow(**{**usual, **fields})
+
+
+def any_row() -> st.SearchStrategy[UsageRow]:
+    """Draw rows whose every field holds anything of its type."""
+    fields = {field.name: _ANY[field.type] for field in msgspec.structs.fields(UsageRow)}
+    return st.builds(UsageRow, **{**fields, "request_id": st.integers(0, 2**62).map(new_id)})

@@ -1,0 +1,154 @@
+"""Whole answers are checked, their usage read, their errors told apart."""
+
+import json
+from typing import Any
+
+import pytest
+import recordings
+
+from providers.chat import Answer, Usage
+from providers.errors import InvalidAnswer, ProviderError, Refused
+from providers.openai.reply import read_reply
+from providers.wire import Call
+
+CHAT = Call(endpoint="chat/completions", body=b"{}", model="m")
+EMBEDDINGS = Call(endpoint="embeddings", body=b"{}", model="m")
+GOOD: dict[str, Any] = {
+    "id": "c",
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+}
+
+
+def read(value: Any, status: int = 200, call: Call = CHAT, **headers: str) -> Answer:
+    body = value if isinstance(value, bytes) else json.dumps(value).encode()
+    lines = [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()]
+    return read_reply(call, status, lines, body, lambda: 0)
+
+
+def failure(value: Any, status: int = 200, **headers: str) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        read(value, status, **headers)
+    return caught.value
+
+
+def test_an_answer_keeps_its_bytes() -> None:
+    """The body is passed on as it came."""
+    body = json.dumps(GOOD, indent=3).encode()
+    assert read(body) == Answer(body=body, usage=Usage(input_tokens=5, output_tokens=2))
+
+
+def test_the_text_is_kept_only_for_an_estimate() -> None:
+    """Where usage is reported nothing needs to be counted."""
+    assert read(GOOD).text == ""
+    assert read(GOOD | {"usage": None}).text == "Hello"
+    assert read(GOOD | {"usage": {"prompt_tokens": -1, "completion_tokens": 1}}).text == "Hello"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"<html>login</html>", b'{"choices":[]}', b'{"id":"c","choices":[{"ind', b"[1]"]
+)
+def test_what_is_no_answer_is_refused(body: bytes) -> None:
+    """HTML, half a JSON, nothing or the wrong shape never reaches a client as a success."""
+    assert isinstance(failure(body), InvalidAnswer)
+
+
+def test_an_empty_success_is_no_answer() -> None:
+    """204 says that there is nothing."""
+    assert isinstance(failure(b"", 204), InvalidAnswer)
+
+
+def test_an_error_inside_a_success_is_an_error() -> None:
+    """OpenRouter answers 200 with an error object once it has begun."""
+    error = failure({"error": {"code": 502, "message": "Provider returned error"}})
+    assert isinstance(error, Refused)
+    assert (error.upstream_status, error.message, error.retryable) == (200, "Provider returned error", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": {"message": "no", "type": "t", "param": "p", "code": "c"}}, "no"),
+        ({"error": "no"}, "no"),
+        ({"message": "no"}, "no"),
+        (b"upstream connect error", "the provider answered status 400"),
+        ({"detail": [{"loc": ["body"]}]}, "the provider answered status 400"),
+    ],
+)
+def test_errors_of_every_shape_say_something(body: Any, message: str) -> None:
+    """Providers and proxies have their own envelopes."""
+    assert failure(body, 400).message == message
+
+
+def test_an_error_carries_what_retries_need() -> None:
+    """Retry-After and x-should-retry come along."""
+    error = failure({"error": {"message": "slow down", "code": "rate"}}, 429, retry_after="2", x_should_retry="false")
+    assert isinstance(error, Refused)
+    assert (error.retry_after_ms, error.should_retry, error.retryable, error.upstream_code) == (
+        2000,
+        False,
+        False,
+        "rate",
+    )
+
+
+def test_content_in_parts_is_an_answer() -> None:
+    """An unusual type of a member that is only counted must not fail a call."""
+    parts = GOOD | {"choices": [{"message": {"content": [{"type": "text", "text": "Hi"}]}}], "usage": None}
+    assert "Hi" in read(parts).text
+
+
+def test_a_large_embedding_is_read_at_its_end() -> None:
+    """The usage stands behind the numbers; they are not parsed."""
+    data = [{"object": "embedding", "index": 0, "embedding": [0.1] * 2_000}]
+    body = json.dumps(
+        {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+    ).encode()
+    assert read(body, call=EMBEDDINGS) == Answer(body=body, usage=Usage(input_tokens=8))
+
+
+@pytest.mark.parametrize("order", [("usage", "object", "data"), ("object", "data")])
+def test_an_embedding_in_another_order_is_read_too(order: tuple[str, ...]) -> None:
+    """Usage may stand first, or not at all."""
+    whole = {"object": "list", "data": [{"embedding": [0.1] * 900}], "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+    answer = read({name: whole[name] for name in order}, call=EMBEDDINGS)
+    assert answer.usage == (Usage(input_tokens=8) if "usage" in order else None)
+
+
+@pytest.mark.parametrize("cut", [10, 700, -1, -9])
+def test_a_cut_embedding_is_refused(cut: int) -> None:
+    """Half of the numbers is no answer."""
+    whole = {"data": [{"embedding": [0.1] * 900}], "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+    with pytest.raises(InvalidAnswer):
+        read(json.dumps(whole).encode()[:cut], call=EMBEDDINGS)
+
+
+def test_recorded_answers_are_read() -> None:
+    """Usage of every recorded whole answer is that of the golden record, and every recorded error is one."""
+    endpoints = {"chat": "chat/completions", "completions": "completions", "embeddings": "embeddings"}
+    wrong: list[str] = []
+    for path in recordings.recordings(
+        "openai/chat",
+        "groq/chat",
+        "openrouter/chat",
+        "openai/completions",
+        "openai/embeddings",
+        "openrouter/embeddings",
+    ):
+        item = recordings.load(path)
+        body, status = recordings.body_of(item), item["response"]["status"]
+        if recordings.is_stream(item) or body.startswith(b"data:"):
+            continue
+        call = Call(endpoint=endpoints[path.parent.name], body=b"{}", model="m")
+        want = item["golden"]["usage_norm"] if item["golden"] else None
+        try:
+            usage = read_reply(call, status, [], body, lambda: 0).usage
+        except Refused:
+            usage = None
+            if status < 400:
+                wrong.append(item["id"])
+        got = None if usage is None else (usage.total_input_tokens, usage.cache_read_tokens, usage.total_output_tokens)
+        if want is not None and got != (want["input_total"], want["cache_read"], want["output_total"]):
+            wrong.append(item["id"])
+    assert wrong == []

