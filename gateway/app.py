@@ -6,6 +6,7 @@ Whoever builds closes, in reverse order: everything is entered into one AsyncExi
 import asyncio
 import logging
 import random
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ import msgspec
 import uvloop
 from litestar import Litestar
 from litestar.di import Provide
+from redis.asyncio import Redis
 
 from gateway.accounts import store
 from gateway.accounts.directory import KeyDirectory
@@ -32,9 +34,11 @@ from gateway.ledger.recorder import Recorder, RecorderSettings
 from gateway.pipeline.route import SANDBOX, RouteTable
 from gateway.pipeline.services import Services
 from gateway.server.run import listen, make_server
+from gateway.server.workers import Supervisor
 from gateway.surfaces import faults
 from gateway.surfaces.openai import OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
+from gateway.surfaces.watchllm import export_usage, show_usage
 from gateway.telemetry import Metrics
 from gateway.web.document import build_openapi_config
 from providers.anthropic.dialect import AnthropicDialect
@@ -54,6 +58,7 @@ from providers.wire import Dialect
 
 log = logging.getLogger("gateway.app")
 NS_PER_S = 1_000_000_000
+Checks = dict[str, Callable[[], Awaitable[None]]]
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,7 +120,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
             relays=set(),
         )
         door = OpenAiDoor(services)
-        yield Gateway(services=services, door=door, app=build_app(services, door, database))
+        checks = build_checks(settings, database, stack)
+        yield Gateway(services=services, door=door, app=build_app(services, door, database, checks))
 
 
 async def _bootstrap(database: Database, digester: KeyDigester) -> None:
@@ -206,16 +212,33 @@ def build_prices(settings: Settings, catalogue: Catalogue) -> PriceTable:
     )
 
 
-def build_app(services: Services, door: OpenAiDoor, database: Database) -> Litestar:
+def build_checks(settings: Settings, database: Database, stack: AsyncExitStack) -> Checks:
+    """What /health asks: the database, and Redis where there is one."""
+
+    async def check_database() -> None:
+        await database.ping()
+
+    checks: Checks = {"database": check_database}
+    if settings.redis_url is not None:
+        redis = Redis.from_url(settings.redis_url.reveal(), socket_timeout=1.0, socket_connect_timeout=1.0)
+        stack.push_async_callback(redis.aclose)
+
+        async def check_redis() -> None:
+            await redis.ping()
+
+        checks["redis"] = check_redis
+    return checks
+
+
+def build_app(services: Services, door: OpenAiDoor, database: Database, checks: Checks) -> Litestar:
     """Everything that is not on the short way."""
 
     def provide_services() -> Services:
         return services
 
-    async def check_database() -> None:
-        await database.ping()
+    def provide_database() -> Database:
+        return database
 
-    checks: dict[str, Callable[[], Awaitable[None]]] = {"database": check_database}
     ops = OpsParts(
         version=services.metrics.version,
         metrics=services.metrics,
@@ -226,8 +249,18 @@ def build_app(services: Services, door: OpenAiDoor, database: Database) -> Lites
         ticks_ns=services.ticks_ns,
     )
     return Litestar(
-        route_handlers=[list_models, show_model, *proxied_routes(door, services), build_ops_router(ops)],
-        dependencies={"services": Provide(provide_services, sync_to_thread=False)},
+        route_handlers=[
+            list_models,
+            show_model,
+            show_usage,
+            export_usage,
+            *proxied_routes(door, services),
+            build_ops_router(ops),
+        ],
+        dependencies={
+            "services": Provide(provide_services, sync_to_thread=False),
+            "database": Provide(provide_database, sync_to_thread=False),
+        },
         exception_handlers=faults.HANDLERS,
         openapi_config=build_openapi_config(version=services.metrics.version),
         request_max_body_size=services.settings.server.max_body_bytes,
@@ -237,12 +270,18 @@ def build_app(services: Services, door: OpenAiDoor, database: Database) -> Lites
 
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
-
-
-async def _serve(settings: Settings) -> int:
     listener = listen(settings.server)
+
+    def work() -> int:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, listener))
+
+    if settings.server.workers == 1:
+        return work()
+    return Supervisor(settings.server.workers, work).run()
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> int:
     async with open_gateway(settings) as gateway:
         host, port = listener.getsockname()[:2]
         silence_s = settings.server.stream_comment_ms / 1000
@@ -253,6 +292,7 @@ async def _serve(settings: Settings) -> int:
         def sweep(now_s: float) -> None:
             for relay in list(gateway.services.relays):
                 relay.comment_if_silent(now_s, silence_s)
+            gateway.services.metrics.breaker_open = gateway.services.routes.count_spared(gateway.services.ticks_ns())
 
         server = make_server(gateway.app, gateway.door, settings.server, announce, sweep)
         await server.serve(sockets=[listener])

@@ -55,7 +55,7 @@ class Fault(Exception):
     ``status`` and ``code`` stand in for the kind's own where a provider's error is relayed as it came.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each word of an error is optional
         self,
         code: str,
         message: str,

@@ -54,6 +54,13 @@ class RouteTable:
         """The route of every call by a test key."""
         return Route(targets=(self._target(SANDBOX, model),), reason="a test key is answered by the sandbox")
 
+    def count_spared(self, now_ns: int) -> dict[str, int]:
+        """How many targets of each provider are spared by their breakers at this monotonic time."""
+        spared = dict.fromkeys((name for name in self._backends if name != SANDBOX), 0)
+        for target in self._targets.values():
+            spared[target.backend.name] += target.breaker.state(now_ns) != "closed"
+        return spared
+
     def cards(self) -> list[ModelCard]:
         """Every callable name: aliases, the providers' own lists, and the catalogue's of the configured providers."""
         listed = {card.id: card for card in self._catalogue.names(self._available)}

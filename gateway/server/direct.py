@@ -16,7 +16,10 @@ def status_line(status: int) -> bytes:
 
 
 class DirectClient:
-    """One answer on one connection; see gateway.backends.interface.Client. ``on_complete`` is called once, when it is out."""
+    """One answer on one connection; see gateway.backends.interface.Client.
+
+    ``on_complete`` is called once, when the answer is out.
+    """
 
     __slots__ = (
         "_head", "_is_chunked", "_is_complete", "_on_complete", "_on_gone", "_on_pressure", "_transport",

@@ -35,9 +35,8 @@ def answer_fault(_: AnyRequest, fault: Fault) -> Response[bytes]:
 
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     """Render a refusal by the framework: an unknown path, a wrong method, a query that does not parse."""
-    code = BY_STATUS.get(
-        HTTPStatus(error.status_code), "invalid_request" if error.status_code < 500 else "server_error"
-    )
+    status = HTTPStatus(error.status_code)
+    code = BY_STATUS.get(status, "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request")
     if code == "not_found":
         return answer_fault(
             request, Fault(code, f"There is nothing at {request.url.path!r}; GET /docs lists all paths.")

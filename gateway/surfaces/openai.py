@@ -173,14 +173,14 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[ModelCard]
 
 
-def _caller(request: Request[Any, Any, Any], services: Services) -> KeyRecord:
+def authenticate(request: Request[Any, Any, Any], services: Services) -> KeyRecord:
     return run.admit(read_credentials(cast("Headers", request.scope["headers"])), services)
 
 
 @get("/v1/models", summary="List the models that can be called", tags=["Proxy"])
 async def list_models(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> ModelList:
     """Every name that the key's project can call: configured aliases and what the configured providers offer."""
-    caller = _caller(request, services)
+    caller = authenticate(request, services)
     return ModelList(data=[card for card in _cards(services) if _may_use(caller, card.id)])
 
 
@@ -189,7 +189,7 @@ async def show_model(
     request: Request[Any, Any, Any], services: NamedDependency[Services], model: FromPath[str]
 ) -> ModelCard:
     """One model; names may contain slashes."""
-    caller = _caller(request, services)
+    caller = authenticate(request, services)
     name = model.removeprefix("/")
     for card in _cards(services):
         if card.id == name and _may_use(caller, name):

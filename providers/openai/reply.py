@@ -60,7 +60,8 @@ class ReplyWire(msgspec.Struct, frozen=True):
 
     choices: list[ChoiceWire] | None = None
     usage: UsageWire | None = None
-    error: msgspec.Raw | None = None
+    # Of any type in the wild; null is none.
+    error: Any = None
     service_tier: str | None = None
 
 
@@ -114,7 +115,7 @@ def _read_choices(body: bytes) -> Answer:
     except BROKEN_JSON as broken:
         raise InvalidAnswer(f"the provider's answer is not JSON: {broken}") from broken
     if reply.error is not None:
-        raise error_in_success(bytes(reply.error))
+        raise error_in_success(reply.error)
     if not reply.choices:
         raise InvalidAnswer("the provider's answer has no choices")
     usage = None if reply.usage is None else read_usage(reply.usage, reply.service_tier)
@@ -132,7 +133,7 @@ def _read_loosely(body: bytes, listed: str) -> Answer:
     except BROKEN_JSON as broken:
         raise InvalidAnswer(f"the provider's answer is not a JSON object: {broken}") from broken
     if reply.get("error"):
-        raise error_in_success(msgspec.json.encode(reply["error"]))
+        raise error_in_success(reply["error"])
     items = reply.get(listed)
     if not isinstance(items, list) or not items:
         raise InvalidAnswer(f"the provider's answer has no {listed}")
@@ -193,9 +194,9 @@ def read_error(status: int, headers: Headers, body: bytes, now_s: int) -> Provid
     )
 
 
-def error_in_success(raw: bytes) -> Refused:
+def error_in_success(value: Any) -> Refused:
     """An error object that came with status 200, as OpenRouter sends it once it has begun to answer."""
-    error = _find_error(b'{"error":' + raw + b"}")
+    error = _as_error(value)
     return Refused(
         _text(error.message) or "the provider answered with an error",
         upstream_status=HTTP_OK,
@@ -209,11 +210,14 @@ def _find_error(body: bytes) -> ErrorWire:
         value = LOOSE_REPLY.decode(body)
     except BROKEN_JSON:
         return ErrorWire()
-    inner = value.get("error", value)
-    if isinstance(inner, str):
-        return ErrorWire(message=inner)
-    if isinstance(inner, dict):
-        return msgspec.convert(inner, ErrorWire)
+    return _as_error(value.get("error", value))
+
+
+def _as_error(value: Any) -> ErrorWire:
+    if isinstance(value, str):
+        return ErrorWire(message=value)
+    if isinstance(value, dict):
+        return msgspec.convert(value, ErrorWire)
     return ErrorWire()
 
 

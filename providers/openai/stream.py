@@ -36,7 +36,7 @@ class ChunkWire(msgspec.Struct, frozen=True):
 
     choices: list[ChoiceWire] | None = None
     usage: UsageWire | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
     x_groq: GroqWire | None = None
     service_tier: str | None = None
 
@@ -181,7 +181,7 @@ class OpenAiStream:
         if usage is not None:
             self.usage = read_usage(usage, self._tier)
         if chunk.error is not None:
-            self.failure = error_in_success(bytes(chunk.error))
+            self.failure = error_in_success(chunk.error)
             return
         if not chunk.choices:
             # A usage chunk, or one with nothing to say: clients read choices[0] of every chunk.
@@ -223,7 +223,7 @@ class OpenAiStream:
         if chunk.get("usage") is not None:
             self.usage = read_any_usage(chunk["usage"], self._tier)
         if chunk.get("error"):
-            self.failure = error_in_success(msgspec.json.encode(chunk["error"]))
+            self.failure = error_in_success(chunk["error"])
             return
         choices: Any = chunk.get("choices")
         if not isinstance(choices, list) or not choices:

@@ -1,0 +1,1 @@
+"""Views of the usage rows: nothing here is stored twice."""

@@ -1,0 +1,149 @@
+"""The documents' dashboard API as far as a project key may use it: the project's own usage and its export.
+
+Failure behavior: another project's id is not found, as if it did not exist. While the database is away the answer is
+503; what is still in the journal is not shown then, and not lost.
+"""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import msgspec
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Stream
+
+from gateway.accounts.directory import KeyRecord
+from gateway.analytics.moments import moment_text
+from gateway.analytics.usage import InvalidUsageQuery, UsageQuery, export_csv, read_page, read_query
+from gateway.db import Database
+from gateway.errors import Fault, shown
+from gateway.ids import parse_id
+from gateway.ledger.money import usd_number
+from gateway.ledger.store import UsageLog
+from gateway.pipeline.services import Services
+from gateway.surfaces.openai import authenticate
+
+AnyRequest = Request[Any, Any, Any]
+# How long a reader waits for rows that were just recorded to reach the database.
+FRESHNESS_S = 2.0
+SCOPE = "usage:read"
+TAG = "Usage"
+
+
+class LogView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call, as row W30 has it; ``tokens_saved`` is there for answers from the cache only."""
+
+    id: str
+    model: str
+    tokens_used: int
+    # Exact: a JSON number that no float has touched.
+    cost_usd: msgspec.Raw
+    cached: bool
+    latency_ms: int
+    created_at: str
+    tokens_saved: int | None = None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over every matching call, not only those listed."""
+
+    total_requests: int
+    total_tokens: int
+    total_cost: msgspec.Raw
+    cache_hits: int
+    cache_hit_rate: float
+
+
+class UsageView(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest calls, how many match, and their sums."""
+
+    logs: list[LogView]
+    total: int
+    summary: Summary
+
+
+@get("/api/projects/{project_id:str}/usage", summary="List a project's calls and their cost", tags=[TAG])
+async def show_usage(
+    request: AnyRequest,
+    project_id: FromPath[str],
+    services: NamedDependency[Services],
+    database: NamedDependency[Database],
+) -> UsageView:
+    """Parameters: `from`, `to` (ISO 8601, by default the last 30 days), `limit` (100, at most 1000), `model`."""
+    query = await _read(request, project_id, services)
+    page = await read_page(database, query)
+    sums = page.sums
+    return UsageView(
+        logs=[_view(log) for log in page.logs],
+        total=sums.requests,
+        summary=Summary(
+            total_requests=sums.requests,
+            total_tokens=sums.tokens,
+            total_cost=usd_number(sums.cost_pusd),
+            cache_hits=sums.cache_hits,
+            cache_hit_rate=page.cache_hit_rate,
+        ),
+    )
+
+
+@get(
+    "/api/projects/{project_id:str}/usage/export",
+    summary="Export a project's calls as CSV",
+    tags=[TAG],
+    media_type="text/csv; charset=utf-8",
+)
+async def export_usage(
+    request: AnyRequest,
+    project_id: FromPath[str],
+    services: NamedDependency[Services],
+    database: NamedDependency[Database],
+) -> Stream:
+    """The same parameters as the list; without `limit` all matching calls, newest first."""
+    query = await _read(request, project_id, services)
+    return Stream(
+        export_csv(database, query),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": 'attachment; filename="usage.csv"', "cache-control": "no-store"},
+    )
+
+
+async def _read(request: AnyRequest, project_id: str, services: Services) -> UsageQuery:
+    """Authenticate, check the project and the parameters, and wait for what was just recorded."""
+    caller = authenticate(request, services)
+    project = _own_project(caller, project_id)
+    try:
+        query = read_query(project, services.now_ns(), dict(request.query_params.items()))
+    except InvalidUsageQuery as invalid:
+        raise Fault("invalid_request", f"{invalid}.", param=invalid.param) from invalid
+    # While the database is away this cannot succeed, and the query that follows says so.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FRESHNESS_S):
+            await services.recorder.flush()
+    return query
+
+
+def _own_project(caller: KeyRecord, project_id: str) -> str:
+    if SCOPE not in caller.scopes:
+        raise Fault("insufficient_scope", f"This key lacks the scope {SCOPE!r}.")
+    try:
+        is_own = parse_id(project_id) == parse_id(caller.project_id)
+    except ValueError:
+        is_own = False
+    if not is_own:
+        raise Fault("not_found", f"There is no project {shown(project_id)} for this key.", param="project_id")
+    return caller.project_id
+
+
+def _view(log: UsageLog) -> LogView:
+    return LogView(
+        id=f"log_{log.request_id}",
+        model=log.model,
+        tokens_used=log.tokens_used,
+        cost_usd=usd_number(log.cost_pusd),
+        cached=log.is_cached,
+        latency_ms=log.latency_ms,
+        created_at=moment_text(log.created_ns),
+        tokens_saved=log.tokens_saved if log.is_cached else None,
+    )
