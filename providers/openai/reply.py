@@ -22,20 +22,20 @@ MAX_MESSAGE_CHARS = 2_000
 TAIL_BYTES = 1_024
 
 
-class FunctionWire(msgspec.Struct, frozen=True):
+class FunctionWire(msgspec.Struct, frozen=True, gc=False):
     """A called function; arguments are JSON as text."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCallWire(msgspec.Struct, frozen=True):
+class ToolCallWire(msgspec.Struct, frozen=True, gc=False):
     """One tool call, or the next part of one."""
 
     function: FunctionWire | None = None
 
 
-class MessageWire(msgspec.Struct, frozen=True):
+class MessageWire(msgspec.Struct, frozen=True, gc=False):
     """What was said, in a message or in a delta."""
 
     content: str | None = None
@@ -46,7 +46,7 @@ class MessageWire(msgspec.Struct, frozen=True):
     function_call: FunctionWire | None = None
 
 
-class ChoiceWire(msgspec.Struct, frozen=True):
+class ChoiceWire(msgspec.Struct, frozen=True, gc=False):
     """One choice of chat (message), of chat streamed (delta) or of a completion (text)."""
 
     message: MessageWire | None = None
@@ -55,7 +55,7 @@ class ChoiceWire(msgspec.Struct, frozen=True):
     finish_reason: str | None = None
 
 
-class ReplyWire(msgspec.Struct, frozen=True):
+class ReplyWire(msgspec.Struct, frozen=True, gc=False):
     """The members of an answer that the gateway reads."""
 
     choices: list[ChoiceWire] | None = None
@@ -167,7 +167,7 @@ def _read_embeddings(body: bytes) -> Answer:
     return _read_loosely(body, "data")
 
 
-class ErrorWire(msgspec.Struct, frozen=True):
+class ErrorWire(msgspec.Struct, frozen=True, gc=False):
     """OpenAI's error object; every member may have any type in the wild."""
 
     message: Any = None

@@ -14,7 +14,7 @@ import msgspec
 
 from providers.chat import Usage
 from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
-from providers.openai.reply import BROKEN_JSON, ChoiceWire, error_in_success, say, strings_in
+from providers.openai.reply import BROKEN_JSON, ChoiceWire, MessageWire, error_in_success, say, strings_in
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
 from providers.sse import SseEvent, SseParser, parse_block
 
@@ -25,13 +25,13 @@ DONE = b"[DONE]"
 CAREFUL_EVENTS = 3
 
 
-class GroqWire(msgspec.Struct, frozen=True):
+class GroqWire(msgspec.Struct, frozen=True, gc=False):
     """Groq's own member of the last chunk. Source: https://console.groq.com/docs/api-reference (2026-11-21)."""
 
     usage: UsageWire | None = None
 
 
-class ChunkWire(msgspec.Struct, frozen=True):
+class ChunkWire(msgspec.Struct, frozen=True, gc=False):
     """The members of a chunk that the gateway reads."""
 
     choices: list[ChoiceWire] | None = None
@@ -41,8 +41,25 @@ class ChunkWire(msgspec.Struct, frozen=True):
     service_tier: str | None = None
 
 
+class PlainChoice(msgspec.Struct, frozen=True, gc=False):
+    """A choice that goes on."""
+
+    delta: MessageWire | None = None
+    text: str | None = None
+    finish_reason: None = None
+
+
+class PlainChunk(msgspec.Struct, frozen=True, gc=False):
+    """A chunk that only says something: with a finish, a usage or an error it does not decode as this type."""
+
+    choices: list[PlainChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+
+
 CHUNK = msgspec.json.Decoder(ChunkWire)
-CHUNKS = msgspec.json.Decoder(list[ChunkWire])
+PLAIN_CHUNK = msgspec.json.Decoder(PlainChunk)
 ANY = msgspec.json.Decoder()
 
 
@@ -117,31 +134,19 @@ class OpenAiStream:
 
     def _pass_plain(self, piece: bytes) -> bool:
         """Whether the piece is ordinary chunks and nothing else; then what they say is noted."""
-        inner = piece[len(PREFIX) : -len(SEPARATOR)]
-        count = inner.count(SEPARATOR) + 1
-        if inner.count(b"\n") != 2 * (count - 1):
-            return False
-        try:
-            chunks = CHUNKS.decode(b"[" + inner.replace(b"\n\ndata: ", b",") + b"]")
-        except BROKEN_JSON:
-            return False
-        if len(chunks) != count:
+        chunks = piece[len(PREFIX) : -len(SEPARATOR)].split(b"\n\ndata: ")
+        if piece.count(b"\n") != 2 * len(chunks):
             return False
         said: list[str] = []
-        for chunk in chunks:
-            if not chunk.choices or chunk.usage is not None or chunk.error is not None or chunk.x_groq is not None:
-                return False
-            for choice in chunk.choices:
-                if choice.finish_reason is not None:
+        decode = PLAIN_CHUNK.decode
+        try:
+            for chunk in chunks:
+                if not note_plain(decode(chunk).choices, said):
                     return False
-                if choice.delta is not None:
-                    say(choice.delta, said)
-                elif choice.text is not None:
-                    said.append(choice.text)
-                else:
-                    return False
+        except BROKEN_JSON:
+            return False
         self._said += said
-        self.events += count
+        self.events += len(chunks)
         return True
 
     def _feed_carefully(self, piece: bytes) -> bytes:
@@ -238,6 +243,19 @@ class OpenAiStream:
             self.finished = True
         else:
             self.failure = InvalidAnswer("the provider's stream ended without an answer")
+
+
+def note_plain(choices: list[PlainChoice], said: list[str]) -> bool:
+    """Append what ordinary choices say; False where they need a closer look."""
+    for choice in choices:
+        delta = choice.delta
+        if delta is None:
+            if choice.text is None:
+                return False
+            said.append(choice.text)
+        else:
+            say(delta, said)
+    return bool(choices)
 
 
 def _is_json(data: bytes) -> bool:

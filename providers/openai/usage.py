@@ -18,7 +18,7 @@ PUSD_PER_USD = 10**12
 MAX_CREDIBLE_USD = Decimal(1_000_000)
 
 
-class PromptDetails(msgspec.Struct, frozen=True):
+class PromptDetails(msgspec.Struct, frozen=True, gc=False):
     """Shares of the prompt's tokens."""
 
     cached_tokens: int | None = None
@@ -27,7 +27,7 @@ class PromptDetails(msgspec.Struct, frozen=True):
     image_tokens: int | None = None
 
 
-class CompletionDetails(msgspec.Struct, frozen=True):
+class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
     """Shares of the completion's tokens."""
 
     reasoning_tokens: int | None = None
@@ -35,7 +35,7 @@ class CompletionDetails(msgspec.Struct, frozen=True):
     image_tokens: int | None = None
 
 
-class UsageWire(msgspec.Struct, frozen=True):
+class UsageWire(msgspec.Struct, frozen=True, gc=False):
     """The object as it comes over the wire; ``cost`` is OpenRouter's, in USD."""
 
     prompt_tokens: int | None = None

@@ -37,6 +37,11 @@ class Reply(msgspec.Struct, kw_only=True):
         return "\n".join(f"{name}: {value}" for name, value in self.headers)
 
 
+def nothing() -> Reply:
+    """No answer, where none is to be looked at."""
+    return Reply(status=0, headers=[], body=b"", is_whole=True, seconds=0.0)
+
+
 class Connection:
     """One TCP connection to the gateway; sending goes on in the background, so a refusal can come before its end."""
 
@@ -83,6 +88,13 @@ class Connection:
         self._is_ended = not data
         return not self._is_ended
 
+    async def read_some(self, size: int) -> bytes:
+        """At most this many bytes, straight from the socket; none at the end."""
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._sock, size)
+        except OSError:
+            return b""
+
     async def read_until(self, mark: bytes) -> bytes:
         """Everything up to and with the mark; what there is where it never comes."""
         while mark not in self._buffer:
@@ -103,7 +115,8 @@ class Connection:
     async def reply(self, deadline_s: float = DEADLINE_S, *, has_body: bool = True) -> Reply:
         """Read one answer."""
         started = time.monotonic()
-        reply = Reply(status=0, headers=[], body=b"", is_whole=False, seconds=0.0)
+        reply = nothing()
+        reply.is_whole = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 await self._read(reply, has_body)

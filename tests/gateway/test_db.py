@@ -5,8 +5,9 @@ import socket
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import exc, text
@@ -30,6 +31,43 @@ async def opened(url: str | None, folder: Path, timeouts: DatabaseTimeouts | Non
         yield database
     finally:
         await database.close()
+
+
+class Wire:
+    """A TCP port in front of PostgreSQL's unix socket, which can be cut and mended."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._socket_path = socket_path
+        self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
+        self.port = 0
+
+    async def mend(self) -> None:
+        """Listen, on the same port as before."""
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        """Refuse connections and end those that stand."""
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+        await self._server.wait_closed()
+        await asyncio.sleep(0.01)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(self._socket_path)
+        self._writers += [writer, back]
+        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+    writer.close()
 
 
 async def count(database: Database) -> int:
@@ -167,7 +205,10 @@ async def test_the_default_is_a_private_file_in_the_data_directory(tmp_path: Pat
         path = tmp_path / "data" / SQLITE_FILE
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         async with database.write() as connection:
-            found = [(await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")]
+            found = [
+                (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar_one()
+                for name in ("journal_mode", "synchronous", "foreign_keys")
+            ]
         assert found == ["wal", 2, 1]
 
 
@@ -194,7 +235,9 @@ async def test_another_process_holding_the_lock_is_an_outage_that_ends(tmp_path:
         assert await count(database) == 3
 
 
-@pytest.mark.parametrize("content", [b"no database at all, but long enough to be looked at" * 50, b"SQLite format 3\x00" + b"\xff" * 5_000])
+@pytest.mark.parametrize(
+    "content", [b"no database at all, but long enough to be looked at" * 50, b"SQLite format 3\x00" + b"\xff" * 5_000]
+)
 async def test_a_file_that_is_no_database_refuses_the_start(content: bytes, tmp_path: Path) -> None:
     """The message names the file and what to do."""
     (tmp_path / SQLITE_FILE).write_bytes(content)
@@ -212,7 +255,17 @@ async def test_a_truncated_database_refuses_the_start(tmp_path: Path) -> None:
         await Database.open(None, tmp_path)
 
 
-@pytest.mark.parametrize("url", ["mysql://localhost/x", "sqlite://", "sqlite:///:memory:", "sqlite:///x.db?mode=ro", "postgresql://h:port/x", "nonsense"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://localhost/x",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///x.db?mode=ro",
+        "postgresql://h:port/x",
+        "nonsense",
+    ],
+)
 async def test_an_address_that_cannot_be_used_is_refused(url: str, tmp_path: Path) -> None:
     """Before anything is made."""
     with pytest.raises(DatabaseInvalid):
@@ -240,3 +293,18 @@ async def test_a_server_that_never_answers_is_an_outage(tmp_path: Path) -> None:
         address = f"postgresql://127.0.0.1:{server.getsockname()[1]}/x?sslmode=disable"
         with pytest.raises(DatabaseUnavailable):
             await Database.open(address, tmp_path, QUICK)
+
+
+async def test_a_server_that_went_away_is_used_again_when_it_is_back(postgres_url: str, tmp_path: Path) -> None:
+    """Connections that broke are told as an outage once, and replaced without a restart."""
+    wire = Wire(parse_qs(urlsplit(postgres_url).query)["host"][0] + "/.s.PGSQL.5432")
+    await wire.mend()
+    address = f"postgresql://postgres@127.0.0.1:{wire.port}/postgres?sslmode=disable&search_path=pg_temp"
+    async with opened(address, tmp_path, DatabaseTimeouts(connect_ms=500)) as database:
+        await database.ping()
+        await wire.cut()
+        with pytest.raises(DatabaseUnavailable):
+            await database.ping()
+        await wire.mend()
+        assert await database.ping() > 0
+        await wire.cut()

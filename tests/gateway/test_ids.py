@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ids import ALPHABET, new_id, parse_id, to_uuid
+from gateway.ids import ALPHABET, IdSource, new_id, parse_id, to_uuid
 
 TIMES_NS = st.integers(min_value=0, max_value=2**63 - 1)
 SPELLINGS = ("{}", "dep_{}", "dep-{}", "proj_{}", "log_{}")
@@ -37,6 +37,14 @@ def test_an_id_has_26_characters_of_the_alphabet() -> None:
 def test_ids_of_one_moment_differ() -> None:
     """74 random bits part what begins in the same millisecond."""
     assert len({new_id(0) for _ in range(10_000)}) == 10_000
+
+
+def test_a_source_of_ids_gives_each_once() -> None:
+    """What was drawn for one id is never used for another, also where the pool is filled again."""
+    source = IdSource()
+    made = [source.new(0) for _ in range(1_000)]
+    assert len(set(made)) == 1_000
+    assert {uuid.UUID(to_uuid(one)).version for one in made} == {7}
 
 
 def test_every_random_bit_is_used() -> None:

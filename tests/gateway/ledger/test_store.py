@@ -59,7 +59,10 @@ async def test_every_field_comes_back(rows: list[UsageRow], database: Database) 
         kept = stored[row.request_id]
         values = {name: getattr(row, name) for name in COLUMNS}
         if database.dialect == "postgresql":
-            values = {name: value.replace("\0", "\ufffd") if isinstance(value, str) else value for name, value in values.items()}
+            values = {
+                name: value.replace("\0", "\ufffd") if isinstance(value, str) else value
+                for name, value in values.items()
+            }
         assert kept == UsageRow(**values)
 
 

@@ -6,6 +6,10 @@ from sqlalchemy import inspect, text
 from gateway.db import Database
 from gateway.ledger.row import UsageRow
 
+QUERY = """
+    SELECT request_id FROM usage WHERE project_id = 'p' AND created_ns >= 1 AND created_ns < 9
+    ORDER BY created_ns DESC, request_id DESC LIMIT 5
+"""
 TABLES = {"projects", "keys", "revisions", "usage", "schema_version"}
 
 
@@ -25,11 +29,10 @@ async def test_the_tables_are_there(database: Database) -> None:
 async def test_a_page_of_usage_is_found_by_an_index(database: Database) -> None:
     """The newest rows of a project are read in order, without looking at the others."""
     explain = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    query = "SELECT request_id FROM usage WHERE project_id = 'p' AND created_ns >= 1 AND created_ns < 9 ORDER BY created_ns DESC, request_id DESC LIMIT 5"
     async with database.read() as connection:
         if database.dialect == "postgresql":
             await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = str((await connection.execute(text(f"{explain} {query}"))).all())
+        plan = str((await connection.execute(text(f"{explain} {QUERY}"))).all())
     assert "usage_by_project" in plan
     assert "SORT" not in plan.upper().replace("SORTED", "")
     assert "TEMP B-TREE" not in plan.upper()
