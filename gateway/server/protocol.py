@@ -9,6 +9,7 @@ is not read: the connection closes after that answer, and the client sends it ag
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -19,7 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
 from gateway.envelope import envelope
-from gateway.errors import Fault
+from gateway.errors import Fault, shown
 from gateway.server.direct import DirectClient, status_line
 
 MAX_HEAD_BYTES = 65_536
@@ -31,6 +32,9 @@ BODY_PROGRESS_BYTES = 262_144
 WRITE_TIMEOUT_S = 60.0
 IDLE, HEAD, BODY, IGNORED_BODY, ANSWERING, ELSEWHERE = range(6)
 
+# A name, an IPv4 address or an IPv6 one in brackets, and a port.
+HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -41,7 +45,7 @@ class Door(Protocol):
         """The endpoint that is called by POST to this path, None for paths that are not the door's."""
         ...
 
-    def knock(self, endpoint: str, headers: Headers) -> Any:
+    def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> Any:
         """Read the head of a request; raises Fault, before a byte of the body is wanted."""
         ...
 
@@ -77,6 +81,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline_s = 0.0
         self._budget_s = bounds.keepalive_ms / 1000
         self._head_bytes = 0
+        # The headers by name; of several with one name, the last.
+        self._single: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._client: DirectClient | None = None
@@ -96,6 +102,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._expect(HEAD, self._bounds.header_timeout_ms)
             self._head_bytes = 0
+        self._head_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -105,12 +112,8 @@ class GatewayProtocol(HttpToolsProtocol):
                 self._unsupported_upgrade_warning()
         except httptools.HttpParserError:
             self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
-        if self._phase == HEAD:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._turn_away(
-                    Fault("invalid_request", f"The request's head is over {MAX_HEAD_BYTES} bytes.", status=431)
-                )
+        if self._phase == HEAD and self._head_bytes > MAX_HEAD_BYTES:
+            self._turn_away(self._head_too_large())
 
     def on_message_begin(self) -> None:
         """A new request."""
@@ -130,7 +133,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._turn_away(fault)
             return
         endpoint = self._door.endpoint(self.url) if self.parser.get_method() == b"POST" else None
-        length = self._content_length()
+        # The parser has refused anything but one number.
+        length = int(self._single.get(b"content-length", b"0"))
         if length > self._bounds.max_body_bytes:
             self._turn_away(self._too_large())
         elif endpoint is None:
@@ -233,29 +237,24 @@ class GatewayProtocol(HttpToolsProtocol):
         self._budget_s = within_ms / 1000
 
     def _check_head(self) -> Fault | None:
-        hosts = size = 0
-        for name, value in self.headers:
-            size += len(name) + len(value)
-            if name == b"host":
-                hosts += 1
-                if any(byte in value for byte in b"/?#@\\ "):
-                    return Fault("invalid_request", "The Host header is not a host.")
-        if hosts != 1 and self.parser.get_http_version() == "1.1":
-            return Fault("invalid_request", f"The request has {hosts} Host headers; HTTP/1.1 asks for one.")
-        if size > MAX_HEAD_BYTES:
-            return Fault("invalid_request", f"The request's head is over {MAX_HEAD_BYTES} bytes.", status=431)
+        single = self._single = dict(self.headers)
+        host = single.get(b"host")
+        if len(single) != len(self.headers) or host is None:
+            hosts = sum(name == b"host" for name, _ in self.headers)
+            if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
+                return Fault("invalid_request", f"The request has {hosts} Host headers; HTTP/1.1 asks for one.")
+        if host is not None and HOST.fullmatch(host) is None:
+            return Fault("invalid_request", f"The Host header {shown(host.decode('latin-1'))} is not a host.")
+        if self._head_bytes > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES:
+            return self._head_too_large()
         if len(self.url) > MAX_URL_BYTES:
             return Fault("invalid_request", f"The request's path is over {MAX_URL_BYTES} bytes.", status=414)
         if not self.url.startswith(b"/"):
             return Fault("invalid_request", "The request's target is not a path.")
         return None
 
-    def _content_length(self) -> int:
-        for name, value in self.headers:
-            if name == b"content-length":
-                # The parser has refused anything but digits.
-                return int(value)
-        return 0
+    def _head_too_large(self) -> Fault:
+        return Fault("invalid_request", f"The request's head is over {MAX_HEAD_BYTES} bytes.", status=431)
 
     def _too_large(self) -> Fault:
         limit = self._bounds.max_body_bytes
@@ -284,7 +283,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._body = []
         self._body_bytes = 0
         try:
-            self._visit = self._door.knock(endpoint, self.headers)
+            self._visit = self._door.knock(endpoint, self.headers, self._single)
         except Fault as fault:
             if self.expect_100_continue or not 0 < length <= MAX_IGNORED_BODY_BYTES:
                 client.keeps_alive = False

@@ -7,7 +7,7 @@ and tests). Both read the head, then the body, then run the path of gateway.pipe
 import asyncio
 import logging
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from litestar import Request, asgi, get
@@ -60,12 +60,14 @@ class OpenAiDoor:
         """The endpoint at a path, its query aside."""
         return PATHS.get(path) or PATHS.get(path.partition(b"?")[0])
 
-    def knock(self, endpoint: str, headers: Headers) -> Visit:
-        """Authenticate and read the headers that steer the gateway; raises Fault."""
+    def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> Visit:
+        """Authenticate and read the headers that steer the gateway; raises Fault.
+
+        ``single`` are the same headers by name, the last where there are several.
+        """
         services = self._services
         started_ns = services.ticks_ns()
-        caller = run.admit(read_credentials(headers), services)
-        single = dict(headers)
+        caller = run.admit(read_credentials(headers, single), services)
         _check_type(single)
         created_ns = services.now_ns()
         wish = single.get(b"x-watchllm-cache")
@@ -119,9 +121,8 @@ class OpenAiDoor:
         )
 
 
-def read_credentials(headers: Headers) -> Credentials:
+def read_credentials(headers: Headers, single: dict[bytes, bytes]) -> Credentials:
     """The credentials among a request's headers, each one that is there."""
-    single = dict(headers)
     if len(single) == len(headers) and b"x-api-key" not in single and b"api-key" not in single:
         authorization = single.get(b"authorization")
         return Credentials(() if authorization is None else (authorization,))
@@ -174,7 +175,8 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def authenticate(request: Request[Any, Any, Any], services: Services) -> KeyRecord:
-    return run.admit(read_credentials(cast("Headers", request.scope["headers"])), services)
+    headers = list(request.scope["headers"])
+    return run.admit(read_credentials(headers, dict(headers)), services)
 
 
 @get("/v1/models", summary="List the models that can be called", tags=["Proxy"])
@@ -217,7 +219,8 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
         try:
             if scope.get("method") != "POST":
                 raise Fault("method_not_allowed", f"{path} takes POST.")
-            visit = door.knock(endpoint, cast("Headers", scope["headers"]))
+            headers = list(scope["headers"])
+            visit = door.knock(endpoint, headers, dict(headers))
             body = await client.read_body(services.settings.server)
             inbound = door.inbound(visit, body)
         except Fault as fault:
