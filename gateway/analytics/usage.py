@@ -11,8 +11,8 @@ import msgspec
 from gateway.analytics.moments import NS_PER_DAY, moment_text, parse_moment
 from gateway.db import Database
 from gateway.ledger import store
-from gateway.ledger.money import usd_text
 from gateway.ledger.store import UsageFilter, UsageLog, UsageSums
+from providers.pricing.prices import format_usd
 
 DEFAULT_DAYS = 30
 DEFAULT_LIMIT = 100
@@ -96,7 +96,7 @@ async def export_csv(database: Database, query: UsageQuery) -> AsyncGenerator[by
 
 def _csv_line(log: UsageLog) -> str:
     return (
-        f"{moment_text(log.created_ns)},{_csv_cell(log.model)},{log.tokens_used},{usd_text(log.cost_pusd)},"
+        f"{moment_text(log.created_ns)},{_csv_cell(log.model)},{log.tokens_used},{format_usd(log.cost_pusd)},"
         f"{'true' if log.is_cached else 'false'},{log.latency_ms}\n"
     )
 

@@ -20,10 +20,10 @@ from gateway.analytics.usage import InvalidUsageQuery, UsageQuery, export_csv, r
 from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
-from gateway.ledger.money import usd_number
 from gateway.ledger.store import UsageLog
 from gateway.pipeline.services import Services
 from gateway.surfaces.openai import authenticate
+from providers.pricing.prices import format_usd
 
 AnyRequest = Request[Any, Any, Any]
 # How long a reader waits for rows that were just recorded to reach the database.
@@ -81,7 +81,7 @@ async def show_usage(
         summary=Summary(
             total_requests=sums.requests,
             total_tokens=sums.tokens,
-            total_cost=usd_number(sums.cost_pusd),
+            total_cost=_usd_number(sums.cost_pusd),
             cache_hits=sums.cache_hits,
             cache_hit_rate=page.cache_hit_rate,
         ),
@@ -141,9 +141,14 @@ def _view(log: UsageLog) -> LogView:
         id=f"log_{log.request_id}",
         model=log.model,
         tokens_used=log.tokens_used,
-        cost_usd=usd_number(log.cost_pusd),
+        cost_usd=_usd_number(log.cost_pusd),
         cached=log.is_cached,
         latency_ms=log.latency_ms,
         created_at=moment_text(log.created_ns),
         tokens_saved=log.tokens_saved if log.is_cached else None,
     )
+
+
+def _usd_number(amount_pusd: int) -> msgspec.Raw:
+    """An amount in dollars as a JSON number that no float has touched (row I5)."""
+    return msgspec.Raw(format_usd(amount_pusd).encode())
