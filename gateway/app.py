@@ -9,9 +9,10 @@ import random
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 import uvloop
@@ -75,7 +76,7 @@ def wall_clock_s() -> int:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
     """Build everything, and close it in reverse order. Prints the keys of an empty installation once."""
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -220,7 +221,9 @@ def build_checks(settings: Settings, database: Database, stack: AsyncExitStack) 
 
     checks: Checks = {"database": check_database}
     if settings.redis_url is not None:
-        redis = Redis.from_url(settings.redis_url.reveal(), socket_timeout=1.0, socket_connect_timeout=1.0)
+        # The library leaves its keywords and replies untyped.
+        connect: Callable[..., Any] = Redis.from_url  # pyright: ignore[reportUnknownMemberType]
+        redis = connect(settings.redis_url.reveal(), socket_timeout=1.0, socket_connect_timeout=1.0)
         stack.push_async_callback(redis.aclose)
 
         async def check_redis() -> None:

@@ -1,14 +1,18 @@
 """What can go wrong between the gateway and a provider.
 
-    ProviderError
-    ├── Unreachable        no connection: DNS, refused, TLS, reset before a byte      retry, other target
-    ├── TimedOut           connect, first byte, idle or total time was used up        retry before the first byte
-    ├── Truncated          the answer ended before its end                            retry before the first byte
-    ├── InvalidAnswer      HTML, half a JSON, wrong shape, too large                  retry before the first byte
-    ├── Refused            a status >= 400, or an error object in a 200               by status
-    ├── PoolExhausted      every connection to this origin is busy                    other target
-    └── Unsupported        the dialect cannot express the request: the caller's 400   never
+ProviderError
+├── Unreachable        no connection: DNS, refused, TLS, reset before a byte      retry, other target
+├── TimedOut           connect, first byte, idle or total time was used up        retry before the first byte
+├── Truncated          the answer ended before its end                            retry before the first byte
+├── InvalidAnswer      HTML, half a JSON, wrong shape, too large                  retry before the first byte
+├── Refused            a status >= 400, or an error object in a 200               by status
+├── PoolExhausted      every connection to this origin is busy                    other target
+└── Unsupported        the dialect cannot express the request: the caller's 400   never
 """
+
+# A timeout, a conflict, a rate limit, and an error inside a success.
+RETRYABLE = frozenset({200, 408, 409, 429})
+SERVER_ERROR = 500
 
 
 class ProviderError(Exception):
@@ -93,7 +97,7 @@ class Refused(ProviderError):
     ``x-should-retry`` (None: silent).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each word of an error is optional
         self,
         message: str,
         *,
@@ -111,5 +115,5 @@ class Refused(ProviderError):
         self.param = param
         self.retry_after_ms = retry_after_ms
         self.should_retry = should_retry
-        by_status = upstream_status in (200, 408, 409, 429) or upstream_status >= 500
+        by_status = upstream_status in RETRYABLE or upstream_status >= SERVER_ERROR
         self.retryable = by_status if should_retry is None else should_retry

@@ -88,6 +88,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._client: DirectClient | None = None
         self._visit: Any = None
         self._is_direct = False
+        self._is_http_11 = True
         self._is_overrun = False
         self._is_pressed = False
         self._is_ending = False
@@ -103,6 +104,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._expect(HEAD, self._bounds.header_timeout_ms)
             self._head_bytes = 0
         self._head_bytes += len(data)
+        if self.parser is None:
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -125,9 +128,10 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: check it, and take the short way or uvicorn's."""
-        if self._is_overrun or self.transport.is_closing():
+        if self._is_overrun or self.transport.is_closing() or self.parser is None:
             return
         self._is_direct = False
+        self._is_http_11 = self.parser.get_http_version() == "1.1"
         fault = self._check_head()
         if fault is not None:
             self._turn_away(fault)
@@ -140,7 +144,7 @@ class GatewayProtocol(HttpToolsProtocol):
         elif endpoint is None:
             self._go_elsewhere()
         else:
-            self._knock(endpoint, length)
+            self._knock(endpoint, length, keeps_alive=self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         """The next bytes of a body."""
@@ -221,7 +225,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Called every second: close what has taken too long."""
         if self._deadline_s == 0.0:
             self._deadline_s = now_s + self._budget_s
-        if now_s < self._deadline_s or self.transport is None or self.transport.is_closing():
+        if now_s < self._deadline_s or self.transport.is_closing():
             return
         if self._phase in (HEAD, BODY):
             part = "headers" if self._phase == HEAD else "body"
@@ -241,7 +245,7 @@ class GatewayProtocol(HttpToolsProtocol):
         host = single.get(b"host")
         if len(single) != len(self.headers) or host is None:
             hosts = sum(name == b"host" for name, _ in self.headers)
-            if hosts != 1 and (hosts or self.parser.get_http_version() == "1.1"):
+            if hosts != 1 and (hosts or self._is_http_11):
                 return Fault("invalid_request", f"The request has {hosts} Host headers; HTTP/1.1 asks for one.")
         if host is not None and HOST.fullmatch(host) is None:
             return Fault("invalid_request", f"The Host header {shown(host.decode('latin-1'))} is not a host.")
@@ -270,14 +274,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self._deadline_s = float("inf")
         super().on_headers_complete()
 
-    def _knock(self, endpoint: str, length: int) -> None:
+    def _knock(self, endpoint: str, length: int, *, keeps_alive: bool) -> None:
         self._is_direct = True
-        is_http_11 = self.parser.get_http_version() == "1.1"
         client = DirectClient(
             self.transport,
             self._answered,
-            keeps_alive=not self._is_ending and self.parser.should_keep_alive(),
-            is_http_11=is_http_11,
+            keeps_alive=keeps_alive and not self._is_ending,
+            is_http_11=self._is_http_11,
         )
         self._client = client
         self._body = []

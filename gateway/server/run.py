@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import uvicorn
@@ -39,7 +39,7 @@ class GatewayServer(uvicorn.Server):
         return self.server_state
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         """Have the loop handle the signals; uvicorn would raise them again when it is done."""
         loop = asyncio.get_running_loop()
         handled: list[signal.Signals] = []

@@ -6,7 +6,6 @@ from typing import Any
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.types import ExceptionHandlersMap
 
 from gateway.db import DatabaseUnavailable
 from gateway.envelope import envelope, fault_headers
@@ -60,7 +59,7 @@ def answer_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
     return answer_fault(request, Fault("server_error", KINDS["server_error"].meaning))
 
 
-HANDLERS: ExceptionHandlersMap = {
+HANDLERS: dict[int | type[Exception], Any] = {
     Fault: answer_fault,
     HTTPException: answer_http_exception,
     DatabaseUnavailable: answer_unavailable,

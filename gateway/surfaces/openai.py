@@ -7,7 +7,7 @@ and tests). Both read the head, then the body, then run the path of gateway.pipe
 import asyncio
 import logging
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from litestar import Request, asgi, get
@@ -217,7 +217,7 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         client = AsgiClient(receive, send)
         try:
-            if scope.get("method") != "POST":
+            if cast("dict[str, object]", scope).get("method") != "POST":
                 raise Fault("method_not_allowed", f"{path} takes POST.")
             headers = list(scope["headers"])
             visit = door.knock(endpoint, headers, dict(headers))

@@ -8,9 +8,9 @@ import base64
 import msgspec
 
 from providers.chat import Answer, Usage
+from providers.errors import Unsupported
 from providers.local.minilm import DIMENSIONS, Vectors
 from providers.local.queue import EmbeddingQueue
-from providers.errors import Unsupported
 from providers.wire import Call
 
 # What one request may bring; OpenAI's own limit is 2,048 inputs.

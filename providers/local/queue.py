@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import numpy as np
 
-from providers.local.minilm import DIMENSIONS, Embedder, Vectors
 from providers.errors import PoolExhausted
+from providers.local.minilm import DIMENSIONS, Embedder, Vectors
 
 
 class Embedded(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from providers.local.minilm import BATCH_TEXTS, MAX_PIECES, Embedder, MiniLm, Vectors
 from providers.errors import Unreachable
+from providers.local.minilm import BATCH_TEXTS, MAX_PIECES, Embedder, MiniLm, Vectors
 
 
 class SentenceTransformerEmbedder:

@@ -5,7 +5,7 @@ success, raises InvalidAnswer.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -148,7 +148,11 @@ def strings_in(value: Any) -> list[str]:
     """Every string inside a JSON value that is not a name: a generous measure of what was said."""
     if isinstance(value, str):
         return [value]
-    items: list[Any] = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    items: list[Any] = []
+    if isinstance(value, dict):
+        items = list(cast("dict[str, Any]", value).values())
+    elif isinstance(value, list):
+        items = cast("list[Any]", value)
     return [text for item in items for text in strings_in(item)]
 
 

@@ -41,6 +41,21 @@ class ChunkWire(msgspec.Struct, frozen=True, gc=False):
     service_tier: str | None = None
 
 
+class LooseChoice(msgspec.Struct, frozen=True):
+    """A choice of which nothing is expected."""
+
+    delta: Any = None
+    finish_reason: Any = None
+
+
+class LooseChunk(msgspec.Struct, frozen=True):
+    """A chunk whose members may have any type."""
+
+    choices: list[LooseChoice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
 class PlainChoice(msgspec.Struct, frozen=True, gc=False):
     """A choice that goes on."""
 
@@ -60,6 +75,7 @@ class PlainChunk(msgspec.Struct, frozen=True, gc=False):
 
 CHUNK = msgspec.json.Decoder(ChunkWire)
 PLAIN_CHUNK = msgspec.json.Decoder(PlainChunk)
+LOOSE_CHUNK = msgspec.json.Decoder(LooseChunk)
 ANY = msgspec.json.Decoder()
 
 
@@ -221,22 +237,20 @@ class OpenAiStream:
             out += PREFIX + data + SEPARATOR
 
     def _take_unusual(self, data: bytes, out: bytearray) -> None:
-        """A chunk that is JSON but not of the usual types; what is no object at all is dropped."""
-        chunk: Any = ANY.decode(data)
-        if not isinstance(chunk, dict):
+        """A chunk that is JSON but not of the usual types; what is no chunk at all is dropped."""
+        try:
+            chunk = LOOSE_CHUNK.decode(data)
+        except msgspec.ValidationError:
             return
-        if chunk.get("usage") is not None:
-            self.usage = read_any_usage(chunk["usage"], self._tier)
-        if chunk.get("error"):
-            self.failure = error_in_success(chunk["error"])
-            return
-        choices: Any = chunk.get("choices")
-        if not isinstance(choices, list) or not choices:
-            self.usage_chunk = data if chunk.get("usage") is not None else self.usage_chunk
-            return
-        self._said += strings_in([choice.get("delta") for choice in choices if isinstance(choice, dict)])
-        has_finish = any(isinstance(choice, dict) and choice.get("finish_reason") for choice in choices)
-        self._pass(data, out, hold=has_finish)
+        if chunk.usage is not None:
+            self.usage = read_any_usage(chunk.usage, self._tier)
+        if chunk.error:
+            self.failure = error_in_success(chunk.error)
+        elif not chunk.choices:
+            self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
+        else:
+            self._said += strings_in([choice.delta for choice in chunk.choices])
+            self._pass(data, out, hold=any(choice.finish_reason for choice in chunk.choices))
 
     def _finish(self) -> None:
         if self.events:

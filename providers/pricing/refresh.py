@@ -305,7 +305,9 @@ def rewrite(table: Path, genai_providers: Iterable[Any], version: str, litellm: 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the table and print what changed; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m providers.pricing.refresh", description="Rewrite the bundled prices.")
+    parser = argparse.ArgumentParser(
+        prog="python -m providers.pricing.refresh", description="Rewrite the bundled prices."
+    )
     parser.add_argument("--litellm", type=Path, help="LiteLLM's model_prices_and_context_window.json")
     parser.add_argument("--as-of", required=True, help="the day on which the lists were fetched, such as 2026-11-21")
     parser.add_argument("--table", type=Path, default=TABLE, help="the table to rewrite")
