@@ -222,8 +222,8 @@ def build_checks(settings: Settings, database: Database, stack: AsyncExitStack) 
     checks: Checks = {"database": check_database}
     if settings.redis_url is not None:
         # The library leaves its keywords and replies untyped.
-        connect: Callable[..., Any] = Redis.from_url  # pyright: ignore[reportUnknownMemberType]
-        redis = connect(settings.redis_url.reveal(), socket_timeout=1.0, socket_connect_timeout=1.0)
+        library: Any = Redis
+        redis = library.from_url(settings.redis_url.reveal(), socket_timeout=1.0, socket_connect_timeout=1.0)
         stack.push_async_callback(redis.aclose)
 
         async def check_redis() -> None:

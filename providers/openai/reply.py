@@ -146,14 +146,17 @@ def _read_loosely(body: bytes, listed: str) -> Answer:
 
 def strings_in(value: Any) -> list[str]:
     """Every string inside a JSON value that is not a name: a generous measure of what was said."""
-    if isinstance(value, str):
-        return [value]
-    items: list[Any] = []
-    if isinstance(value, dict):
-        items = list(cast("dict[str, Any]", value).values())
-    elif isinstance(value, list):
-        items = cast("list[Any]", value)
-    return [text for item in items for text in strings_in(item)]
+    found: list[str] = []
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, dict):
+            waiting += reversed(list(cast("dict[str, Any]", item).values()))
+        elif isinstance(item, list):
+            waiting.extend(reversed(cast("list[Any]", item)))  # type: ignore[redundant-cast]
+    return found
 
 
 def _read_embeddings(body: bytes) -> Answer:
