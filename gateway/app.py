@@ -95,10 +95,6 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         recorder = build_recorder(database, settings)
         recorder.start()
         stack.push_async_callback(recorder.close)
-        transport = Transport(
-            max_connections_per_origin=max((p.max_connections for p in settings.providers.values()), default=1_024)
-        )
-        stack.push_async_callback(transport.close)
         embeddings = EmbeddingQueue(open_embedder())
         stack.push_async_callback(embeddings.close)
         metrics = Metrics(
@@ -108,7 +104,7 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         services = Services(
             settings=settings,
             directory=directory,
-            routes=build_routes(settings, catalogue, build_backends(settings, transport, embeddings, loop)),
+            routes=build_routes(settings, catalogue, build_backends(settings, embeddings, loop, stack)),
             prices=build_prices(settings, catalogue),
             tokenizers=Tokenizers(),
             recorder=recorder,
@@ -129,6 +125,7 @@ async def _bootstrap(database: Database, digester: KeyDigester) -> None:
     made = await store.bootstrap(database, digester, time.time_ns())
     if made is not None:
         print(f"api_key {made.live.key}\ntest_key {made.test.key}", flush=True)
+        print("These two keys are shown only now; 'watchllm keys create' makes more.", file=sys.stderr, flush=True)
 
 
 def build_recorder(database: Database, settings: Settings) -> Recorder:
@@ -144,9 +141,9 @@ def build_recorder(database: Database, settings: Settings) -> Recorder:
 
 
 def build_backends(
-    settings: Settings, transport: Transport, embeddings: EmbeddingQueue, loop: asyncio.AbstractEventLoop
+    settings: Settings, embeddings: EmbeddingQueue, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack
 ) -> dict[str, Backend]:
-    """One backend a configured provider."""
+    """One backend a configured provider, each with connections of its own: one that hangs starves no other."""
     plain = OpenAiDialect(
         endpoints=frozenset({"chat/completions", "completions", "embeddings"}),
         quirks=(),
@@ -158,6 +155,8 @@ def build_backends(
         if provider.dialect == "local":
             backends[name] = LocalEmbeddings(name, LocalBackend(embeddings), LocalDialect(plain))
         elif provider.dialect != "sandbox":
+            transport = Transport(max_connections_per_origin=provider.max_connections)
+            stack.push_async_callback(transport.close)
             backends[name] = _http_backend(name, provider, settings, transport)
     return backends
 
@@ -285,6 +284,8 @@ def serve(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> int:
+    if settings.otel_endpoint:
+        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this version sends no traces")
     async with open_gateway(settings) as gateway:
         host, port = listener.getsockname()[:2]
         silence_s = settings.server.stream_comment_ms / 1000

@@ -42,4 +42,6 @@ def fault_headers(fault: Fault) -> list[tuple[str, str]]:
         headers.append(("x-should-retry", "true" if fault.should_retry else "false"))
     if fault.status == 401:  # noqa: PLR2004 - RFC 9110 section 11.6.1 asks for it with this status
         headers.append(("www-authenticate", "Bearer"))
+    if fault.allow is not None:
+        headers.append(("allow", fault.allow))
     return headers

@@ -67,6 +67,7 @@ class Fault(Exception):
         status: int | None = None,
         shown_code: str | None = None,
         shown_type: str | None = None,
+        allow: str | None = None,
     ) -> None:
         kind = KINDS[code]
         super().__init__(message)
@@ -79,6 +80,8 @@ class Fault(Exception):
         self.status = status or kind.status
         self.code = shown_code or kind.code
         self.type = shown_type or kind.type
+        # The methods that a path takes, with 405.
+        self.allow = allow
 
 
 MAX_SHOWN_CHARS = 200

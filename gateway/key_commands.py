@@ -18,7 +18,7 @@ from gateway.db import Database, DatabaseInvalid, DatabaseUnavailable
 from gateway.migrations.apply import DatabaseTooNew
 
 _NS_PER_S = 1_000_000_000
-_COLUMNS = ("key_id", "project", "kind", "key", "state", "created_at", "expires_at", "last_used_at")
+_COLUMNS = ("key_id", "project_id", "project", "kind", "key", "state", "created_at", "expires_at", "last_used_at")
 
 
 class UnknownKey(Exception):

@@ -37,7 +37,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 class KeyFault(enum.Enum):
     """Why a presented key is not honoured; the value is fit for a message."""
 
-    MALFORMED = "is not a WatchLLM key (lgw_proj_ or lgw_test_, then 49 letters and digits; check for a typing error)"
+    MALFORMED = "is not one of WatchLLM's: they begin lgw_proj_ or lgw_test_ and have 58 characters"
     UNKNOWN = "is not known here"
     REVOKED = "was revoked"
     EXPIRED = "has expired"

@@ -8,7 +8,7 @@ import re
 
 from gateway.backends.interface import Backend
 from gateway.errors import KINDS, Fault
-from providers.errors import ProviderError, Refused, Unsupported
+from providers.errors import ProviderError, Refused, Unreachable, Unsupported
 
 CREDENTIAL = re.compile(r"(?i)\b(?:sk|pk|rk|gsk|lgw|xai|AIza)[-_][\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*")
 MAX_MESSAGE_CHARS = 1_000
@@ -32,13 +32,15 @@ def as_fault(error: ProviderError, backend: Backend) -> Fault:
     """The fault that a backend's failure is to the caller; tries are exhausted, so it says not to retry."""
     name = backend.name
     if isinstance(error, Unsupported):
-        return Fault("unsupported_parameter", clean(error.message), param=error.param)
+        return Fault("unsupported_parameter", clean(error.message).rstrip(".") + ".", param=error.param)
     if isinstance(error, Refused):
         return _as_asked(error) if backend.is_free else _refusal(error, name)
     code = error.code if error.code in KINDS else "provider_error"
+    # Addresses and system errors are the operator's business: they are in the log.
+    text = f"{name} cannot be reached." if isinstance(error, Unreachable) else f"{name}: {clean(error.message)}."
     if code in NOT_TRIED:
-        return Fault(code, f"{name}: {clean(error.message)}", retry_after_ms=NOT_TRIED_RETRY_MS)
-    return Fault(code, f"{name}: {clean(error.message)}", should_retry=False)
+        return Fault(code, text, retry_after_ms=NOT_TRIED_RETRY_MS)
+    return Fault(code, text, should_retry=False)
 
 
 def _as_asked(error: Refused) -> Fault:

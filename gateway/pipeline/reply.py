@@ -1,4 +1,4 @@
-"""Rooms 6 and 9: the answer goes to the client. A stream flows first and gets its end here; a whole one goes at once.
+"""Room 6: the answer goes to the client. A stream flows first and gets its end here; a whole one goes at once.
 
 The provider's bytes stay as they are: the gateway's figures are spliced into the body of a whole answer, or into the
 chunk with the finish_reason of a stream.

@@ -7,6 +7,7 @@ from gateway.config.settings import Breaker as BreakerSettings
 from gateway.errors import Fault, shown
 from gateway.pipeline.flow import Route, Target, header_text
 from providers.catalogue import Catalogue, ModelCard, closest
+from providers.registry import PROVIDERS
 
 # Routes of names are remembered; a caller can invent names, so only this many are kept.
 MAX_CACHED_ROUTES = 4_096
@@ -72,6 +73,17 @@ class RouteTable:
             )
         return [listed[name] for name in sorted(listed)]
 
+    def all_cards(self) -> list[ModelCard]:
+        """Every name of the catalogue, whoever is configured, besides what is callable."""
+        listed = {card.id: card for card in self._catalogue.names(frozenset(PROVIDERS))}
+        listed.update((card.id, card) for card in self.cards())
+        return [listed[name] for name in sorted(listed)]
+
+    def missing_keys(self, model: str) -> list[str]:
+        """The environment variables of which each would make the model callable."""
+        rows = [row for row in PROVIDERS.values() if row.env_key and row.name not in self._available]
+        return [row.env_key for row in rows if self._catalogue.resolve(model, frozenset({row.name}))]
+
     def _resolve(self, model: str) -> Route | None:
         if model in self._aliases:
             return self._route(self._aliases[model], "a configured alias")
@@ -118,12 +130,15 @@ def choose(table: RouteTable, model: str, caller: KeyRecord) -> Route:
         )
     route = table.find(model)
     if route is None:
-        names = [card.id for card in table.cards()]
-        close = closest(model, names)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise Fault(
-            "invalid_model",
-            f"No configured provider has the model {shown(model)}.{hint} GET /v1/models lists what can be called.",
-            param="model",
-        )
+        raise Fault("invalid_model", _explain_unknown(table, model), param="model")
     return route
+
+
+def _explain_unknown(table: RouteTable, model: str) -> str:
+    message = f"No configured provider has the model {shown(model)}."
+    keys = table.missing_keys(model)
+    if keys:
+        message += f" Set {' or '.join(keys)} and restart the gateway."
+    elif close := closest(model, [card.id for card in table.cards()]):
+        message += f" Did you mean {' or '.join(map(repr, close))}?"
+    return message + " GET /v1/models lists what can be called."

@@ -21,7 +21,7 @@ from providers.chat import Usage
 from providers.errors import Unsupported
 
 CLIENT_GONE = 499
-OK = 200
+OK, SERVER_ERROR = 200, 500
 log = logging.getLogger("gateway.pipeline")
 
 
@@ -116,6 +116,9 @@ class _Journey:
     async def fail(self, failed: SendFailed) -> None:
         """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
         fault = as_fault(failed.error, failed.target.backend)
+        if fault.status >= SERVER_ERROR:
+            provider = failed.target.backend.name
+            log.warning("%s failed for request %s: %s", provider, self.inbound.request_id, failed.error.message)
         if failed.attempts and not isinstance(failed.error, Unsupported):
             is_left = self.client.is_gone
             await self._record(

@@ -93,6 +93,15 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_pressed = False
         self._is_ending = False
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connected; over the bound it is told so and let go."""
+        super().connection_made(transport)
+        if len(self.connections) > self._bounds.max_connections:
+            limit = self._bounds.max_connections
+            self._turn_away(
+                Fault("service_unavailable", f"All {limit} connections of [server] max_connections are in use.")
+            )
+
     def data_received(self, data: bytes) -> None:
         """Parse; the callbacks below do the rest."""
         if self._phase in (ANSWERING, ELSEWHERE) and self._is_direct:

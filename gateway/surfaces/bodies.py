@@ -5,7 +5,7 @@ provider could otherwise each believe another value.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -116,6 +116,7 @@ COMPLETION = msgspec.json.Decoder(CompletionBody)
 EMBEDDING = msgspec.json.Decoder(EmbeddingBody)
 MAX_EMBEDDING_INPUTS = 2_048
 PATH_IN_MESSAGE = re.compile(r"at `\$\.?([^`]*)`|field `([^`]*)`")
+STEP_IN_PATH = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 # ASCII letters and the underscore written as \u00XX: no encoder does it, so it can only be meant to hide a name.
 ESCAPED_ASCII = re.compile(rb"\\u00[4-7]")
 
@@ -211,7 +212,7 @@ def _refuse_duplicates(call: Call, body: bytes) -> None:
 
 
 def _explain(body: bytes, message: str) -> Fault:
-    """Name the field and show its value."""
+    """Name the field, say what is wrong, and show its value: the innermost one, never what stands around it."""
     found = PATH_IN_MESSAGE.search(message)
     path = (found[1] or found[2]) if found is not None else ""
     if found is not None and found[2] and found[1] is None and " - at `$." in message:
@@ -219,10 +220,18 @@ def _explain(body: bytes, message: str) -> Fault:
     reason = message.split(" - at `", 1)[0]
     if not path:
         return Fault("invalid_request", f"The body is not what this endpoint takes: {reason}.")
-    member = splice.find(body, re.split(r"[.\[]", path, maxsplit=1)[0])
-    value = "" if member is None else f" The value given is {_excerpt(body[member.value_start : member.value_end])}."
-    return Fault("invalid_request", f"{path!r} is not valid: {reason}.{value}", param=path)
+    if found is not None and found[2]:
+        return Fault("invalid_request", f"{path!r} is missing.", param=path)
+    reason = reason[:1].lower() + reason[1:]
+    return Fault("invalid_request", f"{path!r} is {_value_at(body, path)}: {reason}.", param=path)
 
 
-def _excerpt(raw: bytes) -> str:
-    return shown(raw[:400].decode("utf-8", "replace"))
+def _value_at(body: bytes, path: str) -> str:
+    value: Any = msgspec.json.decode(body)
+    for step in STEP_IN_PATH.finditer(path):
+        try:
+            value = value[int(step[2])] if step[2] else value[step[1]]
+        except (KeyError, IndexError, TypeError):
+            # The path names any element ("[...]"): what holds it is shown.
+            break
+    return shown(value)

@@ -41,10 +41,17 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
             request, Fault(code, f"There is nothing at {request.url.path!r}; GET /docs lists all paths.")
         )
     if code == "method_not_allowed":
-        return answer_fault(request, Fault(code, f"{request.url.path!r} does not take {request.method}."))
+        return answer_fault(
+            request, not_allowed(request.url.path, str(request.method), (error.headers or {}).get("Allow", "GET"))
+        )
     extra: object = error.extra
     detail = f"{error.detail}: {extra}" if extra else error.detail
     return answer_fault(request, Fault(code, detail, status=error.status_code))
+
+
+def not_allowed(path: str, method: str, allow: str) -> Fault:
+    """The fault for a method that a path does not take."""
+    return Fault("method_not_allowed", f"{path!r} does not take {method}; it takes {allow}.", allow=allow)
 
 
 def answer_unavailable(request: AnyRequest, _: DatabaseUnavailable) -> Response[bytes]:

@@ -22,9 +22,11 @@ from gateway.errors import Fault, shown
 from gateway.pipeline import lookup, reply, run
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import CacheWish, Inbound
+from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
 from gateway.surfaces import bodies
 from gateway.surfaces.asgi_client import AsgiClient
+from gateway.surfaces.faults import not_allowed
 from providers.wire import Headers
 
 PATHS = {
@@ -183,7 +185,7 @@ def authenticate(request: Request[Any, Any, Any], services: Services) -> KeyReco
 async def list_models(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> ModelList:
     """Every name that the key's project can call: configured aliases and what the configured providers offer."""
     caller = authenticate(request, services)
-    return ModelList(data=[card for card in _cards(services) if _may_use(caller, card.id)])
+    return ModelList(data=_cards(services, caller))
 
 
 @get("/v1/models/{model:path}", summary="Look up one model", tags=["Proxy"])
@@ -193,18 +195,22 @@ async def show_model(
     """One model; names may contain slashes."""
     caller = authenticate(request, services)
     name = model.removeprefix("/")
-    for card in _cards(services):
-        if card.id == name and _may_use(caller, name):
+    for card in _cards(services, caller):
+        if card.id == name:
             return card
     raise Fault("not_found", f"There is no model {shown(name)}. GET /v1/models lists them.", param="model")
 
 
-def _may_use(caller: KeyRecord, model: str) -> bool:
-    return caller.allowed_models is None or model in caller.allowed_models
-
-
-def _cards(services: Services) -> list[ModelCard]:
-    return [ModelCard(id=card.id, created=card.created, owned_by=card.owned_by) for card in services.routes.cards()]
+def _cards(services: Services, caller: KeyRecord) -> list[ModelCard]:
+    """What the caller can call. The sandbox answers a test key under any name; it is shown those that are known."""
+    if caller.kind == "test":
+        return [ModelCard(id=card.id, created=card.created, owned_by=SANDBOX) for card in services.routes.all_cards()]
+    allowed = caller.allowed_models
+    return [
+        ModelCard(id=card.id, created=card.created, owned_by=card.owned_by)
+        for card in services.routes.cards()
+        if allowed is None or card.id in allowed
+    ]
 
 
 def proxied_routes(door: OpenAiDoor, services: Services) -> list[ASGIRouteHandler]:
@@ -217,8 +223,9 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         client = AsgiClient(receive, send)
         try:
-            if cast("dict[str, object]", scope).get("method") != "POST":
-                raise Fault("method_not_allowed", f"{path} takes POST.")
+            method = cast("dict[str, object]", scope).get("method")
+            if method != "POST":
+                raise not_allowed(path, str(method), "POST")
             headers = list(scope["headers"])
             visit = door.knock(endpoint, headers, dict(headers))
             body = await client.read_body(services.settings.server)
