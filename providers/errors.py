@@ -10,6 +10,8 @@ ProviderError
 └── Unsupported        the dialect cannot express the request: the caller's 400   never
 """
 
+from collections.abc import Sequence
+
 # A timeout, a conflict, a rate limit, and an error inside a success.
 RETRYABLE = frozenset({200, 408, 409, 429})
 SERVER_ERROR = 500
@@ -26,6 +28,8 @@ class ProviderError(Exception):
     status = 502
     retryable = True
     sent = True
+    # Of the provider's answer, where there was one; names in lower case.
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -69,6 +69,9 @@ def _refusal(error: Refused, name: str) -> Fault:
             status=status,
             shown_code=error.upstream_code or ("not_found" if status == 404 else None),  # noqa: PLR2004
             shown_type=error.type or None,
+            retry_after_ms=error.retry_after_ms,
+            # What the gateway has tried in vain already, a client should not multiply.
+            should_retry=False if error.retryable else error.should_retry,
         )
     if status == RATE_LIMITED:
         return Fault(

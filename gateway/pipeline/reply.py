@@ -119,13 +119,16 @@ def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: b
     return tail + DONE
 
 
-def refuse(request_id: str, client: Client, fault: Fault, target: Target | None = None) -> None:
-    """Answer with a fault; the connection stays usable."""
+def refuse(request_id: str, client: Client, fault: Fault, target: Target | None = None, headers: Headers = ()) -> None:
+    """Answer with a fault; ``headers`` are the provider's where it is the provider's. The connection stays usable."""
+    # Retry-After is the fault's: what the provider asked of the gateway may not be what the client should do.
+    passed = [header for header in headers if not header[0].startswith(b"retry-after")]
     head = b"".join(
         [
             JSON_TYPE,
             b"x-watchllm-request-id: %s\r\n" % request_id.encode(),
             b"" if target is None else target.lines,
+            passed_headers(passed),
             *(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in fault_headers(fault)),
         ]
     )

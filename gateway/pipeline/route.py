@@ -51,6 +51,11 @@ class RouteTable:
                 self._routes[model] = route
             return route
 
+    def owner(self, model: str) -> str:
+        """The provider that answers a callable name first."""
+        route = self.find(model)
+        return "" if route is None else route.targets[0].backend.name
+
     def sandbox(self, model: str) -> Route:
         """The route of every call by a test key."""
         return Route(targets=(self._target(SANDBOX, model),), reason="a test key is answered by the sandbox")

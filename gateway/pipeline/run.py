@@ -131,7 +131,7 @@ class _Journey:
                     waited_ns=failed.waited_ns,
                 )
             )
-        reply.refuse(self.inbound.request_id, self.client, fault, failed.target)
+        reply.refuse(self.inbound.request_id, self.client, fault, failed.target, failed.error.headers)
 
     async def stop(self) -> None:
         """The client left before the answer began, or the process ends: whatever was produced is a guess."""

@@ -18,7 +18,7 @@ from gateway.pipeline.flow import Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
 from providers.errors import PoolExhausted, ProviderError, Refused, TimedOut, Unreachable, Unsupported
-from providers.wire import Headers, WireRequest
+from providers.wire import Call, Headers, WireRequest
 
 HTTP_OK = 200
 MAX_ERROR_BYTES = 262_144
@@ -85,7 +85,8 @@ async def send(inbound: Inbound, route: Route, client: Client, services: Service
             error = error or TargetSpared(f"{target.backend.name} failed repeatedly and is spared for a while")
             continue
         try:
-            return await _try_target(journey, target, tries_again=position == last)
+            # The sandbox fails because it was asked to.
+            return await _try_target(journey, target, tries_again=position == last and not target.backend.is_free)
         except ProviderError as failure:
             error = failure
             if client.is_gone or _is_callers_fault(failure):
@@ -108,10 +109,11 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
                 upstream = await _open_stream(journey, target, request)
             else:
                 reply = await backend.fetch(call, request)
+                headers = reply.headers
                 upstream = Upstream(
                     target=target,
-                    headers=reply.headers,
-                    answer=backend.dialect.decode(call, reply.status, reply.headers, reply.body),
+                    headers=headers,
+                    answer=_decode(target, call, reply.status, headers, reply.body),
                     attempts=journey.attempts,
                     dropped=request.dropped,
                     first_byte_ns=ticks_ns(),
@@ -145,7 +147,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     client.watch(_ignore_leaving, _ignore_pressure)
     if exchange.status != HTTP_OK:
         body = await exchange.read(MAX_ERROR_BYTES)
-        backend.dialect.decode(call, exchange.status, exchange.headers, body)
+        _decode(target, call, exchange.status, exchange.headers, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
     relay = Relay(backend.dialect.open_stream(call), exchange, services.loop, cancels=cancels)
     client.watch(relay.abandon, _ignore_pressure)
@@ -166,6 +168,15 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         first_byte_ns=services.ticks_ns(),
         waited_ns=0,
     )
+
+
+def _decode(target: Target, call: Call, status: int, headers: Headers, body: bytes) -> Answer:
+    """Read a whole answer; an error keeps the provider's headers, which clients may want."""
+    try:
+        return target.backend.dialect.decode(call, status, headers, body)
+    except ProviderError as error:
+        error.headers = headers
+        raise
 
 
 def _stopper(task: "asyncio.Task[object]") -> Callable[[], None]:

@@ -198,6 +198,9 @@ async def show_model(
     for card in _cards(services, caller):
         if card.id == name:
             return card
+    if caller.kind == "live" and caller.allowed_models is None and services.routes.find(name) is not None:
+        # Callable without being listed: a name with a provider's prefix, or a new model of a known family.
+        return ModelCard(id=name, created=0, owned_by=services.routes.owner(name))
     raise Fault("not_found", f"There is no model {shown(name)}. GET /v1/models lists them.", param="model")
 
 

@@ -1,12 +1,11 @@
-"""A gateway in front of all four providers in small, one for the tests of a module, and the clients' clean surroundings."""
+"""A gateway in front of all four providers in small, one for the tests of a module, and clean surroundings."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from running import Running, Upstream, running, upstream
-
 from clients import small_providers
+from running import Running, Upstream, running, upstream
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 

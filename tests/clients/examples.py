@@ -1,4 +1,4 @@
-"""The documents' own examples, read from examples.md and aimed at a running gateway."""
+"""The documents' own examples, read from examples.txt and aimed at a running gateway."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ _SECTION = re.compile(r"^## (.+?)\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTA
 
 def read_examples() -> dict[str, str]:
     """Read every example by the title it has there."""
-    text = Path(__file__).with_name("examples.md").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("examples.txt").read_text(encoding="utf-8")
     return dict(_SECTION.findall(text))
 
 

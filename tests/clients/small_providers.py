@@ -9,6 +9,7 @@ https://openrouter.ai/docs/use-cases/reasoning-tokens (2026-11-21).
 import asyncio
 import base64
 import json
+import re
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -213,7 +214,7 @@ def call(said: Said, at: int) -> Json:
 
 def words(text: str) -> list[str]:
     """A text in pieces that add up to it."""
-    return [f"{word} " for word in text.split(" ")[:-1]] + [text.split(" ")[-1]] if text else []
+    return re.findall(r"\S+\s*", text)
 
 
 def event(value: Json) -> bytes:

@@ -1,0 +1,25 @@
+"""A gateway for Node and for a browser, and a folder in which Node finds its packages; ``make e2e`` installs all."""
+
+from pathlib import Path
+
+import pytest
+from clients.conftest import gateway, providers
+from e2e.node_process import NODE_FOLDER
+
+__all__ = ["gateway", "npm_packages", "providers", "workshop"]
+
+
+@pytest.fixture(scope="session")
+def npm_packages() -> Path:
+    """The installed packages."""
+    packages = NODE_FOLDER / "node_modules"
+    assert packages.is_dir(), "the npm packages are not installed: make e2e does it"
+    return packages
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, npm_packages: Path) -> Path:
+    """An empty folder in which scripts are modules and find the npm packages."""
+    (tmp_path / "node_modules").symlink_to(npm_packages, target_is_directory=True)
+    (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    return tmp_path
