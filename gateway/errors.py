@@ -35,6 +35,7 @@ KINDS: dict[str, FaultKind] = _rows(
     FaultKind("rate_limit_exceeded", 429, "rate_limit_error", "Too many requests, here or at the provider."),
     FaultKind("server_error", 500, "server_error", "A fault of the gateway itself; the log has the request id."),
     FaultKind("provider_error", 502, "provider_error", "The provider answered with an error of its own."),
+    FaultKind("upstream_error", 502, "provider_error", "The provider broke a stream off with an error event."),
     FaultKind("upstream_auth", 502, "provider_error", "The provider refused the gateway's own credential."),
     FaultKind("upstream_quota", 502, "provider_error", "The gateway's account at the provider has no credit left."),
     FaultKind("upstream_invalid", 502, "provider_error", "The provider's answer is not an answer."),

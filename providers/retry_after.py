@@ -1,5 +1,8 @@
 """When a refusing provider wants to be asked again: ``retry-after``, ``retry-after-ms`` and ``x-should-retry``.
 
+Where neither of the first two is sent, OpenAI's ``x-ratelimit-reset-*`` tells, for the limit of which nothing remains.
+Source: https://platform.openai.com/docs/guides/rate-limits (2026-11-21).
+
 Failure behavior: none; a value that cannot be read counts as not sent. Header names are expected in lower case.
 """
 
@@ -12,6 +15,7 @@ from providers.wire import Headers
 
 # Longer values are no waiting time, whatever they say.
 _NUMBER = re.compile(rb"\d{1,9}(\.\d{1,9})?")
+_DURATION = re.compile(rb"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6}(?:\.\d{1,9})?)s)?(?:(\d{1,9})ms)?")
 _ANSWERS: dict[bytes, bool] = {b"true": True, b"false": False}
 
 
@@ -33,7 +37,29 @@ def parse_retry_after(headers: Headers, now_s: int) -> tuple[int | None, bool | 
             should_retry = _ANSWERS.get(bytes(value).strip().lower())
         if wait_ms is not None:
             waits_ms.append(wait_ms)
+    if not waits_ms:
+        waits_ms = _read_resets(dict(headers))
     return min(waits_ms, default=None), should_retry
+
+
+def _read_resets(headers: dict[bytes, bytes]) -> list[int]:
+    """The longest reset of the limits that are used up, as a list of one or none."""
+    waits_ms = [
+        wait_ms
+        for limit in (b"requests", b"tokens")
+        if headers.get(b"x-ratelimit-remaining-" + limit, b"").strip() == b"0"
+        and (wait_ms := _read_duration(headers.get(b"x-ratelimit-reset-" + limit, b""))) is not None
+    ]
+    return [max(waits_ms)] if waits_ms else []
+
+
+def _read_duration(value: bytes) -> int | None:
+    """Read ``6m0s``, ``1h2m3.5s`` or ``20ms`` into milliseconds."""
+    match = _DURATION.fullmatch(value.strip())
+    if match is None or not any(match.groups()):
+        return None
+    hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
+    return ceil(hours * 3_600_000 + minutes * 60_000 + seconds * 1_000 + millis)
 
 
 def _read_number(value: bytes, scale: int) -> int | None:

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from providers.chat import Answer, Usage
+from providers.delivered import Delivered
 from providers.errors import ProviderError
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -69,8 +70,8 @@ class StreamReader(Protocol):
         """The upstream ended: return what may still go out; set ``failure`` to Truncated if the end is missing."""
         ...
 
-    def delivered_text(self) -> str:
-        """All that was produced so far (contents, reasoning, tool calls' names and arguments), for estimates."""
+    def delivered(self) -> Delivered:
+        """What was produced so far (contents, reasoning, tool calls' names and arguments), for estimates."""
         ...
 
 

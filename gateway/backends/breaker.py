@@ -46,6 +46,10 @@ class Breaker:
             self._opened_ns = None
             self._probe_started_ns = None
 
+    def gave_up(self) -> None:
+        """A call was dropped before its outcome was known: it told nothing, and the next may probe."""
+        self._probe_started_ns = None
+
     def failed(self, now_ns: int) -> None:
         """The target failed."""
         self._failures += 1

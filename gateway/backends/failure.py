@@ -21,6 +21,8 @@ TIMED_OUT = frozenset({408, 504, 524})
 # The gateway did not even ask, so asking again soon is right.
 NOT_TRIED = frozenset({"upstream_busy", "provider_unavailable"})
 NOT_TRIED_RETRY_MS = 1_000
+# Where a provider limits the rate and does not say for how long.
+DEFAULT_RETRY_MS = 1_000
 
 
 def clean(text: str) -> str:
@@ -41,6 +43,13 @@ def as_fault(error: ProviderError, backend: Backend) -> Fault:
     if code in NOT_TRIED:
         return Fault(code, text, retry_after_ms=NOT_TRIED_RETRY_MS)
     return Fault(code, text, should_retry=False)
+
+
+def as_stream_fault(error: ProviderError, backend: Backend) -> Fault:
+    """The error event of a stream that broke off after it had begun."""
+    if isinstance(error, Refused) and not backend.is_free:
+        return Fault("upstream_error", f"{backend.name}: {clean(error.message)}")
+    return as_fault(error, backend)
 
 
 def _as_asked(error: Refused) -> Fault:
@@ -77,7 +86,7 @@ def _refusal(error: Refused, name: str) -> Fault:
         return Fault(
             "rate_limit_exceeded",
             f"{name}: {message}",
-            retry_after_ms=error.retry_after_ms,
+            retry_after_ms=DEFAULT_RETRY_MS if error.retry_after_ms is None else error.retry_after_ms,
             # The tries here are used up; a client that repeats at once would multiply them.
             should_retry=False if error.should_retry is None else error.should_retry,
         )

@@ -9,13 +9,15 @@ its end, for a bounded time, where it does not. When the upstream breaks, ``read
 import asyncio
 
 from gateway.backends.interface import Client, Exchange
-from providers.errors import ProviderError
+from providers.errors import InvalidAnswer, ProviderError
 from providers.wire import StreamReader
 
 # Bytes that wait for a client that has not been attached yet; more stops the reading.
 MAX_WAITING_BYTES = 262_144
 # How long an answer that nobody waits for any more is read on, for its usage.
 MAX_DRAIN_S = 60
+# More than any model writes in one answer.
+MAX_STREAM_BYTES = 268_435_456
 COMMENT = b": keepalive\n\n"
 
 
@@ -26,7 +28,7 @@ class Relay:
     """
 
     __slots__ = (
-        "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_loop", "_waiting", "_wrote_at",
+        "_bytes", "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_loop", "_waiting", "_wrote_at",
         "done", "is_abandoned", "reader", "started",
     )  # fmt: skip
 
@@ -43,6 +45,7 @@ class Relay:
         self._loop = loop
         self._client: Client | None = None
         self._waiting = bytearray()
+        self._bytes = 0
         self._events = 0
         self._wrote_at = 0.0
         self._drain_timer: asyncio.TimerHandle | None = None
@@ -52,6 +55,11 @@ class Relay:
         if self.done.done():
             return
         reader = self.reader
+        self._bytes += len(data)
+        if self._bytes > MAX_STREAM_BYTES:
+            reader.failure = InvalidAnswer(f"the stream is over {MAX_STREAM_BYTES} bytes")
+            self.close()
+            return
         out = reader.feed(data)
         if reader.events != self._events:
             self._events = reader.events

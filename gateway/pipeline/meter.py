@@ -11,6 +11,7 @@ from gateway.pipeline.flow import Target
 from gateway.pipeline.services import Services
 from providers.chat import Usage
 from providers.pricing.prices import cost_pusd
+from providers.tokens import Tokenizers
 from providers.wire import Call
 
 # Where no tokenizer can be asked: a token of English text has about four bytes.
@@ -22,6 +23,8 @@ class Produced(msgspec.Struct, frozen=True, kw_only=True):
 
     reported: Usage | None
     text: str = ""
+    # Characters that were said beyond ``text``.
+    unkept_chars: int = 0
     # The answer broke off: a report from its beginning tells the input but not the output.
     is_partial: bool = False
 
@@ -37,11 +40,11 @@ async def measure(call: Call, model: str, produced: Produced, services: Services
     loop, tokenizers = services.loop, services.tokenizers
     # Off the loop: the first count loads the vocabulary, and a long text takes milliseconds.
     if reported is not None and is_known:
-        output = await loop.run_in_executor(None, tokenizers.count, model, produced.text)
+        output = await loop.run_in_executor(None, count_output, tokenizers, model, produced)
         return msgspec.structs.replace(reported, output_tokens=output, estimated=True)
     given, output = await asyncio.gather(
         loop.run_in_executor(None, tokenizers.count_prompt, model, call.body),
-        loop.run_in_executor(None, tokenizers.count, model, produced.text),
+        loop.run_in_executor(None, count_output, tokenizers, model, produced),
     )
     return Usage(
         input_tokens=given,
@@ -49,6 +52,14 @@ async def measure(call: Call, model: str, produced: Produced, services: Services
         estimated=True,
         anomalous=reported is not None,
     )
+
+
+def count_output(tokenizers: Tokenizers, model: str, produced: Produced) -> int:
+    """Count what was said; what was not kept is taken to be like the rest."""
+    counted = tokenizers.count(model, produced.text)
+    if not produced.unkept_chars:
+        return counted
+    return counted + -(-counted * produced.unkept_chars // len(produced.text))
 
 
 def guess(call: Call, text: str) -> Usage:

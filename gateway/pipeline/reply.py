@@ -4,7 +4,7 @@ The provider's bytes stay as they are: the gateway's figures are spliced into th
 chunk with the finish_reason of a stream.
 """
 
-from gateway.backends.failure import as_fault
+from gateway.backends.failure import as_stream_fault
 from gateway.backends.interface import Client
 from gateway.envelope import envelope, fault_headers
 from gateway.errors import Fault
@@ -110,7 +110,7 @@ def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: b
     """The end of a stream: what was held back and [DONE]; or the error, and no [DONE]."""
     if reader.failure is not None:
         # Clients take a stream that merely stops for a success: only an error event tells them.
-        return b"data: %s\n\n" % envelope(as_fault(reader.failure, upstream.target.backend))
+        return b"data: %s\n\n" % envelope(as_stream_fault(reader.failure, upstream.target.backend))
     tail = b""
     if reader.held is not None:
         tail = b"data: %s\n\n" % splice.append(reader.held, figures)
@@ -133,3 +133,11 @@ def refuse(request_id: str, client: Client, fault: Fault, target: Target | None 
         ]
     )
     client.send(fault.status, head, envelope(fault))
+
+
+def break_off(request_id: str, client: Client, fault: Fault, *, has_begun: bool) -> None:
+    """End an answer that cannot be finished: by an error event where a stream has begun, else by a refusal."""
+    if has_begun:
+        client.end(b"data: %s\n\n" % envelope(fault))
+    else:
+        refuse(request_id, client, fault)

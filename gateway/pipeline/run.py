@@ -7,13 +7,15 @@ exactly one usage row, written before the client sees the end of its answer.
 import asyncio
 import logging
 
+import msgspec
+
 from gateway.accounts.directory import KeyRecord
-from gateway.backends.failure import as_fault
+from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
 from gateway.errors import Fault
 from gateway.pipeline import auth, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
-from gateway.pipeline.flow import Inbound, Outcome, Target
+from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import SendFailed, Upstream
 from gateway.pipeline.services import Services
@@ -32,30 +34,30 @@ def admit(credentials: Credentials, services: Services) -> KeyRecord:
 
 async def run(inbound: Inbound, client: Client, services: Services) -> None:
     """Answer one call."""
-    journey = _Journey(inbound, client, services)
+    journey = send.Journey(inbound, client, services)
+    ending = _Ending(journey)
     hold: limits.Hold | None = None
     try:
         hold = limits.admit(services.recorder, services.metrics)
         lookup.find(inbound)
         path = route.choose(services.routes, inbound.call.model, inbound.caller)
-        upstream = await send.send(inbound, path, client, services)
-        journey.upstream = upstream
+        upstream = await send.send(journey, path)
+        ending.has_begun = upstream.relay is not None
         await reply.flow(inbound, upstream, client, services)
         outcome = await _outcome(inbound, upstream, client, services)
         row = record.compose(inbound, outcome, services)
         await record.write(row, services)
-        journey.is_recorded = True
+        ending.is_recorded = True
         reply.finish(inbound, upstream, client, row)
     except Fault as fault:
         reply.refuse(inbound.request_id, client, fault)
     except SendFailed as failed:
-        await journey.fail(failed)
+        await ending.fail(failed)
     except asyncio.CancelledError:
-        await journey.stop()
+        await ending.stop(Fault("maintenance", "The gateway is shutting down; ask again.", retry_after_ms=1_000))
     except Exception:
-        log.exception("call failed", extra={"request_id": inbound.request_id})
-        await journey.stop()
-        reply.refuse(inbound.request_id, client, Fault("server_error", "The gateway failed; its log has the reason."))
+        log.exception("request %s failed", inbound.request_id)
+        await ending.stop(Fault("server_error", "The gateway failed; its log has the reason."))
     finally:
         if hold is not None:
             hold.release()
@@ -72,9 +74,9 @@ async def _outcome(inbound: Inbound, upstream: Upstream, client: Client, service
     assert relay is not None, "an answer is whole or flows"  # noqa: S101 - for the type checkers
     reader = relay.reader
     is_partial = relay.is_abandoned or reader.failure is not None
-    produced = Produced(reported=reader.usage, text=reader.delivered_text(), is_partial=is_partial)
+    produced = msgspec.structs.replace(_produced(upstream), is_partial=is_partial)
     usage = await meter.measure(call, model, produced, services)
-    error_code = "" if reader.failure is None else as_fault(reader.failure, upstream.target.backend).code
+    error_code = "" if reader.failure is None else as_stream_fault(reader.failure, upstream.target.backend).code
     is_left = relay.is_abandoned and not reader.finished
     return _end(upstream, usage, client, error_code=error_code, is_left=is_left)
 
@@ -101,26 +103,25 @@ def _upstream_request_id(upstream: Upstream) -> str:
     return ""
 
 
-class _Journey:
-    """What is known of a call so far, for the endings that are not the ordinary one."""
+class _Ending:
+    """The endings that are not the ordinary one, each with its one row."""
 
-    __slots__ = ("client", "inbound", "is_recorded", "services", "upstream")
+    __slots__ = ("has_begun", "is_recorded", "journey")
 
-    def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
-        self.inbound = inbound
-        self.client = client
-        self.services = services
-        self.upstream: Upstream | None = None
+    def __init__(self, journey: send.Journey) -> None:
+        self.journey = journey
         self.is_recorded = False
+        # Bytes of a stream have gone to the client.
+        self.has_begun = False
 
     async def fail(self, failed: SendFailed) -> None:
         """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
+        request_id, client = self.journey.inbound.request_id, self.journey.client
         fault = as_fault(failed.error, failed.target.backend)
         if fault.status >= SERVER_ERROR:
-            provider = failed.target.backend.name
-            log.warning("%s failed for request %s: %s", provider, self.inbound.request_id, failed.error.message)
+            log.warning("%s failed for request %s: %s", failed.target.backend.name, request_id, failed.error.message)
         if failed.attempts and not isinstance(failed.error, Unsupported):
-            is_left = self.client.is_gone
+            is_left = client.is_gone
             await self._record(
                 Outcome(
                     status="cancelled" if is_left else "failed",
@@ -131,40 +132,49 @@ class _Journey:
                     waited_ns=failed.waited_ns,
                 )
             )
-        reply.refuse(self.inbound.request_id, self.client, fault, failed.target, failed.error.headers)
+        reply.refuse(request_id, client, fault, failed.target, failed.error.headers)
 
-    async def stop(self) -> None:
-        """The client left before the answer began, or the process ends: whatever was produced is a guess."""
-        if self.is_recorded:
-            return
-        target: Target | None = None
-        text = ""
-        if self.upstream is not None:
-            target = self.upstream.target
-            if self.upstream.relay is not None:
-                text = self.upstream.relay.reader.delivered_text()
-        else:
-            target = self._first_target()
-        call = self.inbound.call
-        usage = meter.guess(call, text)
-        if self.client.is_gone and target is not None:
-            usage = await meter.measure(call, target.model, Produced(reported=None, text=text), self.services)
+    async def stop(self, fault: Fault) -> None:
+        """The client left before the answer began, or the process ends: whatever was produced is estimated."""
+        journey = self.journey
+        if not self.is_recorded:
+            await self._record_stopped(fault)
+        reply.break_off(journey.inbound.request_id, journey.client, fault, has_begun=self.has_begun)
+
+    async def _record_stopped(self, fault: Fault) -> None:
+        journey, usage = self.journey, None
+        call, target, is_left = journey.inbound.call, journey.target, journey.client.is_gone
+        if target is not None:
+            produced = _produced(journey.upstream)
+            # A process that ends may have no thread left to count in.
+            counts = is_left and not journey.services.loop.is_closed()
+            usage = (
+                await meter.measure(call, target.model, produced, journey.services)
+                if counts
+                else meter.guess(call, produced.text)
+            )
         await self._record(
             Outcome(
-                status="cancelled",
-                http_status=CLIENT_GONE,
+                status="cancelled" if is_left else "incomplete",
+                http_status=CLIENT_GONE if is_left else fault.status,
+                error_code="" if is_left else fault.code,
                 target=target,
                 usage=usage,
-                attempts=1 if self.upstream is None else self.upstream.attempts,
+                attempts=journey.attempts,
+                waited_ns=journey.waited_ns,
             )
         )
 
-    def _first_target(self) -> Target | None:
-        try:
-            return route.choose(self.services.routes, self.inbound.call.model, self.inbound.caller).targets[0]
-        except Fault:
-            return None
-
     async def _record(self, outcome: Outcome) -> None:
         self.is_recorded = True
-        await record.write(record.compose(self.inbound, outcome, self.services), self.services)
+        services = self.journey.services
+        await record.write(record.compose(self.journey.inbound, outcome, services), services)
+
+
+def _produced(upstream: Upstream | None) -> Produced:
+    """What a stream brought so far; nothing where none has begun."""
+    if upstream is None or upstream.relay is None:
+        return Produced(reported=None)
+    reader = upstream.relay.reader
+    delivered = reader.delivered()
+    return Produced(reported=reader.usage, text=delivered.text(), unkept_chars=delivered.unkept_chars, is_partial=True)

@@ -3,14 +3,17 @@
 Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a broken answer) moves on to the next
 target, and on the last target is tried again with growing, jittered waits that honour Retry-After, within a number of
 tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may have been executed already
-(the connection broke after the request was out) is not sent to the same target twice.
+(the connection broke after the request was out) is not sent to the same target twice, but for one case that every HTTP
+client knows: a kept connection that the provider had closed before it could read the request.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import msgspec
 
+from gateway.backends.failure import as_fault
 from gateway.backends.interface import Client
 from gateway.backends.relay import Relay
 from gateway.config.settings import Retries
@@ -62,9 +65,9 @@ class TargetSpared(ProviderError):
 
 
 class Journey:
-    """One call on its way through the targets: what was tried and how long it waited."""
+    """One call on its way through the targets: where it is, what was tried and how long it waited."""
 
-    __slots__ = ("attempts", "client", "inbound", "services", "waited_ns")
+    __slots__ = ("attempts", "client", "inbound", "services", "target", "upstream", "waited_ns")
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
         self.inbound = inbound
@@ -72,11 +75,14 @@ class Journey:
         self.services = services
         self.attempts = 0
         self.waited_ns = 0
+        # Where it was sent last, and what answered.
+        self.target: Target | None = None
+        self.upstream: Upstream | None = None
 
 
-async def send(inbound: Inbound, route: Route, client: Client, services: Services) -> Upstream:
+async def send(journey: Journey, route: Route) -> Upstream:
     """Return the first answer that a target gives; raises SendFailed where none does."""
-    journey = Journey(inbound, client, services)
+    services = journey.services
     error: ProviderError | None = None
     target = route.targets[0]
     last = len(route.targets) - 1
@@ -89,10 +95,13 @@ async def send(inbound: Inbound, route: Route, client: Client, services: Service
             return await _try_target(journey, target, tries_again=position == last and not target.backend.is_free)
         except ProviderError as failure:
             error = failure
-            if client.is_gone or _is_callers_fault(failure):
+            if journey.client.is_gone or _is_callers_fault(failure):
                 break
             if journey.attempts >= services.settings.retries.max_tries:
                 break
+        except asyncio.CancelledError:
+            target.breaker.gave_up()
+            raise
     assert error is not None, "a route has at least one target"  # noqa: S101 - for the type checkers
     raise SendFailed(error, target, journey.attempts, journey.waited_ns)
 
@@ -101,6 +110,7 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
     services, call = journey.services, journey.inbound.call
     backend, ticks_ns = target.backend, services.ticks_ns
     request = backend.dialect.encode(call, target.model)
+    journey.target = target
     while True:
         journey.attempts += 1
         started_ns = ticks_ns()
@@ -125,11 +135,12 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
             wait_ms = _wait_before_retry(error, journey, services.settings.retries) if tries_again else None
             if wait_ms is None or journey.client.is_gone:
                 raise
-            await asyncio.sleep(wait_ms / 1000)
+            await _pause(journey, wait_ms)
             if journey.client.is_gone or not target.breaker.admits(ticks_ns()):
                 raise
         else:
             upstream.waited_ns = journey.waited_ns + upstream.first_byte_ns - started_ns
+            journey.upstream = upstream
             target.breaker.succeeded()
             services.metrics.observe_attempt(backend.name, "ok")
             return upstream
@@ -170,6 +181,16 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     )
 
 
+async def _pause(journey: Journey, wait_ms: float) -> None:
+    """Wait before the next try, but no longer than the client waits."""
+    gone = asyncio.Event()
+    journey.client.watch(gone.set, _ignore_pressure)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_ms / 1000):
+            await gone.wait()
+    journey.client.watch(_ignore_leaving, _ignore_pressure)
+
+
 def _decode(target: Target, call: Call, status: int, headers: Headers, body: bytes) -> Answer:
     """Read a whole answer; an error keeps the provider's headers, which clients may want."""
     try:
@@ -201,7 +222,7 @@ def _is_callers_fault(error: ProviderError) -> bool:
 
 
 def _note_failure(target: Target, error: ProviderError, services: Services) -> None:
-    services.metrics.observe_attempt(target.backend.name, error.code)
+    services.metrics.observe_attempt(target.backend.name, as_fault(error, target.backend).code)
     if _is_callers_fault(error) or isinstance(error, PoolExhausted):
         # The provider is well: it understood the request and refused it, or we have no room ourselves.
         if isinstance(error, Refused):

@@ -22,7 +22,7 @@ class DirectClient:
     """
 
     __slots__ = (
-        "_head", "_is_chunked", "_is_complete", "_on_complete", "_on_gone", "_on_pressure", "_transport",
+        "_has_begun", "_head", "_is_chunked", "_is_complete", "_on_complete", "_on_gone", "_on_pressure", "_transport",
         "is_gone", "keeps_alive",
     )  # fmt: skip
 
@@ -35,13 +35,14 @@ class DirectClient:
         self.is_gone = False
         self._is_chunked = is_http_11
         self._is_complete = False
+        self._has_begun = False
         self._head: bytes | None = None
         self._on_gone: Callable[[], None] | None = None
         self._on_pressure: Callable[[bool], None] | None = None
 
     def send(self, status: int, head: bytes, body: bytes) -> None:
         """Answer at once."""
-        if self.is_gone or self._is_complete:
+        if self.is_gone or self._is_complete or self._has_begun:
             return
         self._transport.write(
             b"%s%scontent-length: %d\r\n%s\r\n%s"
@@ -53,12 +54,14 @@ class DirectClient:
         """Begin a stream; its head leaves with the first part."""
         if not self._is_chunked:
             self.keeps_alive = False
+        self._has_begun = True
         framing = b"transfer-encoding: chunked\r\n" if self._is_chunked else b""
         self._head = b"%s%s%s%s\r\n" % (STATUS_LINES[200], head, framing, b"" if self.keeps_alive else CLOSE)
 
     def write(self, data: bytes) -> None:
         """Send the next part."""
-        if self.is_gone or self._is_complete:
+        if self.is_gone or self._is_complete or not data:
+            # An empty chunk would be the end.
             return
         part = b"%x\r\n%s\r\n" % (len(data), data) if self._is_chunked else data
         if self._head is not None:

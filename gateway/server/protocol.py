@@ -9,8 +9,6 @@ is not read: the connection closes after that answer, and the client sends it ag
 """
 
 import asyncio
-import re
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import httptools
@@ -20,20 +18,21 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
 from gateway.envelope import envelope
-from gateway.errors import Fault, shown
+from gateway.errors import Fault
+from gateway.server.checks import check_headers, check_target
 from gateway.server.direct import DirectClient, status_line
 
-MAX_HEAD_BYTES = 65_536
-MAX_URL_BYTES = 8_192
+MAX_HEAD_BYTES = 131_072
 # A refused request's body up to this size is read and forgotten, so that the connection stays usable.
 MAX_IGNORED_BODY_BYTES = 65_536
 # Progress that earns a slow body more time.
 BODY_PROGRESS_BYTES = 262_144
 WRITE_TIMEOUT_S = 60.0
-IDLE, HEAD, BODY, IGNORED_BODY, ANSWERING, ELSEWHERE = range(6)
-
-# A name, an IPv4 address or an IPv6 one in brackets, and a port.
-HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+# How long, and how far, a client that is still sending is listened to after it was refused: closing at once would make
+# its system throw the refusal away unread (RFC 9112 section 9.6).
+LINGER_MS = 2_000
+MAX_LINGER_BYTES = 67_108_864
+IDLE, HEAD, BODY, IGNORED_BODY, ANSWERING, ELSEWHERE, LINGERING = range(7)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -92,6 +91,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_overrun = False
         self._is_pressed = False
         self._is_ending = False
+        self._is_resuming = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; over the bound it is told so and let go."""
@@ -99,14 +99,14 @@ class GatewayProtocol(HttpToolsProtocol):
         if len(self.connections) > self._bounds.max_connections:
             limit = self._bounds.max_connections
             self._turn_away(
-                Fault("service_unavailable", f"All {limit} connections of [server] max_connections are in use.")
+                Fault("service_unavailable", f"All {limit} connections of [server] max_connections are in use."),
+                lingers=False,
             )
 
     def data_received(self, data: bytes) -> None:
         """Parse; the callbacks below do the rest."""
-        if self._phase in (ANSWERING, ELSEWHERE) and self._is_direct:
-            # The next request, before this one is answered.
-            self._is_overrun = True
+        if self._phase in (ANSWERING, LINGERING):
+            self._ignore(data)
             return
         if self._phase == IDLE:
             self._unset_keepalive_if_required()
@@ -117,18 +117,45 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            if self._is_direct:
-                self._turn_away(Fault("invalid_request", "This endpoint cannot be upgraded to another protocol."))
-            else:
-                self._unsupported_upgrade_warning()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
         if self._phase == HEAD and self._head_bytes > MAX_HEAD_BYTES:
             self._turn_away(self._head_too_large())
 
+    def _ignore(self, data: bytes) -> None:
+        """Bytes that come while an answer is under way, or after a refusal."""
+        if self._phase == ANSWERING:
+            # The next request, before this one is answered.
+            self._is_overrun = True
+            return
+        self._body_bytes += len(data)
+        if self._body_bytes > MAX_LINGER_BYTES:
+            self.transport.abort()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 after an offer of another protocol, which ended the parser's interest in the body."""
+        if not self._is_direct:
+            # Such requests have no body worth keeping; the connection ends after the answer.
+            self.cycle.keep_alive = False
+            return
+        framing = b"transfer-encoding: chunked" if b"transfer-encoding" in self._single else b"content-length: "
+        if framing.endswith(b" "):
+            framing += self._single.get(b"content-length", b"0")
+        self.parser = httptools.HttpRequestParser(self)
+        self._is_resuming = True
+        try:
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+            self._is_resuming = False
+            self.parser.feed_data(rest)
+        except httptools.HttpParserError:
+            self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
+
     def on_message_begin(self) -> None:
         """A new request."""
+        if self._is_resuming:
+            return
         if self._phase in (ANSWERING, ELSEWHERE):
             self._is_overrun = True
         self.url = b""
@@ -137,7 +164,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: check it, and take the short way or uvicorn's."""
-        if self._is_overrun or self.transport.is_closing() or self.parser is None:
+        if self._is_resuming or self._is_overrun or self.transport.is_closing() or self.parser is None:
             return
         self._is_direct = False
         self._is_http_11 = self.parser.get_http_version() == "1.1"
@@ -175,10 +202,11 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._is_overrun:
+        if self._is_overrun or self.parser is None or (self._is_direct and self.parser.should_upgrade()):
             return
         if not self._is_direct:
             if self._phase == ELSEWHERE:
+                self._deadline_s = float("inf")
                 super().on_message_complete()
         elif self._phase == IGNORED_BODY:
             self._become_idle()
@@ -222,6 +250,9 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._client is not None:
             self._client.press(False)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """An offer that is not taken up is nothing to warn of."""
+
     def shutdown(self) -> None:
         """The server drains: what is being answered may end, nothing follows it."""
         self._is_ending = True
@@ -241,7 +272,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._turn_away(Fault("request_timeout", f"The request's {part} did not arrive in time."))
         elif self._is_pressed:
             self.transport.abort()
-        elif self._phase in (IDLE, IGNORED_BODY):
+        else:
             self.transport.close()
 
     def _expect(self, phase: int, within_ms: int) -> None:
@@ -250,21 +281,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self._budget_s = within_ms / 1000
 
     def _check_head(self) -> Fault | None:
-        single = self._single = dict(self.headers)
-        host = single.get(b"host")
-        if len(single) != len(self.headers) or host is None:
-            hosts = sum(name == b"host" for name, _ in self.headers)
-            if hosts != 1 and (hosts or self._is_http_11):
-                return Fault("invalid_request", f"The request has {hosts} Host headers; HTTP/1.1 asks for one.")
-        if host is not None and HOST.fullmatch(host) is None:
-            return Fault("invalid_request", f"The Host header {shown(host.decode('latin-1'))} is not a host.")
+        self._single = dict(self.headers)
         if self._head_bytes > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES:
             return self._head_too_large()
-        if len(self.url) > MAX_URL_BYTES:
-            return Fault("invalid_request", f"The request's path is over {MAX_URL_BYTES} bytes.", status=414)
-        if not self.url.startswith(b"/"):
-            return Fault("invalid_request", "The request's target is not a path.")
-        return None
+        return check_target(self.url) or check_headers(self.headers, self._single, is_http_11=self._is_http_11)
 
     def _head_too_large(self) -> Fault:
         return Fault("invalid_request", f"The request's head is over {MAX_HEAD_BYTES} bytes.", status=431)
@@ -279,8 +299,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self.headers.extend(headers)
         self.url = url
         self.expect_100_continue = expects
-        self._phase = ELSEWHERE
-        self._deadline_s = float("inf")
+        self._expect(ELSEWHERE, self._bounds.body_timeout_ms)
         super().on_headers_complete()
 
     def _knock(self, endpoint: str, length: int, *, keeps_alive: bool) -> None:
@@ -313,7 +332,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if client is None:
             return
-        if not client.keeps_alive or self._is_overrun:
+        if not client.keeps_alive and self._phase == IGNORED_BODY:
+            self._linger()
+        elif not client.keeps_alive or self._is_overrun:
             self.transport.close()
         elif self._phase == IGNORED_BODY:
             self._expect(IGNORED_BODY, self._bounds.body_timeout_ms)
@@ -324,9 +345,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_direct = False
         self._expect(IDLE, self._bounds.keepalive_ms)
 
-    def _turn_away(self, fault: Fault) -> None:
+    def _turn_away(self, fault: Fault, *, lingers: bool = True) -> None:
         """Answer what cannot become a call, and close."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._phase == LINGERING:
             return
         client, self._client = self._client, None
         if client is not None and self._phase == ANSWERING:
@@ -336,32 +357,20 @@ class GatewayProtocol(HttpToolsProtocol):
             b"%scontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
             % (status_line(fault.status), len(body), body)
         )
-        self.transport.close()
+        if lingers:
+            self._linger()
+        else:
+            self.transport.close()
 
-
-class Sweeper:
-    """Looks at every connection once a second; one timer for all of them."""
-
-    def __init__(
-        self, server_state: ServerState, loop: asyncio.AbstractEventLoop, also: Callable[[float], None]
-    ) -> None:
-        self._connections = server_state.connections
-        self._loop = loop
-        # Further work of the same second, given the loop's time.
-        self._also = also
-        self._timer = loop.call_later(1.0, self._sweep)
-
-    def close(self) -> None:
-        """Stop."""
-        self._timer.cancel()
-
-    def _sweep(self) -> None:
-        now_s = self._loop.time()
-        self._timer = self._loop.call_later(1.0, self._sweep)
-        for connection in list(self._connections):
-            if isinstance(connection, GatewayProtocol):
-                connection.sweep(now_s)
-        self._also(now_s)
+    def _linger(self) -> None:
+        """Close our side, and the other once the client has read the answer or the time is up."""
+        if self.transport.can_write_eof():
+            self._body = []
+            self._body_bytes = 0
+            self._expect(LINGERING, LINGER_MS)
+            self.transport.write_eof()
+        else:
+            self.transport.close()
 
 
 def protocol_class(door: Door, bounds: Server) -> type[asyncio.Protocol]:

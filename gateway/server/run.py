@@ -9,6 +9,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Generator
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -16,9 +17,12 @@ from litestar import Litestar
 from uvicorn.server import ServerState
 
 from gateway.config.settings import Server as Bounds
-from gateway.server.protocol import Door, Sweeper, protocol_class
+from gateway.server.protocol import Door, protocol_class
+from gateway.server.sweeper import Sweeper
 
 BACKLOG = 4_096
+# How long calls that were cancelled may take to settle.
+SETTLE_TIMEOUT_S = 10
 
 
 class AddressTaken(OSError):
@@ -53,6 +57,21 @@ class GatewayServer(uvicorn.Server):
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain on the first signal; on the second, stop waiting for what still runs."""
+        if self.should_exit:
+            self.force_exit = True
+            for task in self.server_state.tasks:
+                task.cancel()
+        self.should_exit = True
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal; every call has settled when this returns."""
+        await super().serve(sockets)
+        if self.server_state.tasks:
+            # Calls that were cut at the end of the drain write their rows and their last words.
+            await asyncio.wait(self.server_state.tasks, timeout=SETTLE_TIMEOUT_S)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then tell."""

@@ -13,6 +13,7 @@ import msgspec
 
 from providers.anthropic.parameters import UNREADABLE, is_given
 from providers.anthropic.reply import Annotation, ContentBlock, annotate, arguments
+from providers.delivered import Delivered
 from providers.errors import InvalidAnswer
 
 _TAIL = b',"finish_reason":null}]}\n\n'
@@ -57,7 +58,7 @@ class Chunks:
     """Writes chunks, and knows what was said so far."""
 
     def __init__(self, *, model: str, created_s: int, is_legacy: bool) -> None:
-        self.said: list[str] = []
+        self.delivered = Delivered()
         self.is_begun = False
         self._blocks: dict[int, Block] = {}
         self._is_legacy = is_legacy
@@ -121,13 +122,13 @@ class Chunks:
 
     def text(self, block: Block, text: str) -> bytes:
         """Say a piece of content."""
-        self.said.append(text)
+        self.delivered.add([text])
         self._chars += len(text)
         return self._chunk(b'{"content":' + _encode(text) + b"}") if text else b""
 
     def thinking(self, block: Block, thinking: str) -> bytes:
         """Say a piece of reasoning; the block comes whole, with its signature, when it ends."""
-        self.said.append(thinking)
+        self.delivered.add([thinking])
         block.pieces.append(thinking)
         return self._chunk(b'{"reasoning_content":' + _encode(thinking) + b"}") if thinking else b""
 
@@ -138,7 +139,7 @@ class Chunks:
     def tool(self, block: Block, name: str, call_id: str) -> bytes:
         """Say that a call of a tool begins."""
         self._tools += 1
-        self.said += ["\n", name, "\n"]
+        self.delivered.add(["\n", name, "\n"])
         return self._call(
             block,
             _ToolDelta(index=block.tool, id=call_id, type="function", function=_Function(name=name, arguments="")),
@@ -146,7 +147,7 @@ class Chunks:
 
     def input(self, block: Block, piece: str) -> bytes:
         """Say a piece of a tool's input; that of a server tool counts as said but is not shown."""
-        self.said.append(piece)
+        self.delivered.add([piece])
         block.has_input = True
         if block.kind != "tool_use":
             return b""
@@ -250,7 +251,7 @@ def _add_citation(chunks: Chunks, block: Block, delta: Delta) -> bytes:
 
 def _add_compaction(chunks: Chunks, block: Block, delta: Delta) -> bytes:
     summary = delta.content or ""
-    chunks.said.append(summary)
+    chunks.delivered.add([summary])
     block.pieces.append(summary)
     block.seal += delta.encrypted_content or ""
     return b""

@@ -3,7 +3,7 @@
 Failure behavior: ``failure`` is Refused after an error event; InvalidAnswer after bytes that are no event, a tool's
 input without its tool, or another message's start inside an open one (what was said of the first cannot be taken
 back); Truncated where the stream ends before message_stop. Until message_delta counted the output, ``usage`` is
-marked ``estimated``: its input is the provider's, its output 0 and still to be counted from ``delivered_text()``,
+marked ``estimated``: its input is the provider's, its output 0 and still to be counted from ``delivered()``,
 because message_start holds a mere placeholder.
 """
 
@@ -25,6 +25,7 @@ from providers.anthropic.reply import (
 )
 from providers.anthropic.usage import Figures, read_figures, replace_figures, to_openai, to_usage
 from providers.chat import Usage
+from providers.delivered import Delivered
 from providers.errors import InvalidAnswer, ProviderError, Truncated
 from providers.sse import SseEvent, SseParser
 from providers.wire import Call
@@ -84,9 +85,9 @@ class AnthropicStream:
             self.failure = Truncated(f"the provider's stream ended after {self.events} events without message_stop")
         return out
 
-    def delivered_text(self) -> str:
-        """All that was produced so far (contents, reasoning, tool calls' names and arguments), for estimates."""
-        return "".join(self._chunks.said)
+    def delivered(self) -> Delivered:
+        """What was produced so far (contents, reasoning, tool calls' names and arguments), for estimates."""
+        return self._chunks.delivered
 
     def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
@@ -121,7 +122,7 @@ class AnthropicStream:
     def _start_message(self, event: _Event) -> bytes:
         message = event.message
         is_repeated = self._chunks.is_begun and message.id == self._message_id
-        if self._chunks.said and not is_repeated:
+        if self._chunks.delivered.has_any and not is_repeated:
             raise InvalidAnswer(f"the provider began message {message.id!r} inside message {self._message_id!r}")
         is_whole = message.stop_reason is not None
         figures = read_figures(message.usage)

@@ -16,7 +16,7 @@ from providers.retry_after import parse_retry_after
 from providers.wire import Call, Headers
 
 HTTP_OK = 200
-HTTP_ERROR = 400
+HTTP_ERROR, HTTP_LIMIT = 400, 600
 MAX_MESSAGE_CHARS = 2_000
 # An embeddings answer can be megabytes of numbers; its usage stands within this many bytes of the end.
 TAIL_BYTES = 1_024
@@ -206,10 +206,20 @@ def error_in_success(value: Any) -> Refused:
     error = _as_error(value)
     return Refused(
         _text(error.message) or "the provider answered with an error",
-        upstream_status=HTTP_OK,
+        upstream_status=_status_of(value),
         type=_text(error.type),
         upstream_code=_text(error.code),
     )
+
+
+def _status_of(value: Any) -> int:
+    """The status that an error object names: OpenRouter's code, Groq's status_code; 200 where it names none."""
+    if isinstance(value, dict):
+        error = cast("dict[str, Any]", value)
+        for status in (error.get("status_code"), error.get("code")):
+            if isinstance(status, int) and HTTP_ERROR <= status < HTTP_LIMIT:
+                return status
+    return HTTP_OK
 
 
 def _find_error(body: bytes) -> ErrorWire:

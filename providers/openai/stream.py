@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from providers.chat import Usage
+from providers.delivered import Delivered
 from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
 from providers.openai.reply import BROKEN_JSON, ChoiceWire, MessageWire, error_in_success, say, strings_in
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
@@ -82,11 +83,23 @@ ANY = msgspec.json.Decoder()
 class OpenAiStream:
     """A StreamReader for one answer. See providers.wire.StreamReader for its attributes."""
 
-    __slots__ = ("_parser", "_said", "_tier", "events", "failure", "finished", "held", "usage", "usage_chunk")
+    __slots__ = (
+        "_delivered",
+        "_has_finished",
+        "_parser",
+        "_tier",
+        "events",
+        "failure",
+        "finished",
+        "held",
+        "usage",
+        "usage_chunk",
+    )
 
     def __init__(self) -> None:
         self._parser = SseParser()
-        self._said: list[str] = []
+        self._delivered = Delivered()
+        self._has_finished = False
         self._tier: str | None = None
         self.usage: Usage | None = None
         self.finished = False
@@ -129,9 +142,9 @@ class OpenAiStream:
                 self.failure = InvalidAnswer("the provider's stream holds no event")
         return bytes(out)
 
-    def delivered_text(self) -> str:
-        """All that was said so far, with reasoning and tool calls."""
-        return "".join(self._said)
+    def delivered(self) -> Delivered:
+        """What was said so far, with reasoning and tool calls."""
+        return self._delivered
 
     def _feed_whole_events(self, piece: bytes) -> bytes:
         at = len(piece)
@@ -161,7 +174,7 @@ class OpenAiStream:
                     return False
         except BROKEN_JSON:
             return False
-        self._said += said
+        self._delivered.add(said)
         self.events += len(chunks)
         return True
 
@@ -208,9 +221,10 @@ class OpenAiStream:
             # A usage chunk, or one with nothing to say: clients read choices[0] of every chunk.
             self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
             return
-        self._take_choices(chunk.choices, data, out)
+        self._take_choices(chunk, chunk.choices, data, out)
 
-    def _take_choices(self, choices: list[ChoiceWire], data: bytes, out: bytearray) -> None:
+    def _take_choices(self, chunk: ChunkWire, choices: list[ChoiceWire], data: bytes, out: bytearray) -> None:
+        said: list[str] = []
         is_last = False
         for choice in choices:
             if choice.finish_reason == "error":
@@ -218,20 +232,25 @@ class OpenAiStream:
                 return
             is_last = is_last or choice.finish_reason is not None
             if choice.delta is not None:
-                say(choice.delta, self._said)
+                say(choice.delta, said)
             elif choice.text:
-                self._said.append(choice.text)
-        if not is_last and all(choice.delta is None and choice.text is None for choice in choices):
-            return
-        self._pass(data, out, hold=is_last)
+                said.append(choice.text)
+        self._delivered.add(said)
+        if not is_last and not said and self._has_finished:
+            # OpenRouter sends its usage after the finish, in a chunk whose choice says nothing.
+            self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
+        elif is_last or any(choice.delta is not None or choice.text is not None for choice in choices):
+            self._pass(data, out, is_last=is_last)
 
-    def _pass(self, data: bytes, out: bytearray, *, hold: bool) -> None:
+    def _pass(self, data: bytes, out: bytearray, *, is_last: bool) -> None:
+        """Let a chunk go, or hold it: from the first finish_reason on, the latest waits for the figures."""
         self.events += 1
+        self._has_finished = self._has_finished or is_last
         data = data.replace(b"\n", b" ").replace(b'"delta":null', b'"delta":{}')
         if self.held is not None:
             out += PREFIX + self.held + SEPARATOR
             self.held = None
-        if hold:
+        if self._has_finished:
             self.held = data
         else:
             out += PREFIX + data + SEPARATOR
@@ -249,8 +268,8 @@ class OpenAiStream:
         elif not chunk.choices:
             self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
         else:
-            self._said += strings_in([choice.delta for choice in chunk.choices])
-            self._pass(data, out, hold=any(choice.finish_reason for choice in chunk.choices))
+            self._delivered.add(strings_in([choice.delta for choice in chunk.choices]))
+            self._pass(data, out, is_last=any(choice.finish_reason for choice in chunk.choices))
 
     def _finish(self) -> None:
         if self.events:

@@ -52,11 +52,9 @@ NO_COMPLETION_DETAILS = CompletionDetails()
 UNUSABLE = Usage(anomalous=True)
 
 
-def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage | None:
-    """Split the inclusive counts; None where nothing was counted, UNUSABLE where a count is impossible."""
+def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
+    """Split the inclusive counts; UNUSABLE where one is missing or impossible."""
     prompt, completion = wire.prompt_tokens, wire.completion_tokens
-    if prompt is None and completion is None:
-        return None
     if prompt is None or (completion is None and wire.total_tokens is None):
         return UNUSABLE
     total = wire.total_tokens

@@ -130,7 +130,7 @@ class Connection:
             return
         reply.status = int(first.split(" ")[1])
         reply.headers = [(name.lower(), value) for name, _, value in (line.partition(": ") for line in lines if line)]
-        if reply.status == 100:  # noqa: PLR2004
+        if reply.status == 100:
             await self._read(reply, has_body)
         elif (length := reply.header("content-length")) is not None:
             await self._read_exactly(reply, int(length) if has_body else 0)
@@ -171,7 +171,11 @@ async def connect(port: int, *, receive_buffer_bytes: int = 0) -> Connection:
     sock.setblocking(False)
     if receive_buffer_bytes:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    except OSError:
+        sock.close()
+        raise
     return Connection(sock)
 
 

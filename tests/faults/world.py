@@ -38,6 +38,8 @@ base_backoff_ms = 50
 max_backoff_ms = 100
 max_retry_after_ms = 2_500
 """
+# A model's name that a spreadsheet would take for a formula.
+FORMULA = "=cmd|'/C'!A0"
 INPUTS = (
     "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens",
     "image_input_tokens",
@@ -82,7 +84,9 @@ class Gateway:
 
     def rows(self) -> list[Row]:
         """Every usage row that is in the database."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.folder / 'data' / 'watchllm.db'}?mode=ro", uri=True)) as db:
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.folder / 'data' / 'watchllm.db'}?mode=ro", uri=True)
+        ) as db:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute("SELECT * FROM usage")]
 
@@ -122,7 +126,7 @@ async def gateway(folder: Path, config: str, environ: Mapping[str, str] | None =
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "serve",
             "--config", str(path), "--data-dir", str(folder / "data"), "--port", "0",
-            cwd=ROOT, stdout=out, stderr=err, env={**os.environ, **(environ or {})},  # noqa: TID251 - handed on
+            cwd=ROOT, stdout=out, stderr=err, env={**os.environ, **(environ or {})},
         )  # fmt: skip
     running = Gateway(folder, process)
     try:
@@ -179,7 +183,8 @@ class World(msgspec.Struct, kw_only=True):
 
 def configure(cases: Iterable[Case], good_port: int, fault_port: int, bases: Mapping[str, str]) -> str:
     """One provider and its price a case, an alias that falls back to the good one, and short times."""
-    parts = [SETTINGS, _provider("good", "openai", f"http://127.0.0.1:{good_port}/g/good/v1")]
+    alias = f'[[models]]\nname = "{FORMULA}"\ntargets = [{{ provider = "good", model = "m" }}]\n'
+    parts = [SETTINGS, alias, _provider("good", "openai", f"http://127.0.0.1:{good_port}/g/good/v1")]
     for case in cases:
         name = case["id"]
         behaves = f"http://127.0.0.1:{good_port}/g/{name}/v1"
@@ -218,11 +223,12 @@ async def make_keys(running: Gateway) -> dict[str, str]:
     await running.command("keys", "revoke", deleted["key_id"])
     refused = (deleted["key"], blocked["key"])
     async with asyncio.timeout(5):
-        while (await running.ask("/v1/models", other["key"])).status != 200:  # noqa: PLR2004
+        while (await running.ask("/v1/models", other["key"])).status != 200:
             await asyncio.sleep(0.05)
         while {(await running.ask("/v1/models", key)).status for key in refused} != {401}:
             await asyncio.sleep(0.05)
     live = running.keys["api_key"]
+    listed = await running.command("keys", "list")
     return {
         "KEY": live,
         "KEY_A": live,
@@ -234,6 +240,7 @@ async def make_keys(running: Gateway) -> dict[str, str]:
         "PROVIDER_KEY": PROVIDER_KEY,
         "KEY_PREFIX20_WRONG": live[:20] + live[20:][::-1],
         "SESSION": "s3ss10n",
+        "PROJECT": next(key["project_id"] for key in listed if key["key"] and live.startswith(key["key"].rstrip(".…"))),
     }
 
 

@@ -65,3 +65,20 @@ def test_no_bytes_raise(value: bytes) -> None:
     """A header is the provider's: whatever it holds, the answer is a wait or none."""
     wait_ms, _ = parse_retry_after([(b"retry-after", value), (b"x-should-retry", value)], NOW_S)
     assert wait_ms is None or wait_ms >= 0
+
+
+@pytest.mark.parametrize(
+    ("remaining", "reset", "wait_ms"),
+    [
+        (b"0", b"6m0s", 360_000),
+        (b"0", b"20ms", 20),
+        (b"0", b"1h2m3.5s", 3_723_500),
+        (b"5", b"6m0s", None),
+        (b"0", b"soon", None),
+        (b"0", b"", None),
+    ],
+)
+def test_a_used_up_limit_tells_when_it_resets(remaining: bytes, reset: bytes, wait_ms: int | None) -> None:
+    """OpenAI's own headers are the word where Retry-After is not sent."""
+    headers = [(b"x-ratelimit-remaining-requests", remaining), (b"x-ratelimit-reset-requests", reset)]
+    assert parse_retry_after(headers, 0)[0] == wait_ms

@@ -5,10 +5,10 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from recordings import body_of, digest
+from replay.heard import FIGURES, Heard
 
 from gateway.ledger.row import UsageRow
 from providers.anthropic.reply import FINISH_REASONS
-from replay.heard import FIGURES, Heard
 
 # Recordings that are no single answer, and what they are.
 CONCATENATED = {
@@ -47,7 +47,9 @@ def judge(item: Item, request: dict[str, Any], heard: Heard, rows: list[UsageRow
         return judge_broken(heard, rows[0])
     if heard.status != 200:
         return [f"status {heard.status} {heard.body[:200]!r}"]
-    wrong = [] if item["id"] in CONCATENATED else judge_content(item, heard) + judge_usage(item, request, heard, rows[0])
+    wrong = (
+        [] if item["id"] in CONCATENATED else judge_content(item, heard) + judge_usage(item, request, heard, rows[0])
+    )
     wrong += judge_stream(item, request, heard) if is_streamed(item) else judge_whole(item, heard)
     if set(heard.figures) != set(FIGURES):
         wrong.append(f"figures {heard.figures}")
@@ -125,7 +127,7 @@ def judge_stream(item: Item, request: dict[str, Any], heard: Heard) -> list[str]
 
 
 def judge_chunks(item: Item, request: dict[str, Any], heard: Heard) -> list[str]:
-    """Chunks of the same protocol keep their bytes; only one has the figures added, and only what is empty is missing."""
+    """Chunks of the same protocol keep their bytes; one has the figures added, and what is empty is missing."""
     recorded = [line[6:].strip() for line in body_of(item).split(b"\n") if line.startswith(b"data: {")]
     expected = [data for data in recorded if json.loads(data).get("choices")]
     if wants_usage(request):

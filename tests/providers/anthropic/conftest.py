@@ -82,7 +82,7 @@ def read_to_end(reader: StreamReader, pieces: Iterable[bytes]) -> Outcome:
         assert chunk["choices"] == []
         outcome.shown_usage = chunk["usage"]
     outcome.usage, outcome.failure, outcome.finished = reader.usage, reader.failure, reader.finished
-    outcome.delivered = reader.delivered_text()
+    outcome.delivered = reader.delivered().text()
     return outcome
 
 

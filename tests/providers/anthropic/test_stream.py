@@ -136,7 +136,7 @@ def run(pieces: list[bytes]) -> tuple[bytes, bytes | None, bytes | None, str]:
     """Everything that a reader gives."""
     reader = AnthropicStream(CALL, 1)
     sent = b"".join([*(reader.feed(piece) for piece in pieces), reader.end()])
-    return sent, reader.held, reader.usage_chunk, reader.delivered_text()
+    return sent, reader.held, reader.usage_chunk, reader.delivered().text()
 
 
 @settings(max_examples=60, deadline=None)

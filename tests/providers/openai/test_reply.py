@@ -63,7 +63,7 @@ def test_an_error_inside_a_success_is_an_error() -> None:
     """OpenRouter answers 200 with an error object once it has begun."""
     error = failure({"error": {"code": 502, "message": "Provider returned error"}})
     assert isinstance(error, Refused)
-    assert (error.upstream_status, error.message, error.retryable) == (200, "Provider returned error", True)
+    assert (error.upstream_status, error.message, error.retryable) == (502, "Provider returned error", True)
 
 
 @pytest.mark.parametrize(

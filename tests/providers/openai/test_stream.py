@@ -67,7 +67,7 @@ def test_no_cut_changes_what_the_client_gets(cuts: list[int], line_end: bytes) -
     at = sorted({0, len(body), *cuts})
     out, stream = read(*(body[a:b] for a, b in itertools.pairwise(at)))
     assert out == HEL + LO
-    assert (stream.usage, stream.finished, stream.delivered_text()) == (COUNTED, True, "Hello")
+    assert (stream.usage, stream.finished, stream.delivered().text()) == (COUNTED, True, "Hello")
 
 
 def test_comments_ids_and_retry_hints_end_here() -> None:
@@ -169,14 +169,14 @@ def test_content_in_parts_passes() -> None:
     odd = chunk({"content": [{"type": "text", "text": "Hi"}]})
     out, stream = read(odd + STOP + DONE)
     assert out == odd
-    assert stream.delivered_text() == "textHi"
+    assert stream.delivered().text() == "textHi"
 
 
 def test_tool_calls_and_reasoning_count_as_said() -> None:
     """An estimate must cover everything that costs output tokens."""
     call = chunk({"tool_calls": [{"index": 0, "function": {"name": "pay", "arguments": '{"a":1}'}}]})
     thought = chunk({"reasoning": "hm"})
-    assert read(thought + call + STOP + DONE)[1].delivered_text() == 'hmpay{"a":1}'
+    assert read(thought + call + STOP + DONE)[1].delivered().text() == 'hmpay{"a":1}'
 
 
 def test_of_several_choices_the_last_finish_is_held() -> None:

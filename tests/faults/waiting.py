@@ -1,0 +1,62 @@
+"""The cases that wait: what they ask for is named by no text of the interface yet. One reason a case."""
+
+from collections.abc import Iterable
+
+from faults.cases import Case
+
+LIMITS = "no plan's rate limit is kept yet: [limits] enforce"
+USERS = "there are no people yet, so no /api/users"
+CACHE = "nothing is cached yet: the cache's own issue"
+UPLOADS = "no text defines an endpoint that takes files"
+STRIPE = "no billing yet, so /api/webhooks/stripe is not there"
+PEOPLE = "there is no dashboard session yet"
+HTTP_PROVIDERS = "no base URL can arrive over HTTP yet: /api/providers is defined by no text"
+REDIS = "nothing is kept in Redis yet"
+RELOAD = "no text defines a reload of the configuration: a change is a restart"
+CLOCK = "no window of a budget or plan depends on the clock yet"
+
+# Whole groups; the cases of a group that run all the same are in RUNS.
+GROUPS = {
+    "cache": CACHE,
+    "upload": UPLOADS,
+    "webhook": STRIPE,
+    "dash": PEOPLE,
+    "clock": CLOCK,
+}
+RUNS = frozenset({"dash-012", "dash-014", "dash-016"})
+CASES = {
+    "auth-029": LIMITS,
+    "auth-031": USERS,
+    "auth-032": "there are no settings over HTTP: no text defines /api/settings",
+    "auth-034": USERS,
+    "client-006": "Idempotency-Key is defined by no text",
+    "client-007": "no budget can be made yet: POST /api/budgets",
+    "header-008": "Idempotency-Key is defined by no text",
+    "header-024": "x-gateway-timeout is defined by no text, and unknown headers are ignored",
+    "header-025": "x-gateway-timeout is defined by no text, and unknown headers are ignored",
+    "http-018": "no text defines a list of allowed hosts; there is no session cookie to steal by rebinding yet",
+    "ssrf-055": HTTP_PROVIDERS,
+    "storage-003": REDIS,
+    "storage-005": REDIS,
+    "storage-006": REDIS,
+    "storage-013": "proved by the crash test of make test-long, which kills the process under load",
+    "storage-016": RELOAD,
+    "storage-017": RELOAD,
+    "storage-018": RELOAD,
+    "storage-019": "clients are built once at the start: no provider's can be rotated",
+    "storage-020": "no credential is stored encrypted yet: provider keys over HTTP",
+}
+
+
+def reason(case: Case) -> str | None:
+    """Why a case waits; None for one that runs."""
+    if case["id"] in RUNS:
+        return None
+    if case.get("request", {}).get("path") == "/api/providers":
+        return HTTP_PROVIDERS
+    return CASES.get(case["id"]) or GROUPS.get(case["group"])
+
+
+def runnable(cases: Iterable[Case]) -> list[Case]:
+    """The cases that do not wait."""
+    return [case for case in cases if reason(case) is None]

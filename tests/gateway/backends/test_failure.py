@@ -1,0 +1,209 @@
+"""What a provider's failure is to the caller: status, code, words, and no credential."""
+
+import pytest
+from fakes import FakeBackend
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.backends.failure import as_fault, clean
+from gateway.envelope import envelope
+from gateway.errors import KINDS, Fault
+from providers.errors import (
+    InvalidAnswer,
+    PoolExhausted,
+    ProviderError,
+    Refused,
+    TimedOut,
+    Truncated,
+    Unreachable,
+    Unsupported,
+)
+
+SANDBOX = FakeBackend(name="sandbox", is_free=True)
+
+
+def fault_of(status: int, **more: object) -> Fault:
+    """The fault that a refusal by "openai" is."""
+    return as_fault(Refused("its words", upstream_status=status, **more), FakeBackend())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("status", "shown", "code"),
+    [
+        (200, 502, "provider_error"),
+        (400, 400, "invalid_request"),
+        (401, 502, "upstream_auth"),
+        (402, 502, "upstream_quota"),
+        (403, 502, "upstream_auth"),
+        (404, 404, "not_found"),
+        (405, 405, "invalid_request"),
+        (408, 504, "upstream_timeout"),
+        (409, 409, "invalid_request"),
+        (413, 413, "invalid_request"),
+        (415, 415, "invalid_request"),
+        (418, 502, "provider_error"),
+        (422, 422, "invalid_request"),
+        (429, 429, "rate_limit_exceeded"),
+        (431, 431, "invalid_request"),
+        (451, 451, "invalid_request"),
+        (500, 502, "provider_error"),
+        (501, 502, "provider_error"),
+        (503, 502, "provider_error"),
+        (504, 504, "upstream_timeout"),
+        (524, 504, "upstream_timeout"),
+        (529, 502, "provider_error"),
+        (599, 502, "provider_error"),
+    ],
+)
+def test_each_status_of_a_provider_has_its_meaning(status: int, shown: int, code: str) -> None:
+    """The caller's mistakes pass as they are; the provider's trouble and our account's are 502 or 504."""
+    fault = fault_of(status)
+    assert (fault.status, fault.code) == (shown, code)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Unreachable("x", sent=False), 502, "upstream_unreachable"),
+        (TimedOut("x", phase="first_byte"), 504, "upstream_timeout"),
+        (Truncated("x"), 502, "upstream_truncated"),
+        (InvalidAnswer("x"), 502, "upstream_invalid"),
+        (PoolExhausted("x"), 503, "upstream_busy"),
+        (Unsupported("x", param="seed"), 400, "unsupported_parameter"),
+        (ProviderError("x"), 502, "provider_error"),
+    ],
+)
+def test_each_failure_has_its_code(error: ProviderError, status: int, code: str) -> None:
+    """As interface.md names them."""
+    fault = as_fault(error, FakeBackend())
+    assert (fault.status, fault.code) == (status, code)
+
+
+def test_a_code_that_nobody_knows_is_a_providers_error() -> None:
+    """A new class of failure is not a bug of the mapping."""
+
+    class Novel(ProviderError):
+        """A failure with a code of its own."""
+
+        code = "brand_new"
+
+    assert as_fault(Novel("x"), FakeBackend()).code == "provider_error"
+
+
+def test_the_callers_mistake_keeps_the_providers_words() -> None:
+    """message, type, param and code are what the official client would have shown."""
+    fault = fault_of(400, type="invalid_request_error", upstream_code="context_length_exceeded", param="messages")
+    assert (fault.message, fault.type, fault.code, fault.param) == (
+        "its words",
+        "invalid_request_error",
+        "context_length_exceeded",
+        "messages",
+    )
+
+
+def test_what_a_dialect_cannot_say_names_the_parameter() -> None:
+    """The caller can change it."""
+    assert as_fault(Unsupported("x", param="seed"), FakeBackend()).param == "seed"
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_trouble_with_our_own_account_is_not_shown_as_the_callers(status: int) -> None:
+    """Not its words, not its status; the operator is named."""
+    fault = fault_of(status)
+    assert "its words" not in fault.message
+    assert "operator" in fault.message
+
+
+def test_a_rate_limit_passes_with_its_wait() -> None:
+    """Retry-After is the client's to honour now."""
+    fault = fault_of(429, retry_after_ms=7_000)
+    assert (fault.retry_after_ms, fault.should_retry) == (7_000, False)
+
+
+def test_a_rate_limit_keeps_the_providers_own_word_on_retrying() -> None:
+    """x-should-retry: true is an invitation."""
+    assert fault_of(429, should_retry=True).should_retry is True
+
+
+@pytest.mark.parametrize("status", [200, 401, 402, 403, 408, 500, 503, 504])
+def test_used_up_tries_are_not_multiplied(status: int) -> None:
+    """The official clients retry 5xx by themselves: x-should-retry: false stops them."""
+    assert fault_of(status).should_retry is False
+
+
+@pytest.mark.parametrize("error", [PoolExhausted("x")])
+def test_what_was_not_tried_may_be_tried_soon(error: ProviderError) -> None:
+    """Nothing was sent, so nothing is multiplied."""
+    fault = as_fault(error, FakeBackend())
+    assert (fault.retry_after_ms, fault.should_retry) == (1_000, None)
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 503, 529])
+def test_the_sandbox_answers_with_the_very_error_that_was_asked_for(status: int) -> None:
+    """Its purpose is to show what an error looks like."""
+    error = Refused("its words", upstream_status=status, type="t", upstream_code="c", retry_after_ms=1_000)
+    fault = as_fault(error, SANDBOX)
+    assert (fault.status, fault.type, fault.code, fault.message, fault.retry_after_ms) == (
+        status,
+        "t",
+        "c",
+        "its words",
+        1_000,
+    )
+
+
+CREDENTIALS = [
+    "sk-c4n4ryAbCdEfGh123456",
+    "sk-proj-c4n4ry_AbC-123456",
+    "sk-ant-api03-c4n4ry-AbC",
+    "sk-or-v1-c4n4ry123456",
+    "gsk_c4n4ryAbCdEf",
+    "lgw_proj_c4n4ryAbCdEf",
+    "xai-c4n4ryAbCdEf",
+    "sk_live_c4n4ry123456",
+    "AIzaSyC4n4ryAbCdEfGhIjKlMnOpQrStUvWxYz",
+    "Bearer c4n4ry.jwt.token",
+    "sk-c4n4***********3456",
+    "c4n4************ry12",
+]
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+def test_no_credential_in_a_providers_words_is_shown(credential: str) -> None:
+    """Providers quote keys in their errors, masked or not."""
+    assert "c4n4" not in clean(f"Incorrect API key provided: {credential}. See https://example.com.").lower()
+
+
+@pytest.mark.parametrize("field", ["type", "upstream_code", "param"])
+def test_no_credential_in_any_field_is_shown(field: str) -> None:
+    """Not only the message is the provider's text."""
+    fault = fault_of(400, **{field: "sk-c4n4ryAbCdEfGh123456"})
+    assert b"c4n4ry" not in envelope(fault)
+
+
+@given(st.text(max_size=50), st.text(max_size=50))
+def test_a_key_is_masked_wherever_it_stands(before: str, after: str) -> None:
+    """Between any other words."""
+    assert "c4n4ry" not in clean(f"{before} sk-c4n4ryAbCdEfGh {after}")
+
+
+def test_a_providers_text_is_bounded() -> None:
+    """A page of HTML is no message."""
+    assert len(clean("x" * 100_000)) == 1_000
+
+
+@pytest.mark.parametrize("text", ["The model gpt-4o does not exist", "task-specific", "max_tokens is too large: 5000"])
+def test_ordinary_words_stay(text: str) -> None:
+    """A message that hides what it is about helps nobody."""
+    assert clean(text) == text
+
+
+@given(st.integers(100, 999), st.none() | st.integers(0, 10**6), st.none() | st.booleans())
+def test_every_refusal_is_a_fault_with_an_error_status(
+    status: int, retry_after_ms: int | None, should_retry: bool | None
+) -> None:
+    """Whatever a provider answers, the caller never gets it as a success, nor as a 401 of its own."""
+    fault = fault_of(status, retry_after_ms=retry_after_ms, should_retry=should_retry)
+    assert 400 <= fault.status < 600
+    assert fault.status != 401
+    assert fault.kind.code in KINDS

@@ -1,0 +1,211 @@
+"""The client of the short way: exact bytes on the socket, and when it tells whom."""
+
+import asyncio
+from http import HTTPStatus
+from typing import cast
+
+import pytest
+
+from gateway.server.direct import DirectClient, status_line
+
+HEAD = b"x-a: 1\r\n"
+
+
+class Socket:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.writes = 0
+
+    def write(self, data: bytes) -> None:
+        """Keep the bytes."""
+        self.data += data
+        self.writes += 1
+
+
+class Connection:
+    """A client on a socket, and how often it said that it was done."""
+
+    def __init__(self, *, keeps_alive: bool = True, is_http_11: bool = True) -> None:
+        self.socket = Socket()
+        self.completions = 0
+        self.client = DirectClient(
+            cast("asyncio.Transport", self.socket), self._complete, keeps_alive=keeps_alive, is_http_11=is_http_11
+        )
+
+    def _complete(self) -> None:
+        self.completions += 1
+
+
+def stream(connection: Connection) -> None:
+    """Answer in two parts."""
+    connection.client.start(HEAD)
+    connection.client.write(b"0123456789abcdef")
+    connection.client.end(b"end")
+
+
+def test_a_whole_answer_is_one_write() -> None:
+    """Status, head, length, body."""
+    connection = Connection()
+    connection.client.send(200, HEAD, b"body")
+    assert (connection.socket.data, connection.socket.writes) == (
+        b"HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 4\r\n\r\nbody",
+        1,
+    )
+
+
+def test_a_connection_that_will_close_says_so() -> None:
+    """The client opens another."""
+    connection = Connection(keeps_alive=False)
+    connection.client.send(200, HEAD, b"")
+    assert b"connection: close\r\n" in connection.socket.data
+
+
+def test_a_stream_is_chunked() -> None:
+    """Sizes in hexadecimal, and an empty chunk at the end."""
+    connection = Connection()
+    stream(connection)
+    assert connection.socket.data == (
+        b"HTTP/1.1 200 OK\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n"
+        b"10\r\n0123456789abcdef\r\n3\r\nend\r\n0\r\n\r\n"
+    )
+
+
+def test_a_streams_head_leaves_with_its_first_part() -> None:
+    """One packet, not two."""
+    connection = Connection()
+    connection.client.start(HEAD)
+    assert connection.socket.data == b""
+    connection.client.write(b"a")
+    assert connection.socket.writes == 1
+
+
+def test_a_stream_of_one_part_has_its_head() -> None:
+    """Even if the end is all there is."""
+    connection = Connection()
+    connection.client.start(HEAD)
+    connection.client.end(b"end")
+    assert connection.socket.data.startswith(b"HTTP/1.1 200 OK\r\nx-a: 1\r\n")
+
+
+def test_http_10_gets_a_stream_without_chunks() -> None:
+    """It ends where the connection closes, and says so."""
+    connection = Connection(is_http_11=False)
+    stream(connection)
+    assert connection.socket.data == b"HTTP/1.1 200 OK\r\nx-a: 1\r\nconnection: close\r\n\r\n0123456789abcdefend"
+    assert connection.client.keeps_alive is False
+
+
+@pytest.mark.parametrize("how", ["send", "end"])
+def test_an_end_is_told_once(how: str) -> None:
+    """The connection goes on to its next request."""
+    connection = Connection()
+    if how == "send":
+        connection.client.send(200, HEAD, b"")
+    else:
+        stream(connection)
+    connection.client.left()
+    assert connection.completions == 1
+
+
+def test_nothing_follows_the_end_of_an_answer() -> None:
+    """It would be read as the next answer."""
+    connection = Connection()
+    connection.client.send(200, HEAD, b"body")
+    before = connection.socket.data
+    connection.client.write(b"more")
+    connection.client.end(b"more")
+    connection.client.send(500, HEAD, b"more")
+    assert connection.socket.data == before
+
+
+def test_an_empty_part_does_not_end_a_stream() -> None:
+    """A chunk of size 0 would."""
+    connection = Connection()
+    connection.client.start(HEAD)
+    connection.client.write(b"a")
+    connection.client.write(b"")
+    connection.client.end(b"b")
+    assert connection.socket.data.count(b"0\r\n\r\n") == 1
+
+
+def test_an_answer_within_a_stream_does_not_begin_a_second_head() -> None:
+    """A fault that comes in the middle is no part of the body."""
+    connection = Connection()
+    connection.client.start(HEAD)
+    connection.client.write(b"a")
+    connection.client.send(500, HEAD, b"fault")
+    assert connection.socket.data.count(b"HTTP/1.1") == 1
+
+
+def test_leaving_is_told() -> None:
+    """Once, and writing does nothing from then on."""
+    connection = Connection()
+    told: list[object] = []
+    connection.client.watch(lambda: told.append(1), lambda _: None)
+    connection.client.left()
+    connection.client.left()
+    connection.client.send(200, HEAD, b"body")
+    assert (told, connection.client.is_gone, connection.socket.data) == ([1], True, b"")
+
+
+def test_leaving_after_the_end_is_no_leaving() -> None:
+    """The answer is out."""
+    connection = Connection()
+    told: list[object] = []
+    connection.client.watch(lambda: told.append(1), lambda _: None)
+    connection.client.send(200, HEAD, b"body")
+    connection.client.left()
+    assert (told, connection.client.is_gone) == ([], False)
+
+
+def test_a_watcher_that_comes_late_is_told_at_once() -> None:
+    """The client left before."""
+    connection = Connection()
+    told: list[object] = []
+    connection.client.left()
+    connection.client.watch(lambda: told.append(1), lambda _: None)
+    assert told == [1]
+
+
+def test_the_last_watcher_is_the_one_that_is_told() -> None:
+    """Each room replaces the one before."""
+    connection = Connection()
+    told: list[object] = []
+    connection.client.watch(lambda: told.append("first"), lambda _: None)
+    connection.client.watch(lambda: told.append("second"), lambda _: None)
+    connection.client.left()
+    assert told == ["second"]
+
+
+def test_slow_reading_is_told() -> None:
+    """And that it is over."""
+    connection = Connection()
+    told: list[object] = []
+    connection.client.watch(lambda: None, told.append)
+    connection.client.press(True)
+    connection.client.press(False)
+    assert told == [True, False]
+
+
+def test_slow_reading_of_an_answer_that_is_out_concerns_nobody() -> None:
+    """The provider's stream is over."""
+    connection = Connection()
+    told: list[object] = []
+    connection.client.watch(lambda: None, told.append)
+    stream(connection)
+    connection.client.press(True)
+    assert told == []
+
+
+@pytest.mark.parametrize("status", [status.value for status in HTTPStatus if status.value >= 200])
+def test_a_known_status_has_its_phrase(status: int) -> None:
+    """As RFC 9110 lists them."""
+    assert status_line(status) == f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+
+
+@pytest.mark.parametrize("status", [418 + 101, 529, 599])
+def test_an_unnamed_status_is_sent_all_the_same(status: int) -> None:
+    """Providers invent statuses, and the sandbox plays them."""
+    assert status_line(status) == f"HTTP/1.1 {status} Unnamed\r\n".encode()

@@ -1,0 +1,228 @@
+"""Request bodies: what is checked, what passes unread, and what a refusal says."""
+
+from typing import Any
+
+import pytest
+from fakes import chat_body
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import Fault
+from gateway.surfaces.bodies import MAX_DEPTH, decode
+from providers.wire import Call
+
+CHAT, COMPLETIONS, EMBEDDINGS = "chat/completions", "completions", "embeddings"
+HI = '"messages":[{"role":"user","content":"hi"}]'
+
+
+def refused(body: bytes | str, endpoint: str = CHAT) -> Fault:
+    """The fault that a body is."""
+    with pytest.raises(Fault) as refusal:
+        decode(endpoint, body if isinstance(body, bytes) else body.encode())
+    assert refusal.value.status == 400
+    return refusal.value
+
+
+def chat(more: str = "", model: str = '"m"') -> bytes:
+    """A chat's body with further members as they are written."""
+    return f'{{"model":{model},{HI}{"," if more else ""}{more}}}'.encode()
+
+
+def call_of(**more: Any) -> Call:
+    """A chat with further members, decoded."""
+    return decode(CHAT, chat_body(**more))
+
+
+# --- JSON ---
+
+NOT_JSON: dict[str, bytes | str] = {
+    "nothing": "",
+    "white space": " \n\t",
+    "truncated": '{"model":"m","messages":[{"role":"us',
+    "followed by garbage": chat() + b" x",
+    "an array": "[1,2,3]",
+    "a text": '"hello"',
+    "a number": "42",
+    "null": "null",
+    "NaN": chat('"temperature":NaN'),
+    "Infinity": chat('"temperature":Infinity'),
+    "a number that overflows": chat('"temperature":1e999'),
+    "single quotes": "{'model':'m'}",
+    "a comment": '{/*x*/"model":"m"}',
+    "a trailing comma": chat()[:-1] + b",}",
+    "a lone low surrogate": chat('"x":"a\\udc00b"').replace(b'"x"', b'"user"'),
+    "surrogates in the wrong order": b'{"model":"m","messages":[{"role":"user","content":"\\ude00\\ud83d"}]}',
+    "an invalid byte": bytes.fromhex("7b226d6f64656c223a22ff222c226d65737361676573223a5b5d7d"),
+    "an overlong sequence": bytes.fromhex("7b226d6f64656c223a22c0af222c226d65737361676573223a5b5d7d"),
+    "an encoded surrogate": bytes.fromhex("7b226d6f64656c223a22eda080222c226d65737361676573223a5b5d7d"),
+    "an invalid byte in a field that passes": chat().replace(b'"model"', b'"x":"\xff","model"'),
+    "a byte order mark": b"\xef\xbb\xbf" + chat(),
+    "UTF-16": chat().decode().encode("utf-16-le"),
+    "a raw line end in a text": chat('"x":"a\nb"'),
+    "an integer of 400 digits": chat('"n":1' + "0" * 400),
+    "an integer of 5,000 digits": chat('"n":1' + "0" * 5_000),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_JSON)
+def test_what_is_no_json_object_is_refused(kind: str) -> None:
+    """400 invalid_request, before anything of it reaches a provider."""
+    assert refused(NOT_JSON[kind]).code == "invalid_request"
+
+
+def test_a_valid_surrogate_pair_is_a_character() -> None:
+    """An emoji, as many encoders write it."""
+    body = b'{"model":"m","messages":[{"role":"user","content":"\\ud83d\\ude00"}]}'
+    assert decode(CHAT, body).body == body
+
+
+@pytest.mark.parametrize("text", ["a\u2028b\u2029c\x85d", "é", "\\u0000", '\\"model\\"'])
+def test_unusual_characters_pass_byte_for_byte(text: str) -> None:
+    """Line separators, other scripts, escaped quotes and NUL are text."""
+    body = f'{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}'.encode()
+    assert decode(CHAT, body).body == body
+
+
+def test_a_number_of_a_million_digits_in_a_field_that_passes_is_quick() -> None:
+    """The time is that of reading it."""
+    assert decode(CHAT, chat('"seed":0.' + "1" * 1_000_000)).model == "m"
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_the_allowed_depth_passes(opening: str, closing: str) -> None:
+    """The body itself is the first level."""
+    depth = MAX_DEPTH - 1
+    assert decode(CHAT, chat(f'"x":{opening * depth}{"" if opening == "[" else 1}{closing * depth}')).model == "m"
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 1_000, 100_000])
+def test_a_body_that_is_too_deep_is_refused(depth: int) -> None:
+    """A thousand brackets cost a provider's parser its stack."""
+    assert f"deeper than {MAX_DEPTH}" in refused(chat(f'"x":{"[" * depth}{"]" * depth}')).message
+
+
+def test_a_depth_of_both_kinds_of_brackets_is_counted_level_by_level() -> None:
+    """Objects in arrays in objects: each is one level."""
+    depth = MAX_DEPTH // 2 + 8
+    body = chat('"x":' + '[{"a":' * depth + "1" + "}]" * depth)
+    assert f"deeper than {MAX_DEPTH}" in refused(body).message
+
+
+def test_a_depth_cannot_be_hidden_by_brackets_in_texts() -> None:
+    """Texts that seem to close what is open, and to open what is closed."""
+    body = chat('"x":' + '["]",' * 500 + "1" + ',"["]' * 500)
+    assert f"deeper than {MAX_DEPTH}" in refused(body).message
+
+
+def test_brackets_in_texts_are_no_depth() -> None:
+    """Code is full of them."""
+    assert call_of(user="[" * 1_000).model == "m"
+
+
+# --- duplicates and hidden names ---
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ('"model":"b"', "model"),
+        ('"stream":true,"stream":true', "stream"),
+        ('"stream":false,"stream":true', "stream"),
+        ('"stream":true,"stream":false', "stream"),
+        ('"stream":true,"stream":null', "stream"),
+        ('"n":1,"n":5', "n"),
+        ('"n":5,"n":1', "n"),
+        ('"max_tokens":5,"max_tokens":50', "max_tokens"),
+        ('"max_tokens":50,"max_tokens":null', "max_tokens"),
+        ('"max_completion_tokens":5,"max_completion_tokens":50', "max_completion_tokens"),
+    ],
+)
+def test_a_field_that_steers_may_stand_once(more: str, name: str) -> None:
+    """A parser here and one at the provider could each believe another value."""
+    fault = refused(chat(more))
+    assert (fault.param, "more than once" in fault.message) == (name, True)
+
+
+@pytest.mark.parametrize("hidden", ["mode\\u006c", "\\u006dodel", "mod\\u0065l", "\\u006D\\u006F\\u0064\\u0065\\u006C"])
+def test_a_second_model_cannot_be_hidden_by_escapes(hidden: str) -> None:
+    """The same name, written so that a search for it finds one."""
+    assert refused(chat(f'"{hidden}":"b"')).param == "model"
+
+
+def test_a_name_written_with_escapes_is_refused() -> None:
+    """Even once: no encoder does it."""
+    fault = refused(f'{{"mod\\u0065l":"m",{HI}}}')
+    assert (fault.param, "escapes" in fault.message) == ("model", True)
+
+
+def test_both_token_limits_are_two_fields() -> None:
+    """max_completion_tokens is the newer name and wins."""
+    assert call_of(max_tokens=5, max_completion_tokens=7).max_tokens == 7
+
+
+@pytest.mark.parametrize("text", ['"model"', '"stream" "stream"', '"n" "n"', "a\\u0041b"])
+def test_texts_that_look_like_fields_are_texts(text: str) -> None:
+    """A prompt may speak of the API."""
+    body = chat_body(stream=True, n=2, max_tokens=3, user=text)
+    assert decode(CHAT, body).body == body
+
+
+def test_members_of_deeper_objects_are_none_of_the_gateways() -> None:
+    """metadata.model does not steer."""
+    assert decode(CHAT, chat('"metadata":{"model":"x","model":"y"}')).model == "m"
+
+
+# --- messages of refusals ---
+
+
+def test_a_refusal_says_field_reason_and_value() -> None:
+    """Enough to mend it without looking anything up."""
+    message = refused(chat('"temperature":"hot"')).message
+    assert "'temperature' is 'hot'" in message
+    assert "expected" in message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        chat(model='"' + "m" * 1_000_000 + '"'),
+        chat('"stop":[' + ",".join(['"' + "a" * 100 + '"'] * 1_000) + "]"),
+        chat('"n":"' + "\\u0000" * 10_000 + '"'),
+        chat('"response_format":{"type":"' + "x" * 100_000 + '"}'),
+        b'{"model":"m","messages":[{"role":"' + b"r" * 100_000 + b'"}]}',
+    ],
+    ids=["model", "stop", "controls", "format", "role"],
+)
+def test_a_refusal_is_bounded(body: bytes) -> None:
+    """A megabyte of value is cut."""
+    assert len(refused(body).message) < 600
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_call_or_a_fault(data: bytes) -> None:
+    """Nothing else is ever raised."""
+    for endpoint in (CHAT, COMPLETIONS, EMBEDDINGS):
+        try:
+            decode(endpoint, data)
+        except Fault as fault:
+            assert fault.message.isprintable()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(["model", "messages", "stream", "n", "max_tokens", "tools", "stop", "stream_options", "other"])
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=4))
+def test_any_values_of_the_fields_are_a_call_or_a_fault(fields: dict[str, Any]) -> None:
+    """A chat whose fields hold anything."""
+    body = chat_body(**fields)
+    try:
+        call = decode(CHAT, body)
+    except Fault as fault:
+        assert fault.status == 400
+    else:
+        assert call.body == body

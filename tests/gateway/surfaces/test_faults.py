@@ -1,0 +1,109 @@
+"""What ordinary handlers raise: always an envelope, never a page or a trace."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx
+import pytest
+from litestar import Litestar, get
+from litestar.exceptions import HTTPException
+from litestar.params import FromPath
+
+from gateway.db import DatabaseUnavailable
+from gateway.errors import Fault
+from gateway.surfaces import faults
+
+RAISED: dict[str, Exception] = {
+    "fault": Fault("invalid_model", "No.", param="model", retry_after_ms=1_500),
+    "down": DatabaseUnavailable("postgresql://user:c4n4ry@host is away"),
+    "bug": RuntimeError("c4n4ry"),
+    "bad": HTTPException(status_code=400, detail="bad page", extra={"page": "x"}),
+    "unauthorized": HTTPException(status_code=401),
+    "forbidden": HTTPException(status_code=403),
+    "large": HTTPException(status_code=413),
+    "media": HTTPException(status_code=415),
+    "teapot": HTTPException(status_code=418),
+    "gateway": HTTPException(status_code=503, detail="later"),
+}
+
+
+@get("/raise/{name:str}")
+async def fail(name: FromPath[str]) -> None:
+    """Raise what the table says."""
+    raise RAISED[name]
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a small app with the gateway's handlers."""
+    app = Litestar([fail], exception_handlers=faults.HANDLERS, openapi_config=None, logging_config=None)
+    transport = httpx.ASGITransport(cast("Any", app))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
+        yield client
+
+
+def error_of(response: httpx.Response) -> Any:
+    """The inside of the envelope, which has exactly its five members."""
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code", "details"}
+    return error
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code"),
+    [
+        ("fault", 400, "invalid_model"),
+        ("down", 503, "service_unavailable"),
+        ("bug", 500, "server_error"),
+        ("bad", 400, "invalid_request"),
+        ("unauthorized", 401, "invalid_api_key"),
+        ("forbidden", 403, "insufficient_scope"),
+        ("large", 413, "request_too_large"),
+        ("media", 415, "unsupported_media_type"),
+        ("teapot", 418, "invalid_request"),
+        ("gateway", 503, "server_error"),
+    ],
+)
+async def test_whatever_is_raised_is_an_envelope(client: httpx.AsyncClient, name: str, status: int, code: str) -> None:
+    """JSON, with the status and the code that say it."""
+    response = await client.get(f"/raise/{name}")
+    assert (response.status_code, error_of(response)["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/json"
+
+
+async def test_an_unknown_path_is_404(client: httpx.AsyncClient) -> None:
+    """With the way to the list of paths."""
+    response = await client.get("/nowhere")
+    assert (response.status_code, error_of(response)["code"]) == (404, "not_found")
+    assert "'/nowhere'" in error_of(response)["message"]
+
+
+async def test_a_wrong_method_is_405(client: httpx.AsyncClient) -> None:
+    """The path exists, but not for this method."""
+    response = await client.delete("/raise/bug")
+    assert (response.status_code, error_of(response)["code"]) == (405, "method_not_allowed")
+    assert "DELETE" in error_of(response)["message"]
+
+
+async def test_a_fault_keeps_its_headers(client: httpx.AsyncClient) -> None:
+    """What clients need to decide about a retry."""
+    response = await client.get("/raise/fault")
+    assert (response.headers["retry-after"], response.headers["retry-after-ms"]) == ("2", "1500")
+
+
+@pytest.mark.parametrize("name", ["bug", "down"])
+async def test_what_an_exception_says_is_not_for_the_client(client: httpx.AsyncClient, name: str) -> None:
+    """It may hold anything, an address with a password for one."""
+    assert "c4n4ry" not in (await client.get(f"/raise/{name}")).text
+
+
+async def test_a_bug_is_in_the_log(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    """With method, path and trace."""
+    await client.get("/raise/bug")
+    assert "GET /raise/bug" in caplog.text
+    assert "RuntimeError: c4n4ry" in caplog.text
+
+
+async def test_a_refusal_by_the_framework_keeps_its_details(client: httpx.AsyncClient) -> None:
+    """Which parameter, and what is wrong with it."""
+    assert "page" in error_of(await client.get("/raise/bad"))["message"]
