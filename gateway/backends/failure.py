@@ -10,7 +10,9 @@ from gateway.backends.interface import Backend
 from gateway.errors import KINDS, Fault
 from providers.errors import ProviderError, Refused, Unreachable, Unsupported
 
-CREDENTIAL = re.compile(r"(?i)\b(?:sk|pk|rk|gsk|lgw|xai|AIza)[-_][\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*")
+CREDENTIAL = re.compile(
+    r"(?i)\b(?:(?:sk|pk|rk|gsk|lgw|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
+)
 MAX_MESSAGE_CHARS = 1_000
 BAD_REQUEST, RATE_LIMITED = 400, 429
 # Statuses of a provider that the caller can act on: they pass as they are.
@@ -74,10 +76,10 @@ def _refusal(error: Refused, name: str) -> Fault:
         return Fault(
             "invalid_request",
             message,
-            param=error.param,
+            param=clean(error.param) if error.param else None,
             status=status,
-            shown_code=error.upstream_code or ("not_found" if status == 404 else None),  # noqa: PLR2004
-            shown_type=error.type or None,
+            shown_code=clean(error.upstream_code) or ("not_found" if status == 404 else None),  # noqa: PLR2004
+            shown_type=clean(error.type) or None,
             retry_after_ms=error.retry_after_ms,
             # What the gateway has tried in vain already, a client should not multiply.
             should_retry=False if error.retryable else error.should_retry,

@@ -88,9 +88,11 @@ class Relay:
         self._client = client
         client.watch(self.abandon, self._press)
         if self._waiting:
-            client.write(bytes(self._waiting))
+            waited = bytes(self._waiting)
             self._waiting.clear()
+            # First: the write may find the client slow already, which holds the provider back again.
             self._exchange.resume()
+            client.write(waited)
         self._wrote_at = self._loop.time()
 
     def comment_if_silent(self, now: float, silence_s: float) -> None:
