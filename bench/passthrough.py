@@ -57,7 +57,7 @@ class BareDoor:
         """Name the endpoint of a path."""
         return ENDPOINTS.get(path)
 
-    def knock(self, endpoint: str, headers: Headers) -> str:
+    def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> str:
         """Look for the one key."""
         if (b"authorization", b"Bearer bench") not in headers:
             raise Fault("invalid_api_key", "The benchmark's key is missing.")

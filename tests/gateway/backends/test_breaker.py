@@ -85,6 +85,14 @@ def test_a_probe_that_fails_opens_it_for_another_cooldown() -> None:
     assert (breaker.admits(2 * COOLDOWN_NS - 1), breaker.admits(2 * COOLDOWN_NS)) == (False, True)
 
 
+def test_a_probe_that_was_dropped_makes_room_for_the_next() -> None:
+    """Its client left, so it told nothing."""
+    breaker = opened()
+    breaker.admits(COOLDOWN_NS)
+    breaker.gave_up()
+    assert breaker.admits(COOLDOWN_NS + 1)
+
+
 def test_a_lost_probe_is_forgotten_after_a_cooldown() -> None:
     """A call that never told its end does not spare the target for ever."""
     breaker = opened()

@@ -80,6 +80,16 @@ async def never() -> Any:
     await asyncio.get_running_loop().create_future()
 
 
+class Strict:
+    """A dialect that refuses everything."""
+
+    endpoints = frozenset({"chat/completions"})
+
+    def encode(self, call: object, model: str) -> Any:
+        """Refuse."""
+        raise Unsupported("no", param="seed")
+
+
 ENDINGS: dict[str, tuple[Any, bool]] = {
     "whole": (whole(), False),
     "stream": (FakeExchange(STREAM), True),
@@ -297,32 +307,12 @@ async def test_an_unknown_model_costs_nothing() -> None:
 
 async def test_a_parameter_that_cannot_be_said_costs_nothing() -> None:
     """Nothing was sent, so there is no row."""
-
-    class Strict:
-        """A dialect that refuses everything."""
-
-        endpoints = frozenset({"chat/completions"})
-
-        def encode(self, call: object, model: str) -> Any:
-            """Refuse."""
-            raise Unsupported("no", param="seed")
-
     path = await Path(FakeBackend(whole(), dialect=cast("Any", Strict()))).run()
     assert (path.client.status, path.client.json["error"]["param"], rows_of(path.services)) == (400, "seed", [])
 
 
 async def test_a_try_before_a_refusal_by_our_own_dialect_is_recorded() -> None:
     """The first target was asked and may bill, whatever the second one cannot say."""
-
-    class Strict:
-        """A dialect that refuses everything."""
-
-        endpoints = frozenset({"chat/completions"})
-
-        def encode(self, call: object, model: str) -> Any:
-            """Refuse."""
-            raise Unsupported("no", param="seed")
-
     first = FakeBackend(Truncated("cut"), name="a")
     path = await Path(first, FakeBackend(whole(), name="b", dialect=cast("Any", Strict()))).run()
     assert len(rows_of(path.services)) == 1

@@ -1,12 +1,18 @@
 """Room 5: who is tried, how often, after which pause, and when it stops."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from fakes import (
     ENDPOINTS,
     FakeBackend,
+    FakeClient,
+    make_inbound,
+    make_route,
+    make_services,
     make_target,
+    turn,
     whole,
 )
 from hypothesis import given
@@ -15,7 +21,7 @@ from senders import Sender
 
 from gateway.backends.breaker import Breaker
 from gateway.config.settings import Retries
-from gateway.pipeline.send import backoff_ms
+from gateway.pipeline.send import Journey, SendFailed, backoff_ms, send
 from providers.errors import (
     InvalidAnswer,
     PoolExhausted,
@@ -252,16 +258,19 @@ async def test_a_client_that_left_stops_the_fallbacks(sender: Sender) -> None:
     assert second.requests == []
 
 
-async def test_a_client_that_leaves_during_a_wait_stops_the_tries(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is looked for again after the wait."""
-
-    async def leave(_: float) -> None:
-        sender.client.leave()
-
-    monkeypatch.setattr("gateway.pipeline.send.asyncio.sleep", leave)
-    assert (await sender.fail(FakeBackend(DOWN, whole()))).attempts == 1
+async def test_a_client_that_leaves_during_a_wait_ends_it() -> None:
+    """The wait is over at once, and there is no further try."""
+    backend, client = FakeBackend(refusal(429, retry_after_ms=9_000), whole()), FakeClient()
+    journey = Journey(make_inbound(), client, make_services())
+    task = asyncio.get_running_loop().create_task(send(journey, make_route(make_target(backend))))
+    while not backend.requests:
+        await turn()
+    await turn()
+    client.leave()
+    async with asyncio.timeout(5):
+        with pytest.raises(SendFailed) as failed:
+            await task
+    assert failed.value.attempts == 1
 
 
 async def test_time_spent_waiting_for_providers_is_counted(sender: Sender) -> None:

@@ -1,0 +1,5 @@
+"""Fixtures of the proofs."""
+
+from tests.servers import postgres_url
+
+__all__ = ["postgres_url"]
