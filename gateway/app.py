@@ -150,11 +150,14 @@ def build_backends(
         asks_stream_usage=False,
         now_s=wall_clock_s,
     )
-    backends: dict[str, Backend] = {SANDBOX: SandboxBackend(Sandbox(time.time_ns), plain, loop)}
+    sandbox = Sandbox(time.time_ns)
+    backends: dict[str, Backend] = {SANDBOX: SandboxBackend(sandbox, plain, loop)}
     for name, provider in settings.providers.items():
         if provider.dialect == "local":
             backends[name] = LocalEmbeddings(name, LocalBackend(embeddings), LocalDialect(plain))
-        elif provider.dialect != "sandbox":
+        elif provider.dialect == "sandbox":
+            backends[name] = SandboxBackend(sandbox, plain, loop, name=name)
+        else:
             transport = Transport(max_connections_per_origin=provider.max_connections)
             stack.push_async_callback(transport.close)
             backends[name] = _http_backend(name, provider, settings, transport)

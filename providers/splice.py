@@ -116,9 +116,11 @@ def depth_exceeds(body: bytes, limit: int) -> bool:
     if body.count(b"{") + body.count(b"[") <= limit:
         # So few that all of them could be open at once.
         return False
-    brackets = body.translate(None, NOT_BRACKETS)
+    # Without its texts, which may hold brackets of their own, and with one kind of bracket: a pass takes one level.
+    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets = PLAIN_TEXT.sub(b"", bare.translate(ONE_KIND, NEITHER).replace(b'""', b""))
     for _ in range(limit):
-        shorter = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        shorter = brackets.replace(b"[]", b"")
         if len(shorter) == len(brackets):
             break
         brackets = shorter
@@ -127,7 +129,9 @@ def depth_exceeds(body: bytes, limit: int) -> bool:
     return _depth(body) > limit
 
 
-NOT_BRACKETS = bytes(sorted(set(range(256)) - set(b"[]{}")))
+ONE_KIND = bytes.maketrans(b"{}", b"[]")
+NEITHER = bytes(sorted(set(range(256)) - set(b'[]{}"')))
+PLAIN_TEXT = re.compile(rb'"[^"]*"')
 
 
 def _depth(body: bytes) -> int:

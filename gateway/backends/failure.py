@@ -13,6 +13,8 @@ from providers.errors import ProviderError, Refused, Unreachable, Unsupported
 CREDENTIAL = re.compile(
     r"(?i)\b(?:(?:sk|pk|rk|gsk|lgw|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
 )
+# A type, code or field that is one word: anything longer is prose, and prose may quote what the provider was sent.
+WORD = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,128}")
 MAX_MESSAGE_CHARS = 1_000
 BAD_REQUEST, RATE_LIMITED = 400, 429
 # Statuses of a provider that the caller can act on: they pass as they are.
@@ -32,9 +34,21 @@ def clean(text: str) -> str:
     return CREDENTIAL.sub("***", text)[:MAX_MESSAGE_CHARS]
 
 
+def _word(text: str) -> str | None:
+    """A provider's type, code or field, where it is one word and no credential."""
+    return text if WORD.fullmatch(text) and CREDENTIAL.search(text) is None else None
+
+
+def mask(error: ProviderError, backend: Backend) -> None:
+    """Take the backend's own credentials out of what it says, whatever they look like."""
+    for secret in backend.secrets:
+        error.message = error.message.replace(secret, "***")
+
+
 def as_fault(error: ProviderError, backend: Backend) -> Fault:
     """The fault that a backend's failure is to the caller; tries are exhausted, so it says not to retry."""
     name = backend.name
+    mask(error, backend)
     if isinstance(error, Unsupported):
         return Fault("unsupported_parameter", clean(error.message).rstrip(".") + ".", param=error.param)
     if isinstance(error, Refused):
@@ -49,6 +63,7 @@ def as_fault(error: ProviderError, backend: Backend) -> Fault:
 
 def as_stream_fault(error: ProviderError, backend: Backend) -> Fault:
     """The error event of a stream that broke off after it had begun."""
+    mask(error, backend)
     if isinstance(error, Refused) and not backend.is_free:
         return Fault("upstream_error", f"{backend.name}: {clean(error.message)}")
     return as_fault(error, backend)
@@ -60,10 +75,10 @@ def _as_asked(error: Refused) -> Fault:
     return Fault(
         "provider_error",
         error.message,
-        param=error.param,
+        param=_word(error.param or ""),
         status=status,
-        shown_code=error.upstream_code or None,
-        shown_type=error.type or None,
+        shown_code=_word(error.upstream_code) or None,
+        shown_type=_word(error.type),
         retry_after_ms=error.retry_after_ms,
         should_retry=error.should_retry,
     )
@@ -76,10 +91,10 @@ def _refusal(error: Refused, name: str) -> Fault:
         return Fault(
             "invalid_request",
             message,
-            param=clean(error.param) if error.param else None,
+            param=_word(error.param or ""),
             status=status,
-            shown_code=clean(error.upstream_code) or ("not_found" if status == 404 else None),  # noqa: PLR2004
-            shown_type=clean(error.type) or None,
+            shown_code=_word(error.upstream_code) or ("not_found" if status == 404 else None),  # noqa: PLR2004
+            shown_type=_word(error.type),
             retry_after_ms=error.retry_after_ms,
             # What the gateway has tried in vain already, a client should not multiply.
             should_retry=False if error.retryable else error.should_retry,

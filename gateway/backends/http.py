@@ -14,6 +14,8 @@ from providers.wire import Call, Dialect, WireRequest
 
 JSON_HEADERS = b"content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: watchllm/1.0\r\n"
 HTTP_PORT, HTTPS_PORT = 80, 443
+# A shorter header value is a word that errors may well contain.
+MIN_SECRET_CHARS = 8
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +48,9 @@ class HttpBackend:
         is_default_port = origin.port == (HTTPS_PORT if origin.scheme == "https" else HTTP_PORT)
         self._lines = f"host: {host if is_default_port else f'{host}:{origin.port}'}\r\n".encode() + JSON_HEADERS
         self._lines += "".join(f"{name}: {value}\r\n" for name, value in address.headers.items()).encode()
+        self.secrets = tuple(
+            value.removeprefix("Bearer ") for value in address.headers.values() if len(value) >= MIN_SECRET_CHARS
+        )
         self._heads: dict[str, bytes] = {}
 
     def cancel_stops_billing(self, model: str) -> bool:

@@ -98,10 +98,13 @@ def _headers(reply: SandboxReply) -> Headers:
 class SandboxBackend:
     """The deterministic model: free, offline."""
 
-    name = "sandbox"
     is_free = True
+    secrets: tuple[str, ...] = ()
 
-    def __init__(self, sandbox: Sandbox, dialect: Dialect, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, sandbox: Sandbox, dialect: Dialect, loop: asyncio.AbstractEventLoop, *, name: str = "sandbox"
+    ) -> None:
+        self.name = name
         self.dialect = dialect
         self._sandbox = sandbox
         self._loop = loop
@@ -150,6 +153,7 @@ class LocalEmbeddings:
     """The bundled embedding model as a backend: free, offline, in a worker thread."""
 
     is_free = True
+    secrets: tuple[str, ...] = ()
 
     def __init__(self, name: str, local: LocalBackend, dialect: Dialect) -> None:
         self.name = name

@@ -101,6 +101,11 @@ class Backend(Protocol):
         """Answers cost nothing: it runs in this process."""
         ...
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Its credentials: no word of what it says may hold them."""
+        ...
+
     def cancel_stops_billing(self, model: str) -> bool:
         """Whether closing the connection of a stream ends generation and billing."""
         ...

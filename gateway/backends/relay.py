@@ -29,7 +29,7 @@ class Relay:
 
     __slots__ = (
         "_bytes", "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_loop", "_waiting", "_wrote_at",
-        "done", "is_abandoned", "reader", "started",
+        "done", "is_abandoned", "is_attached", "reader", "started",
     )  # fmt: skip
 
     def __init__(
@@ -39,6 +39,8 @@ class Relay:
         self.started: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[None] = loop.create_future()
         self.is_abandoned = False
+        # The client has the head of the stream.
+        self.is_attached = False
         # Closing the connection ends generation and billing at this provider.
         self._cancels = cancels
         self._exchange = exchange
@@ -49,6 +51,11 @@ class Relay:
         self._events = 0
         self._wrote_at = 0.0
         self._drain_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Nothing that the client could have seen has come yet; asked before a client is attached."""
+        return not self._waiting and self.reader.held is None
 
     def piece(self, data: bytes) -> None:
         """The next bytes from the provider."""
@@ -86,6 +93,7 @@ class Relay:
         if self.is_abandoned:
             return
         self._client = client
+        self.is_attached = True
         client.watch(self.abandon, self._press)
         if self._waiting:
             waited = bytes(self._waiting)

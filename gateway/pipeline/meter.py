@@ -57,7 +57,7 @@ async def measure(call: Call, model: str, produced: Produced, services: Services
 def count_output(tokenizers: Tokenizers, model: str, produced: Produced) -> int:
     """Count what was said; what was not kept is taken to be like the rest."""
     counted = tokenizers.count(model, produced.text)
-    if not produced.unkept_chars:
+    if not produced.unkept_chars or not produced.text:
         return counted
     return counted + -(-counted * produced.unkept_chars // len(produced.text))
 

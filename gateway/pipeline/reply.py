@@ -4,6 +4,8 @@ The provider's bytes stay as they are: the gateway's figures are spliced into th
 chunk with the finish_reason of a stream.
 """
 
+import asyncio
+
 from gateway.backends.failure import as_stream_fault
 from gateway.backends.interface import Client
 from gateway.envelope import envelope, fault_headers
@@ -77,7 +79,8 @@ async def flow(inbound: Inbound, upstream: Upstream, client: Client, services: S
     services.relays.add(relay)
     try:
         relay.attach(client)
-        await relay.done
+        # Shielded: a call that is cancelled must not mark its stream as ended, or nobody would close it.
+        await asyncio.shield(relay.done)
     finally:
         services.relays.discard(relay)
         relay.close()

@@ -20,7 +20,7 @@ from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import SendFailed, Upstream
 from gateway.pipeline.services import Services
 from providers.chat import Usage
-from providers.errors import Unsupported
+from providers.errors import Truncated
 
 CLIENT_GONE = 499
 OK, SERVER_ERROR = 200, 500
@@ -42,12 +42,12 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
         lookup.find(inbound)
         path = route.choose(services.routes, inbound.call.model, inbound.caller)
         upstream = await send.send(journey, path)
-        ending.has_begun = upstream.relay is not None
         await reply.flow(inbound, upstream, client, services)
         outcome = await _outcome(inbound, upstream, client, services)
         row = record.compose(inbound, outcome, services)
-        await record.write(row, services)
+        # Before the row is written: a second one would be a second charge.
         ending.is_recorded = True
+        await record.write(row, services)
         reply.finish(inbound, upstream, client, row)
     except Fault as fault:
         reply.refuse(inbound.request_id, client, fault)
@@ -106,21 +106,31 @@ def _upstream_request_id(upstream: Upstream) -> str:
 class _Ending:
     """The endings that are not the ordinary one, each with its one row."""
 
-    __slots__ = ("has_begun", "is_recorded", "journey")
+    __slots__ = ("is_recorded", "journey")
 
     def __init__(self, journey: send.Journey) -> None:
         self.journey = journey
         self.is_recorded = False
-        # Bytes of a stream have gone to the client.
-        self.has_begun = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the head of a stream has gone to the client."""
+        upstream = self.journey.upstream
+        return upstream is not None and upstream.relay is not None and upstream.relay.is_attached
 
     async def fail(self, failed: SendFailed) -> None:
         """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
         request_id, client = self.journey.inbound.request_id, self.journey.client
         fault = as_fault(failed.error, failed.target.backend)
         if fault.status >= SERVER_ERROR:
-            log.warning("%s failed for request %s: %s", failed.target.backend.name, request_id, failed.error.message)
-        if failed.attempts and not isinstance(failed.error, Unsupported):
+            # Not the message: providers quote what they were sent.
+            log.warning("%s failed for request %s: %s", failed.target.backend.name, request_id, fault.code)
+        if failed.attempts:
+            usage = None
+            if isinstance(failed.error, Truncated):
+                # It was made and will be billed, though nobody saw it.
+                call, services = self.journey.inbound.call, self.journey.services
+                usage = await meter.measure(call, failed.target.model, Produced(reported=None), services)
             is_left = client.is_gone
             await self._record(
                 Outcome(
@@ -128,6 +138,7 @@ class _Ending:
                     http_status=CLIENT_GONE if is_left else fault.status,
                     error_code=fault.code,
                     target=failed.target,
+                    usage=usage,
                     attempts=failed.attempts,
                     waited_ns=failed.waited_ns,
                 )
@@ -137,9 +148,11 @@ class _Ending:
     async def stop(self, fault: Fault) -> None:
         """The client left before the answer began, or the process ends: whatever was produced is estimated."""
         journey = self.journey
-        if not self.is_recorded:
-            await self._record_stopped(fault)
-        reply.break_off(journey.inbound.request_id, journey.client, fault, has_begun=self.has_begun)
+        try:
+            if not self.is_recorded:
+                await self._record_stopped(fault)
+        finally:
+            reply.break_off(journey.inbound.request_id, journey.client, fault, has_begun=self.has_begun)
 
     async def _record_stopped(self, fault: Fault) -> None:
         journey, usage = self.journey, None

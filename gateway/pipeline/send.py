@@ -20,7 +20,7 @@ from gateway.config.settings import Retries
 from gateway.pipeline.flow import Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
-from providers.errors import PoolExhausted, ProviderError, Refused, TimedOut, Unreachable, Unsupported
+from providers.errors import PoolExhausted, ProviderError, Refused, TimedOut, Truncated, Unreachable, Unsupported
 from providers.wire import Call, Headers, WireRequest
 
 HTTP_OK = 200
@@ -84,7 +84,7 @@ async def send(journey: Journey, route: Route) -> Upstream:
     """Return the first answer that a target gives; raises SendFailed where none does."""
     services = journey.services
     error: ProviderError | None = None
-    target = route.targets[0]
+    failed_at = route.targets[0]
     last = len(route.targets) - 1
     for position, target in enumerate(route.targets):
         if not target.breaker.admits(services.ticks_ns()):
@@ -94,7 +94,10 @@ async def send(journey: Journey, route: Route) -> Upstream:
             # The sandbox fails because it was asked to.
             return await _try_target(journey, target, tries_again=position == last and not target.backend.is_free)
         except ProviderError as failure:
-            error = failure
+            if isinstance(failure, Unsupported) and journey.attempts:
+                # Another target was asked and failed: that is what happened to the call.
+                continue
+            error, failed_at = failure, target
             if journey.client.is_gone or _is_callers_fault(failure):
                 break
             if journey.attempts >= services.settings.retries.max_tries:
@@ -103,7 +106,7 @@ async def send(journey: Journey, route: Route) -> Upstream:
             target.breaker.gave_up()
             raise
     assert error is not None, "a route has at least one target"  # noqa: S101 - for the type checkers
-    raise SendFailed(error, target, journey.attempts, journey.waited_ns)
+    raise SendFailed(error, failed_at, journey.attempts, journey.waited_ns)
 
 
 async def _try_target(journey: Journey, target: Target, *, tries_again: bool) -> Upstream:
@@ -151,9 +154,8 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     backend = target.backend
     cancels = backend.cancel_stops_billing(target.model)
     task = asyncio.current_task()
-    if cancels and task is not None:
-        # Until the head is here, the task is what can be stopped; run.py settles a call that is stopped.
-        client.watch(_stopper(task), _ignore_pressure)
+    # Until the head is here, the task is what can be stopped; run.py settles a call that is stopped.
+    client.watch(_stopper(task) if cancels and task is not None else _ignore_leaving, _ignore_pressure)
     exchange = await backend.open(call, request)
     client.watch(_ignore_leaving, _ignore_pressure)
     if exchange.status != HTTP_OK:
@@ -168,7 +170,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     except asyncio.CancelledError:
         relay.close()
         raise
-    if relay.reader.failure is not None and not relay.reader.events and not relay.is_abandoned:
+    if relay.reader.failure is not None and relay.is_silent and not relay.is_abandoned:
         raise relay.reader.failure
     return Upstream(
         target=target,
@@ -239,6 +241,9 @@ def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries)
         return None
     if isinstance(error, TimedOut) and error.phase == "first_byte" and not journey.inbound.call.stream:
         # It may still be computing, and would be paid twice.
+        return None
+    if isinstance(error, Truncated) and not journey.inbound.call.stream:
+        # It was made, and is paid already.
         return None
     services = journey.services
     wait_ms = backoff_ms(journey.attempts, retries, services.jitter.random)

@@ -66,11 +66,12 @@ class AsgiClient:
                     message = await self._receive()
                     if message["type"] != "http.request":
                         raise Fault("invalid_request", "The client left before its request was whole.")
-                    parts.append(message["body"])
-                    size += len(message["body"])
+                    part = message.get("body", b"")
+                    parts.append(part)
+                    size += len(part)
                     if size > bounds.max_body_bytes:
                         raise Fault("request_too_large", f"The body is over {bounds.max_body_bytes} bytes.")
-                    if not message["more_body"]:
+                    if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError as late:
             raise Fault("request_timeout", "The request's body did not arrive in time.") from late
@@ -93,7 +94,12 @@ class AsgiClient:
                 event = self._queue.popleft()
                 if event["type"] == "http.response.body":
                     self._queued_bytes -= len(event["body"])
-                await self._send(event)
+                try:
+                    await self._send(event)
+                except OSError:
+                    # ASGI 2.4: the client is gone.
+                    self._leave()
+                    return
                 self._press()
             if self._is_whole or self.is_gone:
                 return
@@ -127,7 +133,12 @@ class AsgiClient:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         if not self._is_whole:
-            self.is_gone = True
-            self._filled.set()
-            if self._on_gone is not None:
-                self._on_gone()
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.is_gone:
+            return
+        self.is_gone = True
+        self._filled.set()
+        if self._on_gone is not None:
+            self._on_gone()

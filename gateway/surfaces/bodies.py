@@ -186,15 +186,16 @@ def _decode_embedding(body: bytes) -> Call:
 
 
 DECODERS = {"chat/completions": _decode_chat, "completions": _decode_completion, "embeddings": _decode_embedding}
+MAX_REASON_CHARS = 200
 STEERING = ("messages", "stream_options", "max_completion_tokens", "prompt", "input")
 
 
 def _refuse_duplicates(call: Call, body: bytes) -> None:
     suspicious = (
         body.count(b'"model"') > 1
-        or (call.stream and body.count(b'"stream"') > 1)
-        or (call.max_tokens is not None and body.count(b'_tokens"') > 1)
-        or (call.n > 1 and body.count(b'"n"') > 1)
+        or body.count(b'"stream"') > 1
+        or body.count(b'_tokens"') > 1
+        or body.count(b'"n"') > 1
         or (b"\\u00" in body and ESCAPED_ASCII.search(body) is not None)
     )
     if not suspicious:
@@ -217,7 +218,8 @@ def _explain(body: bytes, message: str) -> Fault:
     path = (found[1] or found[2]) if found is not None else ""
     if found is not None and found[2] and found[1] is None and " - at `$." in message:
         path = message.rsplit(" - at `$.", 1)[1].rstrip("`") + "." + found[2]
-    reason = message.split(" - at `", 1)[0]
+    # An enumeration's refusal quotes the value whole.
+    reason = message.split(" - at `", 1)[0][:MAX_REASON_CHARS]
     if not path:
         return Fault("invalid_request", f"The body is not what this endpoint takes: {reason}.")
     if found is not None and found[2]:
@@ -227,7 +229,11 @@ def _explain(body: bytes, message: str) -> Fault:
 
 
 def _value_at(body: bytes, path: str) -> str:
-    value: Any = msgspec.json.decode(body)
+    try:
+        value: Any = msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        # A number beyond any range: the checks named it, and nothing can hold it.
+        return "out of range"
     for step in STEP_IN_PATH.finditer(path):
         try:
             value = value[int(step[2])] if step[2] else value[step[1]]

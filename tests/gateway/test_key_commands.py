@@ -39,9 +39,7 @@ async def find(settings: Settings, key: str, now_ns: int = NOW_NS) -> KeyRecord 
     """Look a key up as the server does."""
     database = await Database.open(None, settings.data_dir)
     try:
-        directory = KeyDirectory(
-            database, KeyDigester(derive_key(load_master_key(None, settings.data_dir), API_KEYS))
-        )
+        directory = KeyDirectory(database, KeyDigester(derive_key(load_master_key(None, settings.data_dir), API_KEYS)))
         await directory.refresh()
         return directory.find(key.encode(), now_ns)
     finally:

@@ -30,7 +30,12 @@ async def provider_answer(request: Request, writer: asyncio.StreamWriter) -> Non
     elif request.path.endswith("/embeddings"):
         count = len(body["input"]) if isinstance(body["input"], list) else 1
         data = [{"object": "embedding", "embedding": [0.123, 0.456], "index": index} for index in range(count)]
-        reply = {"object": "list", "data": data, "model": body["model"], "usage": {"prompt_tokens": 8, "total_tokens": 8}}
+        reply = {
+            "object": "list",
+            "data": data,
+            "model": body["model"],
+            "usage": {"prompt_tokens": 8, "total_tokens": 8},
+        }
     elif request.path.endswith("/chat/completions"):
         reply = chat_reply(model=body["model"])
     else:
@@ -127,7 +132,9 @@ async def test_openrouter_is_reached_by_prefix(house: House) -> None:
 
 
 @pytest.mark.row("W16")
-@pytest.mark.parametrize(("model", "there"), [("gpt-4", "openai/gpt-4"), ("claude-3-haiku", "anthropic/claude-3-haiku")])
+@pytest.mark.parametrize(
+    ("model", "there"), [("gpt-4", "openai/gpt-4"), ("claude-3-haiku", "anthropic/claude-3-haiku")]
+)
 async def test_openrouter_alone_serves_the_others_names(tmp_path: Path, model: str, there: str) -> None:
     """With no other key, known names are mapped to OpenRouter's."""
     async with upstream(provider_answer) as provider:
@@ -142,7 +149,11 @@ async def test_a_legacy_completion_is_answered(house: House) -> None:
     """The document's request to /v1/completions and its fields."""
     body = {"model": "gpt-3.5-turbo-instruct", "prompt": "Once upon a time", "max_tokens": 50, "temperature": 0.7}
     reply = (await house.client.post("/v1/completions", json=body)).json()
-    assert (reply["id"], reply["object"], reply["model"]) == ("cmpl-xyz123", "text_completion", "gpt-3.5-turbo-instruct")
+    assert (reply["id"], reply["object"], reply["model"]) == (
+        "cmpl-xyz123",
+        "text_completion",
+        "gpt-3.5-turbo-instruct",
+    )
     assert reply["choices"] == [{"text": " there was a kingdom...", "index": 0, "finish_reason": "stop"}]
     assert reply["usage"] == {"prompt_tokens": 4, "completion_tokens": 50, "total_tokens": 54}
     assert house.requests[-1].json() == body

@@ -17,10 +17,6 @@ FORBIDDEN_NAMES = {"utils", "helpers", "common", "manager", "base", "misc"}
 # Modules without a test file of their own, and why.
 UNMIRRORED = {
     "gateway/__main__.py": "one call of gateway.cli, run by the tests that start processes",
-    "gateway/ledger/row.py": "a value without behaviour",
-    "providers/chat.py": "values; their sums are proved where a dialect fills them",
-    "providers/errors.py": "the tree of errors; each is proved where it is raised",
-    "providers/wire.py": "protocols and values without behaviour",
 }
 
 
