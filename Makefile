@@ -4,6 +4,7 @@
 
 SHELL  := /bin/sh
 ARGS   ?=
+JOBS   ?= 2
 STEPS  ?=
 CHROME ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -35,7 +36,7 @@ GPU_PIP    := $(GPU)/bin/python -m pip install -qq --disable-pip-version-check
 
 help:
 	@echo "make install | serve | test | test-long | e2e | test-gpu | check | format | bench | lock | clean"
-	@echo "arguments: make serve ARGS='--port 9000'    make test ARGS='-k stream'    make bench STEPS=c1,c64"
+	@echo "arguments: make serve ARGS='--port 9000'    make test ARGS='-k stream' JOBS=0    make bench STEPS=c1,c64"
 
 install: $(BASE)
 
@@ -48,8 +49,9 @@ serve: $(BASE)
 pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 	[ $$s -ne 5 ] || echo "make $@: pytest selected no test; the suite cannot be empty." >&2; exit $$s; }
 
+# A file's tests stay together, since they share servers; the files are dealt out in their random order.
 test: $(TEST)
-	@$(call pytest,-m "not long and not e2e and not gpu")
+	@$(call pytest,-m "not long and not e2e and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder)
 
 test-long: $(TEST)
 	@$(call pytest,-m long --timeout 900)

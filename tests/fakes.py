@@ -242,10 +242,12 @@ class FakeBackend:
         dialect: Dialect | None = None,
         is_free: bool = False,
         cancels: bool = True,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.dialect: Dialect = dialect or plain_dialect()
         self.is_free = is_free
+        self.secrets = secrets
         self.requests: list[WireRequest] = []
         self._script = list(script)
         self._cancels = cancels
@@ -256,18 +258,13 @@ class FakeBackend:
 
     async def fetch(self, call: Call, request: WireRequest) -> Any:
         """Do the next step."""
-        return await self._step(request)
-
-    async def open(self, call: Call, request: WireRequest) -> Any:
-        """Do the next step."""
-        return await self._step(request)
-
-    async def _step(self, request: WireRequest) -> Any:
         self.requests.append(request)
         step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         if isinstance(step, BaseException):
             raise step
         return await step() if callable(step) else step
+
+    open = fetch
 
 
 class FakeRecorder:
@@ -287,6 +284,10 @@ class FakeRecorder:
         self.rows.append(row)
         if self.failure is not None:
             raise self.failure
+
+    async def commit(self, row: UsageRow) -> None:
+        """Keep a row with others."""
+        self.record(row)
 
     async def synced(self) -> None:
         """Survive a loss of power."""

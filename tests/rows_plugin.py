@@ -2,17 +2,21 @@
 
 The files' own agreement (a named test exists and is marked, a marked test is named) is read from the source by
 tests/structure/test_rows.py; what only a run can tell is here. A run that was narrowed (paths, -k, --lf, …) proves
-nothing about the whole and is not judged.
+nothing about the whole and is not judged. Under pytest-xdist the workers collect, and the controller, which hears of
+every result, judges.
 """
 
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 ROWS_FILE = Path(__file__).with_name("rows.toml")
+# Under which xdist's workers hand in what they collected, and what was left of it.
+COLLECTED, SELECTED = "rows_collected", "rows_selected"
 # Command line options that leave tests out; -m is absent because the four make targets part the suite by it.
 NARROWING = ("keyword", "lf", "deselect", "ignore", "ignore_glob", "stepwise", "collectonly", "maxfail")
 
@@ -85,9 +89,20 @@ class RowKeeper:
         elif report.when == "call" and report.passed and not hasattr(report, "wasxfail"):
             self.passed.add(report.nodeid)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a worker has handed in; one that crashed handed in nothing."""
+        handed_in: dict[str, Any] = getattr(node, "workeroutput", None) or {}
+        self.collected |= set(handed_in.get(COLLECTED, ()))
+        self.selected |= set(handed_in.get(SELECTED, ()))
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Fail a green and whole run in which a row's test is missing or did not pass."""
+        handed_in: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+        if handed_in is not None:
+            handed_in |= {COLLECTED: sorted(self.collected), SELECTED: sorted(self.selected)}
+            return
         if exitstatus != pytest.ExitCode.OK or is_narrowed(session.config):
             return
         missing = (

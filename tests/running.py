@@ -71,13 +71,13 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
 def _watch(gateway: Gateway) -> list[UsageRow]:
     rows: list[UsageRow] = []
     recorder = gateway.services.recorder
-    record = recorder.record
+    commit = recorder.commit
 
-    def keep(row: UsageRow) -> None:
+    async def keep(row: UsageRow) -> None:
         rows.append(row)
-        record(row)
+        await commit(row)
 
-    recorder.record = keep  # type: ignore[method-assign]
+    recorder.commit = keep  # type: ignore[method-assign]
     return rows
 
 

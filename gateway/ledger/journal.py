@@ -97,9 +97,9 @@ class Journal:
         """Whether everything appended is on the disk itself."""
         return self._synced >= self.appended
 
-    def append(self, row: UsageRow) -> None:
-        """Hand a row to the operating system. Raises JournalFull, and the row is then not recorded."""
-        record = write_record(row)
+    def append(self, *rows: UsageRow) -> None:
+        """Hand rows to the operating system at once. Raises JournalFull, and none of them is recorded then."""
+        record = write_record(rows[0]) if len(rows) == 1 else b"".join(map(write_record, rows))
         active = self.active
         size = len(record)
         if active.size + self._sealed_bytes + size > self._max_bytes:
@@ -113,7 +113,7 @@ class Journal:
             _cut(active)
             raise JournalFull(f"{active.path} was not written whole: make room on the disk")
         active.size += size
-        self.appended += 1
+        self.appended += len(rows)
 
     async def sync(self) -> None:
         """Wait until every row appended so far is on the disk itself; all who wait share the disk's syncs.

@@ -71,7 +71,7 @@ async def write(row: UsageRow, services: Services) -> None:
     has been paid, so the client still gets it.
     """
     try:
-        services.recorder.record(row)
+        await services.recorder.commit(row)
         if services.settings.ledger.sync == "strict":
             await services.recorder.synced()
     except JournalFull as full:

@@ -94,7 +94,7 @@ async def send(journey: Journey, route: Route) -> Upstream:
             # The sandbox fails because it was asked to.
             return await _try_target(journey, target, tries_again=position == last and not target.backend.is_free)
         except ProviderError as failure:
-            if isinstance(failure, Unsupported) and journey.attempts:
+            if isinstance(failure, Unsupported) and not isinstance(error, TargetSpared | None):
                 # Another target was asked and failed: that is what happened to the call.
                 continue
             error, failed_at = failure, target

@@ -92,6 +92,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_pressed = False
         self._is_ending = False
         self._is_resuming = False
+        self._is_lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; over the bound it is told so and let go."""
@@ -113,7 +114,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._expect(HEAD, self._bounds.header_timeout_ms)
             self._head_bytes = 0
         self._head_bytes += len(data)
-        if self.parser is None:
+        if self._is_lost:
             return
         try:
             self.parser.feed_data(data)
@@ -164,7 +165,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: check it, and take the short way or uvicorn's."""
-        if self._is_resuming or self._is_overrun or self.transport.is_closing() or self.parser is None:
+        if self._is_resuming or self._is_overrun or self.transport.is_closing() or self._is_lost:
             return
         self._is_direct = False
         self._is_http_11 = self.parser.get_http_version() == "1.1"
@@ -202,7 +203,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._is_overrun or self.parser is None or (self._is_direct and self.parser.should_upgrade()):
+        if self._is_overrun or self._is_lost or (self._is_direct and self.parser.should_upgrade()):
             return
         if not self._is_direct:
             if self._phase == ELSEWHERE:
@@ -227,6 +228,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client closed, or the network did."""
+        self._is_lost = True
         client, self._client = self._client, None
         super().connection_lost(exc)
         if client is not None:

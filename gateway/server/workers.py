@@ -11,11 +11,13 @@ import signal
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 # A worker that lived this long had started well.
 YOUNG_S = 5.0
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 log = logging.getLogger("gateway.server.workers")
 
 
@@ -32,7 +34,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Fork the workers, replace those that die, and return the exit code once all have ended."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDING_SIGNALS:
             signal.signal(number, self._end)
         for _ in range(self._count):
             self._fork()
@@ -61,20 +63,30 @@ class Supervisor:
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         else:
             self._pause_s = FIRST_PAUSE_S
-        if not self._is_ending:
-            self._fork()
+        self._fork()
 
     def _fork(self) -> None:
-        process_id = os.fork()
+        # A signal has to wait until the parent knows the new worker and the worker is rid of the parent's handlers.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+        process_id = None if self._is_ending else os.fork()
         if process_id:
             self._started_s[process_id] = time.monotonic()
-            return
-        # The child: it has its own signal handling once its loop runs.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        elif process_id is not None:
+            # The child: it has its own signal handling once its loop runs.
+            for number in ENDING_SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+        if process_id == 0:
+            self._run_child()
+
+    def _run_child(self) -> NoReturn:
+        # Ctrl-C in a terminal reaches its whole process group: the parent passes it on, once.
+        os.setpgrp()
         code = 1
         try:
             code = self._work()
+        except Exception:
+            log.exception("the worker cannot go on")
         finally:
             # Without the parent's own clean-up, which is not the child's.
             logging.shutdown()

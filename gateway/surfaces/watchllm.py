@@ -92,7 +92,7 @@ async def show_usage(
     "/api/projects/{project_id:str}/usage/export",
     summary="Export a project's calls as CSV",
     tags=[TAG],
-    media_type="text/csv; charset=utf-8",
+    media_type="text/csv",
 )
 async def export_usage(
     request: AnyRequest,
@@ -104,7 +104,7 @@ async def export_usage(
     query = await _read(request, project_id, services)
     return Stream(
         export_csv(database, query),
-        media_type="text/csv; charset=utf-8",
+        media_type="text/csv",
         headers={"content-disposition": 'attachment; filename="usage.csv"', "cache-control": "no-store"},
     )
 

@@ -37,9 +37,11 @@ class Weather(BaseModel):
     celsius: int
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["sync", "async"])
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=[pytest.param("sync", marks=pytest.mark.long), "async"]
+)
 async def client(request: pytest.FixtureRequest, gateway: Running) -> AsyncIterator[Client]:
-    """Either client, configured as its documentation says."""
+    """Either client, configured as its documentation says; the two differ in their own code only."""
     if request.param == "sync":
         with OpenAI(
             api_key=gateway.live_key, base_url=gateway.url, http_client=openai.DefaultHttpxClient(trust_env=False)

@@ -17,7 +17,8 @@ from running import running
 
 from providers.anthropic.reply import FINISH_REASONS
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# tests/replay/test_openai_client.py asks a sample of the same recordings in the fast suite.
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 FOLDERS = ("openai/chat", "groq/chat", "openrouter/chat", "anthropic/messages")
 # Recordings of each kind (streamed, number of calls, reasoning) and provider.
 OF_A_KIND = 2

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from running import Answer, Request, Running, chat_reply, json_reply, running, upstream
+from streaming import GOOD, events_of
 
 HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello!"}]}
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -23,6 +24,9 @@ async def provider_answer(request: Request, writer: asyncio.StreamWriter) -> Non
         writer.write(json_reply({"error": {"message": "bad key"}}, 401))
         return
     body = request.json()
+    if body.get("stream"):
+        await GOOD(request, writer)
+        return
     if request.path.endswith("/messages"):
         usage = {"input_tokens": 15, "output_tokens": 10}
         reply: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"]}
@@ -30,12 +34,8 @@ async def provider_answer(request: Request, writer: asyncio.StreamWriter) -> Non
     elif request.path.endswith("/embeddings"):
         count = len(body["input"]) if isinstance(body["input"], list) else 1
         data = [{"object": "embedding", "embedding": [0.123, 0.456], "index": index} for index in range(count)]
-        reply = {
-            "object": "list",
-            "data": data,
-            "model": body["model"],
-            "usage": {"prompt_tokens": 8, "total_tokens": 8},
-        }
+        reply = {"object": "list", "data": data, "model": body["model"]}
+        reply |= {"usage": {"prompt_tokens": 8, "total_tokens": 8}}
     elif request.path.endswith("/chat/completions"):
         reply = chat_reply(model=body["model"])
     else:
@@ -144,16 +144,27 @@ async def test_openrouter_alone_serves_the_others_names(tmp_path: Path, model: s
     assert provider.requests[-1].json()["model"] == there
 
 
+@pytest.mark.row("W17")
+async def test_a_stream_is_server_sent_events(house: House) -> None:
+    """The document's request with ``stream: true``: data events, the finish with its figures, then [DONE]."""
+    body = {"model": "gpt-4", "messages": [{"role": "user", "content": "Write a story"}], "stream": True}
+    response = await house.client.post("/v1/chat/completions", json=body)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.text.endswith("\n\n")
+    assert all(block.startswith("data: ") for block in response.text.removesuffix("\n\n").split("\n\n"))
+    *chunks, last, done = events_of(response.content)
+    assert "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks) == "Hello"
+    assert (last["choices"][0]["finish_reason"], done) == ("stop", "[DONE]")
+    assert (last["x-WatchLLM-cached"], last["x-WatchLLM-cost-usd"]) == (False, "0.00105")
+    assert isinstance(last["x-WatchLLM-latency-ms"], int)
+
+
 @pytest.mark.row("W18")
 async def test_a_legacy_completion_is_answered(house: House) -> None:
     """The document's request to /v1/completions and its fields."""
     body = {"model": "gpt-3.5-turbo-instruct", "prompt": "Once upon a time", "max_tokens": 50, "temperature": 0.7}
     reply = (await house.client.post("/v1/completions", json=body)).json()
-    assert (reply["id"], reply["object"], reply["model"]) == (
-        "cmpl-xyz123",
-        "text_completion",
-        "gpt-3.5-turbo-instruct",
-    )
+    assert (reply["id"], reply["object"], reply["model"]) == ("cmpl-xyz123", "text_completion", body["model"])
     assert reply["choices"] == [{"text": " there was a kingdom...", "index": 0, "finish_reason": "stop"}]
     assert reply["usage"] == {"prompt_tokens": 4, "completion_tokens": 50, "total_tokens": 54}
     assert house.requests[-1].json() == body
@@ -247,12 +258,7 @@ async def test_usage_lists_calls_with_exact_costs(house: House) -> None:
     body = response.json()
     log = body["logs"][0]
     assert log["id"].startswith("log_")
-    assert {name: log[name] for name in ("model", "tokens_used", "cost_usd", "cached")} == {
-        "model": "gpt-4",
-        "tokens_used": 25,
-        "cost_usd": 0.00105,
-        "cached": False,
-    }
+    assert (log["model"], log["tokens_used"], log["cost_usd"], log["cached"]) == ("gpt-4", 25, 0.00105, False)
     assert isinstance(log["latency_ms"], int)
     assert MOMENT.fullmatch(log["created_at"])
     live = [row for row in house.gateway.rows if row.model == "gpt-4" and row.project_id == project]
@@ -386,7 +392,7 @@ async def test_the_top_level_is_the_cards() -> None:
     project = (root / "pyproject.toml").read_text(encoding="utf-8")
     for package in ("litestar", "httpx", "redis", "sentence-transformers", "faiss-gpu", "tiktoken", "msgspec"):
         assert f'"{package}' in project
-    for package in ("cryptography", "aiosqlite"):
+    for package in ("stripe", "cryptography", "aiosqlite"):
         assert f'"{package}' in project
     for name in ("pyproject.toml", "gateway", "providers", "cache", "tests", "config.example.toml", "README.md"):
         assert (root / name).exists(), name

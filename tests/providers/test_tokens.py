@@ -193,35 +193,6 @@ def test_threads_share_one_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loads == ["cl100k_base"]
 
 
-@pytest.mark.parametrize("source", vocabulary.SOURCES, ids=lambda source: source.file)
-def test_a_packaged_file_is_what_its_row_says(source: vocabulary.Source) -> None:
-    """Length and hash of the content are recorded."""
-    assert len(vocabulary.unpack(source)) == source.size_bytes
-
-
-@pytest.mark.parametrize("change", [{"sha256": "0" * 64}, {"size_bytes": 10}, {"file": "SOURCES.md"}])
-def test_a_damaged_file_is_refused(change: dict[str, str | int]) -> None:
-    """A file with another hash, another length or no xz at all is never used."""
-    source = msgspec.structs.replace(vocabulary.MINILM, **change)
-    with pytest.raises(ValueError, match="reinstall"):
-        vocabulary.unpack(source)
-
-
-@pytest.mark.parametrize("source", vocabulary.SOURCES, ids=lambda source: source.file)
-def test_the_list_of_sources_names_every_file(source: vocabulary.Source) -> None:
-    """SOURCES.md has for every packaged file the row that the code has."""
-    text = Path(vocabulary.__file__).with_name("SOURCES.md").read_text()
-    cells = (
-        f"`{source.file}`",
-        source.origin,
-        source.obtained,
-        source.license,
-        str(source.size_bytes),
-        f"`{source.sha256}`",
-    )
-    assert "| " + " | ".join(cells) + " |" in text
-
-
 def recorded_replies(family: str) -> list[tuple[str, str, int]]:
     """(model, text, output tokens) of recorded JSON replies of plain text, without tools and hidden reasoning."""
     replies = []

@@ -1,11 +1,13 @@
 """What a provider's failure is to the caller: status, code, words, and no credential."""
 
+from collections.abc import Callable
+
 import pytest
 from fakes import FakeBackend
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.failure import as_fault, clean
+from gateway.backends.failure import as_fault, as_stream_fault, clean
 from gateway.envelope import envelope
 from gateway.errors import KINDS, Fault
 from providers.errors import (
@@ -179,6 +181,44 @@ def test_no_credential_in_any_field_is_shown(field: str) -> None:
     """Not only the message is the provider's text."""
     fault = fault_of(400, **{field: "sk-c4n4ryAbCdEfGh123456"})
     assert b"c4n4ry" not in envelope(fault)
+
+
+@pytest.mark.parametrize("as_any", [as_fault, as_stream_fault])
+@pytest.mark.parametrize("error", [Refused("", upstream_status=400), Truncated(""), Unsupported("", param="seed")])
+def test_a_backends_own_credentials_are_masked_whatever_they_look_like(
+    error: ProviderError, as_any: Callable[[ProviderError, FakeBackend], Fault]
+) -> None:
+    """An operator's header may hold any word; a provider that quotes it must not show it to callers or the log."""
+    error.message = "not allowed for c4n4ry/one=, c4n4ry two"
+    fault = as_any(error, FakeBackend(secrets=("c4n4ry/one=", "c4n4ry two")))
+    assert ("c4n4ry" in fault.message, "c4n4ry" in error.message) == (False, False)
+    assert "not allowed for ***, ***" in fault.message
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 429, 500])
+def test_an_error_event_within_a_stream_has_one_code(status: int) -> None:
+    """The answer had begun: whatever status the provider would have given, its words say what happened."""
+    fault = as_stream_fault(Refused("its words", upstream_status=status), FakeBackend())
+    assert (fault.code, fault.type, fault.message) == ("upstream_error", "provider_error", "openai: its words")
+
+
+def test_an_error_event_shows_no_credential() -> None:
+    """Streams are no way around the masking."""
+    fault = as_stream_fault(Refused("bad key sk-c4n4ryAbCdEfGh", upstream_status=200), FakeBackend())
+    assert "c4n4ry" not in fault.message
+
+
+@pytest.mark.parametrize("error", [Truncated("x"), InvalidAnswer("x"), TimedOut("x", phase="idle")], ids=repr)
+def test_a_stream_that_broke_off_says_how(error: ProviderError) -> None:
+    """As a whole answer's failure is told."""
+    assert as_stream_fault(error, FakeBackend()).code == as_fault(error, FakeBackend()).code == error.code
+
+
+def test_the_sandboxs_error_event_is_the_one_that_was_asked_for() -> None:
+    """Its code and type included."""
+    error = Refused("its words", upstream_status=429, type="t", upstream_code="c")
+    fault = as_stream_fault(error, SANDBOX)
+    assert (fault.code, fault.type, fault.message) == ("c", "t", "its words")
 
 
 @given(st.text(max_size=50), st.text(max_size=50))

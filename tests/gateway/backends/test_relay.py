@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.backends.relay import COMMENT, MAX_WAITING_BYTES, Relay
-from providers.errors import Truncated
+from providers.errors import InvalidAnswer, Truncated
 from providers.openai.stream import OpenAiStream
 
 SHOWN = chunk("Hel") + chunk("lo!")
@@ -253,6 +253,58 @@ async def test_no_comment_goes_to_a_client_that_left() -> None:
     stream.client.leave()
     stream.relay.comment_if_silent(1e12, 15)
     assert stream.client.log == []
+
+
+async def test_a_stream_is_silent_until_there_is_something_to_see() -> None:
+    """Comments and a role are not; as long as it is silent, another target may answer."""
+    stream = Stream().feed(b": ping\n\n", STREAM[0][:10])
+    assert stream.relay.is_silent
+    assert not stream.feed(STREAM[0][10:]).relay.is_silent
+
+
+async def test_a_stream_whose_first_event_is_its_last_is_not_silent() -> None:
+    """It is held back for the figures, and it is an answer."""
+    assert not Stream().feed(chunk("Hello", "stop")).relay.is_silent
+
+
+async def test_a_stream_that_breaks_before_its_first_event_is_silent() -> None:
+    """The failure is no part of an answer."""
+    stream = Stream()
+    stream.relay.ended(Truncated("reset"))
+    assert stream.relay.is_silent
+
+
+async def test_a_stream_is_attached_once_the_clients_head_is_out() -> None:
+    """From then on only an event can tell the client of a failure."""
+    stream = Stream().feed(STREAM[0])
+    before = stream.relay.is_attached
+    assert (before, stream.attach().relay.is_attached) == (False, True)
+
+
+async def test_a_client_that_left_before_is_never_attached() -> None:
+    """It has no head."""
+    stream = Stream(cancels=False)
+    stream.relay.abandon()
+    assert not stream.attach().relay.is_attached
+
+
+async def test_a_stream_is_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that never stops is cut off, and the client is told."""
+    monkeypatch.setattr("gateway.backends.relay.MAX_STREAM_BYTES", 2 * len(SHOWN))
+    stream = Stream().attach().feed(SHOWN, SHOWN)
+    assert not stream.relay.done.done()
+    stream.feed(b":")
+    assert isinstance(stream.relay.reader.failure, InvalidAnswer)
+    assert (stream.client.data, stream.exchange.log[-1]) == (2 * SHOWN, "abort")
+    assert stream.relay.done.done()
+
+
+async def test_what_nobody_sees_counts_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments cost the reading, too."""
+    monkeypatch.setattr("gateway.backends.relay.MAX_STREAM_BYTES", 100)
+    stream = Stream().attach()
+    stream.feed(*[b": ping\n\n"] * 20)
+    assert (stream.relay.done.done(), stream.exchange.log) == (True, ["abort"])
 
 
 @given(st.lists(st.integers(0, sum(map(len, STREAM))), max_size=12), st.integers(0, 12))

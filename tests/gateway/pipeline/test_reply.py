@@ -237,6 +237,14 @@ async def test_a_broken_stream_ends_with_an_error_event() -> None:
     assert (event["error"]["code"], event["error"]["type"]) == ("upstream_truncated", "provider_error")
 
 
+async def test_an_error_event_of_the_provider_becomes_the_gateways() -> None:
+    """One code for whatever went wrong over there, with the provider's words."""
+    said = b'data: {"error":{"message":"overloaded","type":"server_error","code":"c"}}\n\n'
+    event = json.loads((await streamed(chunk(), said)).events[-1])
+    assert (event["error"]["code"], event["error"]["type"]) == ("upstream_error", "provider_error")
+    assert event["error"]["message"] == "openai: overloaded"
+
+
 async def test_a_broken_stream_has_no_done() -> None:
     """Nor a finish_reason."""
     client = await streamed(chunk(), error=Truncated("cut"))

@@ -98,6 +98,22 @@ async def test_what_a_dialect_cannot_say_ends_the_call(sender: Sender) -> None:
     assert isinstance((await sender.fail(backend, FakeBackend(whole(), name="b"))).error, Unsupported)
 
 
+async def test_what_a_dialect_cannot_say_is_told_where_all_others_are_spared(sender: Sender) -> None:
+    """Nobody else was asked, so the caller's own mistake is the news."""
+    breaker = Breaker(failures=1, cooldown_ms=10_000)
+    breaker.failed(sender.clock())
+    spared = make_target(FakeBackend(whole(), name="a"), breaker=breaker)
+    failed = await sender.fail(spared, FakeBackend(Unsupported("no", param="logit_bias"), name="b"))
+    assert (type(failed.error), failed.target.backend.name) == (Unsupported, "b")
+
+
+async def test_what_a_dialect_cannot_say_after_a_failure_does_not_hide_it(sender: Sender) -> None:
+    """The first target was asked: its failure is what happened to the call."""
+    second = FakeBackend(Unsupported("no", param="logit_bias"), name="b")
+    failed = await sender.fail(FakeBackend(DOWN, name="a"), second)
+    assert (failed.error, failed.target.backend.name) == (DOWN, "a")
+
+
 @pytest.mark.parametrize(
     "error",
     [refusal(429), refusal(500), refusal(503), refusal(529), refusal(408), Unreachable("refused", sent=False)],

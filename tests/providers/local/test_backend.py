@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 import numpy as np
 import pytest
 
-from providers.local.minilm import MiniLm, Vectors
-from providers.local.queue import EmbeddingQueue
 from providers.errors import Unsupported
 from providers.local.backend import LocalBackend
+from providers.local.minilm import MiniLm, Vectors
+from providers.local.queue import EmbeddingQueue
 from providers.wire import Call
 
 MINILM = MiniLm()

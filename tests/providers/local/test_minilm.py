@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from providers.errors import Unreachable
 from providers.local import minilm
 from providers.local.minilm import MiniLm
-from providers.errors import Unreachable
 
 MINILM = MiniLm()
 FOX = "The quick brown fox jumps over the lazy dog"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.errors import PoolExhausted, Unreachable
 from providers.local.minilm import Vectors
 from providers.local.queue import EmbeddingQueue
-from providers.errors import PoolExhausted, Unreachable
 
 
 class Lengths:

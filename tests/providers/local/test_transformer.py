@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from providers.errors import Unreachable
 from providers.local import transformer
 from providers.local.minilm import MiniLm
 from providers.local.transformer import SentenceTransformerEmbedder, open_embedder
-from providers.errors import Unreachable
 
 FOX = "The quick brown fox jumps over the lazy dog"
 

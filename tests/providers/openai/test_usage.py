@@ -16,7 +16,7 @@ COUNTS = st.integers(0, 10_000)
 
 
 @given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
-def test_the_buckets_add_up_to_what_was_reported(
+def test_the_buckets_add_up_to_what_was_reported(  # noqa: PLR0917 - one figure of the report each
     prompt: int, done: int, cached: int, written: int, audio: int, thought: int
 ) -> None:
     """Whatever shares a provider claims, no token is lost, doubled or negative."""
