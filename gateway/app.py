@@ -25,7 +25,7 @@ from gateway.accounts.directory import KeyDirectory
 from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, derive_key, load_master_key
 from gateway.backends.http import Address, HttpBackend
-from gateway.backends.in_process import LocalDialect, LocalEmbeddings, SandboxBackend
+from gateway.backends.in_process import Local, LocalDialect, LocalEmbeddings, SandboxBackend
 from gateway.backends.interface import Backend
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.db import Database
@@ -44,9 +44,6 @@ from gateway.telemetry import Metrics
 from gateway.web.document import build_openapi_config
 from providers.anthropic.dialect import AnthropicDialect
 from providers.catalogue import Catalogue, load_catalogue
-from providers.local.backend import LocalBackend
-from providers.local.queue import EmbeddingQueue
-from providers.local.transformer import open_embedder
 from providers.openai.dialect import OpenAiDialect
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable, load_prices
@@ -97,8 +94,6 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         recorder = build_recorder(database, settings)
         recorder.start()
         stack.push_async_callback(recorder.close)
-        embeddings = EmbeddingQueue(open_embedder())
-        stack.push_async_callback(embeddings.close)
         metrics = Metrics(
             version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
         )
@@ -106,7 +101,7 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         services = Services(
             settings=settings,
             directory=directory,
-            routes=build_routes(settings, catalogue, build_backends(settings, embeddings, loop, stack)),
+            routes=build_routes(settings, catalogue, build_backends(settings, loop, stack)),
             prices=build_prices(settings, catalogue),
             tokenizers=Tokenizers(),
             recorder=recorder,
@@ -142,9 +137,7 @@ def build_recorder(database: Database, settings: Settings) -> Recorder:
     )
 
 
-def build_backends(
-    settings: Settings, embeddings: EmbeddingQueue, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack
-) -> dict[str, Backend]:
+def build_backends(settings: Settings, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack) -> dict[str, Backend]:
     """One backend a configured provider, each with connections of its own: one that hangs starves no other."""
     plain = OpenAiDialect(
         endpoints=frozenset({"chat/completions", "completions", "embeddings"}),
@@ -156,7 +149,9 @@ def build_backends(
     backends: dict[str, Backend] = {SANDBOX: SandboxBackend(sandbox, plain, loop)}
     for name, provider in settings.providers.items():
         if provider.dialect == "local":
-            backends[name] = LocalEmbeddings(name, LocalBackend(embeddings), LocalDialect(plain))
+            local = LocalEmbeddings(name, open_local, LocalDialect(plain))
+            stack.push_async_callback(local.close)
+            backends[name] = local
         elif provider.dialect == "sandbox":
             backends[name] = SandboxBackend(sandbox, plain, loop, name=name)
         else:
@@ -164,6 +159,16 @@ def build_backends(
             stack.push_async_callback(transport.close)
             backends[name] = _http_backend(name, provider, settings, transport)
     return backends
+
+
+def open_local() -> Local:
+    """Load the bundled embedding model's parts."""
+    # numpy alone takes a tenth of a second and 20 MB, which a gateway that embeds nothing never needs.
+    from providers.local.backend import LocalBackend  # noqa: PLC0415
+    from providers.local.queue import EmbeddingQueue  # noqa: PLC0415
+    from providers.local.transformer import open_embedder  # noqa: PLC0415
+
+    return LocalBackend(EmbeddingQueue(open_embedder()))
 
 
 def _http_backend(name: str, provider: ProviderSettings, settings: Settings, transport: Transport) -> HttpBackend:

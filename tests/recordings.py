@@ -1,4 +1,4 @@
-"""The real provider traffic that may lie beside the project, for tests that replay it; nothing where it is not there."""
+"""The real provider traffic that may lie beside the project, for tests that replay it; else nothing."""
 
 import hashlib
 import json

@@ -1,13 +1,14 @@
 """Backends that answer inside the process: the sandbox behind test keys and the bundled embedding model."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from gateway.backends.interface import Sink
 from providers.chat import Answer
 from providers.errors import ProviderError, Truncated, Unsupported
-from providers.local.backend import LocalBackend
 from providers.openai.dialect import OpenAiDialect
 from providers.sandbox.model import Sandbox, SandboxReply
 from providers.wire import Call, Dialect, Headers, StreamReader, WireRequest
@@ -149,16 +150,30 @@ class LocalDialect:
         raise Unsupported("Embeddings are not streamed.", param="stream")
 
 
+class Local(Protocol):
+    """The embedding model; see providers.local.backend."""
+
+    async def embeddings(self, call: Call) -> Answer:
+        """Answer an embeddings call."""
+        ...
+
+    async def close(self) -> None:
+        """Stop."""
+        ...
+
+
 class LocalEmbeddings:
-    """The bundled embedding model as a backend: free, offline, in a worker thread."""
+    """The bundled embedding model as a backend: free, offline, in a worker thread, loaded by its first call."""
 
     is_free = True
     secrets: tuple[str, ...] = ()
 
-    def __init__(self, name: str, local: LocalBackend, dialect: Dialect) -> None:
+    def __init__(self, name: str, open_local: Callable[[], Local], dialect: Dialect) -> None:
         self.name = name
         self.dialect = dialect
-        self._local = local
+        self._open_local = open_local
+        self._local: Local | None = None
+        self._opening = asyncio.Lock()
 
     def cancel_stops_billing(self, model: str) -> bool:
         """Nothing is billed."""
@@ -166,8 +181,21 @@ class LocalEmbeddings:
 
     async def fetch(self, call: Call, request: WireRequest) -> InProcessReply:
         """Embed."""
-        return InProcessReply(body=(await self._local.embeddings(call)).body)
+        local = self._local or await self._opened()
+        return InProcessReply(body=(await local.embeddings(call)).body)
 
     async def open(self, call: Call, request: WireRequest) -> ScriptedExchange:
         """Embeddings are no stream."""
         raise Unsupported("Embeddings are not streamed.", param="stream")
+
+    async def _opened(self) -> Local:
+        """The model; its imports take some tenths of a second, which other calls need not wait for."""
+        async with self._opening:
+            if self._local is None:
+                self._local = await asyncio.to_thread(self._open_local)
+            return self._local
+
+    async def close(self) -> None:
+        """Stop the worker, if there ever was one."""
+        if self._local is not None:
+            await self._local.close()

@@ -26,6 +26,10 @@ class LocalBackend:
     def __init__(self, queue: EmbeddingQueue) -> None:
         self._queue = queue
 
+    async def close(self) -> None:
+        """Finish what was begun and stop the worker."""
+        await self._queue.close()
+
     async def embeddings(self, call: Call) -> Answer:
         """Embed the call's input; the reply names the model as the caller did and counts the word pieces read.
 

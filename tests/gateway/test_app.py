@@ -16,7 +16,6 @@ from gateway.backends.interface import Backend
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
 from providers.catalogue import load_catalogue
-from providers.local.queue import EmbeddingQueue
 from providers.wire import Call
 
 AT_NS = 1_790_000_000_000_000_000
@@ -34,8 +33,7 @@ def settings_of(folder: Path, config: str = "", environ: dict[str, str] | None =
 async def backends_of(settings: Settings) -> dict[str, Backend]:
     """The backends of settings; none of them is ever called."""
     async with AsyncExitStack() as stack:
-        queue = cast("EmbeddingQueue", None)
-        return build_backends(settings, queue, asyncio.get_running_loop(), stack)
+        return build_backends(settings, asyncio.get_running_loop(), stack)
 
 
 async def lines_of(backend: Backend) -> bytes:

@@ -1,7 +1,6 @@
 """Backends inside the process: the sandbox's streams with their pauses, and the bundled embeddings."""
 
 import asyncio
-from typing import cast
 
 import pytest
 from fakes import NOW_NS, make_call, plain_dialect, turn
@@ -9,7 +8,6 @@ from fakes import NOW_NS, make_call, plain_dialect, turn
 from gateway.backends.in_process import LocalDialect, LocalEmbeddings, SandboxBackend, ScriptedExchange
 from providers.chat import Answer
 from providers.errors import ProviderError, Truncated, Unsupported
-from providers.local.backend import LocalBackend
 from providers.sandbox.model import Sandbox, SandboxReply
 from providers.wire import Call, WireRequest
 
@@ -157,10 +155,13 @@ class FakeLocal:
         """Answer anything."""
         return Answer(body=b'{"data":[]}', usage=None)
 
+    async def close(self) -> None:
+        """Nothing to stop."""
+
 
 def local() -> LocalEmbeddings:
     """The bundled model as a backend."""
-    return LocalEmbeddings("local", cast("LocalBackend", FakeLocal()), LocalDialect(plain_dialect()))
+    return LocalEmbeddings("local", FakeLocal, LocalDialect(plain_dialect()))
 
 
 async def test_embeddings_are_answered_whole() -> None:
