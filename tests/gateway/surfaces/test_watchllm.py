@@ -195,7 +195,7 @@ async def test_a_key_without_the_scope_reads_nothing(board: Board, path: str) ->
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("project", [OTHER_PROJECT, "proj_1", "all", "%2e%2e"])
+@pytest.mark.parametrize("project", [OTHER_PROJECT, "proj_1", "all", "%2e%2e"], ids=["another", "short", "all", "dots"])
 async def test_another_project_is_not_found(board: Board, path: str, project: str) -> None:
     """Whether it exists or not."""
     assert await board.refused(path, project=project) == (404, "not_found", "project_id")
