@@ -159,7 +159,7 @@ ROWS = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(ROWS, max_size=30))
 def test_the_sums_are_the_rows(rows: list[UsageRow]) -> None:
     """For any calls: counts, costs, tokens and times are those of the rows, and each histogram adds up."""

@@ -3,7 +3,7 @@
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.retry_after import parse_retry_after
@@ -59,7 +59,6 @@ def test_silence_is_none() -> None:
     assert parse_retry_after([(b"content-type", b"text/html")], NOW_S) == (None, None)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_raise(value: bytes) -> None:
     """A header is the provider's: whatever it holds, the answer is a wait or none."""

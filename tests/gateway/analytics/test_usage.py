@@ -120,7 +120,7 @@ async def test_a_formula_is_disarmed(model: str, database: Database) -> None:
     assert rows[1][1] == f"'{model}"
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(model=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12))
 async def test_any_name_stays_one_cell(model: str) -> None:
     """Commas, quotes and line ends of a name open no other cell or row."""

@@ -116,7 +116,7 @@ PARAMS = st.dictionaries(
 ENTRIES = st.lists(st.fixed_dictionaries({"model_name": WORDS, "litellm_params": PARAMS}) | st.none(), max_size=4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(ENTRIES, st.lists(st.dictionaries(WORDS, st.lists(WORDS))))
 def test_whatever_is_read_gives_toml(entries: list[object], fallbacks: list[object]) -> None:
     """Names from elsewhere, quotes and control characters included, cannot break the text."""

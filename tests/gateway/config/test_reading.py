@@ -151,7 +151,7 @@ JSON_LIKE = st.recursive(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.sampled_from(["timeouts", "ops", "cache", "server", "models", "prices", "redis_url", "data_dir"]), JSON_LIKE

@@ -49,7 +49,7 @@ async def test_every_row_is_stored(count: int, database: Database) -> None:
     assert await read_rows(database) == {row.request_id: row for row in rows}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(any_row(), min_size=1, max_size=4))
 async def test_every_field_comes_back(rows: list[UsageRow], database: Database) -> None:
     """Whatever a caller could make a row hold; only NUL, which PostgreSQL cannot store, may be replaced."""
@@ -135,7 +135,7 @@ async def test_tokens_used_count_every_bucket(database: Database) -> None:
     assert (await read_logs(database))[0].tokens_used == row.total_tokens == 111_111_111
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(costs=st.lists(st.integers(min_value=0, max_value=MOST_PUSD), max_size=20))
 async def test_sums_are_exact(costs: list[int], database: Database) -> None:
     """To the picodollar, also beyond what 64 bits hold."""

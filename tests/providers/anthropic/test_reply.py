@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.anthropic.dialect import AnthropicDialect
@@ -208,7 +208,6 @@ def test_what_is_no_message_is_an_invalid_answer(dialect: AnthropicDialect, call
         dialect.decode(call(), 200, [], body)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 400), st.binary(max_size=3), st.sampled_from([200, 400, 503]))
 def test_no_bytes_raise_anything_else(at: int, noise: bytes, status: int) -> None:
     """Damage anywhere ends in an answer or in one of the two errors."""

@@ -139,7 +139,7 @@ def run(pieces: list[bytes]) -> tuple[bytes, bytes | None, bytes | None, str]:
     return sent, reader.held, reader.usage_chunk, reader.delivered().text()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(BLOCKS, max_size=4), st.lists(st.integers(0, 3_000), max_size=12))
 def test_any_cut_is_the_same(blocks: list[Any], cuts: list[int]) -> None:
     """Where the network cuts the bytes changes nothing that the client gets."""
@@ -149,7 +149,7 @@ def test_any_cut_is_the_same(blocks: list[Any], cuts: list[int]) -> None:
     assert run(pieces) == run([body])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(BLOCKS, max_size=4))
 def test_all_text_arrives(blocks: list[Any]) -> None:
     """What the deltas say is what the chunks say."""
@@ -159,7 +159,7 @@ def test_all_text_arrives(blocks: list[Any]) -> None:
     assert "".join(chunk.get("content", "") for chunk in chunks) == said
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 3_000), st.binary(max_size=4))
 def test_damage_never_raises(at: int, noise: bytes) -> None:
     """It ends in ``failure``, or in an answer, and what was sent is well-formed."""

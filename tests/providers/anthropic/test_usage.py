@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.anthropic.usage import Figures, read_figures, replace_figures, to_openai, to_usage
@@ -153,7 +153,6 @@ def test_a_cumulative_figure_that_shrinks_is_an_anomaly() -> None:
 ODD = st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3) | st.booleans()
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(FULL)), ODD | st.dictionaries(st.text(max_size=3), ODD)))
 def test_whatever_is_reported_no_bucket_is_negative(reported: dict[str, Any]) -> None:
     """Money is made of these numbers."""
