@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from certificates import write_certificate
 from faults.behaviours import BEHAVIOURS
 from faults.cases import Case, chat_request, load_cases
-from faults.certificates import write_certificate
 from faults.judging import CHECKS, WORDS, Seen, judge
 from faults.long_behaviours import LONG
 from faults.playing import find_secrets, play_all

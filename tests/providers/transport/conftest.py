@@ -1,8 +1,6 @@
 """A scripted upstream on loopback, certificates made on the spot, and both kinds of event loop."""
 
 import asyncio
-import datetime
-import ipaddress
 import socket
 import ssl
 import struct
@@ -12,10 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import write_certificate
 
 from providers.errors import ProviderError
 from providers.transport.exchange import Exchange
@@ -280,32 +275,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
     def make(host: str) -> Path:
         path = folder / f"{host}.pem"
-        if not path.exists():
-            path.write_bytes(_self_signed(host))
-        return path
+        return path if path.exists() else write_certificate(path, host)
 
     yield make
-
-
-def _self_signed(host: str) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    is_address = host.replace(".", "").isdigit()
-    alternative = x509.IPAddress(ipaddress.ip_address(host)) if is_address else x509.DNSName(host)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)
