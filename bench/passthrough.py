@@ -5,6 +5,7 @@ One known key is swapped for the upstream's; bodies pass both ways unread. Only 
 
 import argparse
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import uvicorn
@@ -15,7 +16,8 @@ from gateway.config.settings import Server
 from gateway.envelope import envelope
 from gateway.errors import Fault
 from gateway.server.direct import DirectClient
-from gateway.server.protocol import Headers, protocol_class
+from gateway.server.door import Headers
+from gateway.server.protocol import protocol_class
 from providers.errors import ProviderError
 from providers.transport.origin import Timeouts, parse_base_url
 from providers.transport.pool import Transport
@@ -63,11 +65,13 @@ class BareDoor:
             raise Fault("invalid_api_key", "The benchmark's key is missing.")
         return endpoint
 
-    def enter(self, visit: str, body: bytes, client: DirectClient, tasks: "set[asyncio.Task[None]]") -> None:
-        """Start the call."""
-        task = self._loop.create_task(self._relay(visit, body, client))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+    def welcomes(self, visit: str) -> bool:
+        """The one key never changes."""
+        return True
+
+    def enter(self, visit: str, body: bytes, client: DirectClient, started_ns: int) -> Coroutine[Any, Any, None]:
+        """Return the call's path."""
+        return self._relay(visit, body, client)
 
     def refuse(self, client: DirectClient, fault: Fault) -> None:
         """Answer with a fault."""

@@ -27,36 +27,42 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re
 
 def new_id(now_ns: int) -> str:
     """Make an identifier for something that begins at ``now_ns``; 74 of its bits come from the system's generator."""
-    return _compose(now_ns, os.urandom(_DRAWN_BYTES))
+    return _write_time(now_ns // 1_000_000) + _write_tail(os.urandom(_DRAWN_BYTES))
 
 
 class IdSource:
     """Makes identifiers for requests: as ``new_id``, but asks the system for many at once, since each asking costs."""
 
-    __slots__ = ("_pool", "_position")
+    __slots__ = ("_tails", "_time", "_time_ms")
 
     def __init__(self) -> None:
-        self._pool = b""
-        self._position = 0
+        self._tails: list[str] = []
+        self._time_ms = -1
+        self._time = ""
 
     def new(self, now_ns: int) -> str:
         """Make an identifier."""
-        start = self._position
-        if start == len(self._pool):
-            self._pool = os.urandom(_DRAWN_BYTES * _POOLED_IDS)
-            start = 0
-        self._position = start + _DRAWN_BYTES
-        return _compose(now_ns, self._pool[start : start + _DRAWN_BYTES])
+        time_ms = now_ns // 1_000_000
+        if time_ms != self._time_ms:
+            self._time_ms = time_ms
+            self._time = _write_time(time_ms)
+        if not self._tails:
+            drawn = os.urandom(_DRAWN_BYTES * _POOLED_IDS)
+            self._tails = [_write_tail(drawn[at : at + _DRAWN_BYTES]) for at in range(0, len(drawn), _DRAWN_BYTES)]
+        return self._time + self._tails.pop()
 
 
-def _compose(now_ns: int, drawn: bytes) -> str:
-    time_ms = now_ns // 1_000_000
+def _write_time(time_ms: int) -> str:
     pairs = _PAIRS
-    tail = drawn.translate(_RANDOM).decode()
     return (
         f"{pairs[time_ms >> 40]}{pairs[time_ms >> 30 & 1023]}{pairs[time_ms >> 20 & 1023]}{pairs[time_ms >> 10 & 1023]}"
-        f"{pairs[time_ms & 1023]}{_VERSION[drawn[0]]}{tail[1:3]}{_VARIANT[drawn[3]]}{tail[4:]}"
+        f"{pairs[time_ms & 1023]}"
     )
+
+
+def _write_tail(drawn: bytes) -> str:
+    tail = drawn.translate(_RANDOM).decode()
+    return f"{_VERSION[drawn[0]]}{tail[1:3]}{_VARIANT[drawn[3]]}{tail[4:]}"
 
 
 def parse_id(text: str) -> str:

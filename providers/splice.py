@@ -108,7 +108,7 @@ def append(body: bytes, added: bytes) -> bytes:
     end = body.rindex(b"}")
     # Only the bytes before the brace tell; a body of megabytes is not copied to look at them.
     is_empty = body[max(0, end - 64) : end].rstrip(WHITESPACE)[-1:] in (b"{", b"") and not members(body)
-    return b"%s%s%s%s" % (body[:end], b"" if is_empty else b",", added, body[end:])
+    return b"".join((body[:end], b"" if is_empty else b",", added, body[end:]))
 
 
 def depth_exceeds(body: bytes, limit: int) -> bool:

@@ -175,6 +175,8 @@ class FakeClient:
 class FakeExchange:
     """An answer whose head has arrived; its pieces come when ``play`` is called, or at once when attached."""
 
+    header, lines = InProcessReply.header, InProcessReply.lines
+
     def __init__(
         self,
         pieces: Sequence[bytes] = (),
@@ -273,8 +275,7 @@ class FakeRecorder:
     def __init__(self, log: list[str] | None = None) -> None:
         self.rows: list[UsageRow] = []
         self.log: list[str] = [] if log is None else log
-        self.is_accepting = True
-        self.pending = 0
+        self.is_accepting, self.pending = True, 0
         self.failure: Exception | None = None
         self.on_sync: Callable[[], Any] | None = None
 
@@ -298,6 +299,8 @@ class FakeRecorder:
 
 class FakeDirectory:
     """The keys of an installation."""
+
+    revision = 0
 
     def __init__(self, keys: dict[bytes, KeyRecord | KeyFault] | None = None, *, is_stale: bool = False) -> None:
         self.is_stale = is_stale
@@ -371,11 +374,9 @@ def make_services(*backends: Any, settings: Settings | None = None, **parts: Any
         "tokenizers": cast("Tokenizers", FakeTokenizers()),
         "recorder": cast("Recorder", FakeRecorder()),
         "metrics": Metrics(version="1"),
-        "ids": IdSource(),
-        "loop": asyncio.get_running_loop(),
-        "now_ns": lambda: NOW_NS,
+        **{"ids": IdSource(), "loop": asyncio.get_running_loop(), "now_ns": lambda: NOW_NS},
         "ticks_ns": Clock(),
-        "jitter": random.Random(1),  # noqa: S311 - spreads retries, guards nothing
+        "jitter": random.Random(1),  # noqa: S311 - guards nothing
         "relays": set(),
     }
     return Services(**{**usual, **parts})

@@ -61,13 +61,9 @@ class HttpBackend:
     def fetch(self, call: Call, request: WireRequest) -> Awaitable[WholeReply]:
         """POST and read the whole answer."""
         address = self._address
-        return self._transport.fetch(
-            address.origin,
-            self._head(request),
-            request.body,
-            address.timeouts,
-            limit_bytes=address.max_reply_bytes,
-        )
+        head = self._head(request)
+        limit_bytes = address.max_reply_bytes
+        return self._transport.fetch(address.origin, head, request.body, address.timeouts, limit_bytes=limit_bytes)
 
     def open(self, call: Call, request: WireRequest) -> Awaitable[Exchange]:
         """POST and read the head of the answer."""

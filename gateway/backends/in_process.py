@@ -1,6 +1,7 @@
 """Backends that answer inside the process: the sandbox behind test keys and the bundled embedding model."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +22,14 @@ class InProcessReply(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     body: bytes
 
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header."""
+        return find_header(self.headers, name)
+
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """Header lines that a pattern finds."""
+        return find_lines(self.headers, wanted)
+
 
 class ScriptedExchange:
     """A streamed answer that is known beforehand, played with its pauses; see backends.interface.Exchange."""
@@ -38,6 +47,14 @@ class ScriptedExchange:
         self._timer: asyncio.Handle | None = None
         self._is_paused = False
         self._position = 0
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header."""
+        return find_header(self.headers, name)
+
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """Header lines that a pattern finds."""
+        return find_lines(self.headers, wanted)
 
     def attach(self, sink: Sink) -> None:
         """Begin to play."""
@@ -90,6 +107,16 @@ class ScriptedExchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.ended(error)
+
+
+def find_header(headers: Headers, name: bytes) -> bytes | None:
+    """The first value of a header."""
+    return next((value for known, value in headers if known == name), None)
+
+
+def find_lines(headers: Headers, wanted: re.Pattern[bytes]) -> list[bytes]:
+    """Header lines that a pattern finds which begins with CRLF and has one group."""
+    return wanted.findall(b"".join(b"\r\n%s: %s" % header for header in headers))
 
 
 def _headers(reply: SandboxReply) -> Headers:

@@ -3,6 +3,7 @@
 Failure behavior: every failure of a backend is a ProviderError; writing to a client that is gone does nothing.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -33,6 +34,14 @@ class Exchange(Protocol):
     @property
     def headers(self) -> Headers:
         """The headers, names in lower case."""
+        ...
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its name in lower case."""
+        ...
+
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """Header lines as they stand, found by a pattern that begins with CRLF and has one group."""
         ...
 
     def attach(self, sink: Sink) -> None:
@@ -75,6 +84,14 @@ class WholeReply(Protocol):
     @property
     def headers(self) -> Headers:
         """The headers, names in lower case."""
+        ...
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its name in lower case."""
+        ...
+
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """Header lines as they stand, found by a pattern that begins with CRLF and has one group."""
         ...
 
     @property

@@ -10,6 +10,7 @@ import asyncio
 
 from gateway.backends.interface import Client, Exchange
 from providers.errors import InvalidAnswer, ProviderError
+from providers.handoff import Handoff
 from providers.wire import StreamReader
 
 # Bytes that wait for a client that has not been attached yet; more stops the reading.
@@ -28,16 +29,18 @@ class Relay:
     """
 
     __slots__ = (
-        "_bytes", "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_loop", "_waiting", "_wrote_at",
-        "done", "is_abandoned", "is_attached", "reader", "started",
+        "_bytes", "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_is_over", "_loop", "_waiting",
+        "_wrote_at", "done", "is_abandoned", "is_attached", "reader", "started",
     )  # fmt: skip
 
     def __init__(
         self, reader: StreamReader, exchange: Exchange, loop: asyncio.AbstractEventLoop, *, cancels: bool
     ) -> None:
         self.reader = reader
-        self.started: asyncio.Future[None] = loop.create_future()
-        self.done: asyncio.Future[None] = loop.create_future()
+        self.started: Handoff[None] = Handoff(loop=loop)
+        self.done: Handoff[None] = Handoff(loop=loop)
+        # Whoever waits for ``done`` may be cancelled, which ends the waiting and not the stream.
+        self._is_over = False
         self.is_abandoned = False
         # The client has the head of the stream.
         self.is_attached = False
@@ -59,7 +62,7 @@ class Relay:
 
     def piece(self, data: bytes) -> None:
         """The next bytes from the provider."""
-        if self.done.done():
+        if self._is_over:
             return
         reader = self.reader
         self._bytes += len(data)
@@ -73,20 +76,22 @@ class Relay:
             self._exchange.touch()
         if out:
             self._forward(out)
-        if reader.finished or reader.failure is not None:
+        if (reader.finished or reader.failure is not None) and not self._is_over:
             self._exchange.release()
             self._finish()
 
     def ended(self, error: ProviderError | None) -> None:
         """The provider sent its last byte, or none more will come."""
-        if self.done.done():
+        if self._is_over:
             return
         if error is None or self.reader.held is not None:
             # With the finish_reason seen, nothing that the client needs is missing.
             self._forward(self.reader.end())
         else:
             self.reader.failure = error
-        self._finish()
+        if not self._is_over:
+            # Who took what was forwarded may have closed.
+            self._finish()
 
     def attach(self, client: Client) -> None:
         """The client's headers are out: send what waited, then everything as it comes."""
@@ -111,7 +116,7 @@ class Relay:
 
     def abandon(self) -> None:
         """The client left: close the connection, or read on for the usage where closing would not lower the bill."""
-        if self.is_abandoned or self.done.done():
+        if self.is_abandoned or self._is_over:
             return
         self.is_abandoned = True
         self._client = None
@@ -124,7 +129,7 @@ class Relay:
 
     def close(self) -> None:
         """End now, closing the connection."""
-        if not self.done.done():
+        if not self._is_over:
             self._exchange.abort()
             self._finish()
 
@@ -139,7 +144,7 @@ class Relay:
             if len(self._waiting) > MAX_WAITING_BYTES:
                 self._exchange.pause()
         if not self.started.done():
-            self.started.set_result(None)
+            self.started.hand(None)
 
     def _press(self, is_slow: bool) -> None:
         if is_slow:
@@ -151,6 +156,8 @@ class Relay:
         if self._drain_timer is not None:
             self._drain_timer.cancel()
             self._drain_timer = None
+        self._is_over = True
+        if not self.done.done():
+            self.done.hand(None)
         if not self.started.done():
-            self.started.set_result(None)
-        self.done.set_result(None)
+            self.started.hand(None)

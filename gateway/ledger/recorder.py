@@ -24,6 +24,7 @@ from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger import store
 from gateway.ledger.journal import Journal, JournalFull, Segment
 from gateway.ledger.row import UsageRow
+from providers.handoff import Handoff
 
 BATCH_ROWS = 500
 MAX_BATCH_ROWS = 2_000
@@ -75,7 +76,7 @@ class Recorder:
         self._queue: deque[UsageRow] = deque()
         self._deferred: deque[UsageRow] = deque()
         # Rows of this turn of the event loop, and who waits for them.
-        self._waiting: list[tuple[UsageRow, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[UsageRow, Handoff[None]]] = []
         self._noted_ns: dict[str, int] = {}
         # Rows ever queued, and how many of those the database has.
         self._queued = 0
@@ -117,32 +118,34 @@ class Recorder:
             raise
         self._enqueue(row)
 
-    async def commit(self, row: UsageRow) -> None:
+    def commit(self, row: UsageRow) -> Awaitable[None]:
         """As ``record``, but all rows of one turn of the event loop share one write, whose cost is mostly fixed.
 
-        The row is written also when the caller is cancelled meanwhile. Raises JournalFull.
+        The row is written also when the caller is cancelled meanwhile. Awaiting raises JournalFull.
         """
         loop = asyncio.get_running_loop()
-        written: asyncio.Future[None] = loop.create_future()
+        written: Handoff[None] = Handoff(loop=loop)
         self._waiting.append((row, written))
         if len(self._waiting) == 1:
             loop.call_soon(self._write_waiting)
-        await written
+        return written
 
     def _write_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
             self._journal.append(*(row for row, _ in waiting))
         except JournalFull as full:
-            for row, written in waiting:
+            for row, _ in waiting:
                 self._defer(row)
+            for _, written in waiting:
                 if not written.done():
-                    written.set_exception(full)
+                    written.fail(full)
             return
-        for row, written in waiting:
+        for row, _ in waiting:
             self._enqueue(row)
+        for _, written in waiting:
             if not written.done():
-                written.set_result(None)
+                written.hand(None)
 
     async def synced(self) -> None:
         """Wait until all that was recorded survives a loss of power too. Raises JournalFull."""

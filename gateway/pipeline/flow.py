@@ -1,5 +1,6 @@
 """The values that pass between the rooms."""
 
+import re
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,11 @@ CacheWish = Literal["default", "off", "read", "write", "refresh", "only"]
 Status = Literal["complete", "incomplete", "cancelled", "failed", "refused"]
 
 
+# The provider's own headers that clients know and read; they pass as they stand. Some callers have only the lines.
+PASSED = re.compile(
+    rb"\r\n((?:x-request-id:|retry-after:|retry-after-ms:|x-ratelimit-|openai-|anthropic-ratelimit-)[^\r\n]*)",
+    re.IGNORECASE,
+)
 # What may stand in a header as it is; everything else becomes a question mark.
 HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))  # noqa: PLR2004 - printable ASCII
 

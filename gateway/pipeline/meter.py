@@ -29,17 +29,23 @@ class Produced(msgspec.Struct, frozen=True, kw_only=True):
     is_partial: bool = False
 
 
+def believe(reported: Usage | None) -> Usage | None:
+    """What a provider reported, None where it reported nothing or nothing that can be."""
+    if reported is None or (reported.anomalous and not reported.total_tokens):
+        return None
+    return reported
+
+
 async def measure(call: Call, model: str, produced: Produced, services: Services) -> Usage:
     """The usage of a call that reached a provider."""
-    reported = produced.reported
-    is_known = reported is not None and (not reported.anomalous or reported.total_tokens > 0)
-    if reported is not None and is_known:
+    reported = believe(produced.reported)
+    if reported is not None:
         lacks_output = produced.is_partial and not reported.total_output_tokens and produced.text
         if not lacks_output:
             return reported
     loop, tokenizers = services.loop, services.tokenizers
     # Off the loop: the first count loads the vocabulary, and a long text takes milliseconds.
-    if reported is not None and is_known:
+    if reported is not None:
         output = await loop.run_in_executor(None, count_output, tokenizers, model, produced)
         return msgspec.structs.replace(reported, output_tokens=output, estimated=True)
     given, output = await asyncio.gather(
@@ -50,7 +56,7 @@ async def measure(call: Call, model: str, produced: Produced, services: Services
         input_tokens=given,
         output_tokens=0 if call.endpoint == "embeddings" else output,
         estimated=True,
-        anomalous=reported is not None,
+        anomalous=produced.reported is not None,
     )
 
 

@@ -4,46 +4,38 @@ The provider's bytes stay as they are: the gateway's figures are spliced into th
 chunk with the finish_reason of a stream.
 """
 
-import asyncio
-
 from gateway.backends.failure import as_stream_fault
 from gateway.backends.interface import Client
 from gateway.envelope import envelope, fault_headers
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import meter
-from gateway.pipeline.flow import Inbound, Target, header_text
+from gateway.pipeline.flow import PASSED, Inbound, Target, header_text
 from gateway.pipeline.send import Upstream
 from gateway.pipeline.services import Services
 from providers import splice
 from providers.pricing.prices import format_usd
 from providers.wire import Headers, StreamReader
 
-# The provider's own headers that clients know and read; they pass under their own names.
-PASSED = frozenset({b"x-request-id", b"retry-after", b"retry-after-ms"})
-PASSED_PREFIXES = (b"x-ratelimit-", b"openai-", b"anthropic-ratelimit-")
 JSON_TYPE = b"content-type: application/json\r\n"
 STREAM_TYPE = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 DONE = b"data: [DONE]\n\n"
 
 
-def passed_headers(headers: Headers) -> bytes:
-    """The provider's headers that pass, as lines."""
-    return b"".join(
-        [b"%s: %s\r\n" % header for header in headers if header[0] in PASSED or header[0].startswith(PASSED_PREFIXES)]
-    )
-
-
-def _own_headers(inbound: Inbound, upstream: Upstream) -> bytes:
-    """Identity, cache and target; the caller's wishes that the dialect left out are named."""
-    dropped = b""
-    if upstream.dropped:
-        dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
-    return b"x-watchllm-request-id: %s\r\nx-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n%s%s" % (
-        inbound.request_id.encode(),
+def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, figures: bytes) -> bytes:
+    """Identity, cache, target and figures; the caller's wishes that the dialect left out; the provider's that pass."""
+    lines = [
+        kind,
+        b"x-watchllm-request-id: %s\r\nx-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
+        % inbound.request_id.encode(),
         upstream.target.lines,
-        dropped,
-    )
+        figures,
+    ]
+    if upstream.dropped:
+        lines.append(b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped)))
+    if upstream.passed:
+        lines += (b"\r\n".join(upstream.passed), b"\r\n")
+    return b"".join(lines)
 
 
 def _figures(cost: bytes, latency_ms: int) -> bytes:
@@ -58,29 +50,22 @@ def _figures(cost: bytes, latency_ms: int) -> bytes:
 async def flow(inbound: Inbound, upstream: Upstream, client: Client, services: Services) -> None:
     """Let a stream run until only its end is missing."""
     relay = upstream.relay
-    if relay is None:
-        return
+    assert relay is not None, "asked for streams only"  # noqa: S101 - for the type checkers
     estimate = meter.estimate_pusd(inbound.call, upstream.target, services)
     now_ns = services.ticks_ns()
     elapsed_ns = now_ns - inbound.started_ns
-    client.start(
-        b"%s%s%sx-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n%s"
-        % (
-            STREAM_TYPE,
-            _own_headers(inbound, upstream),
-            b""
-            if estimate is None
-            else b"x-watchllm-cost-usd: %s\r\nx-watchllm-cost-basis: estimate\r\n" % format_usd(estimate).encode(),
-            elapsed_ns // 1_000_000,
-            (elapsed_ns - upstream.waited_ns) / 1e6,
-            passed_headers(upstream.headers),
-        )
+    figures = b"x-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n" % (
+        elapsed_ns // 1_000_000,
+        (elapsed_ns - upstream.waited_ns) / 1e6,
     )
+    if estimate is not None:
+        cost = format_usd(estimate).encode()
+        figures = b"x-watchllm-cost-usd: %s\r\nx-watchllm-cost-basis: estimate\r\n%s" % (cost, figures)
+    client.start(_headers(STREAM_TYPE, inbound, upstream, figures))
     services.relays.add(relay)
     try:
         relay.attach(client)
-        # Shielded: a call that is cancelled must not mark its stream as ended, or nobody would close it.
-        await asyncio.shield(relay.done)
+        await relay.done
     finally:
         services.relays.discard(relay)
         relay.close()
@@ -90,23 +75,17 @@ async def flow(inbound: Inbound, upstream: Upstream, client: Client, services: S
 def finish(inbound: Inbound, upstream: Upstream, client: Client, row: UsageRow) -> None:
     """Send what was held back, now that the row is durable."""
     cost = format_usd(row.cost_pusd).encode()
-    figures = _figures(cost, row.latency_ms)
+    members = _figures(cost, row.latency_ms)
     if upstream.answer is not None:
-        client.send(
-            200,
-            b"%s%sx-watchllm-cost-usd: %s\r\nx-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n%s"
-            % (
-                JSON_TYPE,
-                _own_headers(inbound, upstream),
-                cost,
-                row.latency_ms,
-                row.overhead_us / 1000,
-                passed_headers(upstream.headers),
-            ),
-            splice.append(upstream.answer.body, figures),
+        figures = b"x-watchllm-cost-usd: %s\r\nx-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n" % (
+            cost,
+            row.latency_ms,
+            row.overhead_us / 1000,
         )
+        head = _headers(JSON_TYPE, inbound, upstream, figures)
+        client.send(200, head, splice.append(upstream.answer.body, members))
     elif upstream.relay is not None:
-        client.end(_tail(inbound, upstream, upstream.relay.reader, figures))
+        client.end(_tail(inbound, upstream, upstream.relay.reader, members))
 
 
 def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: bytes) -> bytes:
@@ -125,13 +104,15 @@ def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: b
 def refuse(request_id: str, client: Client, fault: Fault, target: Target | None = None, headers: Headers = ()) -> None:
     """Answer with a fault; ``headers`` are the provider's where it is the provider's. The connection stays usable."""
     # Retry-After is the fault's: what the provider asked of the gateway may not be what the client should do.
-    passed = [header for header in headers if not header[0].startswith(b"retry-after")]
+    passed = PASSED.findall(
+        b"".join([b"\r\n%s: %s" % header for header in headers if not header[0].startswith(b"retry-after")])
+    )
     head = b"".join(
         [
             JSON_TYPE,
             b"x-watchllm-request-id: %s\r\n" % request_id.encode(),
             b"" if target is None else target.lines,
-            passed_headers(passed),
+            *(line + b"\r\n" for line in passed),
             *(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in fault_headers(fault)),
         ]
     )

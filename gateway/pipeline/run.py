@@ -35,37 +35,41 @@ def admit(credentials: Credentials, services: Services) -> KeyRecord:
 async def run(inbound: Inbound, client: Client, services: Services) -> None:
     """Answer one call."""
     journey = send.Journey(inbound, client, services)
-    ending = _Ending(journey)
+    metrics = services.metrics
+    metrics.requests_in_flight += 1
     hold: limits.Hold | None = None
     try:
-        hold = limits.admit(services.recorder, services.metrics)
+        hold = limits.admit(services.recorder, metrics)
         lookup.find(inbound)
         path = route.choose(services.routes, inbound.call.model, inbound.caller)
         upstream = await send.send(journey, path)
-        await reply.flow(inbound, upstream, client, services)
-        outcome = await _outcome(inbound, upstream, client, services)
+        if upstream.relay is not None:
+            await reply.flow(inbound, upstream, client, services)
+        usage = None if upstream.answer is None else meter.believe(upstream.answer.usage)
+        outcome = await _outcome(journey, upstream) if usage is None else _end(upstream, usage, client, error_code="")
         row = record.compose(inbound, outcome, services)
-        # Before the row is written: a second one would be a second charge.
-        ending.is_recorded = True
+        journey.is_recorded = True
         await record.write(row, services)
         reply.finish(inbound, upstream, client, row)
     except Fault as fault:
         reply.refuse(inbound.request_id, client, fault)
     except SendFailed as failed:
-        await ending.fail(failed)
+        await _fail(journey, failed)
     except asyncio.CancelledError:
-        await ending.stop(Fault("maintenance", "The gateway is shutting down; ask again.", retry_after_ms=1_000))
+        await _stop(journey, Fault("maintenance", "The gateway is shutting down; ask again.", retry_after_ms=1_000))
     except Exception:
         log.exception("request %s failed", inbound.request_id)
-        await ending.stop(Fault("server_error", "The gateway failed; its log has the reason."))
+        await _stop(journey, Fault("server_error", "The gateway failed; its log has the reason."))
     finally:
+        metrics.requests_in_flight -= 1
         if hold is not None:
             hold.release()
 
 
-async def _outcome(inbound: Inbound, upstream: Upstream, client: Client, services: Services) -> Outcome:
-    """How the answer ended, with its usage counted."""
-    call, model = inbound.call, upstream.target.model
+async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
+    """How an answer ended whose usage has to be counted, or that was a stream."""
+    call, model = journey.inbound.call, upstream.target.model
+    services, client = journey.services, journey.client
     if upstream.answer is not None:
         whole = Produced(reported=upstream.answer.usage, text=upstream.answer.text)
         usage = await meter.measure(call, model, whole, services)
@@ -90,98 +94,82 @@ def _end(upstream: Upstream, usage: Usage, client: Client, *, error_code: str, i
         target=upstream.target,
         usage=usage,
         attempts=upstream.attempts,
-        upstream_request_id=_upstream_request_id(upstream),
+        upstream_request_id=upstream.request_id,
         first_byte_ns=upstream.first_byte_ns,
         waited_ns=upstream.waited_ns,
     )
 
 
-def _upstream_request_id(upstream: Upstream) -> str:
-    for name, value in upstream.headers:
-        if name in (b"x-request-id", b"request-id", b"x-generation-id"):
-            return value.decode("latin-1")[:128]
-    return ""
-
-
-class _Ending:
-    """The endings that are not the ordinary one, each with its one row."""
-
-    __slots__ = ("is_recorded", "journey")
-
-    def __init__(self, journey: send.Journey) -> None:
-        self.journey = journey
-        self.is_recorded = False
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether the head of a stream has gone to the client."""
-        upstream = self.journey.upstream
-        return upstream is not None and upstream.relay is not None and upstream.relay.is_attached
-
-    async def fail(self, failed: SendFailed) -> None:
-        """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
-        request_id, client = self.journey.inbound.request_id, self.journey.client
-        fault = as_fault(failed.error, failed.target.backend)
-        if fault.status >= SERVER_ERROR:
-            # Not the message: providers quote what they were sent.
-            log.warning("%s failed for request %s: %s", failed.target.backend.name, request_id, fault.code)
-        if failed.attempts:
-            usage = None
-            if isinstance(failed.error, Truncated):
-                # It was made and will be billed, though nobody saw it.
-                call, services = self.journey.inbound.call, self.journey.services
-                usage = await meter.measure(call, failed.target.model, Produced(reported=None), services)
-            is_left = client.is_gone
-            await self._record(
-                Outcome(
-                    status="cancelled" if is_left else "failed",
-                    http_status=CLIENT_GONE if is_left else fault.status,
-                    error_code=fault.code,
-                    target=failed.target,
-                    usage=usage,
-                    attempts=failed.attempts,
-                    waited_ns=failed.waited_ns,
-                )
-            )
-        reply.refuse(request_id, client, fault, failed.target, failed.error.headers)
-
-    async def stop(self, fault: Fault) -> None:
-        """The client left before the answer began, or the process ends: whatever was produced is estimated."""
-        journey = self.journey
-        try:
-            if not self.is_recorded:
-                await self._record_stopped(fault)
-        finally:
-            reply.break_off(journey.inbound.request_id, journey.client, fault, has_begun=self.has_begun)
-
-    async def _record_stopped(self, fault: Fault) -> None:
-        journey, usage = self.journey, None
-        call, target, is_left = journey.inbound.call, journey.target, journey.client.is_gone
-        if target is not None:
-            produced = _produced(journey.upstream)
-            # A process that ends may have no thread left to count in.
-            counts = is_left and not journey.services.loop.is_closed()
-            usage = (
-                await meter.measure(call, target.model, produced, journey.services)
-                if counts
-                else meter.guess(call, produced.text)
-            )
-        await self._record(
+async def _fail(journey: send.Journey, failed: SendFailed) -> None:
+    """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
+    request_id, client = journey.inbound.request_id, journey.client
+    fault = as_fault(failed.error, failed.target.backend)
+    if fault.status >= SERVER_ERROR:
+        # Not the message: providers quote what they were sent.
+        log.warning("%s failed for request %s: %s", failed.target.backend.name, request_id, fault.code)
+    if failed.attempts:
+        usage = None
+        if isinstance(failed.error, Truncated):
+            # It was made and will be billed, though nobody saw it.
+            produced = Produced(reported=None)
+            usage = await meter.measure(journey.inbound.call, failed.target.model, produced, journey.services)
+        is_left = client.is_gone
+        await _record(
+            journey,
             Outcome(
-                status="cancelled" if is_left else "incomplete",
+                status="cancelled" if is_left else "failed",
                 http_status=CLIENT_GONE if is_left else fault.status,
-                error_code="" if is_left else fault.code,
-                target=target,
+                error_code=fault.code,
+                target=failed.target,
                 usage=usage,
-                attempts=journey.attempts,
-                waited_ns=journey.waited_ns,
-            )
+                attempts=failed.attempts,
+                waited_ns=failed.waited_ns,
+            ),
         )
+    reply.refuse(request_id, client, fault, failed.target, failed.error.headers)
 
-    async def _record(self, outcome: Outcome) -> None:
-        self.is_recorded = True
-        services = self.journey.services
-        await record.write(record.compose(self.journey.inbound, outcome, services), services)
+
+async def _stop(journey: send.Journey, fault: Fault) -> None:
+    """The client left before the answer began, or the process ends: whatever was produced is estimated."""
+    upstream = journey.upstream
+    has_begun = upstream is not None and upstream.relay is not None and upstream.relay.is_attached
+    try:
+        if not journey.is_recorded:
+            await _record_stopped(journey, fault)
+    finally:
+        reply.break_off(journey.inbound.request_id, journey.client, fault, has_begun=has_begun)
+
+
+async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
+    usage = None
+    call, target, is_left = journey.inbound.call, journey.target, journey.client.is_gone
+    if target is not None:
+        produced = _produced(journey.upstream)
+        # A process that ends may have no thread left to count in.
+        counts = is_left and not journey.services.loop.is_closed()
+        usage = (
+            await meter.measure(call, target.model, produced, journey.services)
+            if counts
+            else meter.guess(call, produced.text)
+        )
+    await _record(
+        journey,
+        Outcome(
+            status="cancelled" if is_left else "incomplete",
+            http_status=CLIENT_GONE if is_left else fault.status,
+            error_code="" if is_left else fault.code,
+            target=target,
+            usage=usage,
+            attempts=journey.attempts,
+            waited_ns=journey.waited_ns,
+        ),
+    )
+
+
+async def _record(journey: send.Journey, outcome: Outcome) -> None:
+    journey.is_recorded = True
+    services = journey.services
+    await record.write(record.compose(journey.inbound, outcome, services), services)
 
 
 def _produced(upstream: Upstream | None) -> Produced:

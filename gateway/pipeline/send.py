@@ -14,16 +14,19 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.backends.failure import as_fault
-from gateway.backends.interface import Client
+from gateway.backends.interface import Client, Exchange, WholeReply
 from gateway.backends.relay import Relay
 from gateway.config.settings import Retries
-from gateway.pipeline.flow import Inbound, Route, Target
+from gateway.pipeline.flow import PASSED, Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
 from providers.errors import PoolExhausted, ProviderError, Refused, TimedOut, Truncated, Unreachable, Unsupported
-from providers.wire import Call, Headers, WireRequest
+from providers.wire import Call, WireRequest
 
 HTTP_OK = 200
+# Where providers put the name that they gave a request: OpenAI and Groq, Anthropic, OpenRouter.
+REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id")
+MAX_REQUEST_ID_BYTES = 128
 MAX_ERROR_BYTES = 262_144
 CALLERS_FAULT = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 424, 431, 451})
 # A Retry-After may be shorter than our own wait, but a crowd that obeys it to the millisecond comes back as a crowd.
@@ -34,7 +37,9 @@ class Upstream(msgspec.Struct, kw_only=True):
     """An answer: whole (``answer``) or flowing (``relay``)."""
 
     target: Target
-    headers: Headers
+    # Its header lines that pass, and its own name for the request.
+    passed: list[bytes]
+    request_id: str
     answer: Answer | None = None
     relay: Relay | None = None
     attempts: int
@@ -67,7 +72,7 @@ class TargetSpared(ProviderError):
 class Journey:
     """One call on its way through the targets: where it is, what was tried and how long it waited."""
 
-    __slots__ = ("attempts", "client", "inbound", "services", "target", "upstream", "waited_ns")
+    __slots__ = ("attempts", "client", "inbound", "is_recorded", "services", "target", "upstream", "waited_ns")
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
         self.inbound = inbound
@@ -78,6 +83,8 @@ class Journey:
         # Where it was sent last, and what answered.
         self.target: Target | None = None
         self.upstream: Upstream | None = None
+        # Its row is being written: a second one would be a second charge.
+        self.is_recorded = False
 
 
 async def send(journey: Journey, route: Route) -> Upstream:
@@ -122,11 +129,12 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
                 upstream = await _open_stream(journey, target, request)
             else:
                 reply = await backend.fetch(call, request)
-                headers = reply.headers
+                answer = _decode(target, call, reply, reply.body)
                 upstream = Upstream(
                     target=target,
-                    headers=headers,
-                    answer=_decode(target, call, reply.status, headers, reply.body),
+                    passed=reply.lines(PASSED),
+                    request_id=_request_id(reply),
+                    answer=answer,
                     attempts=journey.attempts,
                     dropped=request.dropped,
                     first_byte_ns=ticks_ns(),
@@ -160,7 +168,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     client.watch(_ignore_leaving, _ignore_pressure)
     if exchange.status != HTTP_OK:
         body = await exchange.read(MAX_ERROR_BYTES)
-        _decode(target, call, exchange.status, exchange.headers, body)
+        _decode(target, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
     relay = Relay(backend.dialect.open_stream(call), exchange, services.loop, cancels=cancels)
     client.watch(relay.abandon, _ignore_pressure)
@@ -174,7 +182,8 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         raise relay.reader.failure
     return Upstream(
         target=target,
-        headers=exchange.headers,
+        passed=exchange.lines(PASSED),
+        request_id=_request_id(exchange),
         relay=relay,
         attempts=journey.attempts,
         dropped=request.dropped,
@@ -193,10 +202,22 @@ async def _pause(journey: Journey, wait_ms: float) -> None:
     journey.client.watch(_ignore_leaving, _ignore_pressure)
 
 
-def _decode(target: Target, call: Call, status: int, headers: Headers, body: bytes) -> Answer:
+def _request_id(reply: WholeReply | Exchange) -> str:
+    for name in REQUEST_IDS:
+        value = reply.header(name)
+        if value:
+            return value[:MAX_REQUEST_ID_BYTES].decode("latin-1")
+    return ""
+
+
+def _decode(target: Target, call: Call, reply: WholeReply | Exchange, body: bytes) -> Answer:
     """Read a whole answer; an error keeps the provider's headers, which clients may want."""
+    if reply.status == HTTP_OK:
+        # Only errors have headers that a dialect reads.
+        return target.backend.dialect.decode(call, HTTP_OK, (), body)
+    headers = reply.headers
     try:
-        return target.backend.dialect.decode(call, status, headers, body)
+        return target.backend.dialect.decode(call, reply.status, headers, body)
     except ProviderError as error:
         error.headers = headers
         raise

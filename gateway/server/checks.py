@@ -37,3 +37,14 @@ def check_headers(headers: Headers, single: dict[bytes, bytes], *, is_http_11: b
         name = shown(coding.decode("latin-1"))
         return Fault("invalid_request", f"The transfer-encoding {name} is not known; send chunked.", status=501)
     return None
+
+
+def head_too_large(limit_bytes: int) -> Fault:
+    """The refusal of a head over the limit."""
+    return Fault("invalid_request", f"The request's head is over {limit_bytes} bytes.", status=431)
+
+
+def body_too_large(limit_bytes: int) -> Fault:
+    """The refusal of a body over the limit."""
+    message = f"The body is over {limit_bytes} bytes, the limit of [server] max_body_bytes."
+    return Fault("request_too_large", message)

@@ -44,10 +44,10 @@ class DirectClient:
         """Answer at once."""
         if self.is_gone or self._is_complete or self._has_begun:
             return
-        self._transport.write(
-            b"%s%scontent-length: %d\r\n%s\r\n%s"
-            % (status_line(status), head, len(body), b"" if self.keeps_alive else CLOSE, body)
+        framing = (
+            b"content-length: %d\r\n\r\n" if self.keeps_alive else b"content-length: %d\r\nconnection: close\r\n\r\n"
         )
+        self._transport.write(b"".join((status_line(status), head, framing % len(body), body)))
         self._complete()
 
     def start(self, head: bytes) -> None:

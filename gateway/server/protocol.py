@@ -9,7 +9,8 @@ is not read: the connection closes after that answer, and the client sends it ag
 """
 
 import asyncio
-from typing import Any, Protocol, cast
+from time import monotonic_ns
+from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
@@ -19,8 +20,11 @@ from uvicorn.server import ServerState
 from gateway.config.settings import Server
 from gateway.envelope import envelope
 from gateway.errors import Fault
-from gateway.server.checks import check_headers, check_target
+from gateway.server.checks import body_too_large, check_headers, check_target, head_too_large
 from gateway.server.direct import DirectClient, status_line
+from gateway.server.door import Door
+from gateway.server.drive import Drive
+from gateway.server.known_head import KnownHead
 
 MAX_HEAD_BYTES = 131_072
 # A refused request's body up to this size is read and forgotten, so that the connection stays usable.
@@ -28,33 +32,12 @@ MAX_IGNORED_BODY_BYTES = 65_536
 # Progress that earns a slow body more time.
 BODY_PROGRESS_BYTES = 262_144
 WRITE_TIMEOUT_S = 60.0
+NEVER = float("inf")
 # How long, and how far, a client that is still sending is listened to after it was refused: closing at once would make
 # its system throw the refusal away unread (RFC 9112 section 9.6).
 LINGER_MS = 2_000
 MAX_LINGER_BYTES = 67_108_864
 IDLE, HEAD, BODY, IGNORED_BODY, ANSWERING, ELSEWHERE, LINGERING = range(7)
-
-Headers = list[tuple[bytes, bytes]]
-
-
-class Door(Protocol):
-    """What stands behind the short way; see gateway.surfaces.openai."""
-
-    def endpoint(self, path: bytes) -> str | None:
-        """The endpoint that is called by POST to this path, None for paths that are not the door's."""
-        ...
-
-    def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> Any:
-        """Read the head of a request; raises Fault, before a byte of the body is wanted."""
-        ...
-
-    def enter(self, visit: Any, body: bytes, client: DirectClient, tasks: "set[asyncio.Task[None]]") -> None:
-        """Answer the request."""
-        ...
-
-    def refuse(self, client: DirectClient, fault: Fault) -> None:
-        """Answer with a fault."""
-        ...
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -86,6 +69,11 @@ class GatewayProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._client: DirectClient | None = None
         self._visit: Any = None
+        # Monotonic ns, when the head of the request was there.
+        self._started_ns = 0
+        # The first bytes of the request, and the head of the one before.
+        self._first = b""
+        self._known: KnownHead | None = None
         self._is_direct = False
         self._is_http_11 = True
         self._is_overrun = False
@@ -110,9 +98,12 @@ class GatewayProtocol(HttpToolsProtocol):
             self._ignore(data)
             return
         if self._phase == IDLE:
+            if self._known is not None and self._repeats(self._known, data):
+                return
             self._unset_keepalive_if_required()
             self._expect(HEAD, self._bounds.header_timeout_ms)
             self._head_bytes = 0
+            self._first = data
         self._head_bytes += len(data)
         if self._is_lost:
             return
@@ -123,7 +114,24 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
         if self._phase == HEAD and self._head_bytes > MAX_HEAD_BYTES:
-            self._turn_away(self._head_too_large())
+            self._turn_away(head_too_large(MAX_HEAD_BYTES))
+
+    def _repeats(self, known: KnownHead, data: bytes) -> bool:
+        """Answer a request with the head of the one before, without reading that again; False where it is another."""
+        body = known.body_of(data)
+        if body is None or len(body) > self._bounds.max_body_bytes or self._is_lost:
+            return False
+        if not self._door.welcomes(known.visit):
+            self._known = None
+            return False
+        self._unset_keepalive_if_required()
+        self._started_ns = monotonic_ns()
+        self._is_direct = True
+        self._client = client = DirectClient(
+            self.transport, self._answered, keeps_alive=not self._is_ending, is_http_11=True
+        )
+        self._enter(known.visit, body, client)
+        return True
 
     def _ignore(self, data: bytes) -> None:
         """Bytes that come while an answer is under way, or after a refusal."""
@@ -177,7 +185,7 @@ class GatewayProtocol(HttpToolsProtocol):
         # The parser has refused anything but one number.
         length = int(self._single.get(b"content-length", b"0"))
         if length > self._bounds.max_body_bytes:
-            self._turn_away(self._too_large())
+            self._turn_away(body_too_large(self._bounds.max_body_bytes))
         elif endpoint is None:
             self._go_elsewhere()
         else:
@@ -197,7 +205,7 @@ class GatewayProtocol(HttpToolsProtocol):
         before = self._body_bytes
         self._body_bytes += len(body)
         if self._body_bytes > self._bounds.max_body_bytes:
-            self._turn_away(self._too_large())
+            self._turn_away(body_too_large(self._bounds.max_body_bytes))
         elif self._body_bytes // BODY_PROGRESS_BYTES > before // BODY_PROGRESS_BYTES:
             self._expect(BODY, self._bounds.body_timeout_ms)
 
@@ -207,16 +215,25 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         if not self._is_direct:
             if self._phase == ELSEWHERE:
-                self._deadline_s = float("inf")
+                self._deadline_s = NEVER
                 super().on_message_complete()
         elif self._phase == IGNORED_BODY:
             self._become_idle()
         elif self._phase == BODY and self._client is not None:
-            self._phase = ANSWERING
-            self._deadline_s = float("inf")
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._body = []
-            self._door.enter(self._visit, body, self._client, self.tasks)
+            visit, self._visit = self._visit, None
+            if self._head_bytes == len(self._first) and self._client.keeps_alive and self._is_http_11:
+                self._known = KnownHead.read(self._first, self._single, visit)
+            self._first = b""
+            self._enter(visit, body, self._client)
+
+    def _enter(self, visit: Any, body: bytes, client: DirectClient) -> None:
+        self._phase = ANSWERING
+        self._deadline_s = NEVER
+        path = self._door.enter(visit, body, client, self._started_ns)
+        if path is not None:
+            Drive(path, self.loop, self.tasks)
 
     def on_response_complete(self) -> None:
         """An answer by uvicorn's way is out."""
@@ -248,7 +265,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().resume_writing()
         self._is_pressed = False
         if self._phase == ANSWERING:
-            self._deadline_s = float("inf")
+            self._deadline_s = NEVER
         if self._client is not None:
             self._client.press(False)
 
@@ -285,15 +302,8 @@ class GatewayProtocol(HttpToolsProtocol):
     def _check_head(self) -> Fault | None:
         self._single = dict(self.headers)
         if self._head_bytes > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES:
-            return self._head_too_large()
+            return head_too_large(MAX_HEAD_BYTES)
         return check_target(self.url) or check_headers(self.headers, self._single, is_http_11=self._is_http_11)
-
-    def _head_too_large(self) -> Fault:
-        return Fault("invalid_request", f"The request's head is over {MAX_HEAD_BYTES} bytes.", status=431)
-
-    def _too_large(self) -> Fault:
-        limit = self._bounds.max_body_bytes
-        return Fault("request_too_large", f"The body is over {limit} bytes, the limit of [server] max_body_bytes.")
 
     def _go_elsewhere(self) -> None:
         headers, url, expects = self.headers, self.url, self.expect_100_continue
@@ -315,6 +325,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._client = client
         self._body = []
         self._body_bytes = 0
+        self._started_ns = monotonic_ns()
         try:
             self._visit = self._door.knock(endpoint, self.headers, self._single)
         except Fault as fault:
@@ -330,7 +341,6 @@ class GatewayProtocol(HttpToolsProtocol):
     def _answered(self) -> None:
         """An answer by the short way is out."""
         client, self._client = self._client, None
-        self._visit = None
         self.server_state.total_requests += 1
         if client is None:
             return

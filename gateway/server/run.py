@@ -17,7 +17,8 @@ from litestar import Litestar
 from uvicorn.server import ServerState
 
 from gateway.config.settings import Server as Bounds
-from gateway.server.protocol import Door, protocol_class
+from gateway.server.door import Door
+from gateway.server.protocol import protocol_class
 from gateway.server.sweeper import Sweeper
 
 BACKLOG = 4_096

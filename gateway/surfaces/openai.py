@@ -4,9 +4,7 @@ The three calls have two ways in with one door between: the server's short way, 
 and tests). Both read the head, then the body, then run the path of gateway.pipeline.run.
 """
 
-import asyncio
-import logging
-from functools import partial
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import msgspec
@@ -36,17 +34,15 @@ PATHS = {
 }
 MAX_TAGS_CHARS = 512
 NS_PER_S = 1_000_000_000
-log = logging.getLogger("gateway.surfaces.openai")
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of a request, read."""
+    """The head of a request, read; it holds for further requests with the same head while ``welcomes`` says so."""
 
     endpoint: str
-    request_id: str
     caller: KeyRecord
-    created_ns: int
-    started_ns: int
+    # Of the directory that knew the caller.
+    revision: int
     cache: CacheWish
     tags: str
     session: str
@@ -68,59 +64,53 @@ class OpenAiDoor:
         ``single`` are the same headers by name, the last where there are several.
         """
         services = self._services
-        started_ns = services.ticks_ns()
+        revision = services.directory.revision
         caller = run.admit(read_credentials(headers, single), services)
         _check_type(single)
-        created_ns = services.now_ns()
         wish = single.get(b"x-watchllm-cache")
         return Visit(
             endpoint=endpoint,
-            request_id=services.ids.new(created_ns),
             caller=caller,
-            created_ns=created_ns,
-            started_ns=started_ns,
+            revision=revision,
             cache="default" if wish is None else lookup.read_wish(wish),
             tags=_bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags"),
             session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
         )
 
-    def enter(self, visit: Visit, body: bytes, client: Client, tasks: "set[asyncio.Task[None]]") -> None:
-        """Check the body and start the call; ``tasks`` keeps the reference until it ends."""
-        try:
-            inbound = self.inbound(visit, body)
-        except Fault as fault:
-            reply.refuse(visit.request_id, client, fault)
-            return
+    def welcomes(self, visit: Visit) -> bool:
+        """Whether a further request with the head of this visit is the same visit: no key changed, none expired."""
+        services, expires_ns = self._services, visit.caller.expires_ns
+        if services.directory.revision != visit.revision:
+            return False
+        return expires_ns is None or services.now_ns() < expires_ns
+
+    def enter(self, visit: Visit, body: bytes, client: Client, started_ns: int) -> Coroutine[Any, Any, None] | None:
+        """Check the body and return the call's path, to be run; None where the client was refused already."""
         services = self._services
-        services.metrics.requests_in_flight += 1
-        task = services.loop.create_task(run.run(inbound, client, services))
-        tasks.add(task)
-        task.add_done_callback(partial(self._left, tasks))
-
-    def _left(self, tasks: "set[asyncio.Task[None]]", task: "asyncio.Task[None]") -> None:
-        self._services.metrics.requests_in_flight -= 1
-        tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("the path of a call failed", exc_info=error)
-
-    def refuse(self, client: Client, fault: Fault) -> None:
-        """Answer a request that did not get in."""
-        reply.refuse(self._services.ids.new(self._services.now_ns()), client, fault)
-
-    def inbound(self, visit: Visit, body: bytes) -> Inbound:
-        """The whole request, decoded; raises Fault."""
-        if not body:
-            raise Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")
-        return Inbound(
-            request_id=visit.request_id,
-            call=bodies.decode(visit.endpoint, body),
+        created_ns = services.now_ns()
+        request_id = services.ids.new(created_ns)
+        try:
+            if not body:
+                raise Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")
+            call = bodies.decode(visit.endpoint, body)
+        except Fault as fault:
+            reply.refuse(request_id, client, fault)
+            return None
+        inbound = Inbound(
+            request_id=request_id,
+            call=call,
             caller=visit.caller,
-            created_ns=visit.created_ns,
-            started_ns=visit.started_ns,
+            created_ns=created_ns,
+            started_ns=started_ns,
             cache=visit.cache,
             tags=visit.tags,
             session=visit.session,
         )
+        return run.run(inbound, client, services)
+
+    def refuse(self, client: Client, fault: Fault) -> None:
+        """Answer a request that did not get in."""
+        reply.refuse(self._services.ids.new(self._services.now_ns()), client, fault)
 
 
 def read_credentials(headers: Headers, single: dict[bytes, bytes]) -> Credentials:
@@ -229,18 +219,18 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
             method = cast("dict[str, object]", scope).get("method")
             if method != "POST":
                 raise not_allowed(path, str(method), "POST")
+            started_ns = services.ticks_ns()
             headers = list(scope["headers"])
             visit = door.knock(endpoint, headers, dict(headers))
             body = await client.read_body(services.settings.server)
-            inbound = door.inbound(visit, body)
         except Fault as fault:
             door.refuse(client, fault)
             await client.flush()
             return
-        services.metrics.requests_in_flight += 1
-        try:
-            await client.answer(run.run(inbound, client, services))
-        finally:
-            services.metrics.requests_in_flight -= 1
+        answering = door.enter(visit, body, client, started_ns)
+        if answering is None:
+            await client.flush()
+        else:
+            await client.answer(answering)
 
     return answer

@@ -1,6 +1,6 @@
 """A streamed OpenAI answer, passed through: only what must be held, dropped or understood is touched.
 
-Ordinary chunks leave exactly as they came, in one piece, after one decode that checks them and notes what was said.
+Ordinary chunks leave exactly as they came, runs of one form in one piece: see providers.openai.template.
 The chunk with the finish_reason is held back for the settled figures, usage chunks are held back because their empty
 ``choices`` break ``chunk.choices[0]``, and comments, ids and retry hints end here.
 
@@ -8,6 +8,7 @@ Failure behavior: an error object, an event that is not JSON, or a stream withou
 bytes before it have left.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,15 +16,14 @@ import msgspec
 from providers.chat import Usage
 from providers.delivered import Delivered
 from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
-from providers.openai.reply import BROKEN_JSON, ChoiceWire, MessageWire, error_in_success, say, strings_in
+from providers.openai.reply import BROKEN_JSON, ChoiceWire, error_in_success, say, strings_in
+from providers.openai.template import PREFIX, SEPARATOR, ChunkTemplate
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
-from providers.sse import SseEvent, SseParser, parse_block
+from providers.sse import BYTE_ORDER_MARK, SseEvent, SseParser, parse_block
 
-PREFIX = b"data: "
-SEPARATOR = b"\n\n"
 DONE = b"[DONE]"
-# The last events of a piece are read one by one: there the finish, the usage and the end are found.
-CAREFUL_EVENTS = 3
+# So often in a row a form is learnt without finding it again; then this stream's chunks are read one by one.
+MAX_LESSONS = 16
 
 
 class GroqWire(msgspec.Struct, frozen=True, gc=False):
@@ -57,25 +57,7 @@ class LooseChunk(msgspec.Struct, frozen=True):
     error: Any = None
 
 
-class PlainChoice(msgspec.Struct, frozen=True, gc=False):
-    """A choice that goes on."""
-
-    delta: MessageWire | None = None
-    text: str | None = None
-    finish_reason: None = None
-
-
-class PlainChunk(msgspec.Struct, frozen=True, gc=False):
-    """A chunk that only says something: with a finish, a usage or an error it does not decode as this type."""
-
-    choices: list[PlainChoice]
-    usage: None = None
-    error: None = None
-    x_groq: None = None
-
-
 CHUNK = msgspec.json.Decoder(ChunkWire)
-PLAIN_CHUNK = msgspec.json.Decoder(PlainChunk)
 LOOSE_CHUNK = msgspec.json.Decoder(LooseChunk)
 ANY = msgspec.json.Decoder()
 
@@ -86,7 +68,9 @@ class OpenAiStream:
     __slots__ = (
         "_delivered",
         "_has_finished",
+        "_lessons",
         "_parser",
+        "_template",
         "_tier",
         "events",
         "failure",
@@ -100,6 +84,9 @@ class OpenAiStream:
         self._parser = SseParser()
         self._delivered = Delivered()
         self._has_finished = False
+        # The form of the chunks so far, and how often one was learnt in vain since one was found again.
+        self._template: ChunkTemplate | None = None
+        self._lessons = 0
         self._tier: str | None = None
         self.usage: Usage | None = None
         self.finished = False
@@ -112,15 +99,18 @@ class OpenAiStream:
         """Take any cut of the upstream's bytes; return what may go to the client now."""
         if self.failure is not None or self.finished:
             return b""
-        if (
-            self.held is None
-            and not self._parser.pending
-            and piece.startswith(b"data: {")
-            and piece.endswith(SEPARATOR)
-            and b"\r" not in piece
-        ):
-            return self._feed_whole_events(piece)
-        return self._feed_carefully(piece)
+        if b"\r" in piece or self.held is not None or piece.startswith(BYTE_ORDER_MARK):
+            return self._feed_carefully(piece)
+        out = b""
+        if self._parser.pending:
+            # The end of an event that was cut; the rest begins with a whole one.
+            start = piece.find(SEPARATOR) + len(SEPARATOR)
+            if start < len(SEPARATOR):
+                return self._feed_carefully(piece)
+            out, piece = self._feed_carefully(piece[:start]), piece[start:]
+            if self.failure is not None or self.finished:
+                return out
+        return out + self._feed_events(piece)
 
     def end(self) -> bytes:
         """The upstream ended; a finish_reason without [DONE] is an end, anything else is not."""
@@ -146,45 +136,45 @@ class OpenAiStream:
         """What was said so far, with reasoning and tool calls."""
         return self._delivered
 
-    def _feed_whole_events(self, piece: bytes) -> bytes:
-        at = len(piece)
-        for _ in range(CAREFUL_EVENTS + 1):
-            at = piece.rfind(SEPARATOR, 0, at)
-            if at < 0:
+    def _feed_events(self, piece: bytes) -> bytes:
+        """Take a piece that begins with an event: runs of one form as a whole, what differs one by one."""
+        out: list[bytes] = []
+        start = 0
+        while start < len(piece) and self._lessons < MAX_LESSONS and self.held is None:
+            run = None if self._template is None else self._template.read(piece, start)
+            if run is not None:
+                texts, end = run
+                self._delivered.add(texts)
+                self.events += len(texts)
+                self._lessons = 0
+                out.append(piece[start:end])
+                start = end
+                continue
+            end = piece.find(SEPARATOR, start) + len(SEPARATOR)
+            if end < len(SEPARATOR):
                 break
-        at = 0 if at < 0 else at + len(SEPARATOR)
-        if at == 0:
-            # A single ordinary event, the commonest piece of a live stream, is checked as it is.
-            return piece if self._pass_plain(piece) else self._feed_carefully(piece)
-        head, tail = piece[:at], piece[at:]
-        if self._pass_plain(head):
-            return head + (tail if self._pass_plain(tail) else self._feed_carefully(tail))
-        return self._feed_carefully(piece)
-
-    def _pass_plain(self, piece: bytes) -> bool:
-        """Whether the piece is ordinary chunks and nothing else; then what they say is noted."""
-        chunks = piece[len(PREFIX) : -len(SEPARATOR)].split(b"\n\ndata: ")
-        if piece.count(b"\n") != 2 * len(chunks):
-            return False
-        said: list[str] = []
-        decode = PLAIN_CHUNK.decode
-        try:
-            for chunk in chunks:
-                if not note_plain(decode(chunk).choices, said):
-                    return False
-        except BROKEN_JSON:
-            return False
-        self._delivered.add(said)
-        self.events += len(chunks)
-        return True
+            event = piece[start:end]
+            start = end
+            out.append(self._take_blocks((event.strip(b"\n"),)))
+            if self.failure is not None or self.finished:
+                return b"".join(out)
+            self._template = ChunkTemplate.learn(event) or self._template
+            self._lessons += 1
+        if start < len(piece):
+            out.append(self._feed_carefully(piece[start:]))
+        return b"".join(out)
 
     def _feed_carefully(self, piece: bytes) -> bytes:
-        out = bytearray()
         try:
             blocks = self._parser.blocks(piece)
         except InvalidAnswer as too_long:
             self.failure = too_long
             return b""
+        return self._take_blocks(blocks)
+
+    def _take_blocks(self, blocks: Iterable[bytes]) -> bytes:
+        """Read events one by one; return what may go out."""
+        out = bytearray()
         for block in blocks:
             event = parse_block(block)
             if event is not None:
@@ -276,19 +266,6 @@ class OpenAiStream:
             self.finished = True
         else:
             self.failure = InvalidAnswer("the provider's stream ended without an answer")
-
-
-def note_plain(choices: list[PlainChoice], said: list[str]) -> bool:
-    """Append what ordinary choices say; False where they need a closer look."""
-    for choice in choices:
-        delta = choice.delta
-        if delta is None:
-            if choice.text is None:
-                return False
-            said.append(choice.text)
-        else:
-            say(delta, said)
-    return bool(choices)
 
 
 def _is_json(data: bytes) -> bool:

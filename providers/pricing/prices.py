@@ -229,6 +229,10 @@ def read_price(row: PriceRow, where: str, *, is_operator: bool) -> Price:
 _Key = tuple[str, str, str]
 # The instants from which prices hold, ascending, and the prices.
 _History = tuple[list[int], list[Price]]
+# From when, until when (ns, not included), and the price that holds in between.
+_Span = tuple[int, int, Price | None]
+_FOREVER_NS = 1 << 63
+_MAX_RECENT = 4_096
 
 
 class PriceTable:
@@ -246,6 +250,7 @@ class PriceTable:
         self._bundled: dict[_Key, list[PriceRow]] = {}
         self._operator: dict[_Key, list[Price]] = {}
         self._histories: dict[_Key, _History] = {}
+        self._recent: dict[_Key, _Span] = {}
         self._written = (tuple(bundled), tuple(operator))
         for row in self._written[0]:
             for key in _keys(row):
@@ -264,12 +269,11 @@ class PriceTable:
         fine-tuned one (``ft:base:organisation::id``) costs what ``ft:base`` does. A service tier without a price of its
         own costs what the standard one costs.
         """
-        return (
-            (self._at((provider, model, service_tier), at_ns) if service_tier else None)
-            or self._at((provider, model, ""), at_ns)
-            or (self._at((provider, ":".join(model.split(":", 2)[:2]), ""), at_ns) if model.startswith("ft:") else None)
-            or self._at((provider, ANY_MODEL, ""), at_ns)
-        )
+        name = (provider, model, service_tier)
+        recent = self._recent.get(name)
+        if recent is None or not recent[0] <= at_ns < recent[1]:
+            recent = self._remember(name, at_ns)
+        return recent[2]
 
     def find(self, price_id: str) -> Price | None:
         """Return the price with this id, which a usage row keeps."""
@@ -298,11 +302,24 @@ class PriceTable:
         """Count the rows."""
         return sum(len(rows) for rows in self._written)
 
-    def _at(self, key: _Key, at_ns: int) -> Price | None:
-        """Return one name's price at a time."""
-        starts, prices = self._history(key)
-        index = bisect_right(starts, at_ns)
-        return prices[index - 1] if index else None
+    def _remember(self, name: _Key, at_ns: int) -> _Span:
+        """Look a price up in all histories that it may come from; it holds until the next change of any of them."""
+        provider, model, service_tier = name
+        begins_ns, ends_ns, price = 0, _FOREVER_NS, None
+        for key in _candidates(provider, model, service_tier):
+            starts, prices = self._history(key)
+            index = bisect_right(starts, at_ns)
+            if index:
+                begins_ns = max(begins_ns, starts[index - 1])
+            if index < len(starts):
+                ends_ns = min(ends_ns, starts[index])
+            if price is None and index:
+                price = prices[index - 1]
+        if len(self._recent) >= _MAX_RECENT:
+            # Callers can invent names without end.
+            self._recent.clear()
+        found = self._recent[name] = (begins_ns, ends_ns, price)
+        return found
 
     def _history(self, key: _Key) -> _History:
         """Return one name's prices through time, from memory but for the first time."""
@@ -322,6 +339,15 @@ class PriceTable:
 
 
 _EMPTY: _History = ([], [])
+
+
+def _candidates(provider: str, model: str, service_tier: str) -> list[_Key]:
+    """Return the names whose prices may be a call's, the first that has one first."""
+    keys = [(provider, model, service_tier)] if service_tier else []
+    keys.append((provider, model, ""))
+    if model.startswith("ft:"):
+        keys.append((provider, ":".join(model.split(":", 2)[:2]), ""))
+    return [*keys, (provider, ANY_MODEL, "")]
 
 
 def _keys(row: PriceRow) -> list[_Key]:

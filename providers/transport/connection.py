@@ -12,7 +12,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from providers.errors import InvalidAnswer, ProviderError, Truncated, Unreachable
 from providers.transport.exchange import Exchange
-from providers.transport.head import ResponseHead
+from providers.transport.head import ResponseHead, read_whole
 from providers.transport.origin import Origin
 
 # Up to here one copy of the body is cheaper than a second write.
@@ -99,6 +99,8 @@ class Connection(asyncio.Protocol):
         # The parser calls this with every chunk; no method of ours is as fast as the list's own.
         self.on_body = self._pieces.append
         self._parser = HttpResponseParser(self)
+        self._status = 0
+        self._is_complete = False
 
     # For the pool and the exchange.
 
@@ -106,17 +108,9 @@ class Connection(asyncio.Protocol):
         """Write a request; what comes back is the exchange's."""
         self.exchange = exchange
         self._pool.active.add(exchange)
-        # The cut head of a response, as long as it is not complete.
-        self._buffer = b""
-        self._interim_heads = 0
-        self._status = 0
         # Bytes of all that came; of the heads, 0 until ours was handed on; of the body without its framing.
         self._received = 0
         self._body_at = 0
-        self._body_bytes = 0
-        self._is_complete = False
-        self._is_followed = False
-        self._own_pieces = 0
         if len(body) > _JOIN_BYTES:
             self._transport.writelines((b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), body))
         elif body or head.startswith(_METHODS_WITH_BODY):
@@ -172,7 +166,11 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         now_ns = monotonic_ns()
-        exchange.first_byte_ns = exchange.first_byte_ns or now_ns
+        if not self._received:
+            exchange.first_byte_ns = now_ns
+            if self._take_whole(exchange, data, now_ns):
+                return
+            self._begin_reading()
         self._received += len(data)
         error: ProviderError | None = None
         try:
@@ -181,15 +179,7 @@ class Connection(asyncio.Protocol):
             error = self._note_garbage(reason)
         if not self._body_at and not self._take_head(exchange, data, error):
             return
-        pieces = self._pieces
-        if self._is_followed and self._is_complete:
-            # The parser went on to another response and its body.
-            del pieces[self._own_pieces :]
-        if pieces and self.exchange is exchange:
-            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
-            self._body_bytes += len(piece)
-            exchange.feed(piece)
+        self._feed(exchange)
         if self.exchange is not exchange:
             # It took offence, or its sink did.
             return
@@ -232,6 +222,41 @@ class Connection(asyncio.Protocol):
             self._own_pieces = len(self._pieces)
 
     # Inside.
+
+    def _take_whole(self, exchange: Exchange, data: bytes, now_ns: int) -> bool:
+        """Take an ordinary answer that came in one read, without the parser; False where it is not one."""
+        found = read_whole(data, self._pool.max_header_bytes)
+        if found is None or self._is_head_request:
+            return False
+        head, start = found
+        if not exchange.complete(head, data[start:]):
+            return False
+        self._leave(exchange)
+        self._keep(now_ns)
+        exchange.finish()
+        return True
+
+    def _begin_reading(self) -> None:
+        # The cut head of a response, as long as it is not complete.
+        self._buffer = b""
+        self._interim_heads = 0
+        self._status = 0
+        self._body_bytes = 0
+        self._is_complete = False
+        self._is_followed = False
+        self._own_pieces = 0
+
+    def _feed(self, exchange: Exchange) -> None:
+        """Deliver the body bytes of one read in one piece."""
+        pieces = self._pieces
+        if self._is_followed and self._is_complete:
+            # The parser went on to another response and its body.
+            del pieces[self._own_pieces :]
+        if pieces and self.exchange is exchange:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._body_bytes += len(piece)
+            exchange.feed(piece)
 
     def _note_garbage(self, reason: Exception) -> InvalidAnswer | None:
         """Return the error that unreadable bytes are, unless the answer was complete before them."""
@@ -280,15 +305,22 @@ class Connection(asyncio.Protocol):
     def _finish(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
         """The response is complete: keep the connection if nothing speaks against it."""
         self._leave(exchange)
-        if self._keeps_alive and self._ended_exactly(exchange, data) and not self._transport.get_write_buffer_size():
-            if self._is_paused:
-                self.resume()
-            self.is_used = self.is_idle = True
-            self.idle_since_ns = now_ns
-            self._pool.idle.append(self)
+        if self._keeps_alive and self._ended_exactly(exchange, data):
+            self._keep(now_ns)
         else:
             self._transport.abort()
         exchange.finish()
+
+    def _keep(self, now_ns: int) -> None:
+        """Put the connection to the idle ones, unless the server answered before it had read the request."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+            return
+        if self._is_paused:
+            self.resume()
+        self.is_used = self.is_idle = True
+        self.idle_since_ns = now_ns
+        self._pool.idle.append(self)
 
     def _ended_exactly(self, exchange: Exchange, data: bytes) -> bool:
         """Tell whether not one byte followed the response; the parser itself skips line ends between responses."""

@@ -5,9 +5,11 @@ the sink's ``ended`` once, or kept until a sink or reader comes. Whoever waits a
 """
 
 import asyncio
+import re
 from time import monotonic_ns
 
 from providers.errors import InvalidAnswer, ProviderError, TimedOut, Truncated
+from providers.handoff import Handoff
 from providers.transport.decoder import Decoder, choose_decoder
 from providers.transport.head import ResponseHead
 from providers.transport.origin import Origin, Timeouts
@@ -38,30 +40,10 @@ class Exchange:
     """
 
     __slots__ = (
-        "_decoder",
-        "_error",
-        "_has_ended",
-        "_is_held_back",
-        "_is_paused",
-        "_is_touched",
-        "_left_ns",
-        "_limit_bytes",
-        "_mode",
-        "_parts",
-        "_reads_all",
-        "_sink",
-        "_size_bytes",
-        "_total_ns",
-        "_waiter",
-        "counts_bytes",
-        "due_ns",
-        "first_byte_ns",
-        "head",
-        "is_stale",
-        "link",
-        "origin",
-        "timeouts",
-    )
+        "_decoder", "_error", "_has_ended", "_is_held_back", "_is_paused", "_is_touched", "_left_ns", "_limit_bytes",
+        "_mode", "_parts", "_reads_all", "_sink", "_size_bytes", "_total_ns", "_waiter", "counts_bytes", "due_ns",
+        "first_byte_ns", "head", "is_stale", "link", "origin", "timeouts",
+    )  # fmt: skip
 
     head: ResponseHead
 
@@ -78,7 +60,7 @@ class Exchange:
         # In read mode any body byte is progress.
         self.counts_bytes = False
         self.link: Link | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Handoff[None] | None = None
         self._mode = _WAITING
         # With a limit the body is collected without asking, and only its end wakes the waiter.
         self._reads_all = limit_bytes is not None
@@ -107,6 +89,20 @@ class Exchange:
         """The fields of the response, names in lower case."""
         return self.head.headers
 
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a field, by its name in lower case."""
+        return self.head.get(name)
+
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """The lines of fields as they stand, found by a pattern that begins with CRLF and has one group."""
+        return self.head.lines(wanted)
+
+    @property
+    def body(self) -> bytes:
+        """The whole body, decoded, once it was fetched."""
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def attach(self, sink: Sink, *, max_decoded_bytes: int = MAX_DECODED_BYTES) -> None:
         """Give the body to ``sink``: what is here at once, the rest as it comes.
 
@@ -120,7 +116,8 @@ class Exchange:
     async def read(self, limit_bytes: int) -> bytes:
         """Return the whole body, decoded; raises InvalidAnswer beyond ``limit_bytes``."""
         self._begin_body(_READ, limit_bytes)
-        self._waiter = waiter = asyncio.get_running_loop().create_future()
+        waiter: Handoff[None] = Handoff(loop=asyncio.get_running_loop())
+        self._waiter = waiter
         self.counts_bytes = True
         self.extend(monotonic_ns())
         if not self._has_ended:
@@ -131,7 +128,7 @@ class Exchange:
         except asyncio.CancelledError:
             self.abort()
             raise
-        return self.body()
+        return self.body
 
     def touch(self) -> None:
         """Extend the idle deadline: in attach mode a complete event arrived."""
@@ -191,11 +188,11 @@ class Exchange:
         self._sink = NOBODY
         self._parts.clear()
         if waiter is not None and not waiter.done():
-            waiter.set_exception(Truncated(f"the exchange with {self.origin} was aborted"))
+            waiter.fail(Truncated(f"the exchange with {self.origin} was aborted"))
 
     # For the transport and the connection.
 
-    def begin(self, link: Link, waiter: asyncio.Future[None], now_ns: int) -> None:
+    def begin(self, link: Link, waiter: Handoff[None], now_ns: int) -> None:
         """A request is about to be written to ``link``; ``waiter`` is resolved by its head, or by its end."""
         self.link = link
         self.is_stale = False
@@ -218,6 +215,16 @@ class Exchange:
         if not is_complete:
             self._refuse_announced()
 
+    def complete(self, head: ResponseHead, body: bytes) -> bool:
+        """Head and body arrived at once, the body as it is; False where this is not to be taken so."""
+        if not self._reads_all or len(body) > self._limit_bytes:
+            return False
+        self.head = head
+        self._parts = [body]
+        self.link = None
+        self._mode = _OVER
+        return True
+
     def feed(self, data: bytes) -> None:
         """Body bytes arrived, without their framing."""
         mode = self._mode
@@ -237,9 +244,12 @@ class Exchange:
                 self.abort()
 
     def finish(self) -> None:
-        """The body ended by its framing; the connection has gone its way."""
+        """The body ended by its framing, or was complete at once; the connection has gone its way."""
         self.link = None
-        self._end(None)
+        if self._mode == _OVER:
+            self._wake()
+        else:
+            self._end(None)
 
     def extend(self, now_ns: int) -> None:
         """There was progress: the idle deadline begins anew."""
@@ -268,11 +278,6 @@ class Exchange:
         connect_ns = self.timeouts.connect_ms * _NS_PER_MS
         return (connect_ns, "connect") if connect_ns <= left_ns else (left_ns, "total")
 
-    def body(self) -> bytes:
-        """Return what was collected."""
-        parts = self._parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
     # Inside.
 
     def _begin_body(self, mode: int, limit_bytes: int) -> None:
@@ -282,7 +287,7 @@ class Exchange:
         self._limit_bytes = limit_bytes
 
     def _take_held(self) -> None:
-        held = self.body()
+        held = self.body
         self._parts = []
         self._size_bytes = 0
         if held:
@@ -371,7 +376,7 @@ class Exchange:
         if waiter is None or waiter.done():
             return
         if error is None:
-            waiter.set_result(None)
+            waiter.hand(None)
         else:
             self._parts.clear()
-            waiter.set_exception(error)
+            waiter.fail(error)

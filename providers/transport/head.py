@@ -1,9 +1,18 @@
 """The head of a response: its status and its fields, looked up in the raw bytes and split only when asked for."""
 
+import re
+
 from providers.errors import InvalidAnswer
 
 # Everything below is interim or not a status.
 _OK = 200
+# The grammar of a head (RFC 9112), for the one status line that nearly all answers have.
+_USUAL = re.compile(
+    rb"HTTP/1\.1 200 [\t -~\x80-\xff]*+(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+)++\r\n\r\n"
+)
+_LENGTH = b"\r\ncontent-length: "
+_CONNECTION = b"\r\nconnection:"
+_MAX_LENGTH_DIGITS = 10
 
 
 class ResponseHead:
@@ -40,6 +49,10 @@ class ResponseHead:
             self._pairs = [(name.lower(), value.strip(b" \t")) for name, _, value in split]
         return self._pairs
 
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """Return the lines of fields as they stand, found by a pattern that begins with CRLF and has one group."""
+        return wanted.findall(self.raw)
+
     @property
     def content_length(self) -> int | None:
         """The announced size of the body; the parser has checked that it is one decimal number."""
@@ -66,3 +79,30 @@ class ResponseHead:
             codings = self.get_all(b"transfer-encoding")
             if codings != b"chunked":
                 raise InvalidAnswer(f"the answer has the transfer-encoding {codings[:64]!r}: only chunked is read")
+
+
+def read_whole(data: bytes, max_header_bytes: int) -> tuple[ResponseHead, int] | None:
+    """Read a head with exactly its whole body behind it, and tell where that begins: an ordinary short answer.
+
+    None for everything else, also for what is no HTTP at all: the parser reads those, at several times the cost.
+    """
+    found = _USUAL.match(data)
+    if found is None or found.end() > max_header_bytes:
+        return None
+    start = found.end()
+    head = ResponseHead(_OK, data[: start - 2])
+    lower = head.lower
+    at = lower.find(_LENGTH)
+    connection = lower.find(_CONNECTION)
+    if (
+        at < 0
+        or head.has_codings
+        or lower.find(b"\r\ncontent-length", at + 2) >= 0
+        or (connection >= 0 and not lower.startswith(b" keep-alive\r\n", connection + len(_CONNECTION)))
+    ):
+        return None
+    at += len(_LENGTH)
+    digits = lower[at : lower.find(b"\r", at)]
+    if not digits.isdigit() or len(digits) > _MAX_LENGTH_DIGITS or int(digits) != len(data) - start:
+        return None
+    return head, start

@@ -6,12 +6,13 @@ by a fresh one, once; nothing else is retried here. A cancelled caller's connect
 
 import asyncio
 import ssl
+from collections.abc import Awaitable
 from time import monotonic_ns
 
 from providers.errors import PoolExhausted, TimedOut, Unreachable
+from providers.handoff import Handoff
 from providers.transport.connection import Connection, OriginPool
 from providers.transport.exchange import TIMEOUT_WORDS, Exchange
-from providers.transport.head import ResponseHead
 from providers.transport.origin import Origin, Timeouts
 
 # How often deadlines are looked at while something is in flight, and, at most, idle connections otherwise.
@@ -21,29 +22,6 @@ _IDLE_SWEEP_S = 1.0
 _CLOSE_S = 1.0
 _NS_PER_MS = 1_000_000
 _NS_PER_S = 1_000_000_000
-
-
-class Reply:
-    """A whole response."""
-
-    __slots__ = ("body", "first_byte_ns", "head")
-
-    def __init__(self, head: ResponseHead, body: bytes, first_byte_ns: int) -> None:
-        self.head = head
-        # Decoded.
-        self.body = body
-        # When its first byte came, on the monotonic clock.
-        self.first_byte_ns = first_byte_ns
-
-    @property
-    def status(self) -> int:
-        """The status of the response, 200 to 999."""
-        return self.head.status
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """The fields of the response, names in lower case; ``head.get(name)`` finds one without splitting them."""
-        return self.head.headers
 
 
 class Transport:
@@ -74,17 +52,15 @@ class Transport:
         self._is_sweeping = False
         self._is_closed = False
 
-    async def fetch(self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts, *, limit_bytes: int) -> Reply:
-        """Send a request and return the whole response, its body at most ``limit_bytes``; raises ProviderError."""
-        exchange = Exchange(origin, timeouts, monotonic_ns(), limit_bytes)
-        await self._perform(exchange, head, body)
-        return Reply(exchange.head, exchange.body(), exchange.first_byte_ns)
+    def fetch(
+        self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts, *, limit_bytes: int
+    ) -> Awaitable[Exchange]:
+        """Send a request and wait for the whole response, its body at most ``limit_bytes``; raises ProviderError."""
+        return self._perform(Exchange(origin, timeouts, monotonic_ns(), limit_bytes), head, body)
 
-    async def open(self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts) -> Exchange:
-        """Send a request and return when the head of the response is here; raises ProviderError."""
-        exchange = Exchange(origin, timeouts, monotonic_ns())
-        await self._perform(exchange, head, body)
-        return exchange
+    def open(self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts) -> Awaitable[Exchange]:
+        """Send a request and wait until the head of the response is here; raises ProviderError."""
+        return self._perform(Exchange(origin, timeouts, monotonic_ns()), head, body)
 
     async def close(self) -> None:
         """Break off what is in flight and close every connection."""
@@ -104,7 +80,7 @@ class Transport:
         """Return (busy, idle) for every origin that has connections."""
         return {origin: (pool.busy, len(pool.idle)) for origin, pool in self._pools.items()}
 
-    async def _perform(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+    async def _perform(self, exchange: Exchange, head: bytes, body: bytes) -> Exchange:
         """Write the request and wait for the head, or for the whole body where the exchange reads all."""
         loop = asyncio.get_running_loop()
         now_ns = monotonic_ns()
@@ -114,14 +90,14 @@ class Transport:
             connection = await self._connect(loop, exchange)
             now_ns = monotonic_ns()
         while True:
-            waiter: asyncio.Future[None] = loop.create_future()
+            waiter: Handoff[None] = Handoff(loop=loop)
             exchange.begin(connection, waiter, now_ns)
             connection.send(exchange, head, body)
             if not self._is_sweeping:
                 self._start_sweeping(loop)
             try:
                 await waiter
-                return
+                return exchange
             except Unreachable:
                 if not exchange.is_stale:
                     raise

@@ -13,7 +13,6 @@ from gateway.backends.relay import Relay
 from gateway.server.direct import DirectClient
 from gateway.surfaces.asgi_client import AsgiClient
 from providers.transport.exchange import Exchange
-from providers.transport.pool import Reply
 
 PAIRS = [
     (interface.Backend, HttpBackend),
@@ -28,7 +27,7 @@ PAIRS = [
     (interface.Exchange, fakes.FakeExchange),
     (interface.Sink, Relay),
     (interface.WholeReply, InProcessReply),
-    (interface.WholeReply, Reply),
+    (interface.WholeReply, Exchange),
 ]
 METHODS = [
     (promised, name, kept)

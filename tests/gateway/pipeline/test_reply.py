@@ -23,12 +23,13 @@ from fakes import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.backends.in_process import find_lines
 from gateway.backends.relay import Relay
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import record
-from gateway.pipeline.flow import Inbound, Outcome, Target, header_text
-from gateway.pipeline.reply import finish, flow, passed_headers, refuse
+from gateway.pipeline.flow import PASSED, Inbound, Outcome, Target, header_text
+from gateway.pipeline.reply import finish, flow, refuse
 from gateway.pipeline.send import Upstream
 from gateway.pipeline.services import Services
 from providers.chat import Answer, Usage
@@ -50,7 +51,8 @@ def upstream_of(relay: Relay | None = None, body: bytes | None = None, **fields:
     answer = None if relay is not None else Answer(body=body or answer_body(), usage=USAGE)
     usual: dict[str, Any] = {
         "target": make_target(FakeBackend()),
-        "headers": (),
+        "passed": [],
+        "request_id": "",
         "answer": answer,
         "relay": relay,
         "attempts": 1,
@@ -155,7 +157,8 @@ async def test_dropped_parameters_are_named() -> None:
 )
 async def test_the_providers_known_headers_pass_under_their_names(name: bytes) -> None:
     """Clients read them as they are."""
-    assert finished(upstream_of(headers=[(name, b"v")])).headers[name.decode()] == "v"
+    lines = find_lines([(name, b"v")], PASSED)
+    assert finished(upstream_of(passed=lines)).headers[name.decode()] == "v"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,7 @@ async def test_the_providers_known_headers_pass_under_their_names(name: bytes) -
 )
 def test_all_other_headers_of_a_provider_end_here(name: bytes) -> None:
     """Only what is on the list passes: no cookie, no framing, nothing that poses as the gateway's own."""
-    assert passed_headers([(name, b"v")]) == b""
+    assert find_lines([(name, b"v")], PASSED) == []
 
 
 async def test_the_figures_are_in_the_body_with_hyphens() -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fakes import (
     CALLER,
+    NOW_NS,
     STREAM,
     TESTER,
     FakeBackend,
@@ -60,7 +61,6 @@ class House:
         directory = cast("Any", FakeDirectory(KEYS))
         self.services: Services = make_services(self.backend, sandbox, settings=settings, directory=directory)
         self.door = OpenAiDoor(self.services)
-        self.tasks: set[asyncio.Task[None]] = set()
 
     def app(self) -> Litestar:
         """The ordinary way."""
@@ -88,9 +88,9 @@ class House:
         except Fault as fault:
             self.door.refuse(client, fault)
             return client
-        self.door.enter(visit, body, client, self.tasks)
-        while self.tasks:
-            await turn()
+        answering = self.door.enter(visit, body, client, 0)
+        if answering is not None:
+            await answering
         return client
 
 
@@ -194,10 +194,26 @@ async def test_tags_and_session_are_bounded(house: House, name: bytes) -> None:
     assert (refused.value.status, refused.value.param) == (400, name.decode())
 
 
-async def test_each_visit_has_an_id_of_its_own(house: House) -> None:
+async def test_each_call_has_an_id_of_its_own(house: House) -> None:
     """26 characters that no client chooses."""
-    ids = {knock(house).request_id for _ in range(3)}
+    ids = {(await house.short(chat_body())).headers["x-watchllm-request-id"] for _ in range(3)}
     assert [len(each) for each in ids] == [26, 26, 26]
+
+
+async def test_a_visit_holds_while_no_key_changes(house: House) -> None:
+    """The next request of a connection need not be known again; after any change it must."""
+    visit = knock(house)
+    before = house.door.welcomes(visit)
+    house.services.directory.revision += 1
+    assert (before, house.door.welcomes(visit)) == (True, False)
+
+
+@pytest.mark.parametrize(("expires_ns", "is_welcome"), [(None, True), (NOW_NS + 1, True), (NOW_NS, False)])
+async def test_a_visit_ends_with_its_key(house: House, expires_ns: int | None, is_welcome: bool) -> None:
+    """A key that expires between two requests of a connection."""
+    visit = knock(house)
+    visit = replace(visit, caller=replace(CALLER, expires_ns=expires_ns))
+    assert house.door.welcomes(visit) is is_welcome
 
 
 async def test_an_empty_body_is_refused(house: House) -> None:
@@ -208,11 +224,14 @@ async def test_an_empty_body_is_refused(house: House) -> None:
 
 async def test_a_call_counts_as_in_flight_until_it_ends(house: House) -> None:
     """0 at rest."""
-    house.door.enter(knock(house), chat_body(), FakeClient(), house.tasks)
-    during = house.services.metrics.requests_in_flight
-    while house.tasks:
-        await turn()
-    assert (during, house.services.metrics.requests_in_flight) == (1, 0)
+    metrics = house.services.metrics
+    seen: list[int] = []
+    client = FakeClient()
+    client.on_write = lambda: seen.append(metrics.requests_in_flight)
+    answering = house.door.enter(knock(house), chat_body(), client, 0)
+    assert answering is not None
+    await answering
+    assert (seen, metrics.requests_in_flight) == ([1], 0)
 
 
 # --- both ways ---

@@ -1,0 +1,33 @@
+"""What the server's short way leads to; see gateway.surfaces.openai."""
+
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from gateway.errors import Fault
+from gateway.server.direct import DirectClient
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Door(Protocol):
+    """What stands behind the short way."""
+
+    def endpoint(self, path: bytes) -> str | None:
+        """The endpoint that is called by POST to this path, None for paths that are not the door's."""
+        ...
+
+    def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> Any:
+        """Read the head of a request; raises Fault, before a byte of the body is wanted."""
+        ...
+
+    def welcomes(self, visit: Any) -> bool:
+        """Whether a further request with the same head is the same visit."""
+        ...
+
+    def enter(self, visit: Any, body: bytes, client: DirectClient, started_ns: int) -> Coroutine[Any, Any, None] | None:
+        """Return what answers the request, to be run; None where it is answered already."""
+        ...
+
+    def refuse(self, client: DirectClient, fault: Fault) -> None:
+        """Answer with a fault."""
+        ...
