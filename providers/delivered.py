@@ -24,8 +24,13 @@ class Delivered:
     def add(self, pieces: list[str]) -> None:
         """Note what was said."""
         chars = sum(map(len, pieces))
-        if self._kept_chars > MAX_KEPT_CHARS:
-            self.unkept_chars += chars
+        if self._kept_chars + chars > MAX_KEPT_CHARS:
+            for piece in pieces:
+                if self._kept_chars > MAX_KEPT_CHARS:
+                    self.unkept_chars += len(piece)
+                else:
+                    self._kept_chars += len(piece)
+                    self._pieces.append(piece)
             return
         self._kept_chars += chars
         self._pieces += pieces

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from providers.errors import InvalidAnswer
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MAX_EVENT_BYTES = 1_048_576
 
 
 class SseEvent(NamedTuple):
@@ -36,7 +37,7 @@ class SseParser:
 
     __slots__ = ("_after_cr", "_buffer", "_max_event_bytes", "_scanned", "_started")
 
-    def __init__(self, *, max_event_bytes: int = 1_048_576) -> None:
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._buffer = bytearray()
         self._scanned = 0
         self._after_cr = False
@@ -52,10 +53,12 @@ class SseParser:
         """Take the next bytes; return the complete events' lines, LF-separated and without the blank line."""
         buffer = self._buffer
         buffer += self._with_line_feeds(data)
-        if not self._started and len(buffer) >= len(BYTE_ORDER_MARK):
-            self._started = True
+        if not self._started and buffer:
             if buffer.startswith(BYTE_ORDER_MARK):
                 del buffer[: len(BYTE_ORDER_MARK)]
+                self._started = True
+            else:
+                self._started = not BYTE_ORDER_MARK.startswith(buffer)
         end = buffer.rfind(b"\n\n", max(0, self._scanned - 1))
         if end < 0:
             self._scanned = len(buffer)
@@ -70,6 +73,10 @@ class SseParser:
             raise InvalidAnswer(f"a stream event is longer than {self._max_event_bytes} bytes")
         return found
 
+    def skip(self) -> None:
+        """The stream began with events that were read elsewhere: no byte order mark may follow."""
+        self._started = True
+
     def feed(self, data: bytes) -> list[SseEvent]:
         """Take the next bytes; return the events that they complete."""
         return [event for block in self.blocks(data) if (event := parse_block(block)) is not None]
@@ -83,7 +90,7 @@ class SseParser:
         return [] if event is None else [event]
 
     def _with_line_feeds(self, data: bytes) -> bytes:
-        if self._after_cr:
+        if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False
         if b"\r" in data:

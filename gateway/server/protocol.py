@@ -9,7 +9,7 @@ is not read: the connection closes after that answer, and the client sends it ag
 """
 
 import asyncio
-from time import monotonic_ns
+from time import perf_counter_ns
 from typing import Any, cast
 
 import httptools
@@ -125,7 +125,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._known = None
             return False
         self._unset_keepalive_if_required()
-        self._started_ns = monotonic_ns()
+        self._started_ns = perf_counter_ns()
         self._is_direct = True
         self._client = client = DirectClient(
             self.transport, self._answered, keeps_alive=not self._is_ending, is_http_11=True
@@ -325,7 +325,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._client = client
         self._body = []
         self._body_bytes = 0
-        self._started_ns = monotonic_ns()
+        self._started_ns = perf_counter_ns()
         try:
             self._visit = self._door.knock(endpoint, self.headers, self._single)
         except Fault as fault:

@@ -19,7 +19,7 @@ from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
 from providers.openai.reply import BROKEN_JSON, ChoiceWire, error_in_success, say, strings_in
 from providers.openai.template import PREFIX, SEPARATOR, ChunkTemplate
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
-from providers.sse import BYTE_ORDER_MARK, SseEvent, SseParser, parse_block
+from providers.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, SseEvent, SseParser, parse_block
 
 DONE = b"[DONE]"
 # So often in a row a form is learnt without finding it again; then this stream's chunks are read one by one.
@@ -99,7 +99,7 @@ class OpenAiStream:
         """Take any cut of the upstream's bytes; return what may go to the client now."""
         if self.failure is not None or self.finished:
             return b""
-        if b"\r" in piece or self.held is not None or piece.startswith(BYTE_ORDER_MARK):
+        if b"\r" in piece or self.held is not None or piece.startswith(BYTE_ORDER_MARK) or len(piece) > MAX_EVENT_BYTES:
             return self._feed_carefully(piece)
         out = b""
         if self._parser.pending:
@@ -146,7 +146,8 @@ class OpenAiStream:
                 texts, end = run
                 self._delivered.add(texts)
                 self.events += len(texts)
-                self._lessons = 0
+                if len(texts) > 1 or end == len(piece):
+                    self._lessons = 0
                 out.append(piece[start:end])
                 start = end
                 continue
@@ -155,10 +156,12 @@ class OpenAiStream:
                 break
             event = piece[start:end]
             start = end
+            self._parser.skip()
+            tier = self._tier
             out.append(self._take_blocks((event.strip(b"\n"),)))
             if self.failure is not None or self.finished:
                 return b"".join(out)
-            self._template = ChunkTemplate.learn(event) or self._template
+            self._template = ChunkTemplate.learn(event) or (self._template if tier == self._tier else None)
             self._lessons += 1
         if start < len(piece):
             out.append(self._feed_carefully(piece[start:]))
@@ -250,6 +253,9 @@ class OpenAiStream:
         try:
             chunk = LOOSE_CHUNK.decode(data)
         except msgspec.ValidationError:
+            return
+        except BROKEN_JSON:
+            self.failure = InvalidAnswer("an event of the provider's stream is not JSON")
             return
         if chunk.usage is not None:
             self.usage = read_any_usage(chunk.usage, self._tier)

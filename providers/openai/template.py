@@ -15,11 +15,13 @@ PREFIX = b"data: "
 SEPARATOR = b"\n\n"
 # Where a chunk says something, and OpenAI's padding against guessing texts by their lengths. Source:
 # https://platform.openai.com/docs/api-reference/chat/create, stream_options.include_obfuscation (2026-11-22).
-SAID = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|text)": ?"((?:[^"\\]|\\.)*)"')
+SAID = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|text)": ?"((?:[^"\\]++|\\.)*+)"')
 PADDING = re.compile(rb'"obfuscation": ?"([A-Za-z0-9]*)"')
-MARK = "a"
+# What a form must say when it stands in the gap: no fixed text is all three.
+MARKS = ("a", "b", "")
 BETWEEN_CHUNKS = SEPARATOR + PREFIX
-BETWEEN_STRINGS = b'","'
+# With a CR, which no piece has that is read here: no text can look like two, and none can swallow the next.
+BETWEEN_STRINGS = b'"\r,"'
 STRINGS = msgspec.json.Decoder(list[str])
 
 
@@ -29,6 +31,7 @@ class PlainChoice(msgspec.Struct, frozen=True, gc=False):
     delta: MessageWire | None = None
     text: str | None = None
     finish_reason: None = None
+    message: MessageWire | None = None
 
 
 class PlainChunk(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +41,7 @@ class PlainChunk(msgspec.Struct, frozen=True, gc=False):
     usage: None = None
     error: None = None
     x_groq: None = None
+    service_tier: str | None = None
 
 
 PLAIN_CHUNK = msgspec.json.Decoder(PlainChunk)
@@ -67,7 +71,8 @@ class ChunkTemplate:
             # Nothing is said in the chunk that only names the role: none like it will follow.
             or not text[1]
             or SAID.search(event, text.end()) is not None
-            or not (event.startswith(PREFIX + b"{") and event.endswith(SEPARATOR))
+            or not (event.startswith(PREFIX + b"{") and event.endswith(b"}" + SEPARATOR))
+            or b'"delta":null' in event
         ):
             return None
         middle, end = b"", text.end(1)
@@ -97,6 +102,8 @@ class ChunkTemplate:
         strings = BETWEEN_STRINGS.join(said)
         step = 1
         if self._middle:
+            if any(text.count(self._middle) != 1 for text in said):
+                return None
             strings = strings.replace(self._middle, BETWEEN_STRINGS)
             step = 2
         try:
@@ -107,7 +114,10 @@ class ChunkTemplate:
 
     def _says_mark(self) -> bool:
         """Whether a chunk of this form is plain, and says exactly what stands in its gap."""
-        event = self._first + MARK.encode() + self._middle + self._last
+        return all(self._says(mark) for mark in MARKS)
+
+    def _says(self, mark: str) -> bool:
+        event = self._first + mark.encode() + self._middle + self._last
         try:
             choices = PLAIN_CHUNK.decode(event[len(PREFIX) : -len(SEPARATOR)]).choices
         except BROKEN_JSON:
@@ -118,4 +128,4 @@ class ChunkTemplate:
                 say(choice.delta, said)
             elif choice.text is not None:
                 said.append(choice.text)
-        return len(choices) == 1 and said == [MARK]
+        return len(choices) == 1 and "".join(said) == mark

@@ -2,14 +2,13 @@
 
 import itertools
 import random
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import recordings
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stream_readers import careful, told
 
 from providers.chat import Usage
 from providers.openai.stream import MAX_LESSONS, OpenAiStream
@@ -156,28 +155,6 @@ def cut(body: bytes, cuts: int | list[int]) -> list[bytes]:
         return [body[at : at + cuts] for at in range(0, len(body), cuts)]
     at = sorted({0, len(body), *(place % (len(body) + 1) for place in cuts)})
     return [body[a:b] for a, b in itertools.pairwise(at)]
-
-
-def careful() -> OpenAiStream:
-    """A reader that has given forms up: it reads every chunk by itself."""
-    stream = OpenAiStream()
-    stream._lessons = MAX_LESSONS  # pyright: ignore[reportPrivateUsage]  # the state of one that found no form
-    return stream
-
-
-def told(stream: OpenAiStream, pieces: Iterable[bytes]) -> dict[str, Any]:
-    """All that a reader tells of a stream."""
-    out = b"".join([*map(stream.feed, pieces), stream.end()])
-    said = stream.delivered()
-    return {
-        "out": out,
-        "said": (said.text(), said.unkept_chars, said.has_any),
-        "usage": stream.usage,
-        "held": stream.held,
-        "usage_chunk": stream.usage_chunk,
-        "end": (stream.finished, type(stream.failure), str(stream.failure)),
-        "events": stream.events,
-    }
 
 
 def check(body: bytes, cuts: int | list[int]) -> None:
