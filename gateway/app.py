@@ -18,12 +18,17 @@ from typing import Any
 import msgspec
 import uvloop
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 
 from gateway.accounts import store
 from gateway.accounts.directory import KeyDirectory
 from gateway.accounts.keys import KeyDigester
-from gateway.accounts.master import API_KEYS, derive_key, load_master_key
+from gateway.accounts.master import API_KEYS, decode_previous_keys, derive_key, load_master_key
+from gateway.accounts.tenancy.passwords import PasswordCost, Passwords
+from gateway.accounts.tenancy.people import People
+from gateway.accounts.tenancy.sessions import Lifetimes
+from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
 from gateway.backends.http import Address, HttpBackend
 from gateway.backends.in_process import Local, LocalDialect, LocalEmbeddings, SandboxBackend
 from gateway.backends.interface import Backend
@@ -37,6 +42,8 @@ from gateway.pipeline.services import Services
 from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
 from gateway.surfaces import faults
+from gateway.surfaces.auth import AUTH_ROUTES
+from gateway.surfaces.guards import Identity
 from gateway.surfaces.openai import OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.watchllm import export_usage, show_usage
@@ -81,9 +88,8 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         given = settings.master_key
-        digester = KeyDigester(
-            derive_key(load_master_key(given.reveal() if given else None, settings.data_dir), API_KEYS)
-        )
+        master = load_master_key(given.reveal() if given else None, settings.data_dir)
+        digester = KeyDigester(derive_key(master, API_KEYS))
         url = settings.database_url
         database = await Database.open(url.reveal() if url else None, settings.data_dir)
         stack.push_async_callback(database.close)
@@ -115,7 +121,8 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         )
         door = OpenAiDoor(services)
         checks = build_checks(settings, database, stack)
-        yield Gateway(services=services, door=door, app=build_app(services, door, database, checks))
+        identity = build_identity(services, database, master, stack)
+        yield Gateway(services=services, door=door, app=build_app(services, door, database, checks, identity))
 
 
 async def _bootstrap(database: Database, digester: KeyDigester) -> None:
@@ -245,7 +252,23 @@ def build_checks(settings: Settings, database: Database, stack: AsyncExitStack) 
     return checks
 
 
-def build_app(services: Services, door: OpenAiDoor, database: Database, checks: Checks) -> Litestar:
+def build_identity(services: Services, database: Database, master: bytes, stack: AsyncExitStack) -> Identity:
+    """What knows people by their passwords, tokens and cookies."""
+    settings = services.settings
+    passwords = Passwords(PasswordCost())
+    stack.callback(passwords.close)
+    previous = decode_previous_keys(secret.reveal() for secret in settings.previous_master_keys)
+    tokens, lifetimes = AccessTokens(master, previous), Lifetimes()
+    return Identity(
+        people=People(database, passwords, tokens, make_claim_token(master), lifetimes),
+        lifetimes=lifetimes,
+        now_ns=services.now_ns,
+        open_sign_up=settings.accounts.open_sign_up,
+        public_url=settings.server.public_url,
+    )
+
+
+def build_app(services: Services, door: OpenAiDoor, database: Database, checks: Checks, identity: Identity) -> Litestar:
     """Everything that is not on the short way."""
 
     def provide_services() -> Services:
@@ -269,6 +292,7 @@ def build_app(services: Services, door: OpenAiDoor, database: Database, checks: 
             show_model,
             show_usage,
             export_usage,
+            *AUTH_ROUTES,
             *proxied_routes(door, services),
             build_ops_router(ops),
         ],
@@ -276,6 +300,8 @@ def build_app(services: Services, door: OpenAiDoor, database: Database, checks: 
             "services": Provide(provide_services, sync_to_thread=False),
             "database": Provide(provide_database, sync_to_thread=False),
         },
+        after_request=faults.name_answer,
+        state=State({"services": services, "identity": identity}),
         exception_handlers=faults.HANDLERS,
         openapi_config=build_openapi_config(version=services.metrics.version),
         request_max_body_size=services.settings.server.max_body_bytes,

@@ -1,4 +1,4 @@
-"""The command line: ``watchllm serve | keys create|list|revoke | check | import litellm``.
+"""The command line: ``watchllm serve | keys create|list|revoke | vault rotate|status | check | import litellm``.
 
 Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
 code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.
@@ -79,6 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_keys(commands.add_parser("keys", help="make, list and revoke API keys"))
 
+    _add_vault(commands.add_parser("vault", help="the encryption of stored secrets"))
+
     check = commands.add_parser("check", help="validate a configuration")
     check.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
     check.set_defaults(run=run_check)
@@ -107,6 +109,18 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
         _add_sources(verb)
         verb.add_argument("--json", action="store_true", help="print JSON")
         verb.set_defaults(run=run_keys, verb=name)
+
+
+def _add_vault(vault: argparse.ArgumentParser) -> None:
+    verbs = vault.add_subparsers(title="verbs", metavar="VERB", required=True)
+    rotate = verbs.add_parser("rotate", help="bring every stored secret under the newest key, while the gateway runs")
+    rotate.add_argument("--new-version", action="store_true", help="make a newer key from the master key first")
+    rotate.add_argument("--discard-lost", action="store_true", help="delete credentials that no given key decrypts")
+    status = verbs.add_parser("status", help="count the stored secrets by key")
+    for name, verb in (("rotate", rotate), ("status", status)):
+        _add_sources(verb)
+        verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.set_defaults(run=run_vault, verb=name)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -188,5 +202,18 @@ def run_keys(arguments: argparse.Namespace, environ: Environ) -> int:
     try:
         print(asyncio.run(key_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
     except key_commands.REFUSALS as error:
+        raise CommandError(str(error), FAILURE) from None
+    return 0
+
+
+def run_vault(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Rotate the keys of stored secrets, or tell what is encrypted under which."""
+    settings = _load(arguments, environ, storage_only=True)
+    # As for keys.
+    from gateway import vault_commands  # noqa: PLC0415
+
+    try:
+        print(asyncio.run(vault_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except vault_commands.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0

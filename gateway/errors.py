@@ -8,24 +8,30 @@ import msgspec
 
 
 class FaultKind(msgspec.Struct, frozen=True):
-    """A row: the public code and HTTP status of surface W, OpenAI's error type, and when it is used."""
+    """A row: the public code and HTTP status of surface W, OpenAI's error type, and when it is used.
+
+    ``name`` is there where other surfaces tell apart what W gives one code; see gateway.envelope.
+    """
 
     code: str
     status: int
     type: str
     meaning: str
+    name: str = ""
 
 
 def _rows(*rows: FaultKind) -> dict[str, FaultKind]:
-    return {row.code: row for row in rows}
+    return {row.name or row.code: row for row in rows}
 
 
 INVALID = "invalid_request_error"
 KINDS: dict[str, FaultKind] = _rows(
     FaultKind("invalid_request", 400, INVALID, "The request is not JSON, lacks a field or has one of a wrong type."),
+    FaultKind("invalid_request", 400, INVALID, "A field has a value that a rule forbids.", "rule_broken"),
     FaultKind("invalid_model", 400, INVALID, "No configured provider has this model; close names are listed."),
     FaultKind("unsupported_parameter", 400, INVALID, "The model's provider cannot do what the field asks for."),
     FaultKind("invalid_api_key", 401, "authentication_error", "The key is missing, unknown, revoked or expired."),
+    FaultKind("invalid_api_key", 401, "authentication_error", "No credential was given.", "no_credential"),
     FaultKind("insufficient_scope", 403, "permission_error", "The key may not do this or use this model."),
     FaultKind("not_found", 404, INVALID, "There is nothing at this path or under this id."),
     FaultKind("method_not_allowed", 405, INVALID, "The path exists, but not for this method."),

@@ -10,12 +10,17 @@ import hashlib
 import hmac
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 MASTER_KEY_BYTES = 32
 MASTER_KEY_FILE = "master.key"
 # The purposes that keys are derived for; a name is never used for a second one.
 API_KEYS = "api-keys"
+# Followed by the version of the key-encryption key: "vault-1".
+VAULT = "vault-"
+# Yields no key but the name by which the vault tells master keys apart.
+VAULT_ID = "vault-id"
 
 
 class MasterKeyError(Exception):
@@ -36,6 +41,13 @@ def load_master_key(given: str | None, data_dir: Path) -> bytes:
         return _read_file(path)
     except OSError as error:
         raise MasterKeyError(f"{path} cannot be read or made ({error.strerror}): make the folder writable") from error
+
+
+def decode_previous_keys(given: Iterable[str]) -> tuple[bytes, ...]:
+    """Read the master keys that were in use before, from their texts. Raises MasterKeyError."""
+    return tuple(
+        _decode(text, f"key {number} of WATCHLLM_PREVIOUS_MASTER_KEYS") for number, text in enumerate(given, 1)
+    )
 
 
 def derive_key(master: bytes, purpose: str) -> bytes:

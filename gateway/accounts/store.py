@@ -43,8 +43,8 @@ _REVOKE_KEY = text(
 _HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
 _READ_CHANGES = text(
-    "SELECT digest, key_id, project_id, kind, is_managing, scopes, allowed_models, expires_ns, revoked_ns "
-    "FROM keys WHERE revision > :seen AND revision <= :until ORDER BY revision"
+    "SELECT digest, key_id, project_id, kind, is_managing, scopes, allowed_models, expires_ns, revoked_ns, revision "
+    "FROM keys WHERE revision > :seen ORDER BY revision"
 )
 _NOTE_USED = text(
     "UPDATE keys SET last_used_ns = :used_ns "
@@ -173,8 +173,10 @@ async def read_changes(database: Database, seen: int) -> tuple[int, list[KeyChan
         revision: int = (await connection.execute(_READ_REVISION)).scalar_one()
         if revision <= seen:
             return revision, []
-        rows = await connection.execute(_READ_CHANGES, {"seen": seen, "until": revision})
-        return revision, [_read(row, KeyChange) for row in rows.mappings()]
+        rows = (await connection.execute(_READ_CHANGES, {"seen": seen})).mappings().all()
+        # PostgreSQL shows each statement what was committed before it: what came in between counts as seen.
+        newest = max((row["revision"] for row in rows), default=revision)
+        return max(revision, newest), [_read(row, KeyChange) for row in rows]
 
 
 async def note_used(connection: AsyncConnection, last_used_ns: Mapping[str, int]) -> None:

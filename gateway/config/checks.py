@@ -70,15 +70,19 @@ def _scheme(secret: Secret) -> str:
     return secret.reveal().partition(":")[0].lower()
 
 
-def _check_master_key(settings: Settings, source: Source) -> None:
-    if settings.master_key is None:
-        return
-    try:
-        size = len(base64.b64decode(settings.master_key.reveal(), validate=True))
-    except binascii.Error:
-        size = 0
-    if size != _MASTER_KEY_BYTES:
+def _check_master_keys(settings: Settings, source: Source) -> None:
+    if settings.master_key is not None and not _is_master_key(settings.master_key):
         source.reject("master_key", "is not 32 bytes in base64; make one with: openssl rand -base64 32")
+    for number, key in enumerate(settings.previous_master_keys, 1):
+        if not _is_master_key(key):
+            source.reject("previous_master_keys", f"key {number} is not 32 bytes in base64")
+
+
+def _is_master_key(secret: Secret) -> bool:
+    try:
+        return len(base64.b64decode(secret.reveal(), validate=True)) == _MASTER_KEY_BYTES
+    except binascii.Error:
+        return False
 
 
 def _check_workers(settings: Settings, source: Source) -> None:
@@ -151,7 +155,7 @@ def _check_prices(settings: Settings, source: Source) -> None:
 
 CHECKS: tuple[Callable[[Settings, Source], None], ...] = (
     _check_addresses,
-    _check_master_key,
+    _check_master_keys,
     _check_workers,
     _check_networks,
     _check_providers,

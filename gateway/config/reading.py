@@ -78,6 +78,8 @@ def _read_leaf(kind: Any, value: object, path: str, source: Source) -> object:
     bare = _strip(kind)
     if bare is Secret:
         return _resolve(value, source)
+    if get_origin(bare) is tuple and get_args(bare)[0] is Secret:
+        return _resolve_list(value, source, is_text=path in source.shown_as)
     if bare is Path:
         return Path(_convert(str, value, "", lax=False))
     return _convert(kind, value, path.rpartition("_")[2], lax=path in source.shown_as)
@@ -133,6 +135,15 @@ def _resolve(value: object, source: Source) -> Secret:
     if not (text.isascii() and text.isprintable()):
         raise _Unusable("holds characters other than printable ASCII")
     return Secret(text)
+
+
+def _resolve_list(value: object, source: Source, *, is_text: bool) -> tuple[Secret, ...]:
+    """Follow each of several secrets; ``is_text``: they come from the environment, parted by commas."""
+    if is_text and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not is_list(value):
+        raise _Unusable("is not a list of strings")
+    return tuple(_resolve(item, source) for item in value)
 
 
 def _from_environment(name: str, source: Source) -> str:

@@ -136,6 +136,14 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
     ] = "refuse"
 
 
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
+    """``[accounts]``."""
+
+    open_sign_up: Annotated[
+        bool, Meta(description="Anybody may register; if not, an invitation or the claim link is needed.")
+    ] = True
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """``[limits]``."""
 
@@ -209,6 +217,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     master_key: Annotated[
         Secret | None, Meta(description="32 bytes in base64; none: made once as a file in the data directory.")
     ] = None
+    previous_master_keys: Annotated[
+        tuple[Secret, ...],
+        Meta(description="Earlier ones, which still decrypt stored secrets; with commas between them."),
+    ] = ()
     otel_endpoint: Annotated[str, Meta(description="Address of an OTLP collector; empty: no traces.")] = ""
     server: Server = Server()
     timeouts: Timeouts = Timeouts()
@@ -219,6 +231,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Cache = Cache()
     budgets: Budgets = Budgets()
     limits: Limits = Limits()
+    accounts: Accounts = Accounts()
     providers: dict[str, ProviderSettings] = msgspec.field(default_factory=dict[str, ProviderSettings])
     models: tuple[ModelSettings, ...] = ()
     prices: tuple[PriceSettings, ...] = ()
@@ -228,6 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 ENVIRONMENT: dict[str, str] = {
     "WATCHLLM_DATA_DIR": "data_dir",
     "WATCHLLM_MASTER_KEY": "master_key",
+    "WATCHLLM_PREVIOUS_MASTER_KEYS": "previous_master_keys",
     "DATABASE_URL": "database_url",
     "REDIS_URL": "redis_url",
     "PORT": "server.port",

@@ -77,6 +77,7 @@ _SAMPLES = {
     "database_url": '"env:DATABASE_URL"',
     "redis_url": '"env:REDIS_URL"',
     "master_key": '"file:master.key"',
+    "previous_master_keys": '["file:previous.key"]',
     "otel_endpoint": '"http://127.0.0.1:4318"',
     "server.public_url": '"https://llm.example.org"',
     "cache.max_wrong_rate": "0.02",
@@ -157,14 +158,20 @@ def _rows(cls: type[msgspec.Struct], prefix: str) -> Iterator[Row]:
 
 def _kind(kind: Any) -> str:
     """Name a type in a table's cell."""
-    special = {dict: "table of secrets", Secret: "secret", Path: "path", TargetSettings: "list of tables"}
+    special = {
+        dict: "table of secrets",
+        tuple[Secret, ...]: "list of secrets",
+        Secret: "secret",
+        Path: "path",
+        TargetSettings: "list of tables",
+    }
     name = next((name for cls, name in special.items() if _names(kind, cls)), None)
     return name or describe(kind).removeprefix("an ").removeprefix("a ")
 
 
-def _names(kind: Any, cls: type) -> bool:
+def _names(kind: Any, cls: Any) -> bool:
     """Tell whether a type or anything inside it is ``cls``."""
-    return kind is cls or getattr(kind, "__origin__", None) is cls or any(_names(arg, cls) for arg in get_args(kind))
+    return kind == cls or getattr(kind, "__origin__", None) is cls or any(_names(arg, cls) for arg in get_args(kind))
 
 
 def _holds_structs(kind: Any) -> bool:

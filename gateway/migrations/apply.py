@@ -11,12 +11,16 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.migrations import v0001_spine
+from gateway.migrations import v0001_spine, v0002_people, v0003_credentials
 
 Dialect = Literal["sqlite", "postgresql"]
 
 # In order; the position of a step is the version that it makes.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (v0001_spine.STATEMENTS,)
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    v0001_spine.STATEMENTS,
+    v0002_people.STATEMENTS,
+    v0003_credentials.STATEMENTS,
+)
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.
 WORDS: dict[Dialect, dict[str, str]] = {

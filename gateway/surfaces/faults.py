@@ -1,15 +1,22 @@
-"""Turns everything that an ordinary handler can raise into a Fault in the surface's own envelope."""
+"""Turns everything that an ordinary handler can raise into a Fault in the envelope of the path's document."""
 
 import logging
+import re
+import time
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from gateway.accounts.tenancy.passwords import PasswordsBusy
+from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.db import DatabaseUnavailable
-from gateway.envelope import envelope, fault_headers
+from gateway.envelope import fault_headers, render
 from gateway.errors import KINDS, Fault
+from gateway.ids import new_id
+from gateway.surfaces.paths import surface_of
 
 AnyRequest = Request[Any, Any, Any]
 log = logging.getLogger("gateway.surfaces")
@@ -25,11 +32,55 @@ BY_STATUS = {
 }
 
 
-def answer_fault(_: AnyRequest, fault: Fault) -> Response[bytes]:
+# What a person's refused wish is.
+REFUSED = {
+    RefusalKind.INVALID: "rule_broken",
+    RefusalKind.TAKEN: "rule_broken",
+    RefusalKind.SIGN_UP_CLOSED: "insufficient_scope",
+    RefusalKind.WRONG_CREDENTIALS: "invalid_api_key",
+    RefusalKind.VOID: "invalid_api_key",
+    RefusalKind.TRY_AGAIN: "invalid_request",
+    RefusalKind.NOT_ALLOWED: "insufficient_scope",
+    RefusalKind.NOT_FOUND: "not_found",
+    RefusalKind.CONFLICT: "rule_broken",
+    RefusalKind.LAST_OWNER: "rule_broken",
+}
+BUSY_RETRY_MS = 1_000
+MISSING_FIELD = re.compile(r"missing required field `([^`]+)`")
+
+
+def request_id_of(request: AnyRequest) -> str:
+    """The id of a request to an ordinary route, the same as often as it is asked for."""
+    known: str | None = request.state.get("request_id")
+    if known is None:
+        known = request.state["request_id"] = new_id(time.time_ns())
+    return known
+
+
+def name_answer(response: Response[Any]) -> Response[Any]:
+    """Give every answer of an ordinary route an id; a fault has its request's own."""
+    response.headers.setdefault("x-request-id", f"req_{new_id(time.time_ns())}")
+    return response
+
+
+def answer_fault(request: AnyRequest, fault: Fault) -> Response[bytes]:
     """Render a fault."""
-    return Response(
-        envelope(fault), status_code=fault.status, media_type="application/json", headers=dict(fault_headers(fault))
-    )
+    surface = surface_of(request.url.path, request.headers)
+    status, body = render(fault, surface, request_id_of(request))
+    response = Response(body, status_code=status, media_type="application/json", headers=dict(fault_headers(fault)))
+    response.headers["x-request-id"] = f"req_{request_id_of(request)}"
+    return response
+
+
+def answer_refusal(request: AnyRequest, refusal: Refusal) -> Response[bytes]:
+    """A person's wish that a rule forbids."""
+    message = refusal.message[:1].upper() + refusal.message[1:].rstrip(".") + "."
+    return answer_fault(request, Fault(REFUSED[refusal.kind], message, param=refusal.param))
+
+
+def answer_busy(request: AnyRequest, busy: PasswordsBusy) -> Response[bytes]:
+    """Too many people sign in at once."""
+    return answer_fault(request, Fault("service_unavailable", f"{busy}.", retry_after_ms=BUSY_RETRY_MS))
 
 
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response[bytes]:
@@ -44,9 +95,28 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
         return answer_fault(
             request, not_allowed(request.url.path, str(request.method), (error.headers or {}).get("Allow", "GET"))
         )
-    extra: object = error.extra
-    detail = f"{error.detail}: {extra}" if extra else error.detail
-    return answer_fault(request, Fault(code, detail, status=error.status_code))
+    detail, param = _explain(error)
+    return answer_fault(request, Fault(code, detail, param=param, status=error.status_code))
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What the framework tells of one field."""
+
+    message: str = ""
+    key: str = ""
+
+
+def _explain(error: HTTPException) -> tuple[str, str | None]:
+    """What is wrong with a request, and with which field of its body or query."""
+    extra: Any = error.extra
+    try:
+        problem = msgspec.convert(extra, list[Problem])[0]
+    except (msgspec.ValidationError, IndexError):
+        return (f"{error.detail}: {extra}" if extra else error.detail), None
+    named = MISSING_FIELD.search(problem.message)
+    if named is not None:
+        return f"{named[1]!r} is missing.", named[1]
+    return f"{problem.key!r}: {problem.message}." if problem.key else f"{problem.message}.", problem.key or None
 
 
 def not_allowed(path: str, method: str, allow: str) -> Fault:
@@ -68,6 +138,8 @@ def answer_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
 
 HANDLERS: dict[int | type[Exception], Any] = {
     Fault: answer_fault,
+    Refusal: answer_refusal,
+    PasswordsBusy: answer_busy,
     HTTPException: answer_http_exception,
     DatabaseUnavailable: answer_unavailable,
     Exception: answer_anything,

@@ -18,13 +18,14 @@ from gateway.accounts.directory import KeyRecord
 from gateway.backends.interface import Client
 from gateway.errors import Fault, shown
 from gateway.pipeline import lookup, reply, run
-from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import CacheWish, Inbound
 from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
 from gateway.surfaces import bodies
 from gateway.surfaces.asgi_client import AsgiClient
+from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.faults import not_allowed
+from gateway.surfaces.guards import by_the_door, key_of, with_key
 from providers.wire import Headers
 
 PATHS = {
@@ -113,17 +114,6 @@ class OpenAiDoor:
         reply.refuse(self._services.ids.new(self._services.now_ns()), client, fault)
 
 
-def read_credentials(headers: Headers, single: dict[bytes, bytes]) -> Credentials:
-    """The credentials among a request's headers, each one that is there."""
-    if len(single) == len(headers) and b"x-api-key" not in single and b"api-key" not in single:
-        authorization = single.get(b"authorization")
-        return Credentials(() if authorization is None else (authorization,))
-    return Credentials(
-        tuple(value for name, value in headers if name == b"authorization"),
-        tuple(value for name, value in headers if name in (b"x-api-key", b"api-key")),
-    )
-
-
 def _check_type(headers: dict[bytes, bytes]) -> None:
     content_type = headers.get(b"content-type", b"")
     if content_type not in (b"application/json", b""):
@@ -166,24 +156,18 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     data: list[ModelCard]
 
 
-def authenticate(request: Request[Any, Any, Any], services: Services) -> KeyRecord:
-    headers = list(request.scope["headers"])
-    return run.admit(read_credentials(headers, dict(headers)), services)
-
-
-@get("/v1/models", summary="List the models that can be called", tags=["Proxy"])
+@get("/v1/models", summary="List the models that can be called", tags=["Proxy"], guards=[with_key])
 async def list_models(request: Request[Any, Any, Any], services: NamedDependency[Services]) -> ModelList:
     """Every name that the key's project can call: configured aliases and what the configured providers offer."""
-    caller = authenticate(request, services)
-    return ModelList(data=_cards(services, caller))
+    return ModelList(data=_cards(services, key_of(request)))
 
 
-@get("/v1/models/{model:path}", summary="Look up one model", tags=["Proxy"])
+@get("/v1/models/{model:path}", summary="Look up one model", tags=["Proxy"], guards=[with_key])
 async def show_model(
     request: Request[Any, Any, Any], services: NamedDependency[Services], model: FromPath[str]
 ) -> ModelCard:
     """One model; names may contain slashes."""
-    caller = authenticate(request, services)
+    caller = key_of(request)
     name = model.removeprefix("/")
     for card in _cards(services, caller):
         if card.id == name:
@@ -212,7 +196,7 @@ def proxied_routes(door: OpenAiDoor, services: Services) -> list[ASGIRouteHandle
 
 
 def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> ASGIRouteHandler:
-    @asgi(path, copy_scope=False)
+    @asgi(path, copy_scope=False, guards=[by_the_door])
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         client = AsgiClient(receive, send)
         try:

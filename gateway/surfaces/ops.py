@@ -20,6 +20,7 @@ from litestar.params import SkipValidation
 
 from gateway.envelope import envelope
 from gateway.errors import Fault
+from gateway.surfaces.guards import anybody
 from gateway.telemetry import Metrics, render
 from gateway.web.document import Document, join_documents, load_proxy_document
 from gateway.web.frame import load_look, page_headers
@@ -105,6 +106,7 @@ _ABSENT = {name: Check(healthy=True, response_time_ms=0, configured=False) for n
 
 @get(
     "/health",
+    guards=[anybody],
     tags=[_TAG],
     summary="Tell whether the gateway is healthy",
     responses={
@@ -121,7 +123,7 @@ async def show_health(ops: Ops) -> Response[Health]:
     return Response(health, status_code=200 if healthy else 503, headers={"cache-control": "no-store"})
 
 
-@get("/metrics", tags=[_TAG], summary="Export metrics for Prometheus", media_type=MediaType.TEXT)
+@get("/metrics", guards=[anybody], tags=[_TAG], summary="Export metrics for Prometheus", media_type=MediaType.TEXT)
 async def show_metrics(request: AnyRequest, ops: Ops) -> Response[bytes]:
     """Only for sockets from the networks of `[ops] allow`; forwarded addresses are not believed."""
     peer = request.client.host if request.client else ""
@@ -131,7 +133,7 @@ async def show_metrics(request: AnyRequest, ops: Ops) -> Response[bytes]:
     return Response(render(ops.metrics), media_type=METRICS_TYPE)
 
 
-@get("/", tags=[_TAG], summary="Greet")
+@get("/", guards=[anybody], tags=[_TAG], summary="Greet")
 async def show_welcome(request: AnyRequest, ops: Ops, pages: Paper) -> Response[Welcome]:
     """A browser gets the start page instead."""
     headers = {"vary": "accept, host", "cache-control": "no-store"}
@@ -149,7 +151,7 @@ async def show_welcome(request: AnyRequest, ops: Ops, pages: Paper) -> Response[
     return html
 
 
-@get("/docs", include_in_schema=False)
+@get("/docs", guards=[anybody], include_in_schema=False)
 async def show_reference(request: AnyRequest, pages: Paper) -> Response[bytes]:
     """The reference page, made from the OpenAPI document."""
     document = join_documents(request.app.openapi_schema.to_schema(), pages.written)

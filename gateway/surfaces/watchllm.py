@@ -22,7 +22,7 @@ from gateway.errors import Fault, shown
 from gateway.ids import parse_id
 from gateway.ledger.store import UsageLog
 from gateway.pipeline.services import Services
-from gateway.surfaces.openai import authenticate
+from gateway.surfaces.guards import key_of, with_key
 from providers.pricing.prices import format_usd
 
 AnyRequest = Request[Any, Any, Any]
@@ -64,7 +64,12 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     summary: Summary
 
 
-@get("/api/projects/{project_id:str}/usage", summary="List a project's calls and their cost", tags=[TAG])
+@get(
+    "/api/projects/{project_id:str}/usage",
+    summary="List a project's calls and their cost",
+    tags=[TAG],
+    guards=[with_key],
+)
 async def show_usage(
     request: AnyRequest,
     project_id: FromPath[str],
@@ -93,6 +98,7 @@ async def show_usage(
     summary="Export a project's calls as CSV",
     tags=[TAG],
     media_type="text/csv",
+    guards=[with_key],
 )
 async def export_usage(
     request: AnyRequest,
@@ -111,8 +117,7 @@ async def export_usage(
 
 async def _read(request: AnyRequest, project_id: str, services: Services) -> UsageQuery:
     """Authenticate, check the project and the parameters, and wait for what was just recorded."""
-    caller = authenticate(request, services)
-    project = _own_project(caller, project_id)
+    project = _own_project(key_of(request), project_id)
     try:
         query = read_query(project, services.now_ns(), dict(request.query_params.items()))
     except InvalidUsageQuery as invalid:

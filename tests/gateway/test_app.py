@@ -176,6 +176,18 @@ class TestRunning:
         figures = ("x-WatchLLM-latency-ms", "x_WatchLLM_latency_ms")
         assert {**ordinary.json(), **dict.fromkeys(figures, 0)} == {**short.json(), **dict.fromkeys(figures, 0)}
 
+    async def test_every_route_says_who_may_pass(self, gateway: Running) -> None:
+        """Each handler carries a guard of gateway.surfaces.guards; only what the framework adds by itself has none."""
+        unguarded: list[str] = []
+        for route in gateway.gateway.app.routes:
+            handlers: list[Any] = getattr(route, "route_handlers", None) or [cast("Any", route).route_handler]
+            for handler in handlers:
+                is_ours = not route.path.startswith("/schema") and handler.handler_name != "options_handler"
+                guards = [guard for guard in handler.guards or () if guard.__module__ == "gateway.surfaces.guards"]
+                if is_ours and not guards:
+                    unguarded.append(f"{route.path} {handler.handler_name}")
+        assert unguarded == []
+
     async def test_the_first_two_keys_work(self, gateway: Running) -> None:
         """As they were printed: one for providers, one for the sandbox."""
         providers = []

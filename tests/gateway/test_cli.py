@@ -21,6 +21,7 @@ NAMES = (
     "WATCHLLM_CONFIG",
     "WATCHLLM_DATA_DIR",
     "WATCHLLM_MASTER_KEY",
+    "WATCHLLM_PREVIOUS_MASTER_KEYS",
 )
 
 
@@ -49,6 +50,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["keys", "create", "--project", ""], "1 to 128 printable characters"),
         (["keys", "create", "--project", "a", "--expires-in", "5y"], "'5y' is not a duration such as 90s"),
         (["keys", "create", "--project", "a", "--allowed-models", ","], "name at least one model"),
+        (["vault"], "the following arguments are required: VERB"),
+        (["vault", "rotat"], "invalid choice: 'rotat'"),
         (["serve", "--port", "http"], "invalid int value: 'http'"),
         (["serve", "--port", "70000"], "--port: 70000 is not an integer from 0 to 65535"),
         (["serve", "--workers", "2"], "--workers: 2 processes need REDIS_URL and a PostgreSQL DATABASE_URL"),
@@ -136,6 +139,31 @@ def test_an_unknown_key_cannot_be_revoked(tmp_path: Path, capsys: pytest.Capture
     assert (code, err) == (1, "watchllm: there is no key 'key_x'; see watchllm keys list\n")
 
 
+def test_the_vault_is_told_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One document on stdout and nothing else."""
+    for verb, total in (("status", "credentials"), ("rotate", "rewrapped")):
+        code, out, err = run(capsys, "vault", verb, "--json", "--data-dir", str(tmp_path))
+        assert (code, err, json.loads(out)[total]) == (0, "", 0)
+
+
+def test_a_previous_key_that_is_none_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the variable's name, without its value."""
+    monkeypatch.setenv("WATCHLLM_PREVIOUS_MASTER_KEYS", "c2hvcnQ=")
+    code, out, err = run(capsys, "vault", "status", "--data-dir", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert err == "watchllm: WATCHLLM_PREVIOUS_MASTER_KEYS: key 1 is not 32 bytes in base64\n"
+
+
+def test_a_vault_without_its_key_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 1, and no traceback."""
+    (tmp_path / "master.key").write_text("x")
+    (tmp_path / "master.key").chmod(0o600)
+    code, out, err = run(capsys, "vault", "rotate", "--data-dir", str(tmp_path))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("15m", 900), ("12h", 43_200), ("30d", 2_592_000), ("4w", 2_419_200)]
 )
@@ -146,7 +174,7 @@ def test_a_duration_is_read(text: str, seconds: int) -> None:
 
 def test_every_command_has_help() -> None:
     """Nobody guesses what a command is for."""
-    assert all(word in build_parser().format_help() for word in ("serve", "keys", "check", "import"))
+    assert all(word in build_parser().format_help() for word in ("serve", "keys", "vault", "check", "import"))
 
 
 def test_options_reach_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import exc, text
 
 from gateway.db import SQLITE_FILE, Database, DatabaseInvalid, DatabaseTimeouts, DatabaseUnavailable
 
-COUNT = text("SELECT COUNT(*) FROM revisions")
+COUNT = text("SELECT COUNT(*) FROM revisions WHERE name NOT IN ('credentials', 'vault')")
 INSERT = text("INSERT INTO revisions (name, value) VALUES (:name, :value)")
 # Takes far longer than any limit here, on either database.
 ENDLESS = text(
@@ -71,7 +71,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 async def count(database: Database) -> int:
-    """Count the revisions; a fresh database has two."""
+    """Count the revisions; of the first schema a fresh database has two."""
     async with database.read() as connection:
         found: int = (await connection.execute(COUNT)).scalar_one()
         return found

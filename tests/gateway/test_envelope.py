@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.envelope import envelope, fault_headers
+from gateway.envelope import Surface, envelope, fault_headers, render
 from gateway.errors import KINDS, Fault
 
 
@@ -20,7 +20,7 @@ def body_of(fault: Fault) -> Any:
 def test_an_envelope_has_exactly_five_members(code: str) -> None:
     """message, type, param, code and details, for every kind of fault."""
     assert body_of(Fault(code, "No.")) == {
-        "error": {"message": "No.", "type": KINDS[code].type, "param": None, "code": code, "details": {}}
+        "error": {"message": "No.", "type": KINDS[code].type, "param": None, "code": KINDS[code].code, "details": {}}
     }
 
 
@@ -63,3 +63,67 @@ def test_a_fault_without_a_word_on_retrying_has_no_header() -> None:
 def test_a_401_names_the_scheme() -> None:
     """RFC 9110 section 11.6.1."""
     assert ("www-authenticate", "Bearer") in fault_headers(Fault("invalid_api_key", "x"))
+
+
+# Row C2: the kind, and what it is at E, S and A.
+RENDERED: dict[str, tuple[tuple[int, str], tuple[int, str], tuple[int, str]]] = {
+    "no_credential": ((401, "invalid_api_key"), (401, "UNAUTHORIZED"), (401, "AUTH_REQUIRED")),
+    "invalid_api_key": ((401, "invalid_api_key"), (401, "UNAUTHORIZED"), (401, "AUTH_INVALID")),
+    "insufficient_scope": ((403, "insufficient_scope"), (403, "FORBIDDEN"), (403, "FORBIDDEN")),
+    "not_found": ((404, "not_found"), (404, "NOT_FOUND"), (404, "NOT_FOUND")),
+    "invalid_request": ((400, "invalid_request"), (400, "INVALID_INPUT"), (400, "VALIDATION_ERROR")),
+    "rule_broken": ((400, "invalid_request"), (422, "VALIDATION_ERROR"), (400, "VALIDATION_ERROR")),
+    "invalid_model": ((404, "not_found"), (404, "NOT_FOUND"), (404, "NOT_FOUND")),
+    "rate_limit_exceeded": ((429, "rate_limit_exceeded"), (429, "RATE_LIMITED"), (429, "RATE_LIMITED")),
+    "provider_error": ((500, "api_error"), (500, "SERVICE_ERROR"), (503, "SERVICE_UNAVAILABLE")),
+    "maintenance": ((500, "api_error"), (500, "SERVICE_ERROR"), (503, "SERVICE_UNAVAILABLE")),
+    "server_error": ((500, "api_error"), (500, "SERVICE_ERROR"), (500, "INTERNAL_ERROR")),
+    "method_not_allowed": ((400, "invalid_request"), (400, "INVALID_INPUT"), (400, "VALIDATION_ERROR")),
+}
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_a_fault_is_what_each_document_calls_it(name: str) -> None:
+    """Status and code, by row C2."""
+    surfaces: tuple[Surface, ...] = ("E", "S", "A")
+    for surface, (status, code) in zip(surfaces, RENDERED[name], strict=True):
+        rendered, body = render(Fault(name, "No."), surface, "x")
+        told = json.loads(body)
+        assert (rendered, told["code"] if surface == "A" else told["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_fault_has_a_status_of_the_document(name: str) -> None:
+    """A client of E, S or A never meets a status that its document does not know."""
+    known = {"E": {400, 401, 403, 404, 429, 500}, "S": {400, 401, 403, 404, 422, 429, 500}}
+    known["A"] = {400, 401, 402, 403, 404, 429, 500, 503}
+    surfaces: tuple[Surface, ...] = ("E", "S", "A")
+    for surface in surfaces:
+        assert render(Fault(name, "No."), surface, "x")[0] in known[surface]
+
+
+def test_the_envelopes_are_the_documents() -> None:
+    """Where the id stands, what ``error`` is, and how a field is named."""
+    fault = Fault("rule_broken", "Too short.", param="password", details={"limit": 8})
+    assert json.loads(render(fault, "S", "abc")[1]) == {
+        "error": {
+            "code": "VALIDATION_ERROR",
+            "message": "Too short.",
+            "details": {"field": "password", "reason": "Too short.", "limit": 8},
+        },
+        "request_id": "req-abc",
+    }
+    assert json.loads(render(fault, "A", "abc")[1]) == {
+        "error": "Too short.",
+        "code": "VALIDATION_ERROR",
+        "details": {"field": "password", "limit": 8},
+    }
+    assert json.loads(render(fault, "E", "abc")[1]) == {
+        "error": {
+            "code": "invalid_request",
+            "message": "Too short.",
+            "type": "invalid_request_error",
+            "request_id": "req_abc",
+        }
+    }
+    assert render(fault, "W", "abc") == (400, envelope(fault))

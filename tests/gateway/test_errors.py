@@ -33,14 +33,20 @@ def test_a_promised_code_has_its_status(code: str, status: int) -> None:
 def test_every_row_is_an_error_that_says_when_it_is_used(code: str) -> None:
     """A status of 4xx or 5xx, a type, and a sentence for the reference."""
     kind = KINDS[code]
-    assert (kind.code, 400 <= kind.status < 600, bool(kind.type), kind.meaning[-1]) == (code, True, True, ".")
+    assert (kind.name or kind.code, 400 <= kind.status < 600, bool(kind.type), kind.meaning[-1]) == (
+        code,
+        True,
+        True,
+        ".",
+    )
 
 
 @pytest.mark.parametrize("code", KINDS)
 def test_a_fault_is_its_kinds_unless_told_otherwise(code: str) -> None:
     """Status, code and type come from the row."""
     fault = Fault(code, "x")
-    assert (fault.status, fault.code, fault.type) == (KINDS[code].status, code, KINDS[code].type)
+    kind = KINDS[code]
+    assert (fault.status, fault.code, fault.type) == (kind.status, kind.code, kind.type)
 
 
 def test_a_relayed_error_keeps_the_providers_own() -> None:

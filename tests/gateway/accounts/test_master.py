@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.accounts.master import MASTER_KEY_FILE, MasterKeyError, derive_key, load_master_key
+from gateway.accounts.master import (
+    MASTER_KEY_FILE,
+    MasterKeyError,
+    decode_previous_keys,
+    derive_key,
+    load_master_key,
+)
 
 GIVEN = base64.b64encode(bytes(range(32))).decode()
 
@@ -73,6 +79,20 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(MasterKeyError, match="make the folder writable"):
         load_master_key(None, tmp_path / "data")
+
+
+def test_previous_keys_are_read_in_their_order() -> None:
+    """As the current one is, each by itself."""
+    other = base64.b64encode(bytes(32)).decode()
+    assert decode_previous_keys([GIVEN, f" {other}\n"]) == (bytes(range(32)), bytes(32))
+    assert decode_previous_keys([]) == ()
+
+
+def test_a_previous_key_of_another_form_is_refused() -> None:
+    """By its number, since the key itself is not shown."""
+    with pytest.raises(MasterKeyError, match="key 2 of WATCHLLM_PREVIOUS_MASTER_KEYS") as caught:
+        decode_previous_keys([GIVEN, GIVEN[:20]])
+    assert GIVEN[:20] not in str(caught.value)
 
 
 def test_a_key_is_derived_by_hkdf() -> None:

@@ -48,6 +48,7 @@ def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
     [
         ({"master_key": Secret("AAAA")}, "master_key"),
         ({"master_key": Secret("not base64")}, "master_key"),
+        ({"previous_master_keys": (Secret("A" * 43 + "="), Secret("AAAA"))}, "previous_master_keys"),
         ({"database_url": Secret("mysql://h")}, "database_url"),
         ({"redis_url": Secret("http://h")}, "redis_url"),
         ({"otel_endpoint": "h:4318"}, "otel_endpoint"),

@@ -8,6 +8,7 @@ import pytest
 from gateway.config.loading import load_settings
 from gateway.config.settings import ConfigError, Settings
 
+MORE = ["DATABASE_URL", "WATCHLLM_MASTER_KEY", "WATCHLLM_PREVIOUS_MASTER_KEYS", "WATCHLLM_CONFIG"]
 KEYS = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
@@ -44,7 +45,7 @@ def test_a_key_in_the_environment_makes_its_provider(name: str) -> None:
     assert provider.base_url.startswith("https://")
 
 
-@pytest.mark.parametrize("name", [*KEYS.values(), "PORT", "DATABASE_URL", "WATCHLLM_MASTER_KEY", "WATCHLLM_CONFIG"])
+@pytest.mark.parametrize("name", [*KEYS.values(), "PORT", *MORE])
 def test_an_empty_variable_counts_as_unset(name: str) -> None:
     """``OPENAI_API_KEY= make serve`` starts as if it were not there."""
     assert load_settings(None, {name: ""}) == load_settings(None, {})
@@ -74,6 +75,7 @@ def test_every_documented_variable_is_read() -> None:
         {
             "WATCHLLM_DATA_DIR": "/srv/w",
             "WATCHLLM_MASTER_KEY": "A" * 43 + "=",
+            "WATCHLLM_PREVIOUS_MASTER_KEYS": f"{'B' * 42}A=, {'C' * 42}A=,",
             "DATABASE_URL": "postgresql://u:p@h/d",
             "REDIS_URL": "redis://h",
             "PORT": "9000",
@@ -86,6 +88,7 @@ def test_every_documented_variable_is_read() -> None:
     assert settings.database_url.reveal() == "postgresql://u:p@h/d"
     assert settings.redis_url is not None
     assert settings.master_key is not None
+    assert [key.reveal()[0] for key in settings.previous_master_keys] == ["B", "C"]
     assert settings.otel_endpoint == "http://collector:4318"
 
 
@@ -209,6 +212,7 @@ def test_no_message_shows_a_secret(tmp_path: Path) -> None:
 database_url = "mysql://u:{canary}@h"
 redis_url = "http://{canary}"
 master_key = "{canary}"
+previous_master_keys = ["{canary}"]
 [providers.a]
 dialect = "openai"
 base_url = "http://u:{canary}@h"

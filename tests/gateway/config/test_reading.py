@@ -135,6 +135,29 @@ def test_headers_hold_secrets() -> None:
     assert problems == ["p.headers.y: is not a string (env:NAME, file:PATH or a literal)"]
 
 
+def test_a_list_of_secrets_follows_each(tmp_path: Path) -> None:
+    """Each entry is a secret of its own, with its own place to come from."""
+    (tmp_path / "key").write_text("b\n")
+    source = Source(environ={"KEY": "a"}, folder=tmp_path)
+    read_settings = read_struct(Settings, {"previous_master_keys": ["env:KEY", "file:key", "c"]}, "", source)
+    assert read_settings is not None
+    assert [secret.reveal() for secret in read_settings.previous_master_keys] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (CANARY, "is not a list of strings"),
+        ([CANARY, 5], "is not a string (env:NAME, file:PATH or a literal)"),
+        ([CANARY, "env:KEY"], "the environment variable 'KEY' is not set"),
+    ],
+    ids=["text", "number", "unset"],
+)
+def test_a_list_of_secrets_that_is_none_says_why(value: object, why: str) -> None:
+    """Without the secrets that are in it."""
+    assert read(Settings, {"previous_master_keys": value}, "") == (None, [f"previous_master_keys: {why}"])
+
+
 def test_nothing_is_suggested_for_a_strange_word() -> None:
     """A guess that is far off helps nobody."""
     assert suggest("zzzz", ["host", "port"]) == ""

@@ -41,7 +41,8 @@ def test_the_examples_in_the_file_are_valid(tmp_path: Path) -> None:
     """What is shown can be used: both kinds of comment taken away, with what the examples refer to in place."""
     path = tmp_path / "c.toml"
     path.write_text(re.sub(r"^#>?(?=[\w\[ }\]])(?! )|^#>(?=  )", "", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE))
-    (tmp_path / "master.key").write_text("A" * 43 + "=")
+    for name in ("master.key", "previous.key"):
+        (tmp_path / name).write_text("A" * 43 + "=")
     environ = {"OPENAI_API_KEY": "k", "DATABASE_URL": "sqlite:///f", "REDIS_URL": "redis://h"}
     settings = load_settings(path, environ)
     assert [len(settings.models), len(settings.prices), "llama" in settings.providers] == [1, 1, True]

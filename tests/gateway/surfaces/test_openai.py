@@ -22,19 +22,18 @@ from fakes import (
     whole,
 )
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from msgspec.structs import replace
 
 from gateway.config.settings import Retries, Server, Settings
 from gateway.errors import Fault
-from gateway.pipeline.auth import Credentials
 from gateway.pipeline.services import Services
 from gateway.surfaces import faults
 from gateway.surfaces.openai import (
     OpenAiDoor,
     list_models,
     proxied_routes,
-    read_credentials,
     show_model,
 )
 from providers.errors import Refused
@@ -74,6 +73,7 @@ class House:
             exception_handlers=faults.HANDLERS,
             openapi_config=None,
             logging_config=None,
+            state=State({"services": self.services}),
         )
 
     def client(self) -> httpx.AsyncClient:
@@ -125,23 +125,6 @@ async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
 async def test_the_door_knows_its_paths(house: House, path: bytes, endpoint: str | None) -> None:
     """The query aside."""
     assert house.door.endpoint(path) == endpoint
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ([], Credentials()),
-        ([(b"authorization", b"a")], Credentials((b"a",))),
-        ([(b"x-api-key", b"k")], Credentials((), (b"k",))),
-        ([(b"api-key", b"k")], Credentials((), (b"k",))),
-        ([(b"authorization", b"a"), (b"authorization", b"b")], Credentials((b"a", b"b"))),
-        ([(b"authorization", b"a"), (b"api-key", b"k")], Credentials((b"a",), (b"k",))),
-        ([(b"accept", b"x"), (b"accept", b"y"), (b"authorization", b"a")], Credentials((b"a",))),
-    ],
-)
-def test_every_credential_of_a_request_is_found(headers: list[tuple[bytes, bytes]], expected: Credentials) -> None:
-    """A second one is not overlooked."""
-    assert read_credentials(headers, dict(headers)) == expected
 
 
 def knock(house: House, *headers: tuple[bytes, bytes]) -> Any:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from fakes import CALLER, NOW_NS, FakeDirectory, FakeRecorder, make_services
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 
 from gateway.analytics.usage import CSV_HEADER
@@ -85,6 +86,7 @@ class Board:
             exception_handlers=faults.HANDLERS,
             openapi_config=None,
             logging_config=None,
+            state=State({"services": self.services}),
         )
 
     async def get(self, path: str = "usage", *, project: str = PROJECT_ID, key: str = "reader", **params: str) -> Any:

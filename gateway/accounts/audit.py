@@ -1,0 +1,96 @@
+"""The audit log: who did what to which thing, when and from where. It is only ever appended to.
+
+Failure behavior: an entry is written in the transaction of what it tells of: both are there or neither. Raises
+DatabaseUnavailable as gateway.db does.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.ids import new_id
+
+MAX_PAGE = 1_000
+
+_APPEND = text(
+    "INSERT INTO audit_log (audit_id, account_id, actor_kind, actor_id, action, object_id, detail, origin, created_ns) "
+    "VALUES (:audit_id, :account_id, :actor_kind, :actor_id, :action, :object_id, :detail, :origin, :created_ns)"
+)
+_READ = (
+    "SELECT audit_id, account_id, actor_kind, actor_id, action, object_id, detail, origin, created_ns "
+    "FROM audit_log WHERE account_id = :account_id"
+)
+_BEFORE = "AND (created_ns, audit_id) < (:before_ns, :before_id)"
+_ORDER = "ORDER BY created_ns DESC, audit_id DESC LIMIT :limit"
+_READ_PAGE = text(f"{_READ} {_ORDER}")
+_READ_NEXT_PAGE = text(f"{_READ} {_BEFORE} {_ORDER}")
+
+# "nobody" is a caller who did not prove to be anyone; "command" is the operator at the command line.
+ActorKind = Literal["user", "key", "command", "nobody"]
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who does something, and from which network address."""
+
+    kind: ActorKind
+    # Of the user or the key.
+    actor_id: str | None
+    origin: str
+
+
+class Deed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done."""
+
+    # None: to the installation itself, or in vain to nobody's account.
+    account_id: str | None
+    # Object and verb: "member.remove".
+    action: str
+    # The id of what it is done to.
+    object_id: str
+    # What the ids do not tell, such as a member's new role.
+    detail: str = ""
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the log: an Actor, a Deed and a moment."""
+
+    audit_id: str
+    account_id: str | None
+    actor_kind: ActorKind
+    actor_id: str | None
+    action: str
+    object_id: str
+    detail: str
+    origin: str
+    created_ns: int
+
+
+async def append_entry(connection: AsyncConnection, actor: Actor, deed: Deed, now_ns: int) -> None:
+    """Write an entry inside the caller's transaction."""
+    entry = AuditEntry(
+        audit_id=f"audit_{new_id(now_ns)}",
+        account_id=deed.account_id,
+        actor_kind=actor.kind,
+        actor_id=actor.actor_id,
+        action=deed.action,
+        object_id=deed.object_id,
+        detail=deed.detail,
+        origin=actor.origin,
+        created_ns=now_ns,
+    )
+    await connection.execute(_APPEND, msgspec.structs.asdict(entry))
+
+
+async def read_entries(
+    connection: AsyncConnection, account_id: str, limit: int, before: AuditEntry | None = None
+) -> list[AuditEntry]:
+    """Read up to ``limit`` (at most 1,000) entries of an account, newest first, all of them older than ``before``."""
+    values: dict[str, Any] = {"account_id": account_id, "limit": min(limit, MAX_PAGE)}
+    if before is None:
+        found = await connection.execute(_READ_PAGE, values)
+    else:
+        place = {"before_ns": before.created_ns, "before_id": before.audit_id}
+        found = await connection.execute(_READ_NEXT_PAGE, {**values, **place})
+    return [msgspec.convert(dict(row), AuditEntry) for row in found.mappings()]

@@ -1,0 +1,1 @@
+"""People: how they sign in, which accounts they belong to, and what they may there."""

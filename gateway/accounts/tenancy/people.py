@@ -1,0 +1,267 @@
+"""What people do: register, sign in, refresh, switch accounts, change the password, sign out, claim the installation.
+
+Every new person gets an account of their own, as its owner, with a project ``Default``. Each verb is one transaction,
+and its entry in the audit log is part of it.
+
+Failure behavior: raises Refusal where a rule forbids it, PasswordsBusy where too many sign in at once, and
+DatabaseUnavailable as gateway.db does; nothing is then changed, except that failed sign-ins and replayed refresh
+tokens are logged.
+"""
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.accounts.audit import Actor, Deed, append_entry
+from gateway.accounts.tenancy import members, members_store, people_store, sessions
+from gateway.accounts.tenancy.names import check_email, check_name, check_username
+from gateway.accounts.tenancy.passwords import Passwords, find_password_fault
+from gateway.accounts.tenancy.people_store import Credential, Membership, User
+from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
+from gateway.accounts.tenancy.sessions import Lifetimes, Person, RefreshFault
+from gateway.accounts.tenancy.tokens import ACCESS_TOKEN_S, AccessTokens, TokenFault, is_claim_token
+from gateway.config.secret import Secret
+from gateway.db import Database
+from gateway.errors import shown
+from gateway.ids import new_id
+
+_REFRESH_REFUSALS = {
+    RefreshFault.UNKNOWN: RefusalKind.VOID,
+    RefreshFault.REPLAYED: RefusalKind.VOID,
+    RefreshFault.JUST_SPENT: RefusalKind.TRY_AGAIN,
+}
+
+
+class Registration(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person signs up with."""
+
+    email: str
+    password: Secret
+    username: str | None = None
+    full_name: str = ""
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a new person may come in."""
+
+    # Anybody may: the setting [accounts] open_sign_up.
+    is_open: bool
+    # The token of an invitation, whose account they join besides their own.
+    invitation: Secret | None = None
+    # The token of the claim link, by which they become the installation's operator.
+    claim: Secret | None = None
+
+
+class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+    """What a program calls with."""
+
+    access_token: Secret
+    refresh_token: Secret
+    expires_in_s: int = ACCESS_TOKEN_S
+
+
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A person with a fresh session; the cookie is for the dashboard."""
+
+    person: Person
+    user: User
+    tokens: Tokens
+    cookie: Secret
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """Who one is, and where one belongs."""
+
+    person: Person
+    user: User
+    accounts: list[Membership]
+
+
+class People:
+    """The people of an installation; ``claim_token`` is the one of its claim link."""
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        tokens: AccessTokens,
+        claim_token: Secret,
+        lifetimes: Lifetimes,
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._tokens = tokens
+        self._claim_token = claim_token
+        self._lifetimes = lifetimes
+
+    async def register(self, wanted: Registration, admission: Admission, origin: str, now_ns: int) -> SignedIn:
+        """Make a person with an account and a project, and sign them in; an invited one to the account that invited.
+
+        Raises Refusal, PasswordsBusy.
+        """
+        email, full_name = check_email(wanted.email), check_name(wanted.full_name, "full_name")
+        username = None if wanted.username is None else check_username(wanted.username)
+        _check_password(wanted.password)
+        if not admission.is_open and admission.invitation is None and admission.claim is None:
+            raise Refusal(RefusalKind.SIGN_UP_CLOSED, "sign-up is closed: ask a member of an account for an invitation")
+        user = User(
+            user_id=f"user_{new_id(now_ns)}", email=email, username=username, full_name=full_name, created_ns=now_ns
+        )
+        password_hash = await self._passwords.hash(wanted.password)
+        async with self._database.write() as connection:
+            await people_store.insert_user(connection, user, password_hash)
+            account_id = await people_store.insert_account(connection, full_name or username or email, now_ns)
+            await members_store.insert_member(connection, account_id, user.user_id, "owner", now_ns)
+            actor = Actor(kind="user", actor_id=user.user_id, origin=origin)
+            deed = Deed(account_id=account_id, action="user.register", object_id=user.user_id)
+            await append_entry(connection, actor, deed, now_ns)
+            if admission.claim is not None:
+                claimed = Deed(account_id=account_id, action="installation.claim", object_id=user.user_id)
+                await self._claim(connection, actor, claimed, admission.claim, now_ns)
+            if admission.invitation is not None:
+                account_id = (await members.join(connection, user, admission.invitation, origin, now_ns)).account_id
+            return await self._sign_in(connection, user.user_id, account_id, now_ns)
+
+    async def login(self, email: str, password: Secret, origin: str, now_ns: int) -> SignedIn:
+        """Sign in to the account where the person was last. Raises Refusal, PasswordsBusy.
+
+        An unknown address takes the same way as a wrong password, down to the entry in the log.
+        """
+        async with self._database.read() as connection:
+            credential = await people_store.find_credential_by_email(connection, email)
+        check = await self._passwords.check(None if credential is None else credential.password_hash, password)
+        if credential is None or not check.is_right:
+            raise await self._refuse_password(credential, "e-mail address or password is wrong", origin, now_ns)
+        if credential.account_id is None:
+            raise Refusal(RefusalKind.NOT_ALLOWED, "you belong to no account any more: ask for an invitation")
+        async with self._database.write() as connection:
+            version = credential.password_version
+            if check.fresh_hash is not None:
+                await people_store.renew_hash(connection, credential, check.fresh_hash)
+            signed_in = await self._sign_in(connection, credential.user_id, credential.account_id, now_ns, version)
+            await _log(connection, signed_in.person, "user.login", origin, now_ns)
+        return signed_in
+
+    async def refresh(self, presented: Secret, origin: str, now_ns: int) -> Tokens:
+        """Exchange a refresh token for new tokens of its session, as gateway.accounts.tenancy.sessions tells.
+
+        Raises Refusal.
+        """
+        async with self._database.write() as connection:
+            found = await sessions.refresh(connection, presented, self._lifetimes, origin, now_ns)
+        # Only here, since a session that a replay ended stays ended.
+        if isinstance(found, RefreshFault):
+            raise Refusal(_REFRESH_REFUSALS[found], found.value, "refresh_token")
+        access_token = self._issue(found.person, now_ns)
+        return Tokens(access_token=access_token, refresh_token=found.refresh_token)
+
+    async def logout(self, person: Person, origin: str, now_ns: int) -> None:
+        """End the session with its cookie and all its tokens; repeating it changes nothing."""
+        async with self._database.write() as connection:
+            if await sessions.end_session(connection, person.session_id, now_ns):
+                await _log(connection, person, "user.logout", origin, now_ns)
+
+    async def change_password(self, person: Person, old: Secret, new: Secret, origin: str, now_ns: int) -> SignedIn:
+        """Change the password: every session of the person ends, and a fresh one begins. Raises Refusal."""
+        _check_password(new)
+        async with self._database.read() as connection:
+            credential = await people_store.find_credential(connection, person.user_id)
+        wrong = "the old password is wrong"
+        if not (await self._passwords.check(credential.password_hash, old)).is_right:
+            raise await self._refuse_password(credential, wrong, origin, now_ns)
+        password_hash = await self._passwords.hash(new)
+        async with self._database.write() as connection:
+            if not await people_store.change_hash(connection, credential, password_hash):
+                raise Refusal(RefusalKind.WRONG_CREDENTIALS, f"{wrong}: it was changed a moment ago")
+            await sessions.end_sessions(connection, person.user_id, None, now_ns)
+            signed_in = await self._sign_in(connection, person.user_id, person.account_id, now_ns)
+            await _log(connection, signed_in.person, "user.change_password", origin, now_ns)
+        return signed_in
+
+    async def switch_account(self, person: Person, account_id: str, origin: str, now_ns: int) -> SignedIn:
+        """Go to another of the person's accounts: this session ends, and one there begins. Raises Refusal."""
+        async with self._database.write() as connection:
+            signed_in = await self._sign_in(connection, person.user_id, account_id, now_ns)
+            if not await sessions.end_session(connection, person.session_id, now_ns):
+                raise Refusal(RefusalKind.VOID, "the session has ended: sign in again")
+            await _log(connection, signed_in.person, "user.switch_account", origin, now_ns)
+        return signed_in
+
+    async def find_me(self, person: Person) -> Profile:
+        """Tell who the person is and where they belong."""
+        async with self._database.read() as connection:
+            user = await people_store.find_user(connection, person.user_id)
+            accounts = await people_store.list_memberships(connection, person.user_id)
+        return Profile(person=person, user=user, accounts=accounts)
+
+    async def find_by_access_token(self, presented: Secret, now_ns: int) -> Person | TokenFault:
+        """Find who shows an access token, as what they are at this moment."""
+        claims = self._tokens.read(presented, now_ns)
+        if isinstance(claims, TokenFault):
+            return claims
+        return await sessions.find_by_claims(self._database, claims) or TokenFault.ENDED
+
+    async def find_by_cookie(self, cookie: Secret, now_ns: int) -> Person | None:
+        """Find whose cookie this is; None: nobody's, or no longer."""
+        return await sessions.find_by_cookie(self._database, cookie, self._lifetimes, now_ns)
+
+    async def is_claimed(self) -> bool:
+        """Tell whether the installation has its operator, so that its claim link leads nowhere."""
+        async with self._database.read() as connection:
+            return await people_store.is_claimed(connection)
+
+    async def claim(self, person: Person, claim: Secret, origin: str, now_ns: int) -> None:
+        """Make a person who is signed in the installation's operator. Raises Refusal."""
+        actor = Actor(kind="user", actor_id=person.user_id, origin=origin)
+        deed = Deed(account_id=person.account_id, action="installation.claim", object_id=person.user_id)
+        async with self._database.write() as connection:
+            await self._claim(connection, actor, deed, claim, now_ns)
+
+    async def _claim(self, connection: AsyncConnection, actor: Actor, deed: Deed, claim: Secret, now_ns: int) -> None:
+        is_right = is_claim_token(claim, self._claim_token)
+        if not is_right or not await people_store.claim(connection, deed.object_id, now_ns):
+            raise Refusal(RefusalKind.VOID, "the claim link is wrong or was used: ask the operator", "claim")
+        await append_entry(connection, actor, deed, now_ns)
+
+    async def _sign_in(
+        self, connection: AsyncConnection, user_id: str, account_id: str, now_ns: int, version: int | None = None
+    ) -> SignedIn:
+        role = await members_store.find_role(connection, account_id, user_id)
+        if role is None:
+            raise Refusal(RefusalKind.NOT_FOUND, f"there is no account {shown(account_id)} of yours")
+        if not await people_store.note_sign_in(connection, user_id, account_id, version, now_ns):
+            raise Refusal(RefusalKind.WRONG_CREDENTIALS, "the password was changed a moment ago: use the new one")
+        user = await people_store.find_user(connection, user_id)
+        opened = await sessions.open_session(connection, user_id, account_id, self._lifetimes, now_ns)
+        person = Person(
+            user_id=user_id,
+            account_id=account_id,
+            role=role,
+            is_operator=user.is_operator,
+            session_id=opened.session_id,
+        )
+        tokens = Tokens(access_token=self._issue(person, now_ns), refresh_token=opened.refresh_token)
+        return SignedIn(person=person, user=user, tokens=tokens, cookie=opened.cookie)
+
+    async def _refuse_password(self, credential: Credential | None, message: str, origin: str, now_ns: int) -> Refusal:
+        """Log a wrong password, an unknown person's as well, and give the refusal."""
+        actor = Actor(kind="nobody", actor_id=None, origin=origin)
+        user_id, account_id = ("", None) if credential is None else (credential.user_id, credential.account_id)
+        async with self._database.write() as connection:
+            deed = Deed(account_id=account_id, action="user.wrong_password", object_id=user_id)
+            await append_entry(connection, actor, deed, now_ns)
+        return Refusal(RefusalKind.WRONG_CREDENTIALS, message)
+
+    def _issue(self, person: Person, now_ns: int) -> Secret:
+        return self._tokens.issue(person.user_id, person.account_id, person.session_id, now_ns)
+
+
+def _check_password(password: Secret) -> None:
+    fault = find_password_fault(password)
+    if fault is not None:
+        raise Refusal(RefusalKind.INVALID, fault, "password")
+
+
+async def _log(connection: AsyncConnection, person: Person, action: str, origin: str, now_ns: int) -> None:
+    actor = Actor(kind="user", actor_id=person.user_id, origin=origin)
+    deed = Deed(account_id=person.account_id, action=action, object_id=person.user_id)
+    await append_entry(connection, actor, deed, now_ns)

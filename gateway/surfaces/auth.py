@@ -1,0 +1,203 @@
+"""Registering and signing in: the union of what the documents S and A promise (row C1).
+
+Failure behavior: as gateway.accounts.tenancy.people; which of address and password was wrong is not told.
+"""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.datastructures import Cookie
+from litestar.params import JSONBody
+
+from gateway.accounts.tenancy.people import Admission, Registration, SignedIn, Tokens
+from gateway.accounts.tenancy.people_store import User
+from gateway.analytics.moments import moment_text
+from gateway.config.secret import Secret
+from gateway.envelope import Surface
+from gateway.ids import parse_id, to_uuid
+from gateway.surfaces.guards import COOKIE, anybody, identity_of, may_as_person, person_of
+from gateway.surfaces.paths import surface_of
+
+AnyRequest = Request[Any, Any, Any]
+TAG = "People"
+NS_PER_S = 1_000_000_000
+
+
+class RegisterBody(msgspec.Struct, frozen=True):
+    """S's and A's in one: ``username`` and ``full_name`` are S's, ``name`` is A's."""
+
+    email: str
+    password: str
+    username: str | None = None
+    full_name: str | None = None
+    name: str | None = None
+    # The token of an invitation, or of the link printed at the first start.
+    invitation: str | None = None
+    claim: str | None = None
+
+
+class LoginBody(msgspec.Struct, frozen=True):
+    """The same in both documents."""
+
+    email: str
+    password: str
+
+
+class RefreshBody(msgspec.Struct, frozen=True):
+    """What the last answer with tokens gave."""
+
+    refresh_token: str
+
+
+class UserView(msgspec.Struct, frozen=True, kw_only=True):
+    """A person, by every name that the documents use."""
+
+    id: str
+    email: str
+    username: str | None
+    name: str
+    full_name: str
+    created_at: str
+
+
+class TokensView(msgspec.Struct, frozen=True, kw_only=True):
+    """A's tokens; times in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class SignedInView(msgspec.Struct, frozen=True, kw_only=True):
+    """The union of both documents' answers."""
+
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105 - the kind of token
+    user: UserView
+    tokens: TokensView
+
+
+class MeView(msgspec.Struct, frozen=True, kw_only=True):
+    """S4; nothing is deployed yet, so both counts are 0."""
+
+    id: str
+    email: str
+    username: str | None
+    full_name: str
+    created_at: str
+    deployment_count: int = 0
+    total_predictions: int = 0
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """It is so."""
+
+    success: bool = True
+    message: str
+
+
+@post("/api/v1/auth/register", summary="Register", tags=[TAG], status_code=201, guards=[anybody])
+async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Response[SignedInView]:
+    """Make a person with an account and a project `Default`, and sign them in."""
+    identity = identity_of(request)
+    wanted = Registration(
+        email=data.email,
+        password=Secret(data.password),
+        username=data.username,
+        full_name=data.full_name or data.name or "",
+    )
+    admission = Admission(
+        is_open=identity.open_sign_up,
+        invitation=None if data.invitation is None else Secret(data.invitation),
+        claim=None if data.claim is None else Secret(data.claim),
+    )
+    signed_in = await identity.people.register(wanted, admission, origin_of(request), identity.now_ns())
+    surface: Surface = "S" if data.username is not None else surface_of(request.url.path, request.headers)
+    return _answer(request, signed_in, surface, status=201)
+
+
+@post("/api/v1/auth/login", summary="Sign in", tags=[TAG], status_code=200, guards=[anybody])
+async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> Response[SignedInView]:
+    """Give an access token for 24 hours, a refresh token for its successor, and the dashboard's cookie."""
+    identity = identity_of(request)
+    now_ns = identity.now_ns()
+    signed_in = await identity.people.login(data.email, Secret(data.password), origin_of(request), now_ns)
+    return _answer(request, signed_in, surface_of(request.url.path, request.headers), status=200)
+
+
+@post("/api/v1/auth/refresh", summary="Renew the tokens", tags=[TAG], status_code=200, guards=[anybody])
+async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensView:
+    """A refresh token works once; using a spent one ends the session."""
+    identity = identity_of(request)
+    now_ns = identity.now_ns()
+    return _tokens(await identity.people.refresh(Secret(data.refresh_token), origin_of(request), now_ns))
+
+
+@post("/api/v1/auth/logout", summary="Sign out", tags=[TAG], status_code=200, guards=[may_as_person()])
+async def logout(request: AnyRequest) -> Response[Done]:
+    """End the session with its cookie and all its tokens."""
+    identity = identity_of(request)
+    await identity.people.logout(person_of(request), origin_of(request), identity.now_ns())
+    return Response(Done(message="Signed out"), cookies=[_cookie(request, "", max_age_s=0)])
+
+
+@get("/api/v1/auth/me", summary="Who am I", tags=[TAG], guards=[may_as_person()])
+async def show_me(request: AnyRequest) -> MeView:
+    """The person whose token or cookie this is."""
+    profile = await identity_of(request).people.find_me(person_of(request))
+    user = profile.user
+    return MeView(
+        id=_id(user.user_id, "S"),
+        email=user.email,
+        username=user.username,
+        full_name=user.full_name,
+        created_at=moment_text(user.created_ns),
+    )
+
+
+def origin_of(request: AnyRequest) -> str:
+    """The address that the request came from, for the audit log."""
+    return "" if request.client is None else request.client.host
+
+
+def _answer(request: AnyRequest, signed_in: SignedIn, surface: Surface, *, status: int) -> Response[SignedInView]:
+    tokens = _tokens(signed_in.tokens)
+    view = SignedInView(access_token=tokens.access_token, user=_user(signed_in.user, surface), tokens=tokens)
+    lifetime_s = identity_of(request).lifetimes.cookie_ns // NS_PER_S
+    cookie = _cookie(request, signed_in.cookie.reveal(), max_age_s=lifetime_s)
+    return Response(view, status_code=status, cookies=[cookie], headers={"cache-control": "no-store"})
+
+
+def _cookie(request: AnyRequest, value: str, *, max_age_s: int) -> Cookie:
+    """Secure, unless the operator says that browsers come by plain HTTP: they would not keep a secure one then."""
+    secure = not identity_of(request).public_url.startswith("http://")
+    return Cookie(COOKIE, value=value, max_age=max_age_s, httponly=True, samesite="lax", secure=secure)
+
+
+def _tokens(tokens: Tokens) -> TokensView:
+    return TokensView(
+        access_token=tokens.access_token.reveal(),
+        refresh_token=tokens.refresh_token.reveal(),
+        expires_in=tokens.expires_in_s,
+    )
+
+
+def _id(user_id: str, surface: Surface) -> str:
+    """A person's id as S writes it, with a prefix, or as A does, a bare UUID (row C4)."""
+    bare = parse_id(user_id)
+    return f"user-{bare}" if surface == "S" else to_uuid(bare)
+
+
+def _user(user: User, surface: Surface) -> UserView:
+    return UserView(
+        id=_id(user.user_id, surface),
+        email=user.email,
+        username=user.username,
+        name=user.full_name,
+        full_name=user.full_name,
+        created_at=moment_text(user.created_ns),
+    )
+
+
+AUTH_ROUTES = (register, login, refresh, logout, show_me)

@@ -1,0 +1,91 @@
+"""The audit log: written with what it tells of, read in pages, never changed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.accounts.audit import MAX_PAGE, Actor, AuditEntry, Deed, append_entry, read_entries
+from gateway.db import Database
+
+NOW_NS = 1_790_000_000_000_000_000
+ACTOR = Actor(kind="key", actor_id="key_1", origin="192.0.2.7")
+SOURCES = Path(__file__).parents[3] / "gateway"
+
+
+async def append(database: Database, action: str, account_id: str | None = "acct_1", now_ns: int = NOW_NS) -> None:
+    """Write an entry."""
+    async with database.write() as connection:
+        deed = Deed(account_id=account_id, action=action, object_id="proj_1", detail="why")
+        await append_entry(connection, ACTOR, deed, now_ns)
+
+
+async def read(database: Database, limit: int = 100, before: AuditEntry | None = None) -> list[AuditEntry]:
+    """Read an account's entries."""
+    async with database.read() as connection:
+        return await read_entries(connection, "acct_1", limit, before)
+
+
+async def test_an_entry_tells_who_what_when_and_from_where(database: Database) -> None:
+    """All that was given."""
+    await append(database, "project.delete")
+    (entry,) = await read(database)
+    assert entry == AuditEntry(
+        audit_id=entry.audit_id,
+        account_id="acct_1",
+        actor_kind="key",
+        actor_id="key_1",
+        action="project.delete",
+        object_id="proj_1",
+        detail="why",
+        origin="192.0.2.7",
+        created_ns=NOW_NS,
+    )
+
+
+async def test_an_account_reads_its_own_entries(database: Database) -> None:
+    """Not another's, and not those of no account."""
+    for account_id in ("acct_2", None, "acct_1"):
+        await append(database, f"of {account_id}", account_id)
+    assert [entry.action for entry in await read(database)] == ["of acct_1"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+async def test_pages_neither_repeat_nor_skip(limit: int, database: Database) -> None:
+    """Newest first; entries of one moment as well."""
+    for number in range(7):
+        await append(database, str(number), now_ns=NOW_NS + number // 3)
+    whole = await read(database)
+    assert [entry.created_ns for entry in whole] == sorted((entry.created_ns for entry in whole), reverse=True)
+    pages: list[AuditEntry] = []
+    while page := await read(database, limit, pages[-1] if pages else None):
+        assert len(page) <= limit
+        pages += page
+    assert pages == whole
+    assert len(whole) == 7
+
+
+async def test_a_page_has_a_bound(database: Database) -> None:
+    """Whatever is asked for."""
+    async with database.write() as connection:
+        deed = Deed(account_id="acct_1", action="a.b", object_id="")
+        for number in range(MAX_PAGE + 1):
+            await append_entry(connection, ACTOR, deed, NOW_NS + number)
+    assert len(await read(database, 10**6)) == MAX_PAGE
+
+
+async def test_an_entry_goes_with_its_transaction(database: Database) -> None:
+    """What did not happen is not told."""
+    with pytest.raises(KeyError):
+        async with database.write() as connection:
+            await append_entry(connection, ACTOR, Deed(account_id="acct_1", action="a.b", object_id=""), NOW_NS)
+            raise KeyError
+    assert await read(database) == []
+
+
+def test_no_statement_changes_the_log() -> None:
+    """It is inserted into and read."""
+    verbs = re.compile(r"\b(INTO|UPDATE|FROM|TABLE|ON|TRUNCATE|DROP)\s+audit_log\b")
+    found = [verb for path in SOURCES.rglob("*.py") for verb in verbs.findall(path.read_text("utf-8"))]
+    assert sorted(found) == ["FROM", "INTO", "ON", "TABLE"]
+    assert not [path for path in SOURCES.rglob("*.py") if "DELETE FROM audit_log" in path.read_text("utf-8")]
