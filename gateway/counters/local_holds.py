@@ -1,0 +1,226 @@
+"""Money holds of one process, without waiting.
+
+Failure behavior: the process's end loses every counter and every hold; what was open then is only what its caller
+wrote down elsewhere. The next reservation is answered Unseeded and seeds the line from the ledger.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.counters.interface import (
+    LINE_IDLE_NS,
+    LINE_KEPT_NS,
+    SETTLED_KEPT_NS,
+    BudgetLine,
+    ExpiredHold,
+    Held,
+    HoldIdTaken,
+    LineCount,
+    LineName,
+    LineState,
+    NewHold,
+    Refused,
+    Reservation,
+    Settled,
+    Unseeded,
+    check_lease,
+    check_pusd,
+)
+
+# Settled holds that are remembered at the most, and at the least half of them, if their time is not over.
+MAX_SETTLED_KEPT = 100_000
+
+
+class _Line:
+    """What is spent and held of one window of one budget."""
+
+    __slots__ = ("drop_ns", "held_pusd", "open", "resets_ns", "spent_pusd")
+
+    def __init__(self, spent_pusd: int) -> None:
+        self.spent_pusd = spent_pusd
+        self.held_pusd = 0
+        # Holds that will change it yet; while there are any it stays.
+        self.open = 0
+        self.resets_ns: int | None = None
+        self.drop_ns = 0
+
+    def rest(self, now_ns: int) -> None:
+        """Tell when to drop it unless it is used again."""
+        self.drop_ns = now_ns + LINE_IDLE_NS
+        if self.resets_ns is not None:
+            self.drop_ns = max(now_ns, min(now_ns + LINE_IDLE_NS - LINE_KEPT_NS, self.resets_ns)) + LINE_KEPT_NS
+
+
+class _Hold:
+    """An open hold and the counters that it is in."""
+
+    __slots__ = ("amount_pusd", "expires_ns", "is_claimed", "lines", "memo", "wanted")
+
+    def __init__(self, wanted: NewHold, amount_pusd: int, expires_ns: int, lines: list[_Line]) -> None:
+        self.wanted = wanted
+        self.amount_pusd = amount_pusd
+        self.expires_ns = expires_ns
+        self.is_claimed = False
+        self.lines = lines
+        self.memo = wanted.memo
+
+
+class _Ended(NamedTuple):
+    """How a hold ended, and until when that is remembered."""
+
+    kept_until_ns: int
+    charged_pusd: int
+    held_pusd: int
+
+
+class LocalHolds:
+    """Money holds; see Counters. Settled and held money never exceeds a limit, but by what a settling overshoots."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, str], _Line] = {}
+        self._open: dict[str, _Hold] = {}
+        # How the latest holds ended, and until when that is remembered. Two generations, the older dropped as a whole:
+        # taking the oldest entry out of a large dict, again and again, costs more each time.
+        self._settled: dict[str, _Ended] = {}
+        self._settled_before: dict[str, _Ended] = {}
+
+    def __len__(self) -> int:
+        """Count the open holds."""
+        return len(self._open)
+
+    def count_kept(self) -> tuple[int, int]:
+        """Count the lines and the settled holds that are remembered."""
+        return len(self._lines), len(self._settled) + len(self._settled_before)
+
+    def reserve(self, hold: NewHold, now_ns: int) -> Reservation:
+        """Hold the amount on every line, or on none where it does not fit."""
+        lines, hold_id, amount_pusd = hold.lines, hold.hold_id, hold.amount_pusd
+        if hold_id in self._open or self._find_settled(hold_id, now_ns) is not None:
+            raise HoldIdTaken(f"a hold {hold_id!r} is open or was settled a moment ago: give each hold a new id")
+        counted = self._find_lines(lines)
+        if counted is None:
+            return Unseeded(lines=tuple(line for line in lines if self._is_unseeded(line)))
+        room_pusd = min(
+            [line.limit_pusd - count.spent_pusd - count.held_pusd for line, count in zip(lines, counted, strict=True)]
+        )
+        if room_pusd < amount_pusd:
+            least_pusd = amount_pusd if hold.least_pusd is None else hold.least_pusd
+            if room_pusd < least_pusd:
+                return _refuse(lines, counted, least_pusd, now_ns)
+            amount_pusd = room_pusd
+        self._open[hold_id] = _Hold(hold, amount_pusd, now_ns + hold.lease_ns, counted)
+        for line, count in zip(lines, counted, strict=True):
+            count.held_pusd += amount_pusd
+            count.open += 1
+            count.resets_ns = line.resets_ns
+        return Held(hold_id=hold_id, amount_pusd=amount_pusd, room_pusd=room_pusd - amount_pusd)
+
+    def settle(self, hold_id: str, amount_pusd: int, now_ns: int) -> Settled:
+        """End a hold with what was really spent; only the first time counts."""
+        check_pusd(amount_pusd)
+        hold = self._open.pop(hold_id, None)
+        if hold is None:
+            return self._find_settled(hold_id, now_ns) or Settled(outcome="unknown")
+        held_pusd = hold.amount_pusd
+        spent: list[int] = []
+        for line in hold.lines:
+            line.held_pusd -= held_pusd
+            line.spent_pusd += amount_pusd
+            line.open -= 1
+            spent.append(line.spent_pusd)
+            if not line.open:
+                line.rest(now_ns)
+        self._remember(hold_id, _Ended(now_ns + SETTLED_KEPT_NS, amount_pusd, held_pusd))
+        return Settled(outcome="settled", charged_pusd=amount_pusd, held_pusd=held_pusd, spent_pusd=tuple(spent))
+
+    def release(self, hold_id: str, now_ns: int) -> Settled:
+        """End a hold of which nothing was spent."""
+        return self.settle(hold_id, 0, now_ns)
+
+    def renew(self, hold_id: str, now_ns: int, lease_ns: int, memo: bytes | None = None) -> bool:
+        """Let the lease last longer, and replace the memo where one is given; False when the hold is no longer ours."""
+        check_lease(lease_ns)
+        hold = self._open.get(hold_id)
+        if hold is None or hold.is_claimed:
+            return False
+        hold.expires_ns = max(hold.expires_ns, now_ns + lease_ns)
+        if memo is not None:
+            hold.memo = memo
+        return True
+
+    def sweep(self, now_ns: int, claim_ns: int, max_holds: int = 100) -> tuple[ExpiredHold, ...]:
+        """Hand out the holds whose lease is over, and drop the lines that are old."""
+        check_lease(claim_ns)
+        expired = sorted(
+            (hold.expires_ns, hold_id, hold) for hold_id, hold in self._open.items() if hold.expires_ns <= now_ns
+        )
+        swept: list[ExpiredHold] = []
+        for expires_ns, hold_id, hold in expired[:max_holds]:
+            hold.is_claimed = True
+            hold.expires_ns = now_ns + claim_ns
+            names = tuple(
+                LineName(budget_key=line.budget_key, window_key=line.window_key) for line in hold.wanted.lines
+            )
+            swept.append(
+                ExpiredHold(
+                    hold_id=hold_id, amount_pusd=hold.amount_pusd, expires_ns=expires_ns, lines=names, memo=hold.memo
+                )
+            )
+        self._lines = {key: line for key, line in self._lines.items() if line.open or line.drop_ns > now_ns}
+        self._settled = {key: kept for key, kept in self._settled.items() if kept.kept_until_ns > now_ns}
+        self._settled_before = {key: kept for key, kept in self._settled_before.items() if kept.kept_until_ns > now_ns}
+        return tuple(swept)
+
+    def look(self, lines: Sequence[LineName]) -> tuple[LineCount | None, ...]:
+        """Tell what the counters of the lines say; None where there is none."""
+        found = [self._lines.get((line.budget_key, line.window_key)) for line in lines]
+        return tuple(
+            None if line is None else LineCount(spent_pusd=line.spent_pusd, held_pusd=line.held_pusd) for line in found
+        )
+
+    def _find_lines(self, lines: Sequence[BudgetLine]) -> list[_Line] | None:
+        """Find the counters, seeding those that are new; None, and nothing done, where a seed is missing."""
+        found = [self._lines.get((line.budget_key, line.window_key)) for line in lines]
+        if None not in found:
+            return found  # type: ignore[return-value]  # the line above
+        if any(self._is_unseeded(line) for line in lines):
+            return None
+        return [
+            count or self._lines.setdefault((line.budget_key, line.window_key), _Line(line.seed_pusd or 0))
+            for line, count in zip(lines, found, strict=True)
+        ]
+
+    def _is_unseeded(self, line: BudgetLine) -> bool:
+        return line.seed_pusd is None and (line.budget_key, line.window_key) not in self._lines
+
+    def _find_settled(self, hold_id: str, now_ns: int) -> Settled | None:
+        kept = self._settled.get(hold_id) or self._settled_before.get(hold_id)
+        if kept is None or kept.kept_until_ns <= now_ns:
+            return None
+        return Settled(outcome="repeated", charged_pusd=kept.charged_pusd, held_pusd=kept.held_pusd)
+
+    def _remember(self, hold_id: str, ended: _Ended) -> None:
+        if len(self._settled) >= MAX_SETTLED_KEPT // 2:
+            self._settled_before = self._settled
+            self._settled = {}
+        self._settled[hold_id] = ended
+
+
+def _refuse(lines: Sequence[BudgetLine], counted: Sequence[_Line], min_pusd: int, now_ns: int) -> Refused:
+    refusing: list[LineState] = []
+    for line, count in zip(lines, counted, strict=True):
+        if not count.open:
+            count.resets_ns = line.resets_ns
+            count.rest(now_ns)
+        if count.spent_pusd + count.held_pusd + min_pusd > line.limit_pusd:
+            refusing.append(
+                LineState(
+                    budget_key=line.budget_key,
+                    window_key=line.window_key,
+                    limit_pusd=line.limit_pusd,
+                    spent_pusd=count.spent_pusd,
+                    held_pusd=count.held_pusd,
+                    resets_ns=line.resets_ns,
+                )
+            )
+    return Refused(lines=tuple(refusing))

@@ -1,0 +1,157 @@
+"""Rate windows and slots of one process, without waiting: for the path of a request that no other process counts."""
+
+from collections.abc import Sequence
+
+from gateway.counters.interface import (
+    WINDOW_KEPT_NS,
+    Entered,
+    Period,
+    RateWindow,
+    Slot,
+    Taken,
+    check_counts,
+    check_lease,
+)
+from gateway.counters.periods import NS_PER_S, bounds_of, make_entered, make_taken
+
+
+class _Frame:
+    """All counts of one window of the calendar, so that they are dropped at once."""
+
+    __slots__ = ("end_ns", "end_s", "start_ns", "used")
+
+    def __init__(self, start_s: int, end_s: int) -> None:
+        self.start_ns = start_s * NS_PER_S
+        self.end_ns = end_s * NS_PER_S
+        self.end_s = end_s
+        self.used: dict[str, int] = {}
+
+
+class LocalRates:
+    """Rate windows; see Counters."""
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[Period, int], _Frame] = {}
+        # Of each period the frame that was used last.
+        self._current: dict[Period, _Frame] = {}
+
+    def __len__(self) -> int:
+        """Count the counters that are kept."""
+        return sum(len(frame.used) for frame in self._frames.values())
+
+    def take(self, windows: Sequence[RateWindow], amounts: Sequence[int], now_ns: int) -> Taken:
+        """Count each amount in its window, or none where any would exceed its limit."""
+        check_counts(windows, amounts)
+        frames: list[_Frame] = []
+        used: list[int] = []
+        ends: list[int] = []
+        # One after the other, since a window that is named twice is counted twice.
+        for window, amount in zip(windows, amounts, strict=True):
+            frame = self._frame(window.period, now_ns)
+            count = frame.used.get(window.policy_key, 0)
+            frame.used[window.policy_key] = count + amount
+            frames.append(frame)
+            used.append(count)
+            ends.append(frame.end_s)
+        taken = make_taken(windows, amounts, used, ends)
+        if not taken.is_admitted:
+            for frame, window, amount in zip(frames, windows, amounts, strict=True):
+                frame.used[window.policy_key] -= amount
+        return taken
+
+    def give_back(self, windows: Sequence[RateWindow], amounts: Sequence[int], taken_ns: int) -> None:
+        """Return what was taken and not used to the windows of that time, if they are still kept."""
+        check_counts(windows, amounts)
+        for window, amount in zip(windows, amounts, strict=True):
+            frame = self._frames.get((window.period, bounds_of(window.period, taken_ns).start_s))
+            if frame is not None and window.policy_key in frame.used:
+                frame.used[window.policy_key] = max(0, frame.used[window.policy_key] - amount)
+
+    def drop_old(self, now_ns: int) -> None:
+        """Forget the windows that have been over for long enough."""
+        self._frames = {key: frame for key, frame in self._frames.items() if frame.end_ns + WINDOW_KEPT_NS > now_ns}
+        kept = set(self._frames.values())
+        self._current = {period: frame for period, frame in self._current.items() if frame in kept}
+
+    def _frame(self, period: Period, now_ns: int) -> _Frame:
+        frame = self._current.get(period)
+        if frame is None or not frame.start_ns <= now_ns < frame.end_ns:
+            start_s, end_s = bounds_of(period, now_ns)
+            frame = self._frames.get((period, start_s))
+            if frame is None:
+                self.drop_old(now_ns)
+                frame = self._frames[period, start_s] = _Frame(start_s, end_s)
+            self._current[period] = frame
+        return frame
+
+
+class _Leases:
+    """Who is inside one slot, and until when."""
+
+    __slots__ = ("expires_ns", "soonest_ns")
+
+    def __init__(self) -> None:
+        self.expires_ns: dict[str, int] = {}
+        # No lease is over before this; it may be earlier than the first that is.
+        self.soonest_ns = 0
+
+    def drop_old(self, now_ns: int) -> None:
+        """Let out those whose lease is over."""
+        if self.soonest_ns <= now_ns:
+            self.expires_ns = {lease: expires for lease, expires in self.expires_ns.items() if expires > now_ns}
+            self.soonest_ns = min(self.expires_ns.values(), default=0)
+
+
+class LocalSlots:
+    """Concurrency limits; see Counters."""
+
+    def __init__(self) -> None:
+        self._leases: dict[str, _Leases] = {}
+
+    def __len__(self) -> int:
+        """Count the slots that somebody is in."""
+        return len(self._leases)
+
+    def enter(self, slots: Sequence[Slot], lease_id: str, now_ns: int, lease_ns: int) -> Entered:
+        """Occupy every slot, or none where any is full; a lease that is inside is renewed."""
+        check_lease(lease_ns)
+        was_inside: list[bool] = []
+        others: list[int] = []
+        for slot in slots:
+            leases = self._leases.get(slot.slot_key)
+            if leases is None:
+                was_inside.append(False)
+                others.append(0)
+                continue
+            leases.drop_old(now_ns)
+            is_inside = lease_id in leases.expires_ns
+            was_inside.append(is_inside)
+            others.append(len(leases.expires_ns) - is_inside)
+        entered = make_entered(slots, others, was_inside)
+        if entered.is_admitted:
+            self._admit(slots, lease_id, now_ns + lease_ns)
+        return entered
+
+    def leave(self, slots: Sequence[Slot], lease_id: str) -> None:
+        """Free the slots; those the lease is not in stay as they are."""
+        for slot in slots:
+            leases = self._leases.get(slot.slot_key)
+            if leases is not None:
+                leases.expires_ns.pop(lease_id, None)
+                if not leases.expires_ns:
+                    del self._leases[slot.slot_key]
+
+    def drop_old(self, now_ns: int) -> None:
+        """Let out those whose lease is over, in every slot."""
+        for leases in self._leases.values():
+            leases.drop_old(now_ns)
+        self._leases = {slot_key: leases for slot_key, leases in self._leases.items() if leases.expires_ns}
+
+    def _admit(self, slots: Sequence[Slot], lease_id: str, expires_ns: int) -> None:
+        for slot in slots:
+            leases = self._leases.get(slot.slot_key)
+            if leases is None:
+                leases = self._leases[slot.slot_key] = _Leases()
+            if not leases.expires_ns or expires_ns < leases.soonest_ns:
+                leases.soonest_ns = expires_ns
+            leases.expires_ns[lease_id] = max(expires_ns, leases.expires_ns.get(lease_id, 0))

@@ -1,0 +1,60 @@
+-- KEYS: the hold, its memory once settled, the holds by the time of their end, then the lines.
+-- ARGV: hold id, least and most, now and end in us, memo, how long a line is kept and idle in ms,
+-- then of each line its limit, its seed or '', its window's end in us or ''.
+-- A line: s spent, h held, n open holds, r the window's end, g who began it: one of the same name begun later differs.
+local hold, settled, ends = KEYS[1], KEYS[2], KEYS[3]
+local id, least, amount, now_us, ends_us, memo = ARGV[1], parse(ARGV[2]), parse(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
+local kept_ms, idle_ms = ARGV[7], ARGV[8]
+
+if redis.call('EXISTS', hold, settled) > 0 then return 'taken' end
+
+local lines, unseeded = {}, {}
+for n = 1, #KEYS - 3 do
+  local line = {
+    key = KEYS[3 + n], limit = parse(ARGV[3 * n + 6]), seed = ARGV[3 * n + 7], resets_us = ARGV[3 * n + 8]
+  }
+  local found = redis.call('HMGET', line.key, 's', 'h', 'n', 'g')
+  if not found[1] and line.seed == '' then unseeded[#unseeded + 1] = tostring(n - 1) end
+  line.is_new = not found[1]
+  line.spent, line.held = parse(found[1] or line.seed), parse(found[2] or '0')
+  line.open, line.begun = tonumber(found[3] or '0'), found[4] or id
+  lines[n] = line
+end
+if #unseeded > 0 then return 'unseeded ' .. table.concat(unseeded, ' ') end
+
+local refusing, room = {}, nil
+for n, line in ipairs(lines) do
+  local bound = add(line.spent, line.held)
+  if less(line.limit, add(bound, least)) then
+    refusing[#refusing + 1] = (n - 1) .. ' ' .. show(line.spent) .. ' ' .. show(line.held)
+  else
+    local left = subtract(line.limit, bound)
+    if room == nil or less(left, room) then room = left end
+  end
+end
+
+if #refusing > 0 then
+  for _, line in ipairs(lines) do
+    if line.is_new then redis.call('HSET', line.key, 's', show(line.spent), 'h', '0', 'n', '0', 'g', id) end
+    if line.open == 0 then
+      redis.call('HSET', line.key, 'r', line.resets_us)
+      rest_line(line.key, line.resets_us, now_us, kept_ms, idle_ms)
+    end
+  end
+  return 'refused ' .. table.concat(refusing, ' ')
+end
+
+if less(room, amount) then amount = room end
+local record = {show(amount), memo, '0'}
+for _, line in ipairs(lines) do
+  redis.call(
+    'HSET', line.key, 's', show(line.spent), 'h', show(add(line.held, amount)),
+    'n', string.format('%.0f', line.open + 1), 'r', line.resets_us, 'g', line.begun
+  )
+  if line.open == 0 then redis.call('PERSIST', line.key) end
+  record[#record + 1] = line.key
+  record[#record + 1] = line.begun
+end
+redis.call('SET', hold, cmsgpack.pack(record))
+redis.call('ZADD', ends, ends_us, id)
+return 'held ' .. show(amount) .. ' ' .. show(subtract(room, amount))

@@ -1,0 +1,84 @@
+"""Money holds of one process keep no more than is in use."""
+
+import pytest
+
+from gateway.counters import local_holds
+from gateway.counters.interface import (
+    LINE_IDLE_NS,
+    LINE_KEPT_NS,
+    SETTLED_KEPT_NS,
+    BudgetLine,
+    Held,
+    NewHold,
+    Refused,
+    Unseeded,
+)
+from gateway.counters.local_holds import LocalHolds
+from tests.gateway.counters.programs import START_NS, S
+
+
+def make_hold(hold_id: str, resets_ns: int | None, seed_pusd: int | None = 0, amount_pusd: int = 1) -> NewHold:
+    """Make a hold on one line."""
+    line = BudgetLine(budget_key="b", window_key="w", limit_pusd=100, resets_ns=resets_ns, seed_pusd=seed_pusd)
+    return NewHold(hold_id=hold_id, lines=(line,), amount_pusd=amount_pusd, lease_ns=S)
+
+
+@pytest.mark.parametrize(
+    ("resets_ns", "kept_ns"),
+    [
+        (START_NS - 9 * S, LINE_KEPT_NS),
+        (START_NS + 30 * S, 30 * S + LINE_KEPT_NS),
+        (START_NS + 99 * LINE_IDLE_NS, LINE_IDLE_NS),
+        (None, LINE_IDLE_NS),
+    ],
+    ids=["over", "soon over", "long", "never over"],
+)
+@pytest.mark.parametrize("is_refused", [False, True], ids=["settled", "refused"])
+def test_a_line_is_dropped_some_time_after_its_window_or_its_last_use(
+    resets_ns: int | None, kept_ns: int, is_refused: bool
+) -> None:
+    """The next reservation asks for the ledger again."""
+    holds = LocalHolds()
+    if is_refused:
+        assert isinstance(holds.reserve(make_hold("a", resets_ns, amount_pusd=101), START_NS), Refused)
+    else:
+        holds.reserve(make_hold("a", resets_ns), START_NS)
+        holds.settle("a", 1, START_NS)
+    holds.sweep(START_NS + kept_ns - 1, S)
+    assert holds.count_kept()[0] == 1
+    holds.sweep(START_NS + kept_ns, S)
+    assert holds.count_kept() == (0, 0)
+    assert isinstance(holds.reserve(make_hold("b", resets_ns, None), START_NS), Unseeded)
+
+
+def test_a_line_with_an_open_hold_stays() -> None:
+    """However long its window has been over: the hold settles into it."""
+    holds = LocalHolds()
+    holds.reserve(make_hold("a", START_NS), START_NS)
+    later_ns = START_NS + 99 * LINE_IDLE_NS
+    assert len(holds.sweep(later_ns, S)) == 1
+    assert (holds.count_kept()[0], len(holds)) == (1, 1)
+    assert holds.settle("a", 5, later_ns).spent_pusd == (5,)
+    assert len(holds) == 0
+
+
+def test_a_settled_hold_is_remembered_for_a_time() -> None:
+    """Then its id is unknown, and nothing of it is kept."""
+    holds = LocalHolds()
+    holds.reserve(make_hold("a", None), START_NS)
+    holds.release("a", START_NS)
+    assert holds.settle("a", 1, START_NS + SETTLED_KEPT_NS - 1).outcome == "repeated"
+    assert holds.settle("a", 1, START_NS + SETTLED_KEPT_NS).outcome == "unknown"
+    assert isinstance(holds.reserve(make_hold("a", None), START_NS + SETTLED_KEPT_NS), Held)
+
+
+def test_settled_holds_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest half of it always, the double never."""
+    monkeypatch.setattr(local_holds, "MAX_SETTLED_KEPT", 10)
+    holds = LocalHolds()
+    for n in range(103):
+        holds.reserve(make_hold(f"h{n}", None), START_NS)
+        holds.settle(f"h{n}", 0, START_NS)
+        assert holds.count_kept()[1] <= 10
+    assert [holds.settle(f"h{n}", 0, START_NS).outcome for n in range(98, 103)] == ["repeated"] * 5
+    assert holds.settle("h80", 0, START_NS).outcome == "unknown"
