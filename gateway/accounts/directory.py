@@ -50,7 +50,9 @@ class KeyDirectory:
         self._database = database
         self._digest = digester.digest
         self._known: dict[bytes, KeyRecord | KeyFault] = {}
-        # Of the keys that are known here: as long as it stays, so does what ``find`` answers, expiry aside.
+        # The database's, of the keys that are known here.
+        self._revision = 0
+        # As long as it stays, so does what ``find`` answers, expiry aside; it only ever grows.
         self.revision = 0
         self._polling: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
@@ -80,13 +82,16 @@ class KeyDirectory:
         """Take over what changed since the last time. Raises DatabaseUnavailable, and is stale then."""
         try:
             async with self._refreshing, asyncio.timeout(POLL_TIMEOUT_MS / 1_000):
-                revision, rows = await store.read_changes(self._database, self.revision)
-                if revision < self.revision:
+                revision, rows = await store.read_changes(self._database, self._revision)
+                if revision < self._revision:
                     # The database was replaced by an older copy: what only this process remembers is gone.
                     self._known.clear()
+                    self.revision += 1
+                    self._revision = 0
                     revision, rows = await store.read_changes(self._database, 0)
                 self._known.update((row.digest, _to_entry(row)) for row in rows)
-                self.revision = revision
+                self.revision += bool(rows)
+                self._revision = revision
         except (DatabaseUnavailable, TimeoutError) as error:
             self.is_stale = True
             raise DatabaseUnavailable(f"keys could not be read: {str(error) or 'timed out'}") from error

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
+from gateway.envelope import envelope
+from gateway.errors import Fault
+
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 CLOSE = b"connection: close\r\n"
 # RFC 9110: what a server that has no better name for a status says.
@@ -13,6 +16,16 @@ UNNAMED = "HTTP/1.1 {} Unnamed\r\n"
 def status_line(status: int) -> bytes:
     """The first line of an answer."""
     return STATUS_LINES.get(status) or UNNAMED.format(status).encode()
+
+
+def last_answer(fault: Fault) -> bytes:
+    """All of the answer to what cannot become a call, after which the connection closes."""
+    body = envelope(fault)
+    return b"%scontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (
+        status_line(fault.status),
+        len(body),
+        body,
+    )
 
 
 class DirectClient:

@@ -18,10 +18,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
-from gateway.envelope import envelope
 from gateway.errors import Fault
 from gateway.server.checks import body_too_large, check_headers, check_target, head_too_large
-from gateway.server.direct import DirectClient, status_line
+from gateway.server.direct import DirectClient, last_answer
 from gateway.server.door import Door
 from gateway.server.drive import Drive
 from gateway.server.known_head import KnownHead
@@ -74,13 +73,11 @@ class GatewayProtocol(HttpToolsProtocol):
         # The first bytes of the request, and the head of the one before.
         self._first = b""
         self._known: KnownHead | None = None
-        self._is_direct = False
         self._is_http_11 = True
-        self._is_overrun = False
-        self._is_pressed = False
-        self._is_ending = False
-        self._is_resuming = False
-        self._is_lost = False
+        # The parser is inside a message: what comes next is not the beginning of another.
+        self._is_within = False
+        self._is_direct = self._is_overrun = self._is_pressed = False
+        self._is_ending = self._is_resuming = self._is_lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected; over the bound it is told so and let go."""
@@ -98,12 +95,12 @@ class GatewayProtocol(HttpToolsProtocol):
             self._ignore(data)
             return
         if self._phase == IDLE:
-            if self._known is not None and self._repeats(self._known, data):
+            if self._known is not None and not self._is_within and self._repeats(self._known, data):
                 return
             self._unset_keepalive_if_required()
             self._expect(HEAD, self._bounds.header_timeout_ms)
             self._head_bytes = 0
-            self._first = data
+            self._first = b"" if self._is_within else data
         self._head_bytes += len(data)
         if self._is_lost:
             return
@@ -119,7 +116,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _repeats(self, known: KnownHead, data: bytes) -> bool:
         """Answer a request with the head of the one before, without reading that again; False where it is another."""
         body = known.body_of(data)
-        if body is None or len(body) > self._bounds.max_body_bytes or self._is_lost:
+        if body is None or len(body) > self._bounds.max_body_bytes or self._is_lost or self.transport.is_closing():
             return False
         if not self._door.welcomes(known.visit):
             self._known = None
@@ -146,8 +143,9 @@ class GatewayProtocol(HttpToolsProtocol):
     def _decline_upgrade(self, rest: bytes) -> None:
         """Go on in HTTP/1.1 after an offer of another protocol, which ended the parser's interest in the body."""
         if not self._is_direct:
-            # Such requests have no body worth keeping; the connection ends after the answer.
-            self.cycle.keep_alive = False
+            # Such requests have no body worth keeping; the connection ends after the answer, or has ended already.
+            if self._phase == ELSEWHERE:
+                self.cycle.keep_alive = False
             return
         framing = b"transfer-encoding: chunked" if b"transfer-encoding" in self._single else b"content-length: "
         if framing.endswith(b" "):
@@ -158,14 +156,16 @@ class GatewayProtocol(HttpToolsProtocol):
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
             self._is_resuming = False
             self.parser.feed_data(rest)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
 
     def on_message_begin(self) -> None:
         """A new request."""
         if self._is_resuming:
             return
-        if self._phase in (ANSWERING, ELSEWHERE):
+        self._is_within = True
+        if self._phase in (ANSWERING, ELSEWHERE, LINGERING):
+            # Before the answer, or behind a refusal that ends the connection.
             self._is_overrun = True
         self.url = b""
         self.headers = []
@@ -211,13 +211,18 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._is_overrun or self._is_lost or (self._is_direct and self.parser.should_upgrade()):
+        if self._is_direct and not self._is_overrun and self.parser.should_upgrade():
+            return
+        self._is_within = False
+        if self._is_overrun or self._is_lost:
             return
         if not self._is_direct:
             if self._phase == ELSEWHERE:
                 self._deadline_s = NEVER
                 super().on_message_complete()
         elif self._phase == IGNORED_BODY:
+            # Another request may follow in the same read: its head is not the one that this read begins with.
+            self._first = b""
             self._become_idle()
         elif self._phase == BODY and self._client is not None:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
@@ -364,11 +369,7 @@ class GatewayProtocol(HttpToolsProtocol):
         client, self._client = self._client, None
         if client is not None and self._phase == ANSWERING:
             client.left()
-        body = envelope(fault)
-        self.transport.write(
-            b"%scontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s"
-            % (status_line(fault.status), len(body), body)
-        )
+        self.transport.write(last_answer(fault))
         if lingers:
             self._linger()
         else:

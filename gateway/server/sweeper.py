@@ -1,11 +1,14 @@
 """One timer that looks at every connection, so that none needs timers of its own."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from uvicorn.server import ServerState
 
 from gateway.server.protocol import GatewayProtocol
+
+log = logging.getLogger("gateway.server.sweeper")
 
 
 class Sweeper:
@@ -29,5 +32,9 @@ class Sweeper:
         self._timer = self._loop.call_later(1.0, self._sweep)
         for connection in list(self._connections):
             if isinstance(connection, GatewayProtocol):
-                connection.sweep(now_s)
+                try:
+                    connection.sweep(now_s)
+                except Exception:
+                    # One that cannot be closed must not keep the others open.
+                    log.exception("a connection could not be swept")
         self._also(now_s)

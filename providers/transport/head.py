@@ -97,7 +97,9 @@ def read_whole(data: bytes, max_header_bytes: int) -> tuple[ResponseHead, int] |
     if (
         at < 0
         or head.has_codings
-        or lower.find(b"\r\ncontent-length", at + 2) >= 0
+        or lower.count(b"\r\ncontent-length") > 1
+        or lower.count(b"connection:") > 1
+        or b"\r\nproxy-connection:" in lower
         or (connection >= 0 and not lower.startswith(b" keep-alive\r\n", connection + len(_CONNECTION)))
     ):
         return None

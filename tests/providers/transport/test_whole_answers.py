@@ -316,3 +316,23 @@ async def test_a_head_request_is_answered_without_a_body(lab: Any) -> None:
     limits = (await lab.open(upstream)).timeouts
     reply = await lab.transport.fetch(upstream.origin, head, b"", limits, limit_bytes=4)
     assert (reply.status, reply.body) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Content-Length:4\r\nContent-Length: 4",
+        b"Content-Length:5\r\nContent-Length: 4",
+        b"Content-Length:\t5\r\nContent-Length: 4",
+        b"Content-Length:  4\r\ncontent-length: 4",
+        b"Content-Length:\r\nContent-Length: 4",
+        b"Content-Length: 4\r\nConnection: keep-alive\r\nConnection: close",
+        b"Content-Length: 4\r\nProxy-Connection: close",
+    ],
+)
+def test_two_lengths_or_two_wishes_for_the_connection_are_the_parsers(field: bytes) -> None:
+    """They are refused, or end the connection, in one read as in two."""
+    raw = ORDINARY.replace(b"Content-Length: 4", field)
+    at_once = outcome([raw], [])
+    with parsing():
+        assert at_once == outcome([raw], []) == outcome([raw], [20])
