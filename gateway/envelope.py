@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.errors import KINDS, Fault
+from gateway.errors import Fault
 
 Surface = Literal["W", "S", "A", "E"]
 Details = dict[str, str | int | None]
@@ -125,7 +125,7 @@ def render(fault: Fault, surface: Surface, request_id: str) -> tuple[int, bytes]
     """The status and the JSON body of a fault; ``request_id`` is a bare one, each surface has a prefix of its own."""
     if surface == "W":
         return fault.status, envelope(fault)
-    name = next(name for name, kind in KINDS.items() if kind is fault.kind)
+    name = fault.kind.name or fault.kind.code
     if surface == "S":
         status, code = S_KINDS.get(name) or _by_status(fault.status, S_STATUSES, "SERVICE_ERROR", SERVER_ERROR)
         inner = ErrorBodyS(code=code, message=fault.message, details=_details_s(fault))

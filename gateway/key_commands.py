@@ -58,7 +58,7 @@ async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int
     """Make a key, and its project when it is missing; write it alone, or with its ids as JSON."""
     given = settings.master_key.reveal() if settings.master_key else None
     digester = KeyDigester(derive_key(load_master_key(given, settings.data_dir), API_KEYS))
-    async with _open_database(settings) as database:
+    async with open_database(settings) as database:
         project = await store.find_or_create_project(database, wanted.project, now_ns)
         new_key = store.NewKey(
             project_id=project.project_id,
@@ -74,14 +74,14 @@ async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int
 
 async def list_keys(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """List every key, oldest first, as a table or as JSON."""
-    async with _open_database(settings) as database:
+    async with open_database(settings) as database:
         keys = [_listed(key, now_ns) for key in await store.list_keys(database)]
     return msgspec.json.encode(keys).decode() if wanted.json else write_table(keys)
 
 
 async def revoke_key(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """Revoke a key; repeating it changes nothing. Raises UnknownKey."""
-    async with _open_database(settings) as database:
+    async with open_database(settings) as database:
         if not await store.revoke_key(database, wanted.key_id, now_ns):
             raise UnknownKey(f"there is no key {wanted.key_id!r}; see watchllm keys list")
     revoked = RevokedKey(key_id=wanted.key_id, revoked=True)
@@ -105,7 +105,8 @@ def write_table(keys: Sequence[ListedKey]) -> str:
 
 
 @asynccontextmanager
-async def _open_database(settings: Settings) -> AsyncGenerator[Database, None]:
+async def open_database(settings: Settings) -> AsyncGenerator[Database, None]:
+    """The database that a running server shares, for as long as a command needs it."""
     database = await Database.open(settings.database_url.reveal() if settings.database_url else None, settings.data_dir)
     try:
         yield database

@@ -5,8 +5,7 @@ Failure behavior: what the operator can put right raises one of REFUSALS, whose 
 
 import argparse
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 
 import msgspec
 
@@ -15,7 +14,8 @@ from gateway.accounts.master import MasterKeyError
 from gateway.accounts.rotation import Progress, VaultStatus
 from gateway.accounts.vault import load_vault
 from gateway.config.settings import Settings
-from gateway.db import Database, DatabaseInvalid, DatabaseUnavailable
+from gateway.db import DatabaseInvalid, DatabaseUnavailable
+from gateway.key_commands import open_database
 from gateway.migrations.apply import DatabaseTooNew
 
 
@@ -41,7 +41,7 @@ async def rotate(settings: Settings, wanted: argparse.Namespace, now_ns: int) ->
     """Bring every stored secret under the newest key; may be stopped and run again. Raises CredentialsLost."""
     vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
     progress = Progress(planned=0)
-    async with _open_database(settings) as database:
+    async with open_database(settings) as database:
         if wanted.new_version:
             await rotation.begin_version(database)
         async for progress in rotation.rotate(database, vault, discard_ns=now_ns if wanted.discard_lost else None):
@@ -62,7 +62,7 @@ async def rotate(settings: Settings, wanted: argparse.Namespace, now_ns: int) ->
 async def show_status(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -> str:
     """Count the stored secrets by key, as a table or as JSON."""
     vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
-    async with _open_database(settings) as database:
+    async with open_database(settings) as database:
         status = await rotation.read_status(database, vault)
     return msgspec.json.encode(status).decode() if wanted.json else write_status(status)
 
@@ -89,12 +89,3 @@ def write_status(status: VaultStatus) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
-
-
-@asynccontextmanager
-async def _open_database(settings: Settings) -> AsyncGenerator[Database, None]:
-    database = await Database.open(settings.database_url.reveal() if settings.database_url else None, settings.data_dir)
-    try:
-        yield database
-    finally:
-        await database.close()

@@ -52,6 +52,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         """All tokens of the call."""
         return self.total_input_tokens + self.total_output_tokens
 
+    @property
+    def is_credible(self) -> bool:
+        """Whether the figures can be used: contradictory ones only where they could be clamped to something."""
+        return not self.anomalous or self.total_tokens > 0
+
 
 NO_USAGE = Usage()
 

@@ -7,7 +7,6 @@ credentials known so far are used. One that cannot be opened is told apart from 
 paid by another's credential; it is logged, and stops nothing else.
 """
 
-import asyncio
 import enum
 import logging
 from collections.abc import Collection
@@ -18,18 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts import credentials_store as store
 from gateway.accounts.credentials_store import CredentialListing
+from gateway.accounts.follower import Follower
 from gateway.accounts.rotation import check_keys
 from gateway.accounts.vault import Vault, VaultError
 from gateway.config.secret import Secret
-from gateway.db import Database, DatabaseUnavailable
+from gateway.db import Database
 from gateway.ids import new_id
 from providers.transport.origin import parse_base_url
 
 MAX_SECRET_CHARS = 4_096
 MAX_NAME_CHARS = 128
-# A change made by any process is followed by every other within 1 s: the pause, and room for a slow answer.
-POLL_INTERVAL_MS = 400
-POLL_TIMEOUT_MS = 2_000
 # A shorter secret would be half told by its ends.
 _LEAST_SHOWN_CHARS = 12
 _log = logging.getLogger(__name__)
@@ -173,10 +170,13 @@ def display_of(secret: Secret) -> str:
     return f"{text[:3]}...{text[-4:]}" if len(text) >= _LEAST_SHOWN_CHARS else ""
 
 
-class CredentialDirectory:
+class CredentialDirectory(Follower):
     """Finds the credential for a call, and follows what every process changes."""
 
+    things = "credentials"
+
     def __init__(self, database: Database, vault: Vault) -> None:
+        super().__init__()
         self._database = database
         self._vault = vault
         # By owner and provider.
@@ -184,9 +184,6 @@ class CredentialDirectory:
         self._active_ids: dict[tuple[str | None, str], str] = {}
         # Of the credentials that are known here: as long as it stays, so does what ``find`` answers.
         self.revision = 0
-        self._polling: asyncio.Task[None] | None = None
-        self._refreshing = asyncio.Lock()
-        self.is_stale = True
 
     def __len__(self) -> int:
         """Count the active credentials."""
@@ -203,36 +200,22 @@ class CredentialDirectory:
         Raises DatabaseUnavailable, and MasterKeyError where a credential is sealed under a key that is not given.
         """
         await check_keys(self._database, self._vault)
-        await self.refresh()
-        self._polling = asyncio.create_task(self._poll())  # noqa: TID251 - kept, and awaited on close
+        await super().start()
 
-    async def refresh(self) -> None:
-        """Take over what changed since the last time. Raises DatabaseUnavailable, and is stale then."""
-        try:
-            async with self._refreshing, asyncio.timeout(POLL_TIMEOUT_MS / 1_000):
-                async with self._database.read() as connection:
-                    revision, rows = await store.read_changes(connection, self.revision)
-                    is_older = revision < self.revision
-                    if is_older:
-                        revision, rows = await store.read_changes(connection, 0)
-                if is_older:
-                    # The database was replaced by an older copy: what only this process remembers is gone.
-                    self._active.clear()
-                    self._active_ids.clear()
-                for row in rows:
-                    self._take_over(row)
-                self.revision = revision
-        except (DatabaseUnavailable, TimeoutError) as error:
-            self.is_stale = True
-            raise DatabaseUnavailable(f"credentials could not be read: {str(error) or 'timed out'}") from error
-        self.is_stale = False
-
-    async def close(self) -> None:
-        """Stop following; what is known stays known."""
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait((self._polling,))
-            self._polling = None
+    async def take_changes(self) -> None:
+        """Take over what changed since the last time. Raises DatabaseUnavailable."""
+        async with self._database.read() as connection:
+            revision, rows = await store.read_changes(connection, self.revision)
+            is_older = revision < self.revision
+            if is_older:
+                revision, rows = await store.read_changes(connection, 0)
+        if is_older:
+            # The database was replaced by an older copy: what only this process remembers is gone.
+            self._active.clear()
+            self._active_ids.clear()
+        for row in rows:
+            self._take_over(row)
+        self.revision = revision
 
     def _take_over(self, row: store.SealedCredential) -> None:
         owner = (row.project_id, row.provider)
@@ -249,19 +232,6 @@ class CredentialDirectory:
             _log.warning("credential %s for %s cannot be used: %s", row.credential_id, row.provider, error)
             return CredentialFault.UNREADABLE
         return ActiveCredential(credential_id=row.credential_id, secret=secret, base_url=row.base_url)
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_INTERVAL_MS / 1_000)
-            was_stale = self.is_stale
-            try:
-                await self.refresh()
-            except DatabaseUnavailable as error:
-                if not was_stale:
-                    _log.warning("only the %d credentials known so far are used: %s", len(self), error)
-            else:
-                if was_stale:
-                    _log.warning("the credentials are up to date again: %d are active", len(self))
 
 
 def _check_secret(secret: Secret, base_url: str | None) -> None:

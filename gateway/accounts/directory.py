@@ -4,20 +4,14 @@ Failure behavior: while the database is away the keys already known stay valid, 
 refused; ``is_stale`` then tells that an unknown key may only be unknown here, which is a 503 and no 401.
 """
 
-import asyncio
 import enum
-import logging
 
 import msgspec
 
 from gateway.accounts import store
+from gateway.accounts.follower import Follower
 from gateway.accounts.keys import KEY_CHARS, KeyDigester, KeyKind, is_well_formed
-from gateway.db import Database, DatabaseUnavailable
-
-# A change made by any process is honoured by every other within 1 s: the pause, and room for a slow answer.
-POLL_INTERVAL_MS = 400
-POLL_TIMEOUT_MS = 2_000
-_log = logging.getLogger(__name__)
+from gateway.db import Database
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +37,13 @@ class KeyFault(enum.Enum):
     EXPIRED = "has expired"
 
 
-class KeyDirectory:
+class KeyDirectory(Follower):
     """Finds callers by their keys, and follows what every process changes."""
 
+    things = "keys"
+
     def __init__(self, database: Database, digester: KeyDigester) -> None:
+        super().__init__()
         self._database = database
         self._digest = digester.digest
         self._known: dict[bytes, KeyRecord | KeyFault] = {}
@@ -54,9 +51,6 @@ class KeyDirectory:
         self._revision = 0
         # As long as it stays, so does what ``find`` answers, expiry aside; it only ever grows.
         self.revision = 0
-        self._polling: asyncio.Task[None] | None = None
-        self._refreshing = asyncio.Lock()
-        self.is_stale = True
 
     def __len__(self) -> int:
         """Count the keys that are known, revoked ones included."""
@@ -73,49 +67,18 @@ class KeyDirectory:
             return KeyFault.EXPIRED
         return found
 
-    async def start(self) -> None:
-        """Load every key, then follow changes until ``close``. Raises DatabaseUnavailable."""
-        await self.refresh()
-        self._polling = asyncio.create_task(self._poll())  # noqa: TID251 - kept, and awaited on close
-
-    async def refresh(self) -> None:
-        """Take over what changed since the last time. Raises DatabaseUnavailable, and is stale then."""
-        try:
-            async with self._refreshing, asyncio.timeout(POLL_TIMEOUT_MS / 1_000):
-                revision, rows = await store.read_changes(self._database, self._revision)
-                if revision < self._revision:
-                    # The database was replaced by an older copy: what only this process remembers is gone.
-                    self._known.clear()
-                    self.revision += 1
-                    self._revision = 0
-                    revision, rows = await store.read_changes(self._database, 0)
-                self._known.update((row.digest, _to_entry(row)) for row in rows)
-                self.revision += bool(rows)
-                self._revision = revision
-        except (DatabaseUnavailable, TimeoutError) as error:
-            self.is_stale = True
-            raise DatabaseUnavailable(f"keys could not be read: {str(error) or 'timed out'}") from error
-        self.is_stale = False
-
-    async def close(self) -> None:
-        """Stop following; what is known stays known."""
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait((self._polling,))
-            self._polling = None
-
-    async def _poll(self) -> None:
-        while True:
-            await asyncio.sleep(POLL_INTERVAL_MS / 1_000)
-            was_stale = self.is_stale
-            try:
-                await self.refresh()
-            except DatabaseUnavailable as error:
-                if not was_stale:
-                    _log.warning("only the %d keys known so far are honoured: %s", len(self._known), error)
-            else:
-                if was_stale:
-                    _log.warning("the keys are up to date again: %d are known", len(self._known))
+    async def take_changes(self) -> None:
+        """Take over what changed since the last time. Raises DatabaseUnavailable."""
+        revision, rows = await store.read_changes(self._database, self._revision)
+        if revision < self._revision:
+            # The database was replaced by an older copy: what only this process remembers is gone.
+            self._known.clear()
+            self.revision += 1
+            self._revision = 0
+            revision, rows = await store.read_changes(self._database, 0)
+        self._known.update((row.digest, _to_entry(row)) for row in rows)
+        self.revision += bool(rows)
+        self._revision = revision
 
 
 def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:

@@ -31,9 +31,7 @@ class Produced(msgspec.Struct, frozen=True, kw_only=True):
 
 def believe(reported: Usage | None) -> Usage | None:
     """What a provider reported, None where it reported nothing or nothing that can be."""
-    if reported is None or (reported.anomalous and not reported.total_tokens):
-        return None
-    return reported
+    return reported if reported is not None and reported.is_credible else None
 
 
 async def measure(call: Call, model: str, produced: Produced, services: Services) -> Usage:

@@ -112,7 +112,7 @@ async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Respons
         invitation=None if data.invitation is None else Secret(data.invitation),
         claim=None if data.claim is None else Secret(data.claim),
     )
-    signed_in = await identity.people.register(wanted, admission, origin_of(request), identity.now_ns())
+    signed_in = await identity.people.register(wanted, admission, address_of(request), identity.now_ns())
     surface: Surface = "S" if data.username is not None else surface_of(request.url.path, request.headers)
     return _answer(request, signed_in, surface, status=201)
 
@@ -122,7 +122,7 @@ async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> Response[Sign
     """Give an access token for 24 hours, a refresh token for its successor, and the dashboard's cookie."""
     identity = identity_of(request)
     now_ns = identity.now_ns()
-    signed_in = await identity.people.login(data.email, Secret(data.password), origin_of(request), now_ns)
+    signed_in = await identity.people.login(data.email, Secret(data.password), address_of(request), now_ns)
     return _answer(request, signed_in, surface_of(request.url.path, request.headers), status=200)
 
 
@@ -131,14 +131,14 @@ async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensVie
     """A refresh token works once; using a spent one ends the session."""
     identity = identity_of(request)
     now_ns = identity.now_ns()
-    return _tokens(await identity.people.refresh(Secret(data.refresh_token), origin_of(request), now_ns))
+    return _tokens(await identity.people.refresh(Secret(data.refresh_token), address_of(request), now_ns))
 
 
 @post("/api/v1/auth/logout", summary="Sign out", tags=[TAG], status_code=200, guards=[may_as_person()])
 async def logout(request: AnyRequest) -> Response[Done]:
     """End the session with its cookie and all its tokens."""
     identity = identity_of(request)
-    await identity.people.logout(person_of(request), origin_of(request), identity.now_ns())
+    await identity.people.logout(person_of(request), address_of(request), identity.now_ns())
     return Response(Done(message="Signed out"), cookies=[_cookie(request, "", max_age_s=0)])
 
 
@@ -156,7 +156,7 @@ async def show_me(request: AnyRequest) -> MeView:
     )
 
 
-def origin_of(request: AnyRequest) -> str:
+def address_of(request: AnyRequest) -> str:
     """The address that the request came from, for the audit log."""
     return "" if request.client is None else request.client.host
 

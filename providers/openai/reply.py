@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from providers.chat import Answer, Usage
+from providers.chat import Answer
 from providers.errors import InvalidAnswer, ProviderError, Refused
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
 from providers.retry_after import parse_retry_after
@@ -119,11 +119,7 @@ def _read_choices(body: bytes) -> Answer:
     if not reply.choices:
         raise InvalidAnswer("the provider's answer has no choices")
     usage = None if reply.usage is None else read_usage(reply.usage, reply.service_tier)
-    return Answer(body=body, usage=usage, text="" if _is_believed(usage) else spoken(reply.choices))
-
-
-def _is_believed(usage: Usage | None) -> bool:
-    return usage is not None and not (usage.anomalous and not usage.total_tokens)
+    return Answer(body=body, usage=usage, text="" if usage is not None and usage.is_credible else spoken(reply.choices))
 
 
 def _read_loosely(body: bytes, listed: str) -> Answer:

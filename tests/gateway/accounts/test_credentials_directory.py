@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from gateway.accounts import credentials
 from gateway.accounts import credentials_store as sql
+from gateway.accounts import follower
 from gateway.accounts.credentials import (
     ActiveCredential,
     CredentialDirectory,
@@ -97,7 +97,7 @@ async def test_known_credentials_outlive_the_database(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An outage is told once, and changes come in when it is over."""
-    monkeypatch.setattr(credentials, "POLL_INTERVAL_MS", 5)
+    monkeypatch.setattr(follower, "POLL_INTERVAL_MS", 5)
     await create(database, project_id)
     await directory.start()
 
@@ -119,7 +119,7 @@ async def test_a_database_that_hangs_makes_the_directory_stale(
     directory: CredentialDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting has an end."""
-    monkeypatch.setattr(credentials, "POLL_TIMEOUT_MS", 10)
+    monkeypatch.setattr(follower, "POLL_TIMEOUT_MS", 10)
 
     async def hang(*_: object) -> None:
         await asyncio.sleep(60)
@@ -162,7 +162,7 @@ async def test_a_key_that_is_unknown_later_stops_nothing(
     database: Database, project_id: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The project is not served with the operator's credential instead; all else goes on, and it is logged."""
-    monkeypatch.setattr(credentials, "POLL_INTERVAL_MS", 5)
+    monkeypatch.setattr(follower, "POLL_INTERVAL_MS", 5)
     await create(database, None)
     directory = CredentialDirectory(database, VAULT)
     await directory.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from gateway.accounts import directory, store
+from gateway.accounts import follower, store
 from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
 from gateway.accounts.keys import KeyDigester, make_key
 from gateway.accounts.store import NewKey
@@ -115,7 +115,7 @@ async def test_known_keys_outlive_the_database(
     database: Database, keys: KeyDirectory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An outage is told once, known keys are served, and changes come in when it is over."""
-    monkeypatch.setattr(directory, "POLL_INTERVAL_MS", 5)
+    monkeypatch.setattr(follower, "POLL_INTERVAL_MS", 5)
     made = await create(database)
     await keys.start()
 
@@ -137,7 +137,7 @@ async def test_a_database_that_hangs_makes_the_directory_stale(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting has an end."""
-    monkeypatch.setattr(directory, "POLL_TIMEOUT_MS", 10)
+    monkeypatch.setattr(follower, "POLL_TIMEOUT_MS", 10)
 
     async def hang(*_: object) -> None:
         await asyncio.sleep(60)
