@@ -42,11 +42,11 @@ from gateway.pipeline.services import Services
 from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
 from gateway.surfaces import faults
-from gateway.surfaces.auth import AUTH_ROUTES
+from gateway.surfaces.api.auth import AUTH_ROUTES
+from gateway.surfaces.api.usage import export_usage, show_usage
 from gateway.surfaces.guards import Identity
-from gateway.surfaces.openai import OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
-from gateway.surfaces.watchllm import export_usage, show_usage
+from gateway.surfaces.proxy.openai import OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.telemetry import Metrics
 from gateway.web.document import build_openapi_config
 from providers.anthropic.dialect import AnthropicDialect
@@ -63,8 +63,6 @@ from providers.wire import Dialect
 
 log = logging.getLogger("gateway.app")
 NS_PER_S = 1_000_000_000
-# Calls leave almost no cycles behind, so the collector may run once in thousands of them.
-GC_THRESHOLD = 50_000
 Checks = dict[str, Callable[[], Awaitable[None]]]
 
 
@@ -341,6 +339,5 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
         # What is built lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         await server.serve(sockets=[listener])
     return 0

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from gateway.config.litellm import LiteLLMError, convert_litellm
 from gateway.config.loading import load_settings
 from gateway.config.settings import ConfigError, Settings
 from gateway.logs import configure_logging
@@ -184,6 +183,9 @@ def run_check(arguments: argparse.Namespace, environ: Environ) -> int:
 
 def run_import(arguments: argparse.Namespace, environ: Environ) -> int:
     """Print the TOML for a LiteLLM configuration."""
+    # It brings a YAML reader, that a start need not wait for.
+    from gateway.config.litellm import LiteLLMError, convert_litellm  # noqa: PLC0415
+
     try:
         print(convert_litellm(arguments.file.read_text(encoding="utf-8")), end="")
     except OSError as error:

@@ -6,7 +6,7 @@ import pytest
 from fakes import chat_body
 
 from gateway.errors import Fault
-from gateway.surfaces.bodies import decode
+from gateway.surfaces.proxy.bodies import decode
 from providers.wire import Call
 
 CHAT, COMPLETIONS, EMBEDDINGS = "chat/completions", "completions", "embeddings"

@@ -26,6 +26,17 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     # The first moment at which it is no longer valid; None: never.
     expires_ns: int | None = None
     scopes: frozenset[str] = frozenset()
+    # None: the operator's own project, which no plan limits.
+    account_id: str | None = None
+    plan: str | None = None
+    # Figures of this account that differ from its plan's, by their names.
+    rate_overrides: dict[str, int] | None = None
+    # Of every call with the key, besides those of the call itself.
+    tags: tuple[str, ...] = ()
+    # Per minute, and at once; None: not limited.
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrent: int | None = None
 
 
 class KeyFault(enum.Enum):
@@ -92,4 +103,11 @@ def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
         allowed_models=row.allowed_models,
         expires_ns=row.expires_ns,
         scopes=row.scopes,
+        account_id=row.account_id,
+        plan=row.plan,
+        rate_overrides=row.rate_overrides,
+        tags=row.tags,
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        max_concurrent=row.max_concurrent,
     )

@@ -18,7 +18,8 @@ from gateway.ids import new_id
 DEFAULT_SCOPES = frozenset({"proxy", "usage:read"})
 
 _FIND_PROJECT = text(
-    "SELECT project_id, account_id, name, provider, created_ns FROM projects WHERE name = :name AND account_id IS NULL"
+    "SELECT project_id, account_id, name, provider, created_ns FROM projects "
+    "WHERE name = :name AND account_id IS NULL AND deleted_ns IS NULL"
 )
 _INSERT_PROJECT = text(
     "INSERT INTO projects (project_id, account_id, name, provider, created_ns) "
@@ -43,8 +44,11 @@ _REVOKE_KEY = text(
 _HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
 _READ_CHANGES = text(
-    "SELECT digest, key_id, project_id, kind, is_managing, scopes, allowed_models, expires_ns, revoked_ns, revision "
-    "FROM keys WHERE revision > :seen ORDER BY revision"
+    "SELECT keys.digest, keys.key_id, keys.project_id, keys.kind, keys.is_managing, keys.scopes, keys.allowed_models, "
+    "keys.expires_ns, keys.revoked_ns, keys.revision, keys.tags, keys.requests_per_minute, keys.tokens_per_minute, "
+    "keys.max_concurrent, accounts.account_id, accounts.plan, accounts.rate_overrides FROM keys "
+    "JOIN projects ON projects.project_id = keys.project_id "
+    "LEFT JOIN accounts ON accounts.account_id = projects.account_id WHERE keys.revision > :seen ORDER BY keys.revision"
 )
 _NOTE_USED = text(
     "UPDATE keys SET last_used_ns = :used_ns "
@@ -52,7 +56,7 @@ _NOTE_USED = text(
 )
 _CLAIM_BOOTSTRAP = text("UPDATE revisions SET value = 1 WHERE name = 'bootstrap' AND value = 0")
 _COUNT_KEYS = text("SELECT COUNT(*) FROM keys")
-_SETS = ("scopes", "allowed_models")
+_JSON = ("scopes", "allowed_models", "tags", "rate_overrides")
 
 T = TypeVar("T")
 
@@ -117,6 +121,14 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     allowed_models: frozenset[str] | None
     expires_ns: int | None
     revoked_ns: int | None
+    # Of its project's account; None: the operator's.
+    account_id: str | None
+    plan: str | None
+    rate_overrides: dict[str, int] | None
+    tags: tuple[str, ...]
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    max_concurrent: int | None
 
 
 class BootstrapKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,9 +255,9 @@ def _write_set(words: frozenset[str]) -> str:
 
 
 def _read(row: RowMapping, into: type[T]) -> T:
-    """Make the value of a row: sets are stored as JSON, and SQLite knows no booleans."""
+    """Make the value of a row: lists are stored as JSON, and SQLite knows no booleans."""
     fields: dict[str, Any] = {
-        name: msgspec.json.decode(value) if value is not None and name in _SETS else value
+        name: msgspec.json.decode(value) if value is not None and name in _JSON else value
         for name, value in row.items()
     }
     if "is_managing" in fields:

@@ -1,4 +1,4 @@
-"""What the server's short way leads to; see gateway.surfaces.openai."""
+"""What the server's short way leads to; see gateway.surfaces.proxy.openai."""
 
 from collections.abc import Coroutine
 from typing import Any, Protocol

@@ -11,10 +11,10 @@ import hmac
 import os
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
 
-import jwt
 import msgspec
-from jwt.types import Options
 
 from gateway.accounts.master import derive_key
 from gateway.config.secret import Secret
@@ -35,7 +35,7 @@ _OPAQUE_BYTES = 32
 _KEY_ID_BYTES = 8
 _NS_PER_S = 1_000_000_000
 # The times are compared with now_ns below, not with the library's own clock.
-_OPTIONS: Options = {
+_OPTIONS: Any = {
     "require": ["iss", "sub", "jti", "iat", "exp"],
     "verify_exp": False,
     "verify_iat": False,
@@ -71,10 +71,8 @@ class AccessTokens:
     """Issues access tokens under the master key and reads those issued under it or a previous one."""
 
     def __init__(self, master: bytes, previous: Iterable[bytes] = ()) -> None:
-        self._keys: dict[str, bytes] = {}
-        for former in previous:
-            self._add(former)
-        self._key, self._key_id = self._add(master)
+        self._masters = (*previous, master)
+        self._key, self._key_id = _derive(master)
 
     def issue(self, user_id: str, account_id: str, session_id: str, now_ns: int) -> Secret:
         """Sign a token that is valid for 24 h."""
@@ -98,6 +96,9 @@ class AccessTokens:
         key = self._keys.get(token.partition(".")[0])
         if key is None:
             return TokenFault.MALFORMED
+        # A twentieth of a second to import, which a gateway that nobody signs in to need not wait for.
+        import jwt  # noqa: PLC0415
+
         try:
             payload = jwt.decode(token, key, algorithms=[ALGORITHM], issuer=ISSUER, options=_OPTIONS)
             claims = msgspec.convert(payload, AccessClaims)
@@ -107,10 +108,11 @@ class AccessTokens:
             return TokenFault.FUTURE
         return TokenFault.EXPIRED if now_ns >= claims.expires_s * _NS_PER_S else claims
 
-    def _add(self, master: bytes) -> tuple[bytes, str]:
-        key, key_id = derive_key(master, ACCESS_TOKENS), derive_key(master, ACCESS_TOKENS_ID)[:_KEY_ID_BYTES].hex()
-        self._keys[_sign({}, key, key_id).partition(".")[0]] = key
-        return key, key_id
+    @cached_property
+    def _keys(self) -> dict[str, bytes]:
+        """The keys by the headers of the tokens that they sign."""
+        derived = [_derive(master) for master in self._masters]
+        return {_sign({}, key, key_id).partition(".")[0]: key for key, key_id in derived}
 
 
 def make_opaque_token() -> Secret:
@@ -136,7 +138,13 @@ def is_claim_token(presented: Secret, master_token: Secret) -> bool:
     return hmac.compare_digest(digest_opaque_token(presented), digest_opaque_token(master_token))
 
 
+def _derive(master: bytes) -> tuple[bytes, str]:
+    return derive_key(master, ACCESS_TOKENS), derive_key(master, ACCESS_TOKENS_ID)[:_KEY_ID_BYTES].hex()
+
+
 def _sign(payload: dict[str, str | int], key: bytes, key_id: str) -> str:
+    import jwt  # noqa: PLC0415 - see AccessTokens.read
+
     return jwt.encode(payload, key, algorithm=ALGORITHM, headers={"kid": key_id})
 
 

@@ -11,7 +11,7 @@ from gateway.backends.http import HttpBackend
 from gateway.backends.in_process import InProcessReply, LocalEmbeddings, SandboxBackend, ScriptedExchange
 from gateway.backends.relay import Relay
 from gateway.server.direct import DirectClient
-from gateway.surfaces.asgi_client import AsgiClient
+from gateway.surfaces.proxy.asgi_client import AsgiClient
 from providers.transport.exchange import Exchange
 
 PAIRS = [

@@ -7,7 +7,7 @@ import pytest
 
 from bench.passthrough import BareDoor
 from gateway.server.door import Door
-from gateway.surfaces.openai import OpenAiDoor
+from gateway.surfaces.proxy.openai import OpenAiDoor
 
 METHODS = [name for name, value in vars(Door).items() if inspect.isfunction(value) and not name.startswith("_")]
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from talks import AFTER_A_WAIT, AT_ONCE, BOUNDS, CHAT, CHUNKED, HEADS, HOST, IN_PARTS, PLAIN, Talk, ask
 
 from gateway.accounts.directory import KeyFault
-from gateway.surfaces.openai import OpenAiDoor
+from gateway.surfaces.proxy.openai import OpenAiDoor
 
 ODD_HEADS = [
     PLAIN.replace(old, new)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from request_bodies import CHAT, COMPLETIONS, EMBEDDINGS, HI, call_of, chat, refused
 
 from gateway.errors import Fault
-from gateway.surfaces.bodies import MAX_DEPTH, decode
+from gateway.surfaces.proxy.bodies import MAX_DEPTH, decode
 
 # --- JSON ---
 

@@ -20,7 +20,7 @@ from gateway.ledger import store
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.services import Services
 from gateway.surfaces import faults
-from gateway.surfaces.watchllm import SCOPE, export_usage, show_usage
+from gateway.surfaces.api.usage import SCOPE, export_usage, show_usage
 from tests.gateway.usage_rows import PROJECT_ID, make_row
 
 READER = msgspec.structs.replace(CALLER, project_id=PROJECT_ID, scopes=frozenset({SCOPE}))
@@ -223,7 +223,7 @@ async def test_rows_that_do_not_reach_the_database_are_not_waited_for_long(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page comes without them."""
-    monkeypatch.setattr("gateway.surfaces.watchllm.FRESHNESS_S", 0.001)
+    monkeypatch.setattr("gateway.surfaces.api.usage.FRESHNESS_S", 0.001)
     board.recorder.is_stuck = True
     assert (await board.get()).json()["total"] == 0
 

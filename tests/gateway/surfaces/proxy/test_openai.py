@@ -30,7 +30,7 @@ from gateway.config.settings import Retries, Server, Settings
 from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces import faults
-from gateway.surfaces.openai import (
+from gateway.surfaces.proxy.openai import (
     OpenAiDoor,
     list_models,
     proxied_routes,

@@ -9,7 +9,7 @@ from fakes import turn
 
 from gateway.config.settings import Server
 from gateway.errors import Fault
-from gateway.surfaces.asgi_client import MAX_QUEUED_BYTES, AsgiClient
+from gateway.surfaces.proxy.asgi_client import MAX_QUEUED_BYTES, AsgiClient
 
 HEAD = b"content-type: text/plain\r\nx-a: b: c\r\n"
 

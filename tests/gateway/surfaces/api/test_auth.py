@@ -12,7 +12,7 @@ from litestar.datastructures import State
 
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.surfaces import faults
-from gateway.surfaces.auth import AUTH_ROUTES
+from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.guards import COOKIE, Identity
 
 PASSWORD = "secure-password"

@@ -7,7 +7,7 @@ import pytest
 from fakes import chat_body
 from request_bodies import CHAT, COMPLETIONS, EMBEDDINGS, HI, call_of, chat, refused
 
-from gateway.surfaces.bodies import decode
+from gateway.surfaces.proxy.bodies import decode
 from providers.wire import Call
 
 REFUSED_FIELDS: list[tuple[str, str]] = [

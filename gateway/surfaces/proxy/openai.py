@@ -21,11 +21,11 @@ from gateway.pipeline import lookup, reply, run
 from gateway.pipeline.flow import CacheWish, Inbound
 from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
-from gateway.surfaces import bodies
-from gateway.surfaces.asgi_client import AsgiClient
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.faults import not_allowed
 from gateway.surfaces.guards import by_the_door, key_of, with_key
+from gateway.surfaces.proxy import bodies
+from gateway.surfaces.proxy.asgi_client import AsgiClient
 from providers.wire import Headers
 
 PATHS = {
