@@ -299,7 +299,7 @@ def build_app(services: Services, door: OpenAiDoor, database: Database, checks: 
             "database": Provide(provide_database, sync_to_thread=False),
         },
         after_request=faults.name_answer,
-        state=State({"services": services, "identity": identity}),
+        state=State({"services": services, "identity": identity, "database": database}),
         exception_handlers=faults.HANDLERS,
         openapi_config=build_openapi_config(version=services.metrics.version),
         request_max_body_size=services.settings.server.max_body_bytes,

@@ -29,6 +29,7 @@ S_STATUSES = {
 }
 A_KINDS = {
     "no_credential": (UNAUTHORIZED, "AUTH_REQUIRED"),
+    "foreign": (FORBIDDEN, "FORBIDDEN"),
     "invalid_model": (NOT_FOUND, "NOT_FOUND"),
 }
 A_STATUSES = {

@@ -34,6 +34,7 @@ KINDS: dict[str, FaultKind] = _rows(
     FaultKind("invalid_api_key", 401, "authentication_error", "No credential was given.", "no_credential"),
     FaultKind("insufficient_scope", 403, "permission_error", "The key may not do this or use this model."),
     FaultKind("not_found", 404, INVALID, "There is nothing at this path or under this id."),
+    FaultKind("not_found", 404, INVALID, "What has this id is somebody else's, or is not there.", "foreign"),
     FaultKind("method_not_allowed", 405, INVALID, "The path exists, but not for this method."),
     FaultKind("request_timeout", 408, INVALID, "Headers or body did not arrive in time."),
     FaultKind("request_too_large", 413, INVALID, "The body is larger than [server] max_body_bytes."),

@@ -28,6 +28,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str] = frozenset()
     # None: the operator's own project, which no plan limits.
     account_id: str | None = None
+    # It acts on its whole account, not on its project alone.
+    is_account_wide: bool = False
     plan: str | None = None
     # Figures of this account that differ from its plan's, by their names.
     rate_overrides: dict[str, int] | None = None
@@ -104,6 +106,7 @@ def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
         expires_ns=row.expires_ns,
         scopes=row.scopes,
         account_id=row.account_id,
+        is_account_wide=row.is_account_wide,
         plan=row.plan,
         rate_overrides=row.rate_overrides,
         tags=row.tags,

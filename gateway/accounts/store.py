@@ -21,6 +21,10 @@ _FIND_PROJECT = text(
     "SELECT project_id, account_id, name, provider, created_ns FROM projects "
     "WHERE name = :name AND account_id IS NULL AND deleted_ns IS NULL"
 )
+_FIND_PROJECT_BY_ID = text(
+    "SELECT project_id, account_id, name, provider, created_ns FROM projects "
+    "WHERE project_id = :project_id AND deleted_ns IS NULL"
+)
 _INSERT_PROJECT = text(
     "INSERT INTO projects (project_id, account_id, name, provider, created_ns) "
     "VALUES (:project_id, NULL, :name, :provider, :created_ns) ON CONFLICT DO NOTHING"
@@ -45,9 +49,9 @@ _HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
 _READ_CHANGES = text(
     "SELECT keys.digest, keys.key_id, keys.project_id, keys.kind, keys.is_managing, keys.scopes, keys.allowed_models, "
-    "keys.expires_ns, keys.revoked_ns, keys.revision, keys.tags, keys.requests_per_minute, keys.tokens_per_minute, "
-    "keys.max_concurrent, accounts.account_id, accounts.plan, accounts.rate_overrides FROM keys "
-    "JOIN projects ON projects.project_id = keys.project_id "
+    "keys.expires_ns, keys.revoked_ns, keys.revision, keys.is_account_wide, keys.tags, keys.requests_per_minute, "
+    "keys.tokens_per_minute, keys.max_concurrent, accounts.account_id, accounts.plan, accounts.rate_overrides "
+    "FROM keys JOIN projects ON projects.project_id = keys.project_id "
     "LEFT JOIN accounts ON accounts.account_id = projects.account_id WHERE keys.revision > :seen ORDER BY keys.revision"
 )
 _NOTE_USED = text(
@@ -56,6 +60,7 @@ _NOTE_USED = text(
 )
 _CLAIM_BOOTSTRAP = text("UPDATE revisions SET value = 1 WHERE name = 'bootstrap' AND value = 0")
 _COUNT_KEYS = text("SELECT COUNT(*) FROM keys")
+_BOOLEANS = frozenset({"is_managing", "is_account_wide"})
 _JSON = ("scopes", "allowed_models", "tags", "rate_overrides")
 
 T = TypeVar("T")
@@ -123,6 +128,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     revoked_ns: int | None
     # Of its project's account; None: the operator's.
     account_id: str | None
+    is_account_wide: bool
     plan: str | None
     rate_overrides: dict[str, int] | None
     tags: tuple[str, ...]
@@ -155,6 +161,13 @@ async def find_or_create_project(database: Database, name: str, now_ns: int) -> 
     """Give the operator's project of this name, made where it is missing."""
     async with database.write() as connection:
         return await _find_or_insert_project(connection, name, now_ns)
+
+
+async def find_project(database: Database, project_id: str) -> Project | None:
+    """Find a project that has not been deleted."""
+    async with database.read() as connection:
+        row = (await connection.execute(_FIND_PROJECT_BY_ID, {"project_id": project_id})).mappings().one_or_none()
+    return None if row is None else _read(row, Project)
 
 
 async def create_key(database: Database, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
@@ -260,6 +273,6 @@ def _read(row: RowMapping, into: type[T]) -> T:
         name: msgspec.json.decode(value) if value is not None and name in _JSON else value
         for name, value in row.items()
     }
-    if "is_managing" in fields:
-        fields["is_managing"] = bool(fields["is_managing"])
+    for name in _BOOLEANS & fields.keys():
+        fields[name] = bool(fields[name])
     return msgspec.convert(fields, into)

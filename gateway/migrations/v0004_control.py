@@ -29,6 +29,8 @@ STATEMENTS = (
     "ALTER TABLE keys ADD COLUMN requests_per_minute BIGINT",
     "ALTER TABLE keys ADD COLUMN tokens_per_minute BIGINT",
     "ALTER TABLE keys ADD COLUMN max_concurrent BIGINT",
+    # It acts on its whole account, not on its project alone.
+    "ALTER TABLE keys ADD COLUMN is_account_wide BOOLEAN NOT NULL DEFAULT FALSE",
     # The key that this one takes over from, which stays valid until it expires.
     "ALTER TABLE keys ADD COLUMN replaces TEXT",
 )
