@@ -117,6 +117,7 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
             jitter=random.Random(),  # noqa: S311 - spreads retries, guards nothing
             relays=set(),
         )
+        share_breakers(services, stack)
         door = OpenAiDoor(services)
         checks = build_checks(settings, database, stack)
         identity = build_identity(services, database, master, stack)
@@ -248,6 +249,20 @@ def build_checks(settings: Settings, database: Database, stack: AsyncExitStack) 
 
         checks["redis"] = check_redis
     return checks
+
+
+def share_breakers(services: Services, stack: AsyncExitStack) -> None:
+    """Have the breakers of all processes on one Redis behave as one."""
+    url = services.settings.redis_url
+    if url is None:
+        return
+    # A tenth of a second, that a gateway without Redis need not wait for.
+    from gateway.backends.board import BreakerBoard  # noqa: PLC0415
+    from gateway.counters.link import RedisLink  # noqa: PLC0415
+
+    board = BreakerBoard(RedisLink.open(url.reveal()), services.routes.breakers, services.ticks_ns)
+    board.start()
+    stack.push_async_callback(board.close)
 
 
 def build_identity(services: Services, database: Database, master: bytes, stack: AsyncExitStack) -> Identity:

@@ -67,6 +67,10 @@ class RouteTable:
             spared[target.backend.name] += target.breaker.state(now_ns) != "closed"
         return spared
 
+    def breakers(self) -> dict[str, Breaker]:
+        """The breakers of the targets that were routed to so far, by provider and model."""
+        return {f"{provider}\n{model}": target.breaker for (provider, model), target in self._targets.items()}
+
     def cards(self) -> list[ModelCard]:
         """Every callable name: aliases, the providers' own lists, and the catalogue's of the configured providers."""
         listed = {card.id: card for card in self._catalogue.names(self._available)}
