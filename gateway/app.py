@@ -33,6 +33,8 @@ from gateway.backends.http import Address, HttpBackend
 from gateway.backends.in_process import Local, LocalDialect, LocalEmbeddings, SandboxBackend
 from gateway.backends.interface import Backend
 from gateway.config.settings import ProviderSettings, Settings
+from gateway.counters.interface import Counters
+from gateway.counters.memory import MemoryCounters
 from gateway.db import Database
 from gateway.ids import IdSource
 from gateway.ledger.journal import Journal
@@ -105,6 +107,7 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         services = Services(
             settings=settings,
             directory=directory,
+            counters=build_counters(settings, stack),
             routes=build_routes(settings, catalogue, build_backends(settings, loop, stack)),
             prices=build_prices(settings, catalogue),
             tokenizers=Tokenizers(),
@@ -129,6 +132,18 @@ async def _bootstrap(database: Database, digester: KeyDigester) -> None:
     if made is not None:
         print(f"api_key {made.live.key}\ntest_key {made.test.key}", flush=True)
         print("These two keys are shown only now; 'watchllm keys create' makes more.", file=sys.stderr, flush=True)
+
+
+def build_counters(settings: Settings, stack: AsyncExitStack) -> Counters:
+    """What counts rates, slots and holds: in Redis where there is one, so that all processes count as one."""
+    if settings.redis_url is None:
+        return MemoryCounters()
+    # A tenth of a second, that a gateway without Redis need not wait for.
+    from gateway.counters.shared import SharedCounters  # noqa: PLC0415
+
+    counters = SharedCounters.open(settings.redis_url.reveal())
+    stack.push_async_callback(counters.close)
+    return counters
 
 
 def build_recorder(database: Database, settings: Settings) -> Recorder:

@@ -12,6 +12,7 @@ from gateway.backends.in_process import InProcessReply
 from gateway.backends.interface import Backend, Sink
 from gateway.config.settings import Breaker as BreakerSettings
 from gateway.config.settings import Retries, Settings
+from gateway.counters.memory import MemoryCounters
 from gateway.ids import IdSource
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.row import UsageRow
@@ -377,7 +378,7 @@ def make_services(*backends: Any, settings: Settings | None = None, **parts: Any
         **{"ids": IdSource(), "loop": asyncio.get_running_loop(), "now_ns": lambda: NOW_NS},
         "ticks_ns": Clock(),
         "jitter": random.Random(1),  # noqa: S311 - guards nothing
-        "relays": set(),
+        **{"relays": set(), "counters": MemoryCounters()},
     }
     return Services(**{**usual, **parts})
 

@@ -9,6 +9,7 @@ import msgspec
 from gateway.accounts.directory import KeyDirectory
 from gateway.backends.relay import Relay
 from gateway.config.settings import Settings
+from gateway.counters.interface import Counters
 from gateway.ids import IdSource
 from gateway.ledger.recorder import Recorder
 from gateway.pipeline.route import RouteTable
@@ -22,6 +23,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     settings: Settings
     directory: KeyDirectory
+    counters: Counters
     routes: RouteTable
     prices: PriceTable
     tokenizers: Tokenizers

@@ -11,10 +11,12 @@ import pytest
 import pytest_asyncio
 from running import Running, always, chat_reply, json_reply, openai_config, running, upstream
 
-from gateway.app import build_backends, build_prices, build_routes
+from gateway.app import build_backends, build_counters, build_prices, build_routes
 from gateway.backends.interface import Backend
 from gateway.config.loading import load_settings
 from gateway.config.settings import Settings
+from gateway.counters.interface import RateWindow
+from gateway.counters.memory import MemoryCounters
 from providers.catalogue import load_catalogue
 from providers.wire import Call
 
@@ -147,6 +149,22 @@ def test_without_the_operators_the_bundled_prices_hold(tmp_path: Path) -> None:
     price = build_prices(settings_of(tmp_path), load_catalogue()).lookup("openai", "gpt-4", AT_NS)
     assert price is not None
     assert price.is_operator is False
+
+
+async def test_without_redis_the_process_counts(tmp_path: Path) -> None:
+    """Nothing on a call's way waits for it then."""
+    async with AsyncExitStack() as stack:
+        assert isinstance(build_counters(settings_of(tmp_path), stack), MemoryCounters)
+
+
+async def test_gateways_on_one_redis_count_as_one(tmp_path: Path, redis_url: str) -> None:
+    """What one took, the other finds taken."""
+    settings = settings_of(tmp_path, environ={"REDIS_URL": redis_url})
+    window = (RateWindow(policy_key=tmp_path.name, period="day", limit=1),)
+    async with AsyncExitStack() as stack:
+        first, second = build_counters(settings, stack), build_counters(settings, stack)
+        taken = [(await counters.take(window, (1,), AT_NS)).is_admitted for counters in (first, second)]
+    assert taken == [True, False]
 
 
 # --- the whole of it, running ---
