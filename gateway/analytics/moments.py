@@ -39,6 +39,17 @@ def moment_text(moment_ns: int) -> str:
     return f"{_EPOCH + timedelta(seconds=moment_ns // NS_PER_S):%Y-%m-%dT%H:%M:%S}Z"
 
 
+def day_start_ns(moment_ns: int) -> int:
+    """The first moment of the day, in UTC."""
+    return moment_ns - moment_ns % NS_PER_DAY
+
+
+def month_start_ns(moment_ns: int) -> int:
+    """The first moment of the calendar month, in UTC."""
+    moment = _EPOCH + timedelta(seconds=moment_ns // NS_PER_S)
+    return _to_ns(datetime(moment.year, moment.month, 1, tzinfo=UTC))
+
+
 def _to_ns(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.analytics.moments import MAX_NS, moment_text, parse_moment
+from gateway.analytics.moments import MAX_NS, day_start_ns, moment_text, month_start_ns, parse_moment
 
 DAY_NS = 1_733_961_600_000_000_000  # 2024-12-12
 CASES = (
@@ -77,3 +77,17 @@ def test_what_is_written_is_read_again(moment: datetime) -> None:
     text = moment_text(moment_ns + moment.microsecond * 1_000)
     assert len(text) == len("2024-12-12T10:30:00Z")
     assert parse_moment(text) == moment_ns
+
+
+@pytest.mark.parametrize(
+    ("moment", "day", "month"),
+    [
+        ("2024-02-29T23:59:59.999Z", "2024-02-29", "2024-02-01"),
+        ("2024-12-01", "2024-12-01", "2024-12-01"),
+        ("1970-01-01", "1970-01-01", "1970-01-01"),
+    ],
+)
+def test_days_and_months_begin_in_utc(moment: str, day: str, month: str) -> None:
+    """With their first nanosecond."""
+    moment_ns = parse_moment(moment)
+    assert (day_start_ns(moment_ns), month_start_ns(moment_ns)) == (parse_moment(day), parse_moment(month))
