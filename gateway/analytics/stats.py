@@ -13,13 +13,13 @@ from gateway.db import Database
 
 _PART = 1_000_000
 _READ = text(
-    "SELECT project_id, COUNT(*), SUM(CASE WHEN created_ns >= :month_ns THEN 1 ELSE 0 END), "
+    "SELECT project_id, COUNT(*), SUM(CASE WHEN created_ns >= :month_ns THEN 1 ELSE 0 END), "  # noqa: S608 - constants
     "SUM(CASE WHEN created_ns >= :month_ns AND is_cached THEN 1 ELSE 0 END), "
     f"SUM(CASE WHEN is_cached THEN 0 ELSE cost_pusd / {_PART} END), "
     f"SUM(CASE WHEN is_cached THEN 0 ELSE cost_pusd % {_PART} END), "
     f"SUM(CASE WHEN is_cached OR created_ns < :month_ns THEN 0 ELSE cost_pusd / {_PART} END), "
     f"SUM(CASE WHEN is_cached OR created_ns < :month_ns THEN 0 ELSE cost_pusd % {_PART} END) "
-    "FROM usage WHERE project_id IN :project_ids AND created_ns < :now_ns GROUP BY project_id"  # noqa: S608 - made of constants
+    "FROM usage WHERE project_id IN :project_ids AND created_ns < :now_ns GROUP BY project_id"
 ).bindparams(bindparam("project_ids", expanding=True))
 
 

@@ -1,0 +1,134 @@
+"""Settings become what answers calls: which backends there are, who is routed to, and at which price."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from settings_files import AT_NS, KEYS, settings_of
+
+from gateway.backends.interface import Backend
+from gateway.config.settings import Settings
+from gateway.upstreams import build_backends, build_prices, build_routes
+from providers.catalogue import load_catalogue
+from providers.wire import Call
+
+
+async def backends_of(settings: Settings) -> dict[str, Backend]:
+    """The backends of settings; none of them is ever called."""
+    async with AsyncExitStack() as stack:
+        return build_backends(settings, asyncio.get_running_loop(), stack)
+
+
+async def lines_of(backend: Backend) -> bytes:
+    """The header lines that a backend's every request has."""
+    return cast("Any", backend)._lines  # type: ignore[no-any-return]
+
+
+async def test_a_provider_with_a_key_is_a_backend(tmp_path: Path) -> None:
+    """The four variables suffice, besides what needs no key."""
+    backends = await backends_of(settings_of(tmp_path, environ=KEYS))
+    assert set(backends) >= {"openai", "anthropic", "groq", "openrouter", "local", "sandbox"}
+
+
+async def test_without_keys_the_sandbox_and_the_local_model_remain(tmp_path: Path) -> None:
+    """A fresh installation does real work."""
+    backends = await backends_of(settings_of(tmp_path))
+    assert (set(backends), all(backend.is_free for backend in backends.values())) == ({"sandbox", "local"}, True)
+
+
+@pytest.mark.parametrize("name", ["openai", "groq", "openrouter"])
+async def test_openais_dialect_gets_a_bearer(tmp_path: Path, name: str) -> None:
+    """As those providers take their keys."""
+    backends = await backends_of(settings_of(tmp_path, environ=KEYS))
+    assert b"authorization: Bearer sk-" in await lines_of(backends[name])
+
+
+async def test_anthropic_gets_its_own_header(tmp_path: Path) -> None:
+    """x-api-key, and no bearer."""
+    lines = await lines_of((await backends_of(settings_of(tmp_path, environ=KEYS)))["anthropic"])
+    assert (b"x-api-key: sk-2\r\n" in lines, b"authorization" in lines) == (True, False)
+
+
+async def test_a_provider_without_a_key_is_sent_none(tmp_path: Path) -> None:
+    """A model server of the house."""
+    config = '[providers.vllm]\ndialect = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    assert b"authorization" not in await lines_of((await backends_of(settings_of(tmp_path, config)))["vllm"])
+
+
+async def test_the_operators_headers_are_sent(tmp_path: Path) -> None:
+    """With their secrets revealed."""
+    config = (
+        '[providers.vllm]\ndialect = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
+        'headers = { "x-team" = "env:TEAM" }\n'
+    )
+    backends = await backends_of(settings_of(tmp_path, config, {"TEAM": "blue"}))
+    assert b"x-team: blue\r\n" in await lines_of(backends["vllm"])
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("", True), ("cancel_stops_billing = false\n", False)])
+async def test_the_operator_decides_about_cancelling(tmp_path: Path, setting: str, expected: bool) -> None:
+    """Else the provider's row does."""
+    backends = await backends_of(settings_of(tmp_path, f"[providers.openai]\n{setting}", KEYS))
+    assert backends["openai"].cancel_stops_billing("gpt-4") is expected
+
+
+@pytest.mark.parametrize(("setting", "expected"), [("", True), ("stream_usage = false\n", False)])
+async def test_streams_are_asked_for_their_usage(tmp_path: Path, setting: str, expected: bool) -> None:
+    """Unless the provider refuses the question."""
+    backends = await backends_of(settings_of(tmp_path, f"[providers.openai]\n{setting}", KEYS))
+    call = Call(endpoint="chat/completions", body=b'{"model":"m"}', model="m", stream=True)
+    assert (b"include_usage" in backends["openai"].dialect.encode(call, "m").body) is expected
+
+
+async def routed(tmp_path: Path, config: str, model: str, environ: dict[str, str] | None = None) -> list[Any]:
+    """Where a name leads under a configuration."""
+    settings = settings_of(tmp_path, config, KEYS if environ is None else environ)
+    route = build_routes(settings, load_catalogue(), await backends_of(settings)).find(model)
+    return [] if route is None else [(target.backend.name, target.model) for target in route.targets]
+
+
+async def test_an_alias_is_a_route_in_order(tmp_path: Path) -> None:
+    """[[models]]: fallbacks come after."""
+    config = (
+        '[[models]]\nname = "fast"\n'
+        'targets = [{ provider = "groq", model = "a" }, { provider = "openai", model = "b" }]\n'
+    )
+    assert await routed(tmp_path, config, "fast") == [("groq", "a"), ("openai", "b")]
+
+
+async def test_a_providers_own_models_are_routed(tmp_path: Path) -> None:
+    """[providers.X] models."""
+    config = '[providers.vllm]\ndialect = "openai"\nbase_url = "http://127.0.0.1:1/v1"\nmodels = ["mine"]\n'
+    assert await routed(tmp_path, config, "mine") == [("vllm", "mine")]
+
+
+async def test_a_documented_name_goes_to_its_home(tmp_path: Path) -> None:
+    """Or through OpenRouter, when only that key exists."""
+    assert (await routed(tmp_path, "", "gpt-4"))[0][0] == "openai"
+    only = {"OPENROUTER_API_KEY": "sk-4"}
+    assert await routed(tmp_path, "", "gpt-4", only) == [("openrouter", "openai/gpt-4")]
+
+
+async def test_a_provider_of_the_sandboxs_dialect_is_routed_to(tmp_path: Path) -> None:
+    """Every dialect that the configuration allows has a backend."""
+    config = '[providers.play]\ndialect = "sandbox"\nmodels = ["toy"]\n'
+    assert await routed(tmp_path, config, "toy") == [("play", "toy")]
+
+
+def test_the_operators_prices_are_in_the_table(tmp_path: Path) -> None:
+    """By the name that callers use, too: it is turned into the provider's."""
+    config = '[[prices]]\nprovider = "openai"\nmodel = "gpt-4"\neffective_from = "2020-01-01"\ninput = "7"\n'
+    prices = build_prices(settings_of(tmp_path, config), load_catalogue())
+    upstream_name = load_catalogue().upstream("openai", "gpt-4")
+    price = prices.lookup("openai", upstream_name, AT_NS)
+    assert price is not None
+    assert (price.is_operator, price.rates.input_atto) == (True, 7_000_000_000_000)
+
+
+def test_without_the_operators_the_bundled_prices_hold(tmp_path: Path) -> None:
+    """The documented models are priced."""
+    price = build_prices(settings_of(tmp_path), load_catalogue()).lookup("openai", "gpt-4", AT_NS)
+    assert price is not None
+    assert price.is_operator is False
