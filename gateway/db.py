@@ -76,7 +76,9 @@ class Database:
         scheme = "sqlite" if url is None else url.partition(":")[0].lower()
         if scheme in _POSTGRES_SCHEMES and url is not None:
             engine = _postgres_engine(url, timeouts)
-            database = cls("postgresql", engine, engine, timeouts)
+            # The same connections; a transaction that reads sees one snapshot, as SQLite's does.
+            reader = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            database = cls("postgresql", engine, reader, timeouts)
             await database._prepare()
         elif scheme in _SQLITE_SCHEMES:
             path = data_dir / SQLITE_FILE if url is None else _sqlite_path(url)
@@ -114,8 +116,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._writer.dispose()
-        if self._reader is not self._writer:
-            await self._reader.dispose()
+        await self._reader.dispose()
 
     async def _prepare(self) -> None:
         try:
