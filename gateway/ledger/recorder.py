@@ -15,6 +15,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import suppress
+from itertools import islice
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +27,7 @@ from gateway.ledger.journal import Journal, JournalFull, Segment
 from gateway.ledger.row import UsageRow
 from providers.handoff import Handoff
 
-BATCH_ROWS = 500
+BATCH_ROWS = 1_000
 MAX_BATCH_ROWS = 2_000
 MAX_QUEUED_ROWS = 8_192
 MAX_DEFERRED_ROWS = 10_000
@@ -255,7 +256,7 @@ class Recorder:
             self._unqueued = 0
 
     async def _fold_queue(self) -> None:
-        rows = [self._queue[position] for position in range(min(len(self._queue), MAX_BATCH_ROWS))]
+        rows = list(islice(self._queue, MAX_BATCH_ROWS))
         if rows:
             await self._insert(rows)
             for _ in rows:

@@ -4,12 +4,14 @@ Failure behavior: raises DatabaseUnavailable as gateway.db does. A row that is t
 inserting twice, as a replay does, changes nothing.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.ledger.row import UsageRow
@@ -18,10 +20,11 @@ COLUMNS = tuple(field.name for field in msgspec.structs.fields(UsageRow))
 _TYPES: dict[Any, str] = {str: "TEXT", int: "BIGINT", bool: "BOOLEAN"}
 _INTO = f"INSERT INTO usage ({', '.join(COLUMNS)})"
 _ROW = f"({', '.join('?' * len(COLUMNS))})"
-# Several rows a statement: SQLite's driver gives up and takes back the interpreter at each, and waits for it.
-_SQLITE_ROWS = 100
-_SQLITE_ONE = f"{_INTO} VALUES {_ROW} ON CONFLICT DO NOTHING"
-_SQLITE_MANY = f"{_INTO} VALUES {', '.join([_ROW] * _SQLITE_ROWS)} ON CONFLICT DO NOTHING"
+# Many rows a statement: SQLite's driver gives up and takes back the interpreter at each, and waits for it. SQLite takes
+# 32,766 parameters at most.
+_SQLITE_STATEMENTS = tuple(
+    (count, f"{_INTO} VALUES {', '.join([_ROW] * count)} ON CONFLICT DO NOTHING") for count in (500, 100, 20, 4, 1)
+)
 # All rows in one JSON parameter: the server takes it apart, and this process spends a third of the time that 38
 # parameters a row would take.
 _POSTGRES_SELECT = ", ".join(
@@ -101,14 +104,20 @@ async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> 
         batch = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
         await connection.exec_driver_sql(_POSTGRES, (batch,))
         return
-    whole = len(rows) - len(rows) % _SQLITE_ROWS
-    for start in range(0, whole, _SQLITE_ROWS):
-        values: list[Any] = []
-        for row in rows[start : start + _SQLITE_ROWS]:
-            values += astuple(row)
-        await connection.exec_driver_sql(_SQLITE_MANY, tuple(values))
-    if whole < len(rows):
-        await connection.exec_driver_sql(_SQLITE_ONE, [astuple(row) for row in rows[whole:]])
+    # Past SQLAlchemy, which would touch each of the 38 values of a row and ask the driver's thread three times a
+    # statement: that is a quarter of what storing a row costs.
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    start = 0
+    for count, statement in _SQLITE_STATEMENTS:
+        while len(rows) - start >= count:
+            values: list[Any] = []
+            for row in rows[start : start + count]:
+                values += astuple(row)
+            try:
+                await driver.execute_fetchall(statement, values)
+            except sqlite3.Error as error:
+                raise DBAPIError.instance(_INTO, None, error, sqlite3.Error, hide_parameters=True) from error
+            start += count
 
 
 async def read_logs(

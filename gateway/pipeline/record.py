@@ -16,51 +16,56 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services) -> UsageRow:
     """The row of one call; pricing it is ledger.settle's work."""
     call, caller, target = inbound.call, inbound.caller, outcome.target
     usage = outcome.usage
-    provider = "" if target is None else target.backend.name
-    if target is not None and target.backend.is_free:
-        cost = FREE
-    else:
-        model = "" if target is None else target.model
-        cost = settle_call(services.prices, provider, model, inbound.created_ns, usage)
+    provider = model = ""
+    is_free = False
+    if target is not None:
+        backend, model = target.backend, target.model
+        provider, is_free = backend.name, backend.is_free
+    cost = FREE if is_free else settle_call(services.prices, provider, model, inbound.created_ns, usage)
     counted = usage or NO_USAGE
-    ended_ns = services.ticks_ns()
-    latency_ns = ended_ns - inbound.started_ns
+    started_ns = inbound.started_ns
+    latency_ns = services.ticks_ns() - started_ns
+    first_byte_ns = outcome.first_byte_ns - started_ns if outcome.first_byte_ns else 0
+    # By position: see UsageRow.
     return UsageRow(
-        request_id=inbound.request_id,
-        created_ns=inbound.created_ns,
-        project_id=caller.project_id,
-        key_id=caller.key_id,
-        endpoint=call.endpoint,
-        model=call.model,
-        provider=provider,
-        upstream_model="" if target is None else target.model,
-        upstream_request_id=outcome.upstream_request_id,
-        status=outcome.status,
-        http_status=outcome.http_status,
-        error_code=outcome.error_code,
-        is_stream=call.stream,
-        input_tokens=counted.input_tokens,
-        cache_read_tokens=counted.cache_read_tokens,
-        cache_write_tokens=counted.cache_write_tokens,
-        cache_write_1h_tokens=counted.cache_write_1h_tokens,
-        audio_input_tokens=counted.audio_input_tokens,
-        image_input_tokens=counted.image_input_tokens,
-        output_tokens=counted.output_tokens,
-        audio_output_tokens=counted.audio_output_tokens,
-        image_output_tokens=counted.image_output_tokens,
-        reasoning_tokens=counted.reasoning_tokens,
-        is_estimated=counted.estimated,
-        is_anomalous=counted.anomalous,
-        cost_pusd=cost.pusd,
-        cost_basis=cost.basis,
-        price_id=cost.price_id,
-        latency_ms=latency_ns // 1_000_000,
-        first_byte_ms=max(0, outcome.first_byte_ns - inbound.started_ns) // 1_000_000 if outcome.first_byte_ns else 0,
-        overhead_us=max(0, latency_ns - outcome.waited_ns) // 1_000,
-        attempts=outcome.attempts,
-        service_tier=counted.service_tier,
-        tags=inbound.tags,
-        session=inbound.session,
+        inbound.request_id,
+        inbound.created_ns,
+        caller.project_id,
+        caller.key_id,
+        call.endpoint,
+        call.model,
+        provider,
+        model,
+        outcome.upstream_request_id,
+        outcome.status,
+        outcome.http_status,
+        outcome.error_code,
+        call.stream,
+        False,  # is_cached
+        counted.input_tokens,
+        counted.cache_read_tokens,
+        counted.cache_write_tokens,
+        counted.cache_write_1h_tokens,
+        counted.audio_input_tokens,
+        counted.image_input_tokens,
+        counted.output_tokens,
+        counted.audio_output_tokens,
+        counted.image_output_tokens,
+        counted.reasoning_tokens,
+        counted.estimated,
+        counted.anomalous,
+        0,  # tokens_saved
+        cost.pusd,
+        0,  # saved_pusd
+        cost.basis,
+        cost.price_id,
+        latency_ns // 1_000_000,
+        max(0, first_byte_ns) // 1_000_000,
+        max(0, latency_ns - outcome.waited_ns) // 1_000,
+        outcome.attempts,
+        counted.service_tier,
+        inbound.tags,
+        inbound.session,
     )
 
 
