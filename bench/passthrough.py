@@ -73,7 +73,7 @@ class BareDoor:
         """Return the call's path."""
         return self._relay(visit, body, client)
 
-    def refuse(self, client: DirectClient, fault: Fault) -> None:
+    def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:
         """Answer with a fault."""
         client.send(fault.status, JSON, envelope(fault))
 

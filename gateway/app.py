@@ -24,7 +24,7 @@ from litestar.di import Provide
 from gateway.accounts import store
 from gateway.accounts.directory import KeyDirectory
 from gateway.accounts.keys import KeyDigester
-from gateway.accounts.master import API_KEYS, decode_previous_keys, derive_key, load_master_key
+from gateway.accounts.master import API_KEYS, BUCKETS, decode_previous_keys, derive_key, load_master_key
 from gateway.accounts.tenancy.passwords import PasswordCost, Passwords
 from gateway.accounts.tenancy.people import People
 from gateway.accounts.tenancy.sessions import Lifetimes
@@ -33,9 +33,15 @@ from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
 from gateway.db import Database
+from gateway.errors import Fault
 from gateway.ids import IdSource
 from gateway.ledger.journal import Journal
 from gateway.ledger.recorder import Recorder, RecorderSettings
+from gateway.limits.attempts import Attempts
+from gateway.limits.buckets import Buckets
+from gateway.limits.gate import Gate
+from gateway.limits.limiting import Limiting
+from gateway.limits.strangers import Strangers
 from gateway.pipeline.services import Services
 from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
@@ -43,6 +49,7 @@ from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.api.usage import export_usage, show_usage
 from gateway.surfaces.guards import Identity
+from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.proxy.openai import OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.telemetry import Metrics
@@ -86,10 +93,12 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
             version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
         )
         catalogue = load_catalogue()
+        counters = build_counters(settings, stack)
         services = Services(
             settings=settings,
             directory=directory,
-            counters=build_counters(settings, stack),
+            counters=counters,
+            limiting=build_limiting(settings, counters, master),
             routes=build_routes(settings, catalogue, build_backends(settings, loop, stack)),
             prices=build_prices(settings, catalogue),
             tokenizers=Tokenizers(),
@@ -126,6 +135,18 @@ def build_counters(settings: Settings, stack: AsyncExitStack) -> Counters:
     counters = SharedCounters.open(settings.redis_url.reveal())
     stack.push_async_callback(counters.close)
     return counters
+
+
+def build_limiting(settings: Settings, counters: Counters, master: bytes) -> Limiting:
+    """Plans' limits where they are enforced; a key's own, and those of attempts to sign in, always."""
+    limits = settings.limits
+    buckets = Buckets(derive_key(master, BUCKETS))
+    gate = Gate(counters, enforce=limits.enforce, lease_ms=settings.timeouts.total_ms)
+    return Limiting(
+        gate=gate,
+        strangers=Strangers(buckets) if limits.enforce else None,
+        attempts=Attempts(gate, buckets, limits.auth_per_minute) if limits.auth_per_minute else None,
+    )
 
 
 def build_recorder(database: Database, settings: Settings) -> Recorder:
@@ -190,6 +211,7 @@ def build_identity(services: Services, database: Database, master: bytes, stack:
         now_ns=services.now_ns,
         open_sign_up=settings.accounts.open_sign_up,
         public_url=settings.server.public_url,
+        attempts=services.limiting.attempts,
     )
 
 
@@ -225,9 +247,11 @@ def build_app(services: Services, door: OpenAiDoor, database: Database, checks: 
             "services": Provide(provide_services, sync_to_thread=False),
             "database": Provide(provide_database, sync_to_thread=False),
         },
+        before_request=count_request,
+        before_send=[show_limits],
         after_request=faults.name_answer,
         state=State({"services": services, "identity": identity, "database": database}),
-        exception_handlers=faults.HANDLERS,
+        exception_handlers={**faults.HANDLERS, Fault: answer_fault},
         openapi_config=build_openapi_config(version=services.metrics.version),
         request_max_body_size=services.settings.server.max_body_bytes,
         logging_config=None,

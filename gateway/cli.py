@@ -1,4 +1,4 @@
-"""The command line: ``watchllm serve | keys create|list|revoke | vault rotate|status | check | import litellm``.
+"""The command line: ``watchllm serve | keys … | vault rotate|status | accounts list|plan | check | import litellm``.
 
 Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
 code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.
@@ -80,6 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_vault(commands.add_parser("vault", help="the encryption of stored secrets"))
 
+    _add_accounts(commands.add_parser("accounts", help="list accounts and change their plans"))
+
     check = commands.add_parser("check", help="validate a configuration")
     check.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
     check.set_defaults(run=run_check)
@@ -120,6 +122,28 @@ def _add_vault(vault: argparse.ArgumentParser) -> None:
         _add_sources(verb)
         verb.add_argument("--json", action="store_true", help="print JSON")
         verb.set_defaults(run=run_vault, verb=name)
+
+
+def _add_accounts(accounts: argparse.ArgumentParser) -> None:
+    verbs = accounts.add_subparsers(title="verbs", metavar="VERB", required=True)
+    listing = verbs.add_parser("list", help="list all accounts with their plans")
+    plan = verbs.add_parser("plan", help="put an account on a plan, everywhere within a second")
+    plan.add_argument("account_id", metavar="ACCOUNT", help="as accounts list shows it: acct_…")
+    plan.add_argument("plan", metavar="PLAN", help="free, starter, pro, agency or enterprise")
+    plan.add_argument(
+        "--limit", metavar="NAME=N", type=_limit, action="append", help="a figure of its own; replaces all earlier ones"
+    )
+    for name, verb in (("list", listing), ("plan", plan)):
+        _add_sources(verb)
+        verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.set_defaults(run=run_accounts, verb=name)
+
+
+def _limit(text: str) -> tuple[str, int]:
+    name, _, figure = text.partition("=")
+    if not figure.isascii() or not figure.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a limit such as proxy_per_minute=1000")
+    return name, int(figure)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -204,6 +228,19 @@ def run_keys(arguments: argparse.Namespace, environ: Environ) -> int:
     try:
         print(asyncio.run(key_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
     except key_commands.REFUSALS as error:
+        raise CommandError(str(error), FAILURE) from None
+    return 0
+
+
+def run_accounts(arguments: argparse.Namespace, environ: Environ) -> int:
+    """List accounts, or change the plan of one."""
+    settings = _load(arguments, environ, storage_only=True)
+    # As for keys.
+    from gateway import account_commands  # noqa: PLC0415
+
+    try:
+        print(asyncio.run(account_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except account_commands.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0
 

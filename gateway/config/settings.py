@@ -150,6 +150,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     enforce: Annotated[bool, Meta(description="Keep the plans' rate limits and quotas; a sidecar runs without.")] = (
         False
     )
+    auth_per_minute: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Failed attempts to sign in or register, by address and e-mail; enforced: all; 0: no limit.",
+        ),
+    ] = 10
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):

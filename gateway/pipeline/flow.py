@@ -8,6 +8,7 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Backend
+from gateway.limits.passage import Passage
 from providers.chat import Usage
 from providers.wire import Call
 
@@ -41,6 +42,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     cache: CacheWish = "default"
     tags: str = ""
     session: str = ""
+    # None: nothing limits the call.
+    passage: Passage | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,23 @@
-"""Room 2: a call is admitted and counted as open until it has settled.
+"""Room 2: a call is admitted and counted as open until it has settled; its key's and its plan's limits are kept.
 
-Failure behavior: while the ledger cannot take rows no call is admitted, since its cost would be known to nobody.
+Failure behavior: while the ledger cannot take rows no call is admitted, since its cost would be known to nobody. Rate
+limits fail open, as gateway.limits.gate tells.
 """
 
+import re
+from collections.abc import Callable
+
+from gateway.backends.interface import Client
 from gateway.errors import Fault
 from gateway.ledger.recorder import Recorder
+from gateway.limits.passage import Passage
+from gateway.pipeline.flow import Inbound
+from gateway.pipeline.services import Services
 from gateway.telemetry import Metrics
+from providers.wire import Call
+
+# The provider's own, which give way where the gateway itself limits.
+PROVIDERS_LINES = re.compile(rb"x-ratelimit-[^\r\n]*\r\n", re.IGNORECASE)
 
 
 class Hold:
@@ -33,3 +45,86 @@ def admit(recorder: Recorder, metrics: Metrics) -> Hold:
             retry_after_ms=5_000,
         )
     return Hold(metrics)
+
+
+class LimitedClient:
+    """The client of a limited call: every answer to it has the lines of the limits.
+
+    With ``defers`` the answer's end waits for ``flush``: until the call has given back what it took, so that a client
+    which asks again at once finds it free.
+    """
+
+    __slots__ = ("_client", "_defers", "_last", "lines")
+
+    def __init__(self, client: Client, lines: bytes = b"", *, defers: bool = False) -> None:
+        self.lines = lines
+        self._client = client
+        self._defers = defers
+        self._last: Callable[[], None] | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has closed its connection."""
+        return self._client.is_gone
+
+    def send(self, status: int, head: bytes, body: bytes) -> None:
+        """Answer at once."""
+        client, marked = self._client, self._mark(head)
+        self._finish(lambda: client.send(status, marked, body))
+
+    def start(self, head: bytes) -> None:
+        """Begin a stream."""
+        self._client.start(self._mark(head))
+
+    def write(self, data: bytes) -> None:
+        """Send the next part."""
+        self._client.write(data)
+
+    def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
+        """Tell of leaving and of slow reading."""
+        self._client.watch(on_gone, on_pressure)
+
+    def end(self, data: bytes) -> None:
+        """Send the last part."""
+        client = self._client
+        self._finish(lambda: client.end(data))
+
+    def flush(self) -> None:
+        """Send what was held back."""
+        last, self._last = self._last, None
+        if last is not None:
+            last()
+
+    def _finish(self, last: Callable[[], None]) -> None:
+        if self._defers:
+            # The first one counts, as it does for the client.
+            self._last = self._last or last
+        else:
+            last()
+
+    def _mark(self, head: bytes) -> bytes:
+        if not self.lines:
+            return head
+        if b"ratelimit-" in head.lower():
+            head = PROVIDERS_LINES.sub(b"", head)
+        return head + self.lines
+
+
+async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, services: Services) -> None:
+    """Take what the limits allow; raises Fault. Whoever calls this settles the passage, whatever happens."""
+    call = inbound.call
+
+    async def count() -> int:
+        prompt = await services.loop.run_in_executor(None, services.tokenizers.count_prompt, call.model, call.body)
+        return prompt + _reply_tokens(call)
+
+    try:
+        # A token has at least one byte.
+        await passage.enter(len(call.body) + _reply_tokens(call), count)
+    finally:
+        client.lines = passage.lines
+
+
+def _reply_tokens(call: Call) -> int:
+    """The most that a reply may have; 0 where the request sets no bound, and then the truth is taken afterwards."""
+    return 0 if call.endpoint == "embeddings" else (call.max_tokens or 0) * call.n

@@ -27,7 +27,7 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services) -> UsageRow:
     latency_ns = services.ticks_ns() - started_ns
     first_byte_ns = outcome.first_byte_ns - started_ns if outcome.first_byte_ns else 0
     # By position: see UsageRow.
-    return UsageRow(
+    row = UsageRow(
         inbound.request_id,
         inbound.created_ns,
         caller.project_id,
@@ -67,6 +67,9 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services) -> UsageRow:
         inbound.tags,
         inbound.session,
     )
+    if inbound.passage is not None:
+        inbound.passage.used_tokens = row.total_tokens
+    return row
 
 
 async def write(row: UsageRow, services: Services) -> None:

@@ -13,6 +13,7 @@ from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
 from gateway.errors import Fault
+from gateway.limits.passage import Passage
 from gateway.pipeline import auth, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import Inbound, Outcome
@@ -56,7 +57,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     except SendFailed as failed:
         await _fail(journey, failed)
     except asyncio.CancelledError:
-        await _stop(journey, Fault("maintenance", "The gateway is shutting down; ask again.", retry_after_ms=1_000))
+        await _stop(journey, _stopping())
     except Exception:
         log.exception("request %s failed", inbound.request_id)
         await _stop(journey, Fault("server_error", "The gateway failed; its log has the reason."))
@@ -64,6 +65,32 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
         metrics.requests_in_flight -= 1
         if hold is not None:
             hold.release()
+
+
+async def run_limited(inbound: Inbound, passage: Passage, client: Client, services: Services) -> None:
+    """Answer one call that limits govern: what it took of them is given back once, before its answer ends."""
+    limited = limits.LimitedClient(client, defers=passage.policy.is_settled)
+    try:
+        await limits.enter(inbound, passage, limited, services)
+        await run(inbound, limited, services)
+    except Fault as fault:
+        reply.refuse(inbound.request_id, limited, fault)
+    except asyncio.CancelledError:
+        reply.break_off(inbound.request_id, limited, _stopping(), has_begun=False)
+    finally:
+        try:
+            await passage.settle()
+        finally:
+            limited.flush()
+
+
+async def refuse_limited(request_id: str, passage: Passage, client: Client, fault: Fault) -> None:
+    """Refuse a request that cannot become a call: it counts as one all the same."""
+    try:
+        await passage.pass_requests()
+    except Fault as limit:
+        fault = limit
+    reply.refuse(request_id, limits.LimitedClient(client, passage.lines), fault)
 
 
 async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
@@ -127,6 +154,10 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> None:
             ),
         )
     reply.refuse(request_id, client, fault, failed.target, failed.error.headers)
+
+
+def _stopping() -> Fault:
+    return Fault("maintenance", "The gateway is shutting down; ask again.", retry_after_ms=1_000)
 
 
 async def _stop(journey: send.Journey, fault: Fault) -> None:

@@ -12,6 +12,7 @@ from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.ids import IdSource
 from gateway.ledger.recorder import Recorder
+from gateway.limits.limiting import Limiting
 from gateway.pipeline.route import RouteTable
 from gateway.telemetry import Metrics
 from providers.pricing.prices import PriceTable
@@ -24,6 +25,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     directory: KeyDirectory
     counters: Counters
+    limiting: Limiting
     routes: RouteTable
     prices: PriceTable
     tokenizers: Tokenizers

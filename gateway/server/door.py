@@ -28,6 +28,6 @@ class Door(Protocol):
         """Return what answers the request, to be run; None where it is answered already."""
         ...
 
-    def refuse(self, client: DirectClient, fault: Fault) -> None:
-        """Answer with a fault."""
+    def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:
+        """Answer with a fault; ``address`` is the client's."""
         ...

@@ -337,7 +337,7 @@ class GatewayProtocol(HttpToolsProtocol):
             if self.expect_100_continue or not 0 < length <= MAX_IGNORED_BODY_BYTES:
                 client.keeps_alive = False
             self._phase = IGNORED_BODY
-            self._door.refuse(client, fault)
+            self._door.refuse(client, fault, "" if self.client is None else self.client[0])
             return
         self._expect(BODY, self._bounds.body_timeout_ms)
         if self.expect_100_continue:

@@ -25,6 +25,7 @@ from gateway.pipeline.auth import read_key
 from gateway.pipeline.services import Services
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.guards import COOKIE, TOKEN_DOTS, Connection, Guard, find_person
+from gateway.surfaces.limits import note_caller
 
 PROJECT_ID = "project_id"
 
@@ -106,7 +107,9 @@ def _find_key(connection: Connection) -> KeyRecord | None:
     if connection.cookies.get(COOKIE):
         raise Fault("invalid_request", "The request carries both a key and a session's cookie; send one.")
     services: Services = connection.app.state.services
-    return run.admit(credentials, services)
+    key = run.admit(credentials, services)
+    note_caller(connection, key)
+    return key
 
 
 async def _in_project(connection: Connection, caller: Caller) -> Caller:

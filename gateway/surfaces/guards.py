@@ -21,9 +21,11 @@ from gateway.accounts.tenancy.sessions import Lifetimes, Person
 from gateway.accounts.tenancy.tokens import TokenFault
 from gateway.config.secret import Secret
 from gateway.errors import Fault, shown
+from gateway.limits.attempts import Attempts
 from gateway.pipeline import run
 from gateway.pipeline.services import Services
 from gateway.surfaces.credentials import read_credentials
+from gateway.surfaces.limits import note_caller
 
 COOKIE = "watchllm_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -46,6 +48,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     open_sign_up: bool
     # Where browsers find the gateway; empty: the address that the request itself names.
     public_url: str
+    # None: attempts to sign in are not limited.
+    attempts: Attempts | None = None
 
 
 def identity_of(connection: Connection) -> Identity:
@@ -66,7 +70,9 @@ async def with_key(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: a valid key; which of its scopes counts is the handler's matter."""
     headers = list(connection.scope["headers"])
     services: Services = connection.app.state.services
-    connection.state["key"] = run.admit(read_credentials(headers, dict(headers)), services)
+    key = run.admit(read_credentials(headers, dict(headers)), services)
+    note_caller(connection, key)
+    connection.state["key"] = key
 
 
 def key_of(connection: Connection) -> KeyRecord:
@@ -98,7 +104,9 @@ async def find_person(connection: Connection) -> Person:
     identity = identity_of(connection)
     authorization = connection.headers.get("authorization")
     if authorization is not None:
-        return await _find_by_token(identity, authorization)
+        bearer = await _find_by_token(identity, authorization)
+        note_caller(connection, bearer)
+        return bearer
     cookie = connection.cookies.get(COOKIE)
     if not cookie:
         raise Fault("no_credential", "Sign in: POST /api/v1/auth/login gives an access token and a cookie.")
@@ -106,6 +114,7 @@ async def find_person(connection: Connection) -> Person:
     person = await identity.people.find_by_cookie(Secret(cookie), identity.now_ns())
     if person is None:
         raise Fault("invalid_api_key", "The session has ended: sign in again.")
+    note_caller(connection, person, by_cookie=True)
     return person
 
 

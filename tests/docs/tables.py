@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.config.texts import render_settings_table
 from gateway.errors import KINDS
+from gateway.limits.plans import PLANS, ROWS
 from gateway.telemetry import METRICS
 from providers.anthropic.parameters import PARAMETERS, Fate
 from providers.registry import PROVIDERS, ProviderRow, Quirk
@@ -127,6 +128,22 @@ def render_parameters() -> str:
     )
 
 
+def render_plans() -> str:
+    """Print every plan's limits."""
+    return render(
+        f"limit | counts | window | {' | '.join(PLANS)}",
+        (
+            (
+                f"`{row.name}`",
+                f"{row.document}: {row.meaning}",
+                row.period,
+                *("none" if figure is None else f"{figure:,}" for figure in row.figures),
+            )
+            for row in ROWS
+        ),
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "errors": render_errors,
     "magic prompts": render_magic_prompts,
@@ -134,6 +151,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "providers": render_providers,
     "quirks": render_quirks,
     "parameters": render_parameters,
+    "plans": render_plans,
     "settings": render_settings_table,
 }
 README = Path(__file__).parents[2] / "README.md"

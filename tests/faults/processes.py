@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import sqlite3
 import sys
@@ -10,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from faults.cases import Case, chat_request, load_cases
+from faults.cases import Case, chat_request, load_cases, request_bytes
 from faults.judging import Seen
 from faults.upstreams import STREAM_HEAD, Asked, GoodProvider, Peer, event, framed, good_provider, usage_event
 from faults.wire import Connection, Reply, assemble, connect, exchange, nothing
@@ -21,6 +22,9 @@ STREAMS = 100
 LOCKED_S = 10.0
 DRAIN_S = 2
 LONG_DRAIN_S = 6
+# More than one address may try in two minutes, should one of them end in between.
+STRANGERS = 24
+UNAUTHORIZED = 401
 Play = Callable[[Case, Path], Awaitable[Seen]]
 
 
@@ -196,7 +200,19 @@ async def _recovered(folder: Path) -> list[Row]:
         return rows
 
 
+async def strangers(case: Case, folder: Path) -> Seen:
+    """One who tries key after key, and claims another address with each."""
+    async with gateway(folder, "[limits]\nenforce = true\n") as running:
+        replies: list[Reply] = []
+        for number in range(STRANGERS):
+            names = {"RANDOM": secrets.token_urlsafe(), "RANDOM_IP": f"192.0.2.{number}"}
+            replies.append(await exchange(running.port, request_bytes(case["request"], names)))
+    assert replies[0].status == UNAUTHORIZED
+    return Seen(case=case, replies=replies[-1:])
+
+
 PROCESSES: dict[str, Play] = {
+    "auth-029": strangers,
     "storage-001": no_redis,
     "storage-010": locked_database,
     "storage-011": corrupt_database,

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 
 from faults.cases import Case
 
-LIMITS = "no plan's rate limit is kept yet: [limits] enforce"
 USERS = "there are no people yet, so no /api/users"
 CACHE = "nothing is cached yet: the cache's own issue"
 UPLOADS = "no text defines an endpoint that takes files"
 STRIPE = "no billing yet, so /api/webhooks/stripe is not there"
 PEOPLE = "there is no dashboard session yet"
 HTTP_PROVIDERS = "no base URL can arrive over HTTP yet: /api/providers is defined by no text"
-REDIS = "nothing is kept in Redis yet"
+SLOW_REDIS = "proved by tests/path/test_shared_limits.py, which freezes and kills a Redis under calls"
+FLUSHED_REDIS = "no budget is kept in Redis yet"
+REDIS_RACE = "proved by the counters' suite, which cancels calls between others"
 RELOAD = "no text defines a reload of the configuration: a change is a restart"
-CLOCK = "no window of a budget or plan depends on the clock yet"
+CLOCK = "no process can be given another clock: the counters' suite lets it step back and jump over every window"
 
 # Whole groups; the cases of a group that run all the same are in RUNS.
 GROUPS = {
@@ -25,7 +26,6 @@ GROUPS = {
 }
 RUNS = frozenset({"dash-012", "dash-014", "dash-016"})
 CASES = {
-    "auth-029": LIMITS,
     "auth-031": USERS,
     "auth-032": "there are no settings over HTTP: no text defines /api/settings",
     "auth-034": USERS,
@@ -36,9 +36,9 @@ CASES = {
     "header-025": "x-gateway-timeout is defined by no text, and unknown headers are ignored",
     "http-018": "no text defines a list of allowed hosts; there is no session cookie to steal by rebinding yet",
     "ssrf-055": HTTP_PROVIDERS,
-    "storage-003": REDIS,
-    "storage-005": REDIS,
-    "storage-006": REDIS,
+    "storage-003": SLOW_REDIS,
+    "storage-005": FLUSHED_REDIS,
+    "storage-006": REDIS_RACE,
     "storage-013": "proved by the crash test of make test-long, which kills the process under load",
     "storage-016": RELOAD,
     "storage-017": RELOAD,

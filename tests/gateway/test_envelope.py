@@ -75,6 +75,7 @@ RENDERED: dict[str, tuple[tuple[int, str], tuple[int, str], tuple[int, str]]] = 
     "rule_broken": ((400, "invalid_request"), (422, "VALIDATION_ERROR"), (400, "VALIDATION_ERROR")),
     "invalid_model": ((404, "not_found"), (404, "NOT_FOUND"), (404, "NOT_FOUND")),
     "rate_limit_exceeded": ((429, "rate_limit_exceeded"), (429, "RATE_LIMITED"), (429, "RATE_LIMITED")),
+    "quota_exceeded": ((429, "quota_exceeded"), (429, "RATE_LIMITED"), (429, "RATE_LIMITED")),
     "provider_error": ((500, "api_error"), (500, "SERVICE_ERROR"), (503, "SERVICE_UNAVAILABLE")),
     "maintenance": ((500, "api_error"), (500, "SERVICE_ERROR"), (503, "SERVICE_UNAVAILABLE")),
     "server_error": ((500, "api_error"), (500, "SERVICE_ERROR"), (500, "INTERNAL_ERROR")),
@@ -92,6 +93,7 @@ def test_a_fault_is_what_each_document_calls_it(name: str) -> None:
         assert (rendered, told["code"] if surface == "A" else told["error"]["code"]) == (status, code)
 
 
+@pytest.mark.row("E20")
 @pytest.mark.parametrize("name", KINDS)
 def test_every_fault_has_a_status_of_the_document(name: str) -> None:
     """A client of E, S or A never meets a status that its document does not know."""

@@ -17,6 +17,7 @@ from gateway.config.secret import Secret
 from gateway.envelope import Surface
 from gateway.ids import parse_id, to_uuid
 from gateway.surfaces.guards import COOKIE, anybody, identity_of, may_as_person, person_of
+from gateway.surfaces.limits import address_of, attempting
 from gateway.surfaces.paths import surface_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -112,7 +113,9 @@ async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Respons
         invitation=None if data.invitation is None else Secret(data.invitation),
         claim=None if data.claim is None else Secret(data.claim),
     )
-    signed_in = await identity.people.register(wanted, admission, address_of(request), identity.now_ns())
+    now_ns = identity.now_ns()
+    async with attempting(request, identity.attempts, data.email, now_ns):
+        signed_in = await identity.people.register(wanted, admission, address_of(request), now_ns)
     surface: Surface = "S" if data.username is not None else surface_of(request.url.path, request.headers)
     return _answer(request, signed_in, surface, status=201)
 
@@ -122,7 +125,8 @@ async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> Response[Sign
     """Give an access token for 24 hours, a refresh token for its successor, and the dashboard's cookie."""
     identity = identity_of(request)
     now_ns = identity.now_ns()
-    signed_in = await identity.people.login(data.email, Secret(data.password), address_of(request), now_ns)
+    async with attempting(request, identity.attempts, data.email, now_ns):
+        signed_in = await identity.people.login(data.email, Secret(data.password), address_of(request), now_ns)
     return _answer(request, signed_in, surface_of(request.url.path, request.headers), status=200)
 
 
@@ -154,11 +158,6 @@ async def show_me(request: AnyRequest) -> MeView:
         full_name=user.full_name,
         created_at=moment_text(user.created_ns),
     )
-
-
-def address_of(request: AnyRequest) -> str:
-    """The address that the request came from, for the audit log."""
-    return "" if request.client is None else request.client.host
 
 
 def _answer(request: AnyRequest, signed_in: SignedIn, surface: Surface, *, status: int) -> Response[SignedInView]:

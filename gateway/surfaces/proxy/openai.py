@@ -17,7 +17,10 @@ from litestar.types import Receive, Scope, Send
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.interface import Client
 from gateway.errors import Fault, shown
-from gateway.pipeline import lookup, reply, run
+from gateway.limits.gate import CallPolicy
+from gateway.limits.passage import Passage
+from gateway.limits.refusals import lines_of
+from gateway.pipeline import limits, lookup, reply, run
 from gateway.pipeline.flow import CacheWish, Inbound
 from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
@@ -26,7 +29,7 @@ from gateway.surfaces.faults import not_allowed
 from gateway.surfaces.guards import by_the_door, key_of, with_key
 from gateway.surfaces.proxy import bodies
 from gateway.surfaces.proxy.asgi_client import AsgiClient
-from providers.wire import Headers
+from providers.wire import Call, Headers
 
 PATHS = {
     b"/v1/chat/completions": "chat/completions",
@@ -35,6 +38,7 @@ PATHS = {
 }
 MAX_TAGS_CHARS = 512
 NS_PER_S = 1_000_000_000
+UNAUTHORIZED = 401
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +48,13 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     caller: KeyRecord
     # Of the directory that knew the caller.
     revision: int
-    cache: CacheWish
-    tags: str
-    session: str
+    cache: CacheWish = "default"
+    tags: str = ""
+    session: str = ""
+    # None: nothing limits the key's calls.
+    policy: CallPolicy | None = None
+    # Why none of these requests can become a call; a limited one is counted before it is told.
+    refusal: Fault | None = None
 
 
 class OpenAiDoor:
@@ -67,16 +75,18 @@ class OpenAiDoor:
         services = self._services
         revision = services.directory.revision
         caller = run.admit(read_credentials(headers, single), services)
-        _check_type(single)
-        wish = single.get(b"x-watchllm-cache")
-        return Visit(
+        visit = Visit(
             endpoint=endpoint,
             caller=caller,
             revision=revision,
-            cache="default" if wish is None else lookup.read_wish(wish),
-            tags=_bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags"),
-            session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
+            policy=services.limiting.gate.policy_of(caller),
         )
+        try:
+            return _read_head(visit, single)
+        except Fault as fault:
+            if visit.policy is None:
+                raise
+            return msgspec.structs.replace(visit, refusal=fault)
 
     def welcomes(self, visit: Visit) -> bool:
         """Whether a further request with the head of this visit is the same visit: no key changed, none expired."""
@@ -90,12 +100,13 @@ class OpenAiDoor:
         services = self._services
         created_ns = services.now_ns()
         request_id = services.ids.new(created_ns)
-        try:
-            if not body:
-                raise Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")
-            call = bodies.decode(visit.endpoint, body)
-        except Fault as fault:
-            reply.refuse(request_id, client, fault)
+        policy = visit.policy
+        passage = None if policy is None else Passage(services.limiting.gate, policy, request_id, services.now_ns)
+        call = visit.refusal or _decode(visit.endpoint, body)
+        if isinstance(call, Fault):
+            if passage is not None:
+                return run.refuse_limited(request_id, passage, client, call)
+            reply.refuse(request_id, client, call)
             return None
         inbound = Inbound(
             request_id=request_id,
@@ -106,12 +117,41 @@ class OpenAiDoor:
             cache=visit.cache,
             tags=visit.tags,
             session=visit.session,
+            passage=passage,
         )
+        if passage is not None:
+            return run.run_limited(inbound, passage, client, services)
         return run.run(inbound, client, services)
 
-    def refuse(self, client: Client, fault: Fault) -> None:
-        """Answer a request that did not get in."""
-        reply.refuse(self._services.ids.new(self._services.now_ns()), client, fault)
+    def refuse(self, client: Client, fault: Fault, address: str = "") -> None:
+        """Answer a request that did not get in; strangers are counted by their address."""
+        now_ns = self._services.now_ns()
+        strangers = self._services.limiting.strangers
+        if strangers is not None and fault.status == UNAUTHORIZED:
+            shown_window, limit = strangers.count(address, "models", now_ns)
+            client, fault = limits.LimitedClient(client, lines_of(shown_window)), limit or fault
+        reply.refuse(self._services.ids.new(now_ns), client, fault)
+
+
+def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:
+    """Add what steers the gateway; raises Fault."""
+    _check_type(single)
+    wish = single.get(b"x-watchllm-cache")
+    return msgspec.structs.replace(
+        visit,
+        cache="default" if wish is None else lookup.read_wish(wish),
+        tags=_bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags"),
+        session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
+    )
+
+
+def _decode(endpoint: str, body: bytes) -> Call | Fault:
+    if not body:
+        return Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")
+    try:
+        return bodies.decode(endpoint, body)
+    except Fault as fault:
+        return fault
 
 
 def _check_type(headers: dict[bytes, bytes]) -> None:
@@ -190,6 +230,12 @@ def _cards(services: Services, caller: KeyRecord) -> list[ModelCard]:
     ]
 
 
+def address_of(scope: Scope) -> str:
+    """The network address that a request came from; what it says itself of where it came from is not asked."""
+    address = scope["client"]
+    return "" if address is None else address[0]
+
+
 def proxied_routes(door: OpenAiDoor, services: Services) -> list[ASGIRouteHandler]:
     """The three calls as ASGI handlers, for servers without the short way."""
     return [_route(path.decode(), endpoint, door, services) for path, endpoint in PATHS.items()]
@@ -208,7 +254,7 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
             visit = door.knock(endpoint, headers, dict(headers))
             body = await client.read_body(services.settings.server)
         except Fault as fault:
-            door.refuse(client, fault)
+            door.refuse(client, fault, address_of(scope))
             await client.flush()
             return
         answering = door.enter(visit, body, client, started_ns)

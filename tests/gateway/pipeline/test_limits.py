@@ -1,14 +1,21 @@
-"""Room 2: a call is open until it is settled, and none is made that cannot be recorded."""
+"""Room 2: a call is open until it is settled, none is made that cannot be recorded, and limits are kept."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from fakes import FakeRecorder
+from fakes import CALLER, FakeClient, FakeRecorder, make_call, make_inbound, make_services
+from limiting import make_gate
+from msgspec.structs import replace
 
+from gateway.backends.interface import Client
 from gateway.errors import Fault
 from gateway.ledger.recorder import Recorder
-from gateway.pipeline.limits import Hold, admit
+from gateway.limits.passage import Passage
+from gateway.pipeline.limits import Hold, LimitedClient, admit, enter
 from gateway.telemetry import Metrics
+from providers.wire import Call
+
+LINES = b"x-ratelimit-limit: 5\r\n"
 
 
 def test_an_admitted_call_counts_as_open() -> None:
@@ -50,3 +57,110 @@ def test_a_refused_call_leaves_no_hold() -> None:
     with pytest.raises(Fault):
         admit(cast("Recorder", recorder), metrics)
     assert metrics.holds_open == 0
+
+
+def test_every_answer_of_a_limited_call_has_its_lines() -> None:
+    """Whole and streamed; the rest passes as it is."""
+    for answer in (lambda client: client.send(429, b"a: b\r\n", b"x"), lambda client: client.start(b"a: b\r\n")):
+        client = FakeClient()
+        answer(LimitedClient(cast("Client", client), LINES))
+        assert client.headers == {"a": "b", "x-ratelimit-limit": "5"}
+
+
+def test_the_providers_limits_give_way_to_ours_alone() -> None:
+    """Two of one name would contradict each other; where we tell none, theirs stay."""
+    theirs = b"X-RateLimit-Limit: 9\r\nx-request-id: r\r\nx-ratelimit-reset-tokens: 1s\r\n"
+    heads: list[bytes] = []
+    for lines in (LINES, b""):
+        client = FakeClient()
+        LimitedClient(cast("Client", client), lines).send(200, theirs, b"")
+        heads.append(client.head)
+    assert heads == [b"x-request-id: r\r\n" + LINES, theirs]
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_an_answers_end_can_wait_until_all_is_given_back(is_stream: bool) -> None:
+    """What came before is not held back, and the end is sent once."""
+    client = FakeClient()
+    limited = LimitedClient(cast("Client", client), LINES, defers=True)
+    if is_stream:
+        limited.start(b"")
+        limited.write(b"begin ")
+        limited.end(b"end")
+    else:
+        limited.send(200, b"", b"begin end")
+    before = (client.is_whole, client.data)
+    limited.flush()
+    limited.flush()
+    assert (before, client.data) == ((False, b"begin " if is_stream else b""), b"begin end")
+    assert (client.is_whole, client.answers) == (True, 1)
+
+
+def test_a_limited_client_is_gone_when_its_client_is() -> None:
+    """And is told as it would be."""
+    client, told = FakeClient(), []
+    limited = LimitedClient(cast("Client", client))
+    limited.watch(lambda: told.append("gone"), told.append)
+    assert not limited.is_gone
+    client.leave()
+    assert (limited.is_gone, told) == (True, ["gone"])
+
+
+@pytest.mark.parametrize(
+    ("call", "tokens"),
+    [
+        ({"body": b"x" * 50}, 50),
+        ({"body": b"x" * 50, "max_tokens": 20}, 70),
+        ({"body": b"x" * 50, "max_tokens": 20, "n": 3}, 110),
+        ({"body": b"x" * 50, "max_tokens": 20, "endpoint": "embeddings"}, 50),
+    ],
+)
+async def test_the_bound_is_a_token_a_byte_and_the_longest_reply(call: dict[str, Any], tokens: int) -> None:
+    """Quick to tell and never too low."""
+    made: Call = make_call(**call)
+    outcomes: list[bool] = []
+    for limit in (tokens, tokens - 1):
+        gate = make_gate()
+        caller = replace(CALLER, tokens_per_minute=limit)
+        policy = gate.policy_of(caller)
+        assert policy is not None
+        tokenizers = cast("Any", Counting(10**6))
+        services = make_services(tokenizers=tokenizers)
+        passage = Passage(gate, policy, "lease", services.now_ns)
+        client = LimitedClient(cast("Client", FakeClient()))
+        try:
+            await enter(make_inbound(made, passage=passage), passage, client, services)
+            outcomes.append(True)
+        except Fault:
+            outcomes.append(False)
+    assert outcomes == [True, False]
+
+
+class Counting:
+    """A tokenizer that finds so many tokens in any prompt."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+
+    def count_prompt(self, model: str, body: bytes) -> int:
+        """As many as it was made with."""
+        return self.tokens
+
+
+async def test_where_the_bound_has_no_room_tokens_are_counted() -> None:
+    """The reply's longest is added to what the tokenizer finds."""
+    gate = make_gate()
+    policy = gate.policy_of(replace(CALLER, tokens_per_minute=30))
+    assert policy is not None
+    services = make_services(tokenizers=cast("Any", Counting(10)))
+    call = make_call(body=b"x" * 500, max_tokens=20)
+    for admitted in (True, False):
+        passage = Passage(gate, policy, "lease", services.now_ns)
+        entering = enter(
+            make_inbound(call, passage=passage), passage, LimitedClient(cast("Client", FakeClient())), services
+        )
+        if admitted:
+            await entering
+        else:
+            with pytest.raises(Fault, match="30 tokens per minute"):
+                await entering

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.surfaces.paths import surface_of
+from gateway.surfaces.paths import group_of, surface_of
 
 # Row C1.
 PATHS = {
@@ -53,3 +53,37 @@ def test_a_path_of_two_documents_is_told_apart_by_the_caller(headers: dict[str, 
 def test_the_header_changes_nothing_on_other_paths() -> None:
     """A document's own path has that document's errors."""
     assert surface_of("/api/v1/auth/me", {"x-api-surface": "A"}) == "S"
+
+
+@pytest.mark.parametrize(
+    ("path", "group"),
+    [
+        ("/v1/models", "models"),
+        ("/v1/usage", "inference"),
+        ("/v1/inference/dep_1", "inference"),
+        ("/api/projects/proj_1", "api"),
+        ("/api/dashboard/stats", "api"),
+        ("/api/webhooks/stripe", None),
+        ("/api/v1/gpu/available", "machines"),
+        ("/api/v1/auth/login", None),
+        ("/api/v1/auth/me", "general"),
+        ("/api/v1/deploy", "deployments"),
+        ("/api/v1/deployments/dep-1", "deployments"),
+        ("/api/v1/predict/dep-1", "predictions"),
+        ("/api/v1/metrics/dep-1", "metrics"),
+        ("/api/v1/models/1", "machines"),
+        ("/api/v1/models/upload", "uploads"),
+        ("/api/v1/datasets", "data"),
+        ("/health", None),
+        ("/", None),
+    ],
+)
+def test_a_request_counts_in_its_documents_limit(path: str, group: str | None) -> None:
+    """Rows C7."""
+    assert group_of(path, {}) == group
+
+
+@pytest.mark.parametrize("headers", [{"host": "api.dataforge.ai:443"}, {"x-api-surface": "D"}])
+def test_models_count_for_d_where_d_is_asked(headers: dict[str, str]) -> None:
+    """Two documents have them."""
+    assert [group_of(path, headers) for path in ("/api/v1/models/1", "/api/v1/gpu")] == ["data", "machines"]

@@ -1,0 +1,135 @@
+"""One limited call on its way: what it took of its key's limits, and what it gives back, exactly once.
+
+Failure behavior: as gateway.limits.gate; a call whose counters went away during it gives nothing back: its slot is free
+when its lease is over, its tokens when their minute is.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from gateway.counters.interface import MAX_COUNT, Counters, CountersUnavailable, Entered, RateWindow, Taken
+from gateway.errors import Fault
+from gateway.limits.gate import CallPolicy, Gate
+from gateway.limits.refusals import choose_shown, lines_of, refuse_rate, refuse_size, refuse_slot
+
+Counting = Callable[[], Awaitable[int]]
+
+
+class Passage:
+    """What one call has taken."""
+
+    __slots__ = (
+        "_counters", "_gate", "_inside_at", "_lease_id", "_now_ns", "_taken_ns", "_tokens", "lines", "policy",
+        "used_tokens",
+    )  # fmt: skip
+
+    def __init__(self, gate: Gate, policy: CallPolicy, lease_id: str, now_ns: Callable[[], int]) -> None:
+        self.policy = policy
+        # The answer's header lines.
+        self.lines = b""
+        # What the call used in the end.
+        self.used_tokens = 0
+        self._gate = gate
+        self._lease_id = lease_id
+        self._now_ns = now_ns
+        self._counters: Counters = gate.counters
+        # The counters whose slots it may be in, and what it has taken of the tokens, when.
+        self._inside_at: Counters | None = None
+        self._tokens: int | None = None
+        self._taken_ns = 0
+
+    async def enter(self, bound_tokens: int, count_tokens: Counting) -> None:
+        """Take a request, a slot and the most tokens that the call may use; raises Fault, and has taken nothing then.
+
+        ``bound_tokens`` is quick to tell and too high; where it has no room, ``count_tokens`` is asked.
+        """
+        policy = self.policy
+        if policy.slots:
+            entered = await self._occupy()
+            if not entered.is_admitted:
+                self._inside_at = None
+                await self.look()
+                raise refuse_slot(entered.slots, policy.plan)
+        window = policy.tokens
+        if window is None:
+            await self.pass_requests()
+            return
+        taken = await self._take_tokens(window, bound_tokens)
+        tokens = bound_tokens
+        if not taken.is_admitted and not any(state.is_refusing for state in taken.windows[:-1]):
+            tokens = await count_tokens()
+            taken = await self._take_tokens(window, tokens)
+        if taken.is_admitted:
+            return
+        if tokens > window.limit and not any(state.is_refusing for state in taken.windows[:-1]):
+            raise refuse_size(tokens, window.limit, policy.plan)
+        raise self._refusal((*policy.requests, window), taken)
+
+    async def pass_requests(self) -> None:
+        """Count one request and nothing else; raises Fault."""
+        policy = self.policy
+        taken = await self._take(policy.requests, policy.ones)
+        if not taken.is_admitted:
+            raise self._refusal(policy.requests, taken)
+
+    async def look(self) -> None:
+        """See how the requests stand, without counting one."""
+        await self._take(self.policy.requests, (0,) * len(self.policy.requests))
+
+    async def settle(self) -> None:
+        """Leave the slots and give the unused tokens back, or take what was used beyond; later calls do nothing."""
+        counters, self._inside_at = self._inside_at, None
+        tokens, self._tokens = self._tokens, None
+        try:
+            if counters is not None:
+                await counters.leave(self.policy.slots, self._lease_id)
+            if tokens is not None:
+                await self._settle_tokens(tokens)
+        except CountersUnavailable:
+            # Told by the link's log; what is left taken ends by itself.
+            return
+
+    async def _occupy(self) -> Entered:
+        slots, lease_id, lease_ns = self.policy.slots, self._lease_id, self._gate.lease_ns
+        # Before it is known: whoever is cancelled while asking may be inside.
+        self._inside_at = self._counters
+        try:
+            return await self._counters.enter(slots, lease_id, self._now_ns(), lease_ns)
+        except CountersUnavailable:
+            self._inside_at = self._counters = self._gate.spare
+            return await self._counters.enter(slots, lease_id, self._now_ns(), lease_ns)
+
+    async def _take_tokens(self, window: RateWindow, tokens: int) -> Taken:
+        policy = self.policy
+        tokens = min(tokens, MAX_COUNT)
+        taken = await self._take((*policy.requests, window), (*policy.ones, tokens))
+        if taken.is_admitted:
+            self._tokens = tokens
+        return taken
+
+    async def _take(self, windows: tuple[RateWindow, ...], amounts: tuple[int, ...]) -> Taken:
+        now_ns = self._taken_ns = self._now_ns()
+        try:
+            taken = await self._counters.take(windows, amounts, now_ns)
+        except CountersUnavailable:
+            self._counters = self._gate.spare
+            taken = await self._counters.take(windows, amounts, now_ns)
+        requests = len(self.policy.requests)
+        self.lines = lines_of(choose_shown(windows[:requests], taken.windows[:requests]))
+        return taken
+
+    def _refusal(self, windows: tuple[RateWindow, ...], taken: Taken) -> Fault:
+        self.lines = lines_of(choose_shown(windows, taken.windows))
+        return refuse_rate(windows, taken.windows, self.policy.plan, self._taken_ns)
+
+    async def _settle_tokens(self, taken_tokens: int) -> None:
+        window = self.policy.tokens
+        assert window is not None, "only what was taken is settled"  # noqa: S101 - for the type checkers
+        unused = taken_tokens - min(self.used_tokens, MAX_COUNT)
+        if unused > 0:
+            await self._counters.give_back((window,), (unused,), self._taken_ns)
+        elif unused < 0:
+            now_ns = self._now_ns()
+            taken = await self._counters.take((window,), (-unused,), now_ns)
+            if not taken.is_admitted:
+                # The minute is full, and what does not fit into it is nobody's any more.
+                await self._counters.take((window,), (taken.windows[0].remaining,), now_ns)

@@ -1,0 +1,162 @@
+"""A limited call through all rooms: whatever happens to it, it gives back what it took, before its answer ends."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from fakes import (
+    CALLER,
+    STREAM,
+    FakeBackend,
+    FakeClient,
+    FakeExchange,
+    chunk,
+    make_call,
+    make_inbound,
+    make_services,
+    rows_of,
+    turn,
+    whole,
+)
+from limiting import make_gate
+from msgspec.structs import replace
+
+from gateway.backends.interface import Client
+from gateway.config.settings import Retries, Settings
+from gateway.counters.interface import Counters
+from gateway.counters.memory import MemoryCounters
+from gateway.errors import Fault
+from gateway.limits.passage import Passage
+from gateway.pipeline.run import refuse_limited, run_limited
+from providers.errors import Refused
+
+LIMITS = {"requests_per_minute": 5, "tokens_per_minute": 10_000, "max_concurrent": 1}
+
+
+class WaitingCounters(MemoryCounters):
+    """Leaving takes a turn of the loop, as it does with Redis; tells whether the answer had ended by then."""
+
+    def __init__(self, client: FakeClient) -> None:
+        super().__init__()
+        self.client = client
+        self.was_whole: list[bool] = []
+
+    async def leave(self, *asked: Any) -> None:
+        """Free the slots."""
+        await turn()
+        self.was_whole.append(self.client.is_whole)
+        await super().leave(*asked)
+
+
+class LimitedPath:
+    """One limited call: its client, its key's counters, and its passage."""
+
+    def __init__(self, backend: Any, *, stream: bool = False, **limits: int) -> None:
+        self.client = FakeClient()
+        self.counters = WaitingCounters(self.client)
+        self.gate = make_gate(cast("Counters", self.counters))
+        self.services = make_services(backend, settings=Settings(retries=Retries(max_tries=1)))
+        self.caller = replace(CALLER, **(limits or LIMITS))
+        self.call = make_call(stream=stream)
+        self.passage = self.make_passage("lease")
+
+    def make_passage(self, lease_id: str) -> Passage:
+        """Another call's."""
+        policy = self.gate.policy_of(self.caller)
+        assert policy is not None
+        return Passage(self.gate, policy, lease_id, self.services.now_ns)
+
+    async def run(self) -> None:
+        """Go through to the end."""
+        inbound = make_inbound(self.call, caller=self.caller, passage=self.passage)
+        await run_limited(inbound, self.passage, cast("Client", self.client), self.services)
+
+    @property
+    def used_tokens(self) -> list[int]:
+        """What the key's minute has counted."""
+        return [
+            count
+            for frame in self.counters.rates._frames.values()
+            for name, count in frame.used.items()
+            if "tokens" in name
+        ]
+
+
+async def test_a_call_leaves_before_its_answer_ends_and_pays_what_it_used() -> None:
+    """Who asks again at once finds the slot free."""
+    path = LimitedPath(FakeBackend(whole()))
+    await path.run()
+    assert (path.client.status, path.counters.was_whole, len(path.counters.slots)) == (200, [False], 0)
+    assert path.client.headers["x-ratelimit-remaining"] == "4"
+    assert path.used_tokens == [rows_of(path.services)[0].total_tokens] == [25]
+
+
+async def test_a_failed_call_pays_nothing_and_leaves() -> None:
+    """The provider made nothing."""
+    path = LimitedPath(FakeBackend(Refused("down", upstream_status=503)))
+    await path.run()
+    assert (path.client.status >= 500, path.counters.was_whole, path.used_tokens) == (True, [False], [0])
+    assert path.client.headers["x-ratelimit-remaining"] == "4"
+
+
+async def test_a_call_that_never_gets_out_leaves() -> None:
+    """No such model."""
+    path = LimitedPath(FakeBackend(whole()))
+    path.call = make_call(model="nothing")
+    await path.run()
+    assert (path.client.status, len(path.counters.slots), path.used_tokens) == (400, 0, [0])
+
+
+async def test_a_refused_call_is_told_so_and_calls_nobody() -> None:
+    """429, with the headers, and nothing recorded."""
+    backend = FakeBackend(whole())
+    path = LimitedPath(backend, requests_per_minute=0)
+    await path.run()
+    assert (path.client.status, path.client.json["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert (path.client.headers["x-ratelimit-remaining"], rows_of(path.services)) == ("0", [])
+
+
+async def test_a_stream_holds_its_slot_to_its_end() -> None:
+    """Chunks pass at once; the end comes when the slot is free."""
+    exchange = FakeExchange(STREAM, is_prompt=False)
+    path = LimitedPath(FakeBackend(exchange), stream=True)
+    task = asyncio.get_running_loop().create_task(path.run())
+    while exchange.sink is None:
+        await turn()
+    exchange.sink.piece(chunk("Hel"))
+    while not path.client.data:
+        await turn()
+    assert (len(path.counters.slots), b"Hel" in path.client.data) == (1, True)
+    exchange.play()
+    await task
+    assert (path.client.is_whole, path.counters.was_whole, len(path.counters.slots)) == (True, [False], 0)
+
+
+async def test_a_call_that_is_cancelled_leaves_everything() -> None:
+    """The process is shutting down; the client is told."""
+    path = LimitedPath(FakeBackend(FakeExchange(is_prompt=False)), stream=True)
+    task = asyncio.get_running_loop().create_task(path.run())
+    for _ in range(6):
+        await turn()
+    task.cancel()
+    await asyncio.wait([task])
+    assert (len(path.counters.slots), path.client.status) == (0, 503)
+
+
+async def test_a_request_that_cannot_become_a_call_counts_as_one() -> None:
+    """Its fault is told, with the limits; one too many is told that instead."""
+    path = LimitedPath(FakeBackend(whole()), requests_per_minute=1)
+    for status in (415, 429):
+        passage, client = path.make_passage("other"), FakeClient()
+        await refuse_limited("r1", passage, cast("Client", client), Fault("unsupported_media_type", "No."))
+        assert (client.status, client.headers["x-ratelimit-remaining"]) == (status, "0")
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+async def test_who_may_not_enter_gives_back_nothing_twice(requests: int) -> None:
+    """Another call's slot stays taken."""
+    path = LimitedPath(FakeBackend(whole()), max_concurrent=1, requests_per_minute=requests + 1)
+    other = path.make_passage("another call")
+    await other.enter(0, lambda: asyncio.sleep(0, 0))
+    await path.run()
+    assert (path.client.status, len(path.counters.slots)) == (429, 1)
