@@ -9,6 +9,7 @@ from gateway.counters.interface import (
     RateWindow,
     Slot,
     Taken,
+    WindowState,
     check_counts,
     check_lease,
 )
@@ -44,20 +45,27 @@ class LocalRates:
         check_counts(windows, amounts)
         frames: list[_Frame] = []
         used: list[int] = []
-        ends: list[int] = []
+        states: list[WindowState] = []
+        is_admitted = True
         # One after the other, since a window that is named twice is counted twice.
-        for window, amount in zip(windows, amounts, strict=True):
-            frame = self._frame(window.period, now_ns)
-            count = frame.used.get(window.policy_key, 0)
-            frame.used[window.policy_key] = count + amount
+        for window, amount in zip(windows, amounts):  # noqa: B905 - checked above
+            frame = self._current.get(window.period)
+            if frame is None or not frame.start_ns <= now_ns < frame.end_ns:
+                frame = self._frame(window.period, now_ns)
+            key, limit = window.policy_key, window.limit
+            count = frame.used.get(key, 0)
+            after = frame.used[key] = count + amount
             frames.append(frame)
             used.append(count)
-            ends.append(frame.end_s)
-        taken = make_taken(windows, amounts, used, ends)
-        if not taken.is_admitted:
-            for frame, window, amount in zip(frames, windows, amounts, strict=True):
-                frame.used[window.policy_key] -= amount
-        return taken
+            if after > limit:
+                is_admitted = False
+            else:
+                states.append(WindowState(limit, limit - after, frame.end_s, False))
+        if is_admitted:
+            return Taken(True, tuple(states))
+        for frame, window, amount in zip(frames, windows, amounts, strict=True):
+            frame.used[window.policy_key] -= amount
+        return make_taken(windows, amounts, used, [frame.end_s for frame in frames])
 
     def give_back(self, windows: Sequence[RateWindow], amounts: Sequence[int], taken_ns: int) -> None:
         """Return what was taken and not used to the windows of that time, if they are still kept."""
@@ -74,14 +82,13 @@ class LocalRates:
         self._current = {period: frame for period, frame in self._current.items() if frame in kept}
 
     def _frame(self, period: Period, now_ns: int) -> _Frame:
-        frame = self._current.get(period)
-        if frame is None or not frame.start_ns <= now_ns < frame.end_ns:
-            start_s, end_s = bounds_of(period, now_ns)
-            frame = self._frames.get((period, start_s))
-            if frame is None:
-                self.drop_old(now_ns)
-                frame = self._frames[period, start_s] = _Frame(start_s, end_s)
-            self._current[period] = frame
+        """Find the frame of a moment, and make it the one that is used."""
+        start_s, end_s = bounds_of(period, now_ns)
+        frame = self._frames.get((period, start_s))
+        if frame is None:
+            self.drop_old(now_ns)
+            frame = self._frames[period, start_s] = _Frame(start_s, end_s)
+        self._current[period] = frame
         return frame
 
 

@@ -17,7 +17,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 def choose_shown(windows: Sequence[RateWindow], states: Sequence[WindowState]) -> WindowState | None:
     """Which window the headers tell of: the one that refuses longest, else the nearest to its limit, quotas aside."""
     shown: WindowState | None = None
-    for window, state in zip(windows, states, strict=True):
+    for window, state in zip(windows, states):  # noqa: B905 - one state a window
         if state.is_refusing:
             if shown is None or not shown.is_refusing or state.reset_s > shown.reset_s:
                 shown = state
@@ -62,7 +62,7 @@ def refuse_rate(windows: Sequence[RateWindow], states: Sequence[WindowState], pl
     if window.period == "month":
         message = f"You have used your plan's quota of {state.limit} requests a month; it is renewed at {reset_at}."
         return Fault("quota_exceeded", message, details=details, retry_after_ms=wait_ms, should_retry=False)
-    whose = "this key's" if window.policy_key.startswith("key-") else "your plan's"
+    whose = "this key's" if window.policy_key.startswith("key-") else "the" if plan is None else "your plan's"
     what = "tokens" if window.policy_key.startswith("key-tokens:") else "requests"
     message = (
         f"You have exceeded {whose} rate limit of {state.limit} {what} per {window.period}; wait until {reset_at}."

@@ -86,6 +86,12 @@ def test_a_keys_own_limit_is_called_so(key: str, words: str) -> None:
     assert words in refuse_rate([window(key=key)], [state(0, refuses=True)], None, NOW_NS).message
 
 
+def test_who_has_no_plan_is_told_of_none() -> None:
+    """Strangers, and whoever signs in."""
+    fault = refuse_rate([window()], [state(0, refuses=True)], None, NOW_NS)
+    assert fault.message.startswith("You have exceeded the rate limit of 10 requests per minute")
+
+
 def test_a_call_that_no_minute_has_room_for_is_not_retried() -> None:
     """It would be refused again."""
     fault = refuse_size(50, 20, None)
