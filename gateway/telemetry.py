@@ -192,9 +192,13 @@ class Metrics:
     def observe_attempt(self, provider: str, outcome: str) -> None:
         """Count a try at a provider; ``outcome`` is "ok" or an error code."""
         key = (provider, outcome)
-        if key not in self.attempts and len(self.attempts) >= MAX_SERIES:
-            key = (OTHER, OTHER)
-        self.attempts[key] = self.attempts.get(key, 0) + 1
+        attempts = self.attempts
+        try:
+            attempts[key] += 1
+        except KeyError:
+            if len(attempts) >= MAX_SERIES:
+                key = (OTHER, OTHER)
+            attempts[key] = attempts.get(key, 0) + 1
 
     def _open_series(self, record: CallRecord) -> _Series:
         key = (record.endpoint, record.provider, record.http_status)

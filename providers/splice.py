@@ -13,6 +13,7 @@ TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]')
 OPENING = frozenset((b"{", b"["))
 CLOSING = frozenset((b"}", b"]"))
 WHITESPACE = b" \t\r\n"
+NOT_BEHIND_A_MEMBER = WHITESPACE + b"{"
 # What follows a name whose value is a plain scalar.
 SCALAR_VALUE = re.compile(rb'\s*:\s*("[^"\\]*"|[0-9.eE+-]+|true|false|null)')
 
@@ -106,9 +107,10 @@ def rename(body: bytes, name: str, to: str) -> bytes:
 def append(body: bytes, added: bytes) -> bytes:
     """Add members (``"a":1,"b":2``) at the end of the object."""
     end = body.rindex(b"}")
-    # Only the bytes before the brace tell; a body of megabytes is not copied to look at them.
-    is_empty = body[max(0, end - 64) : end].rstrip(WHITESPACE)[-1:] in (b"{", b"") and not members(body)
-    return b"".join((body[:end], b"" if is_empty else b",", added, body[end:]))
+    # Behind a member stands no opening brace, and nearly never a blank: only then is the body read.
+    if end and body[end - 1] in NOT_BEHIND_A_MEMBER and not members(body):
+        return b"".join((body[:end], added, body[end:]))
+    return b"".join((body[:end], b",", added, body[end:]))
 
 
 def depth_exceeds(body: bytes, limit: int) -> bool:

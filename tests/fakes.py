@@ -178,7 +178,7 @@ class FakeClient:
 class FakeExchange:
     """An answer whose head has arrived; its pieces come when ``play`` is called, or at once when attached."""
 
-    header, lines = InProcessReply.header, InProcessReply.lines
+    gist = InProcessReply.gist
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +14,25 @@ from providers.openai.dialect import OpenAiDialect
 from providers.sandbox.model import Sandbox, SandboxReply
 from providers.wire import Call, Dialect, Headers, StreamReader, WireRequest
 
+T = TypeVar("T")
+
+
+class HeaderList:
+    """Headers as backends.interface.Head has them."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of a header."""
+        return next((value for known, value in self._headers if known == name), None)
+
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """Header lines that a pattern finds which begins with CRLF and has one group."""
+        return wanted.findall(b"".join(b"\r\n%s: %s" % header for header in self._headers))
+
 
 class InProcessReply(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer."""
@@ -22,13 +41,9 @@ class InProcessReply(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     body: bytes
 
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a header."""
-        return find_header(self.headers, name)
-
-    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
-        """Header lines that a pattern finds."""
-        return find_lines(self.headers, wanted)
+    def gist(self, reading: Callable[[Any], T]) -> T:
+        """What ``reading`` makes of the headers."""
+        return reading(HeaderList(self.headers))
 
 
 class ScriptedExchange:
@@ -48,13 +63,9 @@ class ScriptedExchange:
         self._is_paused = False
         self._position = 0
 
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a header."""
-        return find_header(self.headers, name)
-
-    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
-        """Header lines that a pattern finds."""
-        return find_lines(self.headers, wanted)
+    def gist(self, reading: Callable[[Any], T]) -> T:
+        """What ``reading`` makes of the headers."""
+        return reading(HeaderList(self.headers))
 
     def attach(self, sink: Sink) -> None:
         """Begin to play."""
@@ -107,16 +118,6 @@ class ScriptedExchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.ended(error)
-
-
-def find_header(headers: Headers, name: bytes) -> bytes | None:
-    """The first value of a header."""
-    return next((value for known, value in headers if known == name), None)
-
-
-def find_lines(headers: Headers, wanted: re.Pattern[bytes]) -> list[bytes]:
-    """Header lines that a pattern finds which begins with CRLF and has one group."""
-    return wanted.findall(b"".join(b"\r\n%s: %s" % header for header in headers))
 
 
 def _headers(reply: SandboxReply) -> Headers:

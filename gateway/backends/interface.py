@@ -5,10 +5,12 @@ Failure behavior: every failure of a backend is a ProviderError; writing to a cl
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from providers.errors import ProviderError
 from providers.wire import Call, Dialect, Headers, WireRequest
+
+T = TypeVar("T")
 
 
 class Sink(Protocol):
@@ -20,6 +22,18 @@ class Sink(Protocol):
 
     def ended(self, error: ProviderError | None) -> None:
         """There is no more; ``error`` tells why when that is too early."""
+        ...
+
+
+class Head(Protocol):
+    """The headers of an answer."""
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of a header, by its name in lower case."""
+        ...
+
+    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
+        """Header lines as they stand, found by a pattern that begins with CRLF and has one group."""
         ...
 
 
@@ -36,12 +50,8 @@ class Exchange(Protocol):
         """The headers, names in lower case."""
         ...
 
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a header, by its name in lower case."""
-        ...
-
-    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
-        """Header lines as they stand, found by a pattern that begins with CRLF and has one group."""
+    def gist(self, reading: Callable[[Any], T]) -> T:
+        """What ``reading`` makes of the headers, which it gets as ``Head``; not asked again where they are the same."""
         ...
 
     def attach(self, sink: Sink) -> None:
@@ -86,12 +96,8 @@ class WholeReply(Protocol):
         """The headers, names in lower case."""
         ...
 
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a header, by its name in lower case."""
-        ...
-
-    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
-        """Header lines as they stand, found by a pattern that begins with CRLF and has one group."""
+    def gist(self, reading: Callable[[Any], T]) -> T:
+        """What ``reading`` makes of the headers, which it gets as ``Head``; not asked again where they are the same."""
         ...
 
     @property

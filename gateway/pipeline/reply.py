@@ -24,18 +24,17 @@ DONE = b"data: [DONE]\n\n"
 
 def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, figures: bytes) -> bytes:
     """Identity, cache, target and figures; the caller's wishes that the dialect left out; the provider's that pass."""
-    lines = [
+    dropped = b""
+    if upstream.dropped:
+        dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
+    return b"%bx-watchllm-request-id: %b\r\nx-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n%b%b%b%b" % (
         kind,
-        b"x-watchllm-request-id: %s\r\nx-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
-        % inbound.request_id.encode(),
+        inbound.request_id.encode(),
         upstream.target.lines,
         figures,
-    ]
-    if upstream.dropped:
-        lines.append(b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped)))
-    if upstream.passed:
-        lines += (b"\r\n".join(upstream.passed), b"\r\n")
-    return b"".join(lines)
+        dropped,
+        upstream.gist.passed,
+    )
 
 
 def _figures(cost: bytes, latency_ms: int) -> bytes:

@@ -121,7 +121,7 @@ def _end(upstream: Upstream, usage: Usage, client: Client, *, error_code: str, i
         target=upstream.target,
         usage=usage,
         attempts=upstream.attempts,
-        upstream_request_id=upstream.request_id,
+        upstream_request_id=upstream.gist.request_id,
         first_byte_ns=upstream.first_byte_ns,
         waited_ns=upstream.waited_ns,
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.backends.failure import as_fault
-from gateway.backends.interface import Client, Exchange, WholeReply
+from gateway.backends.interface import Client, Exchange, Head, WholeReply
 from gateway.backends.relay import Relay
 from gateway.config.settings import Retries
 from gateway.pipeline.flow import PASSED, Inbound, Route, Target
@@ -33,13 +33,19 @@ CALLERS_FAULT = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 424
 RETRY_AFTER_SPREAD = 10
 
 
+class Gist(msgspec.Struct, frozen=True):
+    """What is wanted of an answer's head: the lines that pass, each with its CRLF, and its own name for the request."""
+
+    passed: bytes
+    request_id: str
+
+
 class Upstream(msgspec.Struct, kw_only=True):
     """An answer: whole (``answer``) or flowing (``relay``)."""
 
     target: Target
-    # Its header lines that pass, and its own name for the request.
-    passed: list[bytes]
-    request_id: str
+    # What of its head goes on.
+    gist: Gist
     answer: Answer | None = None
     relay: Relay | None = None
     attempts: int
@@ -129,12 +135,10 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
                 upstream = await _open_stream(journey, target, request)
             else:
                 reply = await backend.fetch(call, request)
-                answer = _decode(target, call, reply, reply.body)
                 upstream = Upstream(
                     target=target,
-                    passed=reply.lines(PASSED),
-                    request_id=_request_id(reply),
-                    answer=answer,
+                    gist=reply.gist(read_gist),
+                    answer=_decode(target, call, reply, reply.body),
                     attempts=journey.attempts,
                     dropped=request.dropped,
                     first_byte_ns=ticks_ns(),
@@ -182,8 +186,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         raise relay.reader.failure
     return Upstream(
         target=target,
-        passed=exchange.lines(PASSED),
-        request_id=_request_id(exchange),
+        gist=exchange.gist(read_gist),
         relay=relay,
         attempts=journey.attempts,
         dropped=request.dropped,
@@ -202,12 +205,14 @@ async def _pause(journey: Journey, wait_ms: float) -> None:
     journey.client.watch(_ignore_leaving, _ignore_pressure)
 
 
-def _request_id(reply: WholeReply | Exchange) -> str:
+def read_gist(head: Head) -> Gist:
+    """Read what goes on of an answer's head."""
+    passed = b"".join([line + b"\r\n" for line in head.lines(PASSED)])
     for name in REQUEST_IDS:
-        value = reply.header(name)
+        value = head.get(name)
         if value:
-            return value[:MAX_REQUEST_ID_BYTES].decode("latin-1")
-    return ""
+            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"))
+    return Gist(passed, "")
 
 
 def _decode(target: Target, call: Call, reply: WholeReply | Exchange, body: bytes) -> Answer:

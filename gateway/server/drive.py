@@ -10,7 +10,7 @@ that is resumed while a task or another drive is running goes on at the loop's n
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task  # pyright: ignore[reportPrivateUsage] - documented for this
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import Any
 
 from providers.handoff import Handoff
 
@@ -24,11 +24,12 @@ class Drive(asyncio.Future[None]):
         """Begin; ``running`` holds the drive until it has ended."""
         super().__init__(loop=loop)
         self._coroutine = coroutine
-        self._running = running
         self._awaited: asyncio.Future[Any] | None = None
         self._cancels = 0
         self._must_cancel = False
-        running.add(_as_task(self))
+        # What a task of the loop is to others: they ask for nothing but what a drive has.
+        self._running: set[Any] = running
+        self._running.add(self)
         self._go_on()
 
     def cancel(self, msg: Any = None) -> bool:
@@ -72,16 +73,16 @@ class Drive(asyncio.Future[None]):
             else:
                 self._wait_for(awaited)
         except StopIteration:
-            self._running.discard(_as_task(self))
+            self._running.discard(self)
             if self._must_cancel:
                 super().cancel()
             else:
                 self.set_result(None)
         except asyncio.CancelledError:
-            self._running.discard(_as_task(self))
+            self._running.discard(self)
             super().cancel()
         except BaseException as error:
-            self._running.discard(_as_task(self))
+            self._running.discard(self)
             self.set_exception(error)
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
@@ -104,8 +105,3 @@ class Drive(asyncio.Future[None]):
         waiting.add_done_callback(self._go_on)
         if self._must_cancel and waiting.cancel():
             self._must_cancel = False
-
-
-def _as_task(drive: Drive) -> "asyncio.Task[None]":
-    """What a task of the loop is to others: they ask for nothing but what a drive has."""
-    return cast("asyncio.Task[None]", drive)

@@ -13,6 +13,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from providers.errors import InvalidAnswer, ProviderError, Truncated, Unreachable
 from providers.transport.exchange import Exchange
 from providers.transport.head import ResponseHead, read_whole
+from providers.transport.known_answer import KnownAnswer
 from providers.transport.origin import Origin
 
 # Up to here one copy of the body is cheaper than a second write.
@@ -26,7 +27,7 @@ _METHODS_WITH_BODY = (b"POST ", b"PUT ", b"PATCH ")
 class OriginPool:
     """The connections of one origin: idle ones, the last used at the end, and the number of busy ones."""
 
-    __slots__ = ("active", "busy", "idle", "live", "max_header_bytes", "origin")
+    __slots__ = ("active", "busy", "idle", "known", "live", "max_header_bytes", "origin")
 
     def __init__(self, origin: Origin, max_header_bytes: int, active: set[Exchange], live: set["Connection"]) -> None:
         self.origin = origin
@@ -35,6 +36,8 @@ class OriginPool:
         self.active = active
         self.live = live
         self.idle: list[Connection] = []
+        # How the last ordinary answer began.
+        self.known: KnownAnswer | None = None
         self.busy = 0
 
     def take(self, oldest_ns: int) -> "Connection | None":
@@ -225,15 +228,20 @@ class Connection(asyncio.Protocol):
 
     def _take_whole(self, exchange: Exchange, data: bytes, now_ns: int) -> bool:
         """Take an ordinary answer that came in one read, without the parser; False where it is not one."""
-        found = read_whole(data, self._pool.max_header_bytes)
-        if found is None or self._is_head_request:
-            return False
+        pool = self._pool
+        known = pool.known
+        found = None if known is None else known.read(data, pool.max_header_bytes)
+        if found is None:
+            found = read_whole(data, pool.max_header_bytes)
+            if found is None:
+                return False
+            pool.known = KnownAnswer(found[0])
         head, start = found
-        if not exchange.complete(head, data[start:]):
+        if self._is_head_request or not exchange.takes(len(data) - start):
             return False
         self._leave(exchange)
         self._keep(now_ns)
-        exchange.finish()
+        exchange.complete(head, data[start:])
         return True
 
     def _begin_reading(self) -> None:

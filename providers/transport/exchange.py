@@ -5,8 +5,9 @@ the sink's ``ended`` once, or kept until a sink or reader comes. Whoever waits a
 """
 
 import asyncio
-import re
+from collections.abc import Callable
 from time import monotonic_ns
+from typing import Any, TypeVar
 
 from providers.errors import InvalidAnswer, ProviderError, TimedOut, Truncated
 from providers.handoff import Handoff
@@ -28,6 +29,8 @@ TIMEOUT_WORDS = {
     "idle": "nothing new for",
     "total": "the answer was not complete within",
 }
+
+T = TypeVar("T")
 
 # Where an exchange is. WAITING: no head yet. HELD: nobody takes the body yet. OVER: nothing will be told any more.
 _WAITING, _HELD, _READ, _ATTACHED, _DRAINING, _OVER = range(6)
@@ -89,13 +92,9 @@ class Exchange:
         """The fields of the response, names in lower case."""
         return self.head.headers
 
-    def header(self, name: bytes) -> bytes | None:
-        """The first value of a field, by its name in lower case."""
-        return self.head.get(name)
-
-    def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
-        """The lines of fields as they stand, found by a pattern that begins with CRLF and has one group."""
-        return self.head.lines(wanted)
+    def gist(self, reading: Callable[[Any], T]) -> T:
+        """What ``reading`` makes of the response's fields by ``get`` and ``lines``; see ``ResponseHead.gist``."""
+        return self.head.gist(reading)
 
     @property
     def body(self) -> bytes:
@@ -215,15 +214,19 @@ class Exchange:
         if not is_complete:
             self._refuse_announced()
 
-    def complete(self, head: ResponseHead, body: bytes) -> bool:
-        """Head and body arrived at once, the body as it is; False where this is not to be taken so."""
-        if not self._reads_all or len(body) > self._limit_bytes:
-            return False
+    def takes(self, size_bytes: int) -> bool:
+        """Whether a body of this size that arrived with its head may be given to ``complete``."""
+        return self._reads_all and size_bytes <= self._limit_bytes
+
+    def complete(self, head: ResponseHead, body: bytes) -> None:
+        """Head and body arrived at once, the body as it is, and the connection has gone its way."""
         self.head = head
         self._parts = [body]
         self.link = None
         self._mode = _OVER
-        return True
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.hand(None)
 
     def feed(self, data: bytes) -> None:
         """Body bytes arrived, without their framing."""

@@ -1,6 +1,8 @@
 """The head of a response: its status and its fields, looked up in the raw bytes and split only when asked for."""
 
 import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from providers.errors import InvalidAnswer
 
@@ -10,15 +12,16 @@ _OK = 200
 _USUAL = re.compile(
     rb"HTTP/1\.1 200 [\t -~\x80-\xff]*+(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t -~\x80-\xff]*+)++\r\n\r\n"
 )
-_LENGTH = b"\r\ncontent-length: "
+LENGTH = b"\r\ncontent-length: "
 _CONNECTION = b"\r\nconnection:"
 _MAX_LENGTH_DIGITS = 10
+T = TypeVar("T")
 
 
 class ResponseHead:
     """A head that the parser has found valid: CRLF line ends, no folded lines, no blanks before a colon."""
 
-    __slots__ = ("_pairs", "has_codings", "lower", "raw", "status")
+    __slots__ = ("_pairs", "gists", "has_codings", "lower", "raw", "status")
 
     def __init__(self, status: int, raw: bytes) -> None:
         self.status = status
@@ -28,6 +31,8 @@ class ResponseHead:
         # The body may be transfer- or content-encoded: a quick look, which errs only towards yes.
         self.has_codings = b"-encoding:" in self.lower
         self._pairs: list[tuple[bytes, bytes]] | None = None
+        # What was made of the fields, by who made it; heads that only differ in their length share it.
+        self.gists: dict[Callable[[Any], Any], Any] = {}
 
     def get(self, name: bytes) -> bytes | None:
         """Return the first value of a field, None when it is missing; ``name`` is lower case."""
@@ -52,6 +57,14 @@ class ResponseHead:
     def lines(self, wanted: re.Pattern[bytes]) -> list[bytes]:
         """Return the lines of fields as they stand, found by a pattern that begins with CRLF and has one group."""
         return wanted.findall(self.raw)
+
+    def gist(self, reading: Callable[[Any], T]) -> T:
+        """Return what ``reading`` makes of this head, whatever its length; it is asked once for all heads like this."""
+        try:
+            found: T = self.gists[reading]
+        except KeyError:
+            found = self.gists[reading] = reading(self)
+        return found
 
     @property
     def content_length(self) -> int | None:
@@ -92,7 +105,7 @@ def read_whole(data: bytes, max_header_bytes: int) -> tuple[ResponseHead, int] |
     start = found.end()
     head = ResponseHead(_OK, data[: start - 2])
     lower = head.lower
-    at = lower.find(_LENGTH)
+    at = lower.find(LENGTH)
     connection = lower.find(_CONNECTION)
     if (
         at < 0
@@ -103,7 +116,7 @@ def read_whole(data: bytes, max_header_bytes: int) -> tuple[ResponseHead, int] |
         or (connection >= 0 and not lower.startswith(b" keep-alive\r\n", connection + len(_CONNECTION)))
     ):
         return None
-    at += len(_LENGTH)
+    at += len(LENGTH)
     digits = lower[at : lower.find(b"\r", at)]
     if not digits.isdigit() or len(digits) > _MAX_LENGTH_DIGITS or int(digits) != len(data) - start:
         return None

@@ -8,6 +8,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from gateway.errors import Fault, shown
 from providers import splice
@@ -76,10 +77,10 @@ class ChatBody(msgspec.Struct, frozen=True):
 
     model: ModelName
     messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
-    stream: bool | None = None
-    n: Count | None = None
-    max_tokens: TokenLimit | None = None
-    max_completion_tokens: TokenLimit | None = None
+    stream: bool | UnsetType | None = UNSET
+    n: Count | UnsetType | None = UNSET
+    max_tokens: TokenLimit | UnsetType | None = UNSET
+    max_completion_tokens: TokenLimit | UnsetType | None = UNSET
     temperature: Temperature | None = None
     top_p: Share | None = None
     stop: Stops = None
@@ -93,9 +94,9 @@ class CompletionBody(msgspec.Struct, frozen=True):
 
     model: ModelName
     prompt: str | list[str | TokenId | list[TokenId]] = ""
-    stream: bool | None = None
-    n: Count | None = None
-    max_tokens: TokenLimit | None = None
+    stream: bool | UnsetType | None = UNSET
+    n: Count | UnsetType | None = UNSET
+    max_tokens: TokenLimit | UnsetType | None = UNSET
     temperature: Temperature | None = None
     top_p: Share | None = None
     stop: Stops = None
@@ -111,6 +112,20 @@ class EmbeddingBody(msgspec.Struct, frozen=True):
     dimensions: Annotated[int, msgspec.Meta(ge=1, le=100_000)] | None = None
 
 
+# Quoted names, or ends of names.
+Names = tuple[bytes, ...]
+# What may stand twice, by whether stream, n and a limit of tokens were given; what was not cannot be there twice.
+NAMES_GIVEN: dict[tuple[bool, bool, bool], Names] = {
+    (stream, n, limit): (
+        b'"model"',
+        *((b'"stream"',) if stream else ()),
+        *((b'"n"',) if n else ()),
+        *((b'_tokens"',) if limit else ()),
+    )
+    for stream in (False, True)
+    for n in (False, True)
+    for limit in (False, True)
+}
 CHAT = msgspec.json.Decoder(ChatBody)
 COMPLETION = msgspec.json.Decoder(CompletionBody)
 EMBEDDING = msgspec.json.Decoder(EmbeddingBody)
@@ -124,8 +139,9 @@ ESCAPED_ASCII = re.compile(rb"\\u00[4-7]")
 def decode(endpoint: str, body: bytes) -> Call:
     """Check a body and read what steers the gateway; raises Fault with the field's name."""
     try:
-        call = DECODERS[endpoint](body)
-        body.decode()
+        call, names = DECODERS[endpoint](body)
+        if not body.isascii():
+            body.decode()
     except msgspec.ValidationError as invalid:
         raise _explain(body, str(invalid)) from invalid
     except UnicodeDecodeError as broken:
@@ -136,7 +152,7 @@ def decode(endpoint: str, body: bytes) -> Call:
         raise _too_deep() from deep
     if splice.depth_exceeds(body, MAX_DEPTH):
         raise _too_deep()
-    _refuse_duplicates(call, body)
+    _refuse_duplicates(names, body)
     return call
 
 
@@ -144,35 +160,39 @@ def _too_deep() -> Fault:
     return Fault("invalid_request", f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
-def _decode_chat(body: bytes) -> Call:
+def _decode_chat(body: bytes) -> tuple[Call, Names]:
     chat = CHAT.decode(body)
-    options = chat.stream_options
-    return Call(
+    options, stream, n = chat.stream_options, chat.stream, chat.n
+    longest, most = chat.max_completion_tokens, chat.max_tokens
+    call = Call(
         endpoint="chat/completions",
         body=body,
         model=chat.model,
-        stream=chat.stream is True,
+        stream=stream is True,
         wants_usage=options is not None and options.include_usage is True,
-        max_tokens=chat.max_completion_tokens or chat.max_tokens,
-        n=chat.n or 1,
+        max_tokens=longest or most or None,
+        n=n or 1,
     )
+    has_limit = longest is not UNSET or most is not UNSET
+    return call, NAMES_GIVEN[stream is not UNSET, n is not UNSET, has_limit]
 
 
-def _decode_completion(body: bytes) -> Call:
+def _decode_completion(body: bytes) -> tuple[Call, Names]:
     completion = COMPLETION.decode(body)
-    options = completion.stream_options
-    return Call(
+    options, stream, n, most = completion.stream_options, completion.stream, completion.n, completion.max_tokens
+    call = Call(
         endpoint="completions",
         body=body,
         model=completion.model,
-        stream=completion.stream is True,
+        stream=stream is True,
         wants_usage=options is not None and options.include_usage is True,
-        max_tokens=completion.max_tokens,
-        n=completion.n or 1,
+        max_tokens=most or None,
+        n=n or 1,
     )
+    return call, NAMES_GIVEN[stream is not UNSET, n is not UNSET, most is not UNSET]
 
 
-def _decode_embedding(body: bytes) -> Call:
+def _decode_embedding(body: bytes) -> tuple[Call, Names]:
     embedding = EMBEDDING.decode(body)
     if isinstance(embedding.input, list) and len(embedding.input) > MAX_EMBEDDING_INPUTS:
         is_one_text_of_tokens = all(isinstance(item, int) for item in embedding.input)
@@ -182,7 +202,7 @@ def _decode_embedding(body: bytes) -> Call:
                 f"'input' has {len(embedding.input)} texts; {MAX_EMBEDDING_INPUTS} is the most. Send several requests.",
                 param="input",
             )
-    return Call(endpoint="embeddings", body=body, model=embedding.model)
+    return Call(endpoint="embeddings", body=body, model=embedding.model), NAMES_GIVEN[True, True, True]
 
 
 DECODERS = {"chat/completions": _decode_chat, "completions": _decode_completion, "embeddings": _decode_embedding}
@@ -190,14 +210,13 @@ MAX_REASON_CHARS = 200
 STEERING = ("messages", "stream_options", "max_completion_tokens", "prompt", "input")
 
 
-def _refuse_duplicates(call: Call, body: bytes) -> None:
-    suspicious = (
-        body.count(b'"model"') > 1
-        or body.count(b'"stream"') > 1
-        or body.count(b'_tokens"') > 1
-        or body.count(b'"n"') > 1
-        or (b"\\u00" in body and ESCAPED_ASCII.search(body) is not None)
-    )
+def _refuse_duplicates(names: Names, body: bytes) -> None:
+    suspicious = False
+    for name in names:
+        suspicious = suspicious or body.count(name) > 1
+    # Not "in", which first takes the bytes for a number and fails at that.
+    if not suspicious and body.find(b"\\u00") >= 0:
+        suspicious = ESCAPED_ASCII.search(body) is not None
     if not suspicious:
         return
     steering = {"model", "stream", "n", "max_tokens", *STEERING}

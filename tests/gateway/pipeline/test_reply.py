@@ -23,14 +23,14 @@ from fakes import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.in_process import find_lines
+from gateway.backends.in_process import HeaderList
 from gateway.backends.relay import Relay
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import record
-from gateway.pipeline.flow import PASSED, Inbound, Outcome, Target, header_text
+from gateway.pipeline.flow import Inbound, Outcome, Target, header_text
 from gateway.pipeline.reply import finish, flow, refuse
-from gateway.pipeline.send import Upstream
+from gateway.pipeline.send import Gist, Upstream, read_gist
 from gateway.pipeline.services import Services
 from providers.chat import Answer, Usage
 from providers.errors import ProviderError, Truncated
@@ -51,8 +51,7 @@ def upstream_of(relay: Relay | None = None, body: bytes | None = None, **fields:
     answer = None if relay is not None else Answer(body=body or answer_body(), usage=USAGE)
     usual: dict[str, Any] = {
         "target": make_target(FakeBackend()),
-        "passed": [],
-        "request_id": "",
+        "gist": Gist(b"", ""),
         "answer": answer,
         "relay": relay,
         "attempts": 1,
@@ -157,8 +156,8 @@ async def test_dropped_parameters_are_named() -> None:
 )
 async def test_the_providers_known_headers_pass_under_their_names(name: bytes) -> None:
     """Clients read them as they are."""
-    lines = find_lines([(name, b"v")], PASSED)
-    assert finished(upstream_of(passed=lines)).headers[name.decode()] == "v"
+    gist = read_gist(HeaderList([(name, b"v")]))
+    assert finished(upstream_of(gist=gist)).headers[name.decode()] == "v"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,7 @@ async def test_the_providers_known_headers_pass_under_their_names(name: bytes) -
 )
 def test_all_other_headers_of_a_provider_end_here(name: bytes) -> None:
     """Only what is on the list passes: no cookie, no framing, nothing that poses as the gateway's own."""
-    assert find_lines([(name, b"v")], PASSED) == []
+    assert read_gist(HeaderList([(name, b"v")])).passed == b""
 
 
 async def test_the_figures_are_in_the_body_with_hyphens() -> None:

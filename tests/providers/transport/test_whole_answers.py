@@ -22,7 +22,7 @@ ORDINARY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 
 @contextmanager
 def noting() -> Generator[list[bool]]:
-    """Note for every look at the first bytes of an answer whether they were taken unparsed."""
+    """Note for every look at the first bytes of an answer whether they were taken unparsed; none is known before."""
     taken: list[bool] = []
 
     def note(data: bytes, max_header_bytes: int) -> Any:
@@ -30,7 +30,7 @@ def noting() -> Generator[list[bool]]:
         taken.append(found is not None)
         return found
 
-    with patch.object(connection, "read_whole", note):
+    with patch.object(connection, "read_whole", note), patch.object(connection, "KnownAnswer", return_value=None):
         yield taken
 
 
