@@ -13,6 +13,8 @@ TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]')
 OPENING = frozenset((b"{", b"["))
 CLOSING = frozenset((b"}", b"]"))
 WHITESPACE = b" \t\r\n"
+# Up to here one copy is cheaper than a second write.
+COPIED_BYTES = 65_536
 NOT_BEHIND_A_MEMBER = WHITESPACE + b"{"
 # What follows a name whose value is a plain scalar.
 SCALAR_VALUE = re.compile(rb'\s*:\s*("[^"\\]*"|[0-9.eE+-]+|true|false|null)')
@@ -107,10 +109,21 @@ def rename(body: bytes, name: str, to: str) -> bytes:
 def append(body: bytes, added: bytes) -> bytes:
     """Add members (``"a":1,"b":2``) at the end of the object."""
     end = body.rindex(b"}")
+    return b"".join((body[:end], _comma(body, end), added, body[end:]))
+
+
+def append_apart(body: bytes, added: bytes) -> tuple[bytes | memoryview, ...]:
+    """As ``append``, in parts to be sent one after the other: a body of megabytes is not copied."""
+    if len(body) <= COPIED_BYTES:
+        return (append(body, added),)
+    end = body.rindex(b"}")
+    return memoryview(body)[:end], b"".join((_comma(body, end), added, body[end:]))
+
+
+def _comma(body: bytes, end: int) -> bytes:
+    """What goes before a member that is added at the closing brace."""
     # Behind a member stands no opening brace, and nearly never a blank: only then is the body read.
-    if end and body[end - 1] in NOT_BEHIND_A_MEMBER and not members(body):
-        return b"".join((body[:end], added, body[end:]))
-    return b"".join((body[:end], b",", added, body[end:]))
+    return b"" if body[end - 1] in NOT_BEHIND_A_MEMBER and not members(body) else b","
 
 
 def depth_exceeds(body: bytes, limit: int) -> bool:

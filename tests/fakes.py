@@ -123,10 +123,10 @@ class FakeClient:
         """The data of a stream's events."""
         return [event.removeprefix("data: ") for event in self.data.decode().split("\n\n") if event]
 
-    def send(self, status: int, head: bytes, body: bytes) -> None:
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Take a whole answer."""
         self._begin(status, head)
-        self._take("send", body, is_whole=True)
+        self._take("send", b"".join(body), is_whole=True)
 
     def start(self, head: bytes) -> None:
         """Take a stream's head."""

@@ -150,8 +150,8 @@ class Client(Protocol):
         """Whether the client has closed its connection."""
         ...
 
-    def send(self, status: int, head: bytes, body: bytes) -> None:
-        """Answer at once; ``head`` is header lines, each ended by CRLF, without content-length."""
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
+        """Answer at once; ``head`` is header lines, each ended by CRLF, without content-length; the body in parts."""
         ...
 
     def start(self, head: bytes) -> None:

@@ -30,7 +30,7 @@ class Relay:
 
     __slots__ = (
         "_bytes", "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_is_over", "_loop", "_waiting",
-        "_wrote_at", "done", "is_abandoned", "is_attached", "reader", "started",
+        "_waiting_bytes", "_wrote_at", "done", "is_abandoned", "is_attached", "reader", "started",
     )  # fmt: skip
 
     def __init__(
@@ -49,7 +49,8 @@ class Relay:
         self._exchange = exchange
         self._loop = loop
         self._client: Client | None = None
-        self._waiting = bytearray()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._bytes = 0
         self._events = 0
         self._wrote_at = 0.0
@@ -101,7 +102,7 @@ class Relay:
         self.is_attached = True
         client.watch(self.abandon, self._press)
         if self._waiting:
-            waited = bytes(self._waiting)
+            waited = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
             self._waiting.clear()
             # First: the write may find the client slow already, which holds the provider back again.
             self._exchange.resume()
@@ -140,8 +141,9 @@ class Relay:
             self._client.write(out)
             self._wrote_at = self._loop.time()
         elif not self.is_abandoned:
-            self._waiting += out
-            if len(self._waiting) > MAX_WAITING_BYTES:
+            self._waiting.append(out)
+            self._waiting_bytes += len(out)
+            if self._waiting_bytes > MAX_WAITING_BYTES:
                 self._exchange.pause()
         if not self.started.done():
             self.started.hand(None)

@@ -78,6 +78,7 @@ class Recorder:
         self._deferred: deque[UsageRow] = deque()
         # Rows of this turn of the event loop, and who waits for them.
         self._waiting: list[tuple[UsageRow, Handoff[None]]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._noted_ns: dict[str, int] = {}
         # Rows ever queued, and how many of those the database has.
         self._queued = 0
@@ -124,7 +125,9 @@ class Recorder:
 
         The row is written also when the caller is cancelled meanwhile. Awaiting raises JournalFull.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         written: Handoff[None] = Handoff(loop=loop)
         self._waiting.append((row, written))
         if len(self._waiting) == 1:
@@ -134,7 +137,7 @@ class Recorder:
     def _write_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            self._journal.append(*(row for row, _ in waiting))
+            self._journal.append(*[row for row, _ in waiting])
         except JournalFull as full:
             for row, _ in waiting:
                 self._defer(row)

@@ -79,7 +79,11 @@ async def write(row: UsageRow, services: Services) -> None:
     has been paid, so the client still gets it.
     """
     try:
-        await services.recorder.commit(row)
+        if services.metrics.requests_in_flight > 1:
+            await services.recorder.commit(row)
+        else:
+            # Nobody is there to share a write with, so waiting for the end of the loop's turn would gain nothing.
+            services.recorder.record(row)
         if services.settings.ledger.sync == "strict":
             await services.recorder.synced()
     except JournalFull as full:

@@ -82,7 +82,7 @@ def finish(inbound: Inbound, upstream: Upstream, client: Client, row: UsageRow) 
             row.overhead_us / 1000,
         )
         head = _headers(JSON_TYPE, inbound, upstream, figures)
-        client.send(200, head, splice.append(upstream.answer.body, members))
+        client.send(200, head, *splice.append_apart(upstream.answer.body, members))
     elif upstream.relay is not None:
         client.end(_tail(inbound, upstream, upstream.relay.reader, members))
 

@@ -8,6 +8,8 @@ from gateway.envelope import envelope
 from gateway.errors import Fault
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+# Up to here one copy of the body is cheaper than a second write.
+JOINED_BYTES = 65_536
 CLOSE = b"connection: close\r\n"
 # RFC 9110: what a server that has no better name for a status says.
 UNNAMED = "HTTP/1.1 {} Unnamed\r\n"
@@ -53,14 +55,17 @@ class DirectClient:
         self._on_gone: Callable[[], None] | None = None
         self._on_pressure: Callable[[bool], None] | None = None
 
-    def send(self, status: int, head: bytes, body: bytes) -> None:
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
         if self.is_gone or self._is_complete or self._has_begun:
             return
-        framing = (
-            b"content-length: %d\r\n\r\n" if self.keeps_alive else b"content-length: %d\r\nconnection: close\r\n\r\n"
-        )
-        self._transport.write(b"".join((status_line(status), head, framing % len(body), body)))
+        size = sum(map(len, body))
+        close = b"" if self.keeps_alive else CLOSE
+        begin = b"%b%bcontent-length: %d\r\n%b\r\n" % (status_line(status), head, size, close)
+        if size <= JOINED_BYTES:
+            self._transport.write(b"".join((begin, *body)))
+        else:
+            self._transport.writelines((begin, *body))
         self._complete()
 
     def start(self, head: bytes) -> None:
@@ -76,21 +81,21 @@ class DirectClient:
         if self.is_gone or self._is_complete or not data:
             # An empty chunk would be the end.
             return
-        part = b"%x\r\n%s\r\n" % (len(data), data) if self._is_chunked else data
-        if self._head is not None:
-            part = self._head + part
-            self._head = None
-        self._transport.write(part)
+        head, self._head = self._head or b"", None
+        if self._is_chunked:
+            self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        else:
+            self._transport.write(head + data)
 
     def end(self, data: bytes) -> None:
         """Send the last part."""
         if self.is_gone or self._is_complete:
             return
-        part = b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data) if self._is_chunked else data
-        if self._head is not None:
-            part = self._head + part
-            self._head = None
-        self._transport.write(part)
+        head, self._head = self._head or b"", None
+        if self._is_chunked:
+            self._transport.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data))
+        else:
+            self._transport.write(head + data)
         self._complete()
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:

@@ -19,7 +19,7 @@ from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
 from providers.openai.reply import BROKEN_JSON, ChoiceWire, error_in_success, say, strings_in
 from providers.openai.template import PREFIX, SEPARATOR, ChunkTemplate
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
-from providers.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, SseEvent, SseParser, parse_block
+from providers.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, SseParser, parse_block
 
 DONE = b"[DONE]"
 # So often in a row a form is learnt without finding it again; then this stream's chunks are read one by one.
@@ -99,7 +99,7 @@ class OpenAiStream:
         """Take any cut of the upstream's bytes; return what may go to the client now."""
         if self.failure is not None or self.finished:
             return b""
-        if b"\r" in piece or self.held is not None or piece.startswith(BYTE_ORDER_MARK) or len(piece) > MAX_EVENT_BYTES:
+        if piece.find(b"\r") >= 0 or piece.startswith(BYTE_ORDER_MARK) or len(piece) > MAX_EVENT_BYTES:
             return self._feed_carefully(piece)
         out = b""
         if self._parser.pending:
@@ -110,7 +110,8 @@ class OpenAiStream:
             out, piece = self._feed_carefully(piece[:start]), piece[start:]
             if self.failure is not None or self.finished:
                 return out
-        return out + self._feed_events(piece)
+        rest = self._feed_events(piece)
+        return out + rest if out else rest
 
     def end(self) -> bytes:
         """The upstream ended; a finish_reason without [DONE] is an end, anything else is not."""
@@ -122,7 +123,7 @@ class OpenAiStream:
             # An event cut in its middle is a truncation, not a fault of its own.
             if event.data and not _is_json(event.data):
                 break
-            self._take(event, out)
+            self._take(event.data, out)
         if self.failure is None and not self.finished:
             if self.held is not None:
                 self.finished = True
@@ -140,8 +141,8 @@ class OpenAiStream:
         """Take a piece that begins with an event: runs of one form as a whole, what differs one by one."""
         out: list[bytes] = []
         start = 0
-        while start < len(piece) and self._lessons < MAX_LESSONS and self.held is None:
-            run = None if self._template is None else self._template.read(piece, start)
+        while start < len(piece) and self._lessons < MAX_LESSONS:
+            run = None if self._template is None or self.held is not None else self._template.read(piece, start)
             if run is not None:
                 texts, end = run
                 self._delivered.add(texts)
@@ -156,16 +157,25 @@ class OpenAiStream:
                 break
             event = piece[start:end]
             start = end
-            self._parser.skip()
             tier = self._tier
-            out.append(self._take_blocks((event.strip(b"\n"),)))
+            out.append(self._take_whole(event))
             if self.failure is not None or self.finished:
                 return b"".join(out)
-            self._template = ChunkTemplate.learn(event) or (self._template if tier == self._tier else None)
-            self._lessons += 1
+            if self.held is None:
+                self._template = ChunkTemplate.learn(event) or (self._template if tier == self._tier else None)
+                self._lessons += 1
         if start < len(piece):
             out.append(self._feed_carefully(piece[start:]))
         return b"".join(out)
+
+    def _take_whole(self, event: bytes) -> bytes:
+        """Take one event with its blank line; nearly all are one line of data."""
+        self._parser.skip()
+        if not event.startswith(PREFIX) or event.find(b"\n") != len(event) - len(SEPARATOR):
+            return self._take_blocks((event.strip(b"\n"),))
+        out = bytearray()
+        self._take(event[len(PREFIX) : -len(SEPARATOR)], out)
+        return bytes(out)
 
     def _feed_carefully(self, piece: bytes) -> bytes:
         try:
@@ -181,18 +191,18 @@ class OpenAiStream:
         for block in blocks:
             event = parse_block(block)
             if event is not None:
-                self._take(event, out)
+                self._take(event.data, out)
             elif not block.startswith(b":") and self.events == 0 and block.startswith((b"{", b"<")):
                 self.failure = InvalidAnswer("the provider answered a stream with something else")
             if self.failure is not None or self.finished:
                 break
         return bytes(out)
 
-    def _take(self, event: SseEvent, out: bytearray) -> None:
-        data = event.data.strip()
+    def _take(self, data: bytes, out: bytearray) -> None:
+        data = data.strip()
         if not data:
             return
-        if data.upper() == DONE:
+        if len(data) == len(DONE) and data.upper() == DONE:
             self._finish()
             return
         try:

@@ -17,8 +17,9 @@ SEPARATOR = b"\n\n"
 # https://platform.openai.com/docs/api-reference/chat/create, stream_options.include_obfuscation (2026-11-22).
 SAID = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|text)": ?"((?:[^"\\]++|\\.)*+)"')
 PADDING = re.compile(rb'"obfuscation": ?"([A-Za-z0-9]*)"')
-# What a form must say when it stands in the gap: no fixed text is all three.
-MARKS = ("a", "b", "")
+# What a form must say when it stands in the gap; no event that holds it is learnt from. And nothing must say nothing:
+# of two members that hold a thought the second counts where the first is empty.
+MARK = b"-- what is said --"
 BETWEEN_CHUNKS = SEPARATOR + PREFIX
 # With a CR, which no piece has that is read here: no text can look like two, and none can swallow the next.
 BETWEEN_STRINGS = b'"\r,"'
@@ -72,11 +73,12 @@ class ChunkTemplate:
             or not text[1]
             or SAID.search(event, text.end()) is not None
             or not (event.startswith(PREFIX + b"{") and event.endswith(b"}" + SEPARATOR))
-            or b'"delta":null' in event
+            or event.find(b'"delta":null') >= 0
+            or event.find(MARK) >= 0
         ):
             return None
         middle, end = b"", text.end(1)
-        padding = PADDING.search(event, end) if b'"obfuscation"' in event else None
+        padding = PADDING.search(event, end) if event.find(b'"obfuscation"') >= 0 else None
         if padding is not None:
             middle, end = event[end : padding.start(1)], padding.end(1)
         template = cls(event[: text.start(1)], middle, event[end:])
@@ -114,18 +116,20 @@ class ChunkTemplate:
 
     def _says_mark(self) -> bool:
         """Whether a chunk of this form is plain, and says exactly what stands in its gap."""
-        return all(self._says(mark) for mark in MARKS)
+        return self._says(MARK) and self._says(b"")
 
-    def _says(self, mark: str) -> bool:
-        event = self._first + mark.encode() + self._middle + self._last
+    def _says(self, mark: bytes) -> bool:
+        event = b"".join((self._first, mark, self._middle, self._last))
         try:
             choices = PLAIN_CHUNK.decode(event[len(PREFIX) : -len(SEPARATOR)]).choices
         except BROKEN_JSON:
             return False
+        if len(choices) != 1:
+            return False
         said: list[str] = []
-        for choice in choices:
-            if choice.delta is not None:
-                say(choice.delta, said)
-            elif choice.text is not None:
-                said.append(choice.text)
-        return len(choices) == 1 and "".join(said) == mark
+        delta, text = choices[0].delta, choices[0].text
+        if delta is not None:
+            say(delta, said)
+        elif text is not None:
+            said.append(text)
+        return "".join(said).encode() == mark

@@ -99,8 +99,10 @@ class Exchange:
     @property
     def body(self) -> bytes:
         """The whole body, decoded, once it was fetched."""
-        parts = self._parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        if len(self._parts) != 1:
+            # A large body is not kept twice.
+            self._parts = [b"".join(self._parts)]
+        return self._parts[0]
 
     def attach(self, sink: Sink, *, max_decoded_bytes: int = MAX_DECODED_BYTES) -> None:
         """Give the body to ``sink``: what is here at once, the rest as it comes.

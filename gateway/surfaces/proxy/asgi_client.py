@@ -32,10 +32,11 @@ class AsgiClient:
         self._on_gone: Callable[[], None] | None = None
         self._on_pressure: Callable[[bool], None] | None = None
 
-    def send(self, status: int, head: bytes, body: bytes) -> None:
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
-        self._begin(status, head + b"content-length: %d\r\n" % len(body))
-        self._part(body, more=False)
+        whole = b"".join(body)
+        self._begin(status, head + b"content-length: %d\r\n" % len(whole))
+        self._part(whole, more=False)
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""
