@@ -67,10 +67,10 @@ class LimitedClient:
         """Whether the client has closed its connection."""
         return self._client.is_gone
 
-    def send(self, status: int, head: bytes, body: bytes) -> None:
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
         client, marked = self._client, self._mark(head)
-        self._finish(lambda: client.send(status, marked, body))
+        self._finish(lambda: client.send(status, marked, *body))
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""

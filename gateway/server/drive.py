@@ -28,7 +28,8 @@ class Drive(asyncio.Future[None]):
         self._cancels = 0
         self._must_cancel = False
         # What a task of the loop is to others: they ask for nothing but what a drive has.
-        self._running: set[Any] = running
+        tasks: Any = running
+        self._running: set[Any] = tasks
         self._running.add(self)
         self._go_on()
 
