@@ -4,6 +4,7 @@ Whoever builds closes, in reverse order: everything is entered into one AsyncExi
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import random
@@ -22,17 +23,23 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from gateway.accounts import store
+from gateway.accounts.credential_directory import CredentialDirectory
+from gateway.accounts.credentials import Credentials
 from gateway.accounts.directory import KeyDirectory
+from gateway.accounts.keyring.project_keys import ProjectKeys
+from gateway.accounts.keyring.projects import Projects
 from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, BUCKETS, decode_previous_keys, derive_key, load_master_key
 from gateway.accounts.tenancy.passwords import PasswordCost, Passwords
 from gateway.accounts.tenancy.people import People
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
+from gateway.accounts.vault import Vault
+from gateway.backends.purses import Purses
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
-from gateway.db import Database
+from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.ids import IdSource
 from gateway.ledger.journal import Journal
@@ -47,19 +54,32 @@ from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
+from gateway.surfaces.api.credentials import CREDENTIAL_ROUTES
+from gateway.surfaces.api.keys import KEY_ROUTES
+from gateway.surfaces.api.projects import PROJECT_ROUTES
 from gateway.surfaces.api.usage import export_usage, show_usage
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.proxy.openai import OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.telemetry import Metrics
-from gateway.upstreams import build_backends, build_prices, build_routes
+from gateway.upstreams import build_prices, build_routes, build_upstreams
 from gateway.web.document import build_openapi_config
 from providers.catalogue import load_catalogue
 from providers.tokens import Tokenizers
+from providers.transport.address_guard import AddressGuard
 
 log = logging.getLogger("gateway.app")
 Checks = dict[str, Callable[[], Awaitable[None]]]
+
+
+class Estate(msgspec.Struct, frozen=True, kw_only=True):
+    """What routes ask for by these names besides the services."""
+
+    database: Database
+    project_keys: ProjectKeys
+    projects: Projects
+    credentials: Credentials
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +109,12 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         recorder = build_recorder(database, settings)
         recorder.start()
         stack.push_async_callback(recorder.close)
+        vault = Vault(master, decode_previous(settings))
+        credentials = CredentialDirectory(database, vault)
+        await credentials.start()
+        stack.push_async_callback(credentials.close)
+        guard = AddressGuard()
+        upstreams = build_upstreams(settings, loop, stack, guard)
         metrics = Metrics(
             version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
         )
@@ -99,7 +125,8 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
             directory=directory,
             counters=counters,
             limiting=build_limiting(settings, counters, master),
-            routes=build_routes(settings, catalogue, build_backends(settings, loop, stack)),
+            routes=build_routes(settings, catalogue, upstreams.backends),
+            purses=Purses(credentials, upstreams.openings, time.time_ns),
             prices=build_prices(settings, catalogue),
             tokenizers=Tokenizers(),
             recorder=recorder,
@@ -115,7 +142,8 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         door = OpenAiDoor(services)
         checks = build_checks(settings, database, stack)
         identity = build_identity(services, database, master, stack)
-        yield Gateway(services=services, door=door, app=build_app(services, door, database, checks, identity))
+        estate = build_estate(services, database, digester, vault, guard)
+        yield Gateway(services=services, door=door, app=build_app(services, door, estate, checks, identity))
 
 
 async def _bootstrap(database: Database, digester: KeyDigester) -> None:
@@ -198,13 +226,39 @@ def share_breakers(services: Services, stack: AsyncExitStack) -> None:
     stack.push_async_callback(board.close)
 
 
+def decode_previous(settings: Settings) -> tuple[bytes, ...]:
+    """The master keys that were in use before."""
+    return decode_previous_keys(secret.reveal() for secret in settings.previous_master_keys)
+
+
+def build_estate(
+    services: Services, database: Database, digester: KeyDigester, vault: Vault, guard: AddressGuard
+) -> Estate:
+    """What handles projects, their keys and their credentials; this process honours its own changes at once."""
+    directory, credentials = services.directory, services.purses.credentials
+
+    async def follow() -> None:
+        # While the database is away the next poll takes the change over.
+        with contextlib.suppress(DatabaseUnavailable):
+            await directory.refresh()
+            await credentials.refresh()
+
+    keys = ProjectKeys(database, digester, follow)
+    names = services.purses.providers
+    return Estate(
+        database=database,
+        project_keys=keys,
+        projects=Projects(database, keys, names | services.settings.providers.keys(), follow),
+        credentials=Credentials(database, vault, names, guard, follow),
+    )
+
+
 def build_identity(services: Services, database: Database, master: bytes, stack: AsyncExitStack) -> Identity:
     """What knows people by their passwords, tokens and cookies."""
     settings = services.settings
     passwords = Passwords(PasswordCost())
     stack.callback(passwords.close)
-    previous = decode_previous_keys(secret.reveal() for secret in settings.previous_master_keys)
-    tokens, lifetimes = AccessTokens(master, previous), Lifetimes()
+    tokens, lifetimes = AccessTokens(master, decode_previous(settings)), Lifetimes()
     return Identity(
         people=People(database, passwords, tokens, make_claim_token(master), lifetimes),
         lifetimes=lifetimes,
@@ -215,14 +269,9 @@ def build_identity(services: Services, database: Database, master: bytes, stack:
     )
 
 
-def build_app(services: Services, door: OpenAiDoor, database: Database, checks: Checks, identity: Identity) -> Litestar:
+def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Checks, identity: Identity) -> Litestar:
     """Everything that is not on the short way."""
-
-    def provide_services() -> Services:
-        return services
-
-    def provide_database() -> Database:
-        return database
+    provided = {"services": services, **{name: getattr(estate, name) for name in estate.__struct_fields__}}
 
     ops = OpsParts(
         version=services.metrics.version,
@@ -240,22 +289,36 @@ def build_app(services: Services, door: OpenAiDoor, database: Database, checks: 
             show_usage,
             export_usage,
             *AUTH_ROUTES,
+            *PROJECT_ROUTES,
+            *KEY_ROUTES,
+            *CREDENTIAL_ROUTES,
             *proxied_routes(door, services),
             build_ops_router(ops),
         ],
-        dependencies={
-            "services": Provide(provide_services, sync_to_thread=False),
-            "database": Provide(provide_database, sync_to_thread=False),
-        },
+        dependencies={name: _provide(part) for name, part in provided.items()},
         before_request=count_request,
         before_send=[show_limits],
         after_request=faults.name_answer,
-        state=State({"services": services, "identity": identity, "database": database}),
+        state=State(
+            {
+                "services": services,
+                "identity": identity,
+                "database": estate.database,
+                "project_keys": estate.project_keys,
+            }
+        ),
         exception_handlers={**faults.HANDLERS, Fault: answer_fault},
         openapi_config=build_openapi_config(version=services.metrics.version),
         request_max_body_size=services.settings.server.max_body_bytes,
         logging_config=None,
     )
+
+
+def _provide(part: Any) -> Provide:
+    def give() -> Any:
+        return part
+
+    return Provide(give, sync_to_thread=False)
 
 
 def serve(settings: Settings) -> int:

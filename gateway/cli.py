@@ -1,4 +1,4 @@
-"""The command line: ``watchllm serve | keys … | vault rotate|status | accounts list|plan | check | import litellm``.
+"""The command line: ``watchllm serve | keys … | credentials … | vault … | accounts … | check | import litellm``.
 
 Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
 code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.
@@ -78,6 +78,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_keys(commands.add_parser("keys", help="make, list and revoke API keys"))
 
+    _add_credentials(commands.add_parser("credentials", help="store, list and remove the operator's provider keys"))
+
     _add_vault(commands.add_parser("vault", help="the encryption of stored secrets"))
 
     _add_accounts(commands.add_parser("accounts", help="list accounts and change their plans"))
@@ -99,10 +101,12 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
     create = verbs.add_parser("create", help="make a key, and the project when it is missing")
     create.add_argument("--project", metavar="NAME", type=_project_name, required=True, help="the key's project")
     create.add_argument("--test", action="store_true", help="a key that the sandbox answers, free")
+    create.add_argument("--issuer", choices=("lgw", "efg"), default="lgw", help="whose form: lgw_proj_ or EFG_sk_live_")
+    create.add_argument("--scopes", metavar="A,B", type=_names, help="what it may; default: the issuer's usual scopes")
     create.add_argument("--manage", action="store_true", help="may also change its project's cache settings")
     create.add_argument("--name", default="", help="a note on what the key is for")
     create.add_argument("--expires-in", metavar="30d", type=parse_duration_ns, help="s, m, h, d or w; default: never")
-    create.add_argument("--allowed-models", metavar="A,B", type=_model_names, help="default: every model")
+    create.add_argument("--allowed-models", metavar="A,B", type=_names, help="default: every model")
     listing = verbs.add_parser("list", help="list all keys, revoked ones included")
     revoke = verbs.add_parser("revoke", help="revoke a key everywhere within a second")
     revoke.add_argument("key_id", metavar="ID", help="as keys list shows it: key_…")
@@ -110,6 +114,19 @@ def _add_keys(keys: argparse.ArgumentParser) -> None:
         _add_sources(verb)
         verb.add_argument("--json", action="store_true", help="print JSON")
         verb.set_defaults(run=run_keys, verb=name)
+
+
+def _add_credentials(credentials: argparse.ArgumentParser) -> None:
+    verbs = credentials.add_subparsers(title="verbs", metavar="VERB", required=True)
+    put = verbs.add_parser("set", help="store the key that comes on stdin, in the place of the one there is")
+    listing = verbs.add_parser("list", help="list the providers that have one, never the keys")
+    remove = verbs.add_parser("remove", help="delete a provider's key everywhere within a second")
+    for verb in (put, remove):
+        verb.add_argument("provider", metavar="PROVIDER", help="a built-in or configured provider, such as openai")
+    for name, verb in (("set", put), ("list", listing), ("remove", remove)):
+        _add_sources(verb)
+        verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.set_defaults(run=run_credentials, verb=name)
 
 
 def _add_vault(vault: argparse.ArgumentParser) -> None:
@@ -157,10 +174,10 @@ def _project_name(text: str) -> str:
     return text
 
 
-def _model_names(text: str) -> frozenset[str]:
+def _names(text: str) -> frozenset[str]:
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
     if not names:
-        raise argparse.ArgumentTypeError("name at least one model, or leave the option out")
+        raise argparse.ArgumentTypeError("name at least one, or leave the option out")
     return names
 
 
@@ -241,6 +258,20 @@ def run_accounts(arguments: argparse.Namespace, environ: Environ) -> int:
     try:
         print(asyncio.run(account_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
     except account_commands.REFUSALS as error:
+        raise CommandError(str(error), FAILURE) from None
+    return 0
+
+
+def run_credentials(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Store, list or remove the operator's keys at providers."""
+    settings = _load(arguments, environ)
+    # As for keys.
+    from gateway import credential_commands  # noqa: PLC0415
+
+    try:
+        verb = credential_commands.VERBS[arguments.verb]
+        print(asyncio.run(verb(settings, arguments, time.time_ns())))
+    except credential_commands.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0
 

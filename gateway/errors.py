@@ -51,6 +51,9 @@ KINDS: dict[str, FaultKind] = _rows(
     FaultKind("upstream_unreachable", 502, "provider_error", "No connection to the provider could be made or kept."),
     FaultKind("maintenance", 503, "server_error", "The gateway is shutting down; ask again."),
     FaultKind("service_unavailable", 503, "server_error", "A part that this call needs is not there right now."),
+    FaultKind(
+        "credential_unreadable", 503, "provider_error", "The stored provider key cannot be decrypted: store it anew."
+    ),
     FaultKind("upstream_busy", 503, "provider_error", "All connections to the provider are in use."),
     FaultKind("provider_unavailable", 503, "provider_error", "The provider failed repeatedly and is being spared."),
     FaultKind("upstream_timeout", 504, "provider_error", "The provider did not answer in time."),

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from gateway.accounts import store
-from gateway.accounts.keys import KeyDigester
+from gateway.accounts.keyring.rights import ISSUER_SCOPES, SCOPES
+from gateway.accounts.keys import PREFIXES, KeyDigester, KeyKind
 from gateway.accounts.master import API_KEYS, MasterKeyError, derive_key, load_master_key
 from gateway.config.settings import Settings
 from gateway.db import Database, DatabaseInvalid, DatabaseUnavailable
@@ -25,7 +26,11 @@ class UnknownKey(Exception):
     """There is no key with this id."""
 
 
-REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, UnknownKey)
+class KeyInvalid(Exception):
+    """No such key is made."""
+
+
+REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, UnknownKey, KeyInvalid)
 
 
 class ListedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +46,7 @@ class ListedKey(msgspec.Struct, frozen=True, kw_only=True):
     # "active", "revoked" or "expired".
     state: str
     manage: bool
+    scopes: list[str]
     allowed_models: list[str] | None
     created_at: str | None
     expires_at: str | None
@@ -55,14 +61,22 @@ class RevokedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
-    """Make a key, and its project when it is missing; write it alone, or with its ids as JSON."""
+    """Make a key, and its project when it is missing; write it alone, or with its ids as JSON. Raises KeyInvalid."""
+    kind: KeyKind = "test" if wanted.test else "live"
+    if (wanted.issuer, kind) not in PREFIXES:
+        raise KeyInvalid(f"there are no test keys of the issuer {wanted.issuer!r}: leave --issuer or --test out")
+    scopes: frozenset[str] = wanted.scopes or ISSUER_SCOPES[wanted.issuer]
+    if unknown := scopes - SCOPES:
+        raise KeyInvalid(f"no scopes: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SCOPES))}")
     given = settings.master_key.reveal() if settings.master_key else None
     digester = KeyDigester(derive_key(load_master_key(given, settings.data_dir), API_KEYS))
     async with open_database(settings) as database:
         project = await store.find_or_create_project(database, wanted.project, now_ns)
         new_key = store.NewKey(
             project_id=project.project_id,
-            kind="test" if wanted.test else "live",
+            kind=kind,
+            issuer=wanted.issuer,
+            scopes=scopes,
             name=wanted.name,
             is_managing=wanted.manage,
             allowed_models=wanted.allowed_models,
@@ -124,6 +138,7 @@ def _listed(key: store.KeyListing, now_ns: int) -> ListedKey:
         key=key.display,
         state=_state(key, now_ns),
         manage=key.is_managing,
+        scopes=sorted(key.scopes),
         allowed_models=None if key.allowed_models is None else sorted(key.allowed_models),
         created_at=_timestamp(key.created_ns),
         expires_at=_timestamp(key.expires_ns),

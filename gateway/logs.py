@@ -14,7 +14,7 @@ import msgspec
 MASK = "***"
 # Callers must not log secrets; this is the second line of defence. What stays in front of the mask tells which kind.
 _SECRETS = re.compile(
-    r"(?P<kind>\b(?:lgw_(?:proj|test)_|gsk_|xai-|whsec_|sk[-_]|(?:[a-z]{2,8}_sk|rk|pk)_(?:live|test)_)"
+    r"(?P<kind>\b(?:lgw_(?:proj|test)_|gsk_|xai-|whsec_|sk[-_]|(?:[a-z]{2,8}_sk|[arp]k)_(?:live|test)_)"
     r"|\bbearer\s+|\bbasic\s+(?=[a-z0-9+/=]{12})"
     r"|\b(?:x-)?api[-_]?key[\"']?\s*[:=]\s*[\"']?"
     r"|://[^/\s:@]{0,256}:(?=[^/\s@]{1,256}@))"

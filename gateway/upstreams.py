@@ -1,5 +1,6 @@
 """What answers calls, built from the settings: backends with their connections, routes to them, and prices.
 
+A built-in provider without a key has no backend and can still be called by projects that have a credential for it.
 Part of the composition root: gateway.app calls it, and its stack closes what is opened here.
 """
 
@@ -9,9 +10,11 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
+from gateway.accounts.credential_directory import ActiveCredential
 from gateway.backends.http import Address, HttpBackend
 from gateway.backends.in_process import Local, LocalDialect, LocalEmbeddings, SandboxBackend
 from gateway.backends.interface import Backend
+from gateway.backends.purses import Opening
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.pipeline.route import SANDBOX, RouteTable
 from providers.anthropic.dialect import AnthropicDialect
@@ -19,13 +22,23 @@ from providers.catalogue import Catalogue
 from providers.openai.dialect import OpenAiDialect
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable, load_prices
-from providers.registry import find_provider
+from providers.registry import PROVIDERS, ProviderRow, find_provider
 from providers.sandbox.model import Sandbox
+from providers.transport.address_guard import AddressGuard
 from providers.transport.origin import Timeouts, parse_base_url
 from providers.transport.pool import Transport
 from providers.wire import Dialect
 
 NS_PER_S = 1_000_000_000
+# They carry the credential, so another one's must not stand beside it.
+CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key"})
+
+
+class Upstreams(msgspec.Struct, frozen=True, kw_only=True):
+    """By the provider's name: what is configured to be called, and what can be called with a credential."""
+
+    backends: dict[str, Backend]
+    openings: dict[str, Opening]
 
 
 def wall_clock_s() -> int:
@@ -33,7 +46,9 @@ def wall_clock_s() -> int:
     return time.time_ns() // NS_PER_S
 
 
-def build_backends(settings: Settings, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack) -> dict[str, Backend]:
+def build_upstreams(
+    settings: Settings, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack, guard: AddressGuard
+) -> Upstreams:
     """One backend a configured provider, each with connections of its own: one that hangs starves no other."""
     plain = OpenAiDialect(
         endpoints=frozenset({"chat/completions", "completions", "embeddings"}),
@@ -43,7 +58,10 @@ def build_backends(settings: Settings, loop: asyncio.AbstractEventLoop, stack: A
     )
     sandbox = Sandbox(time.time_ns)
     backends: dict[str, Backend] = {SANDBOX: SandboxBackend(sandbox, plain, loop)}
-    for name, provider in settings.providers.items():
+    openings: dict[str, Opening] = {}
+    guarded = _open_transport(stack, Transport(guard=guard))
+    unconfigured = {name: _usual(row) for name, row in PROVIDERS.items() if name not in settings.providers}
+    for name, provider in {**unconfigured, **settings.providers}.items():
         if provider.dialect == "local":
             local = LocalEmbeddings(name, open_local, LocalDialect(plain))
             stack.push_async_callback(local.close)
@@ -51,50 +69,12 @@ def build_backends(settings: Settings, loop: asyncio.AbstractEventLoop, stack: A
         elif provider.dialect == "sandbox":
             backends[name] = SandboxBackend(sandbox, plain, loop, name=name)
         else:
-            transport = Transport(max_connections_per_origin=provider.max_connections)
-            stack.push_async_callback(transport.close)
-            backends[name] = _http_backend(name, provider, settings, transport)
-    return backends
-
-
-def open_local() -> Local:
-    """Load the bundled embedding model's parts."""
-    # numpy alone takes a tenth of a second and 20 MB, which a gateway that embeds nothing never needs.
-    from providers.local.backend import LocalBackend  # noqa: PLC0415
-    from providers.local.queue import EmbeddingQueue  # noqa: PLC0415
-    from providers.local.transformer import open_embedder  # noqa: PLC0415
-
-    return LocalBackend(EmbeddingQueue(open_embedder()))
-
-
-def _http_backend(name: str, provider: ProviderSettings, settings: Settings, transport: Transport) -> HttpBackend:
-    row = find_provider(name, provider.dialect, provider.base_url or None)
-    origin, path_prefix = parse_base_url(provider.base_url or row.base_url)
-    dialect: Dialect = (
-        AnthropicDialect(now_s=wall_clock_s)
-        if provider.dialect == "anthropic"
-        else OpenAiDialect(
-            endpoints=row.endpoints,
-            quirks=row.quirks,
-            asks_stream_usage=provider.stream_usage,
-            now_s=wall_clock_s,
-        )
-    )
-    headers = {header: value.reveal() for header, value in provider.headers.items()}
-    if provider.api_key:
-        secret = provider.api_key.reveal()
-        headers |= {"x-api-key": secret} if row.auth == "x-api-key" else {"authorization": f"Bearer {secret}"}
-    cancels = provider.cancel_stops_billing
-    address = Address(
-        origin=origin,
-        path_prefix=path_prefix,
-        headers=headers,
-        timeouts=msgspec.convert(msgspec.to_builtins(settings.timeouts), Timeouts),
-        max_reply_bytes=settings.server.max_reply_bytes,
-        cancel_stops_billing=row.cancel_stops_billing if cancels is None else cancels,
-        cancel_models=row.cancel_models if cancels is None else (),
-    )
-    return HttpBackend(name, dialect, transport, address)
+            transport = _open_transport(stack, Transport(max_connections_per_origin=provider.max_connections))
+            upstream = _Upstream(name, provider, settings, transport, guarded)
+            openings[name] = Opening(name=name, dialect=upstream.dialect, reach=upstream.reach)
+            if name not in unconfigured:
+                backends[name] = HttpBackend(name, upstream.dialect, transport, upstream.address)
+    return Upstreams(backends=backends, openings=openings)
 
 
 def build_routes(settings: Settings, catalogue: Catalogue, backends: dict[str, Backend]) -> RouteTable:
@@ -116,3 +96,73 @@ def build_prices(settings: Settings, catalogue: Catalogue) -> PriceTable:
     return load_prices(
         [msgspec.structs.replace(row, model=catalogue.upstream(row.provider, row.model)) for row in rows]
     )
+
+
+def open_local() -> Local:
+    """Load the bundled embedding model's parts."""
+    # numpy alone takes a tenth of a second and 20 MB, which a gateway that embeds nothing never needs.
+    from providers.local.backend import LocalBackend  # noqa: PLC0415
+    from providers.local.queue import EmbeddingQueue  # noqa: PLC0415
+    from providers.local.transformer import open_embedder  # noqa: PLC0415
+
+    return LocalBackend(EmbeddingQueue(open_embedder()))
+
+
+class _Upstream:
+    """One provider behind an address: the operator's call, and calls with credentials."""
+
+    def __init__(
+        self, name: str, provider: ProviderSettings, settings: Settings, transport: Transport, guarded: Transport
+    ) -> None:
+        self._row = row = find_provider(name, provider.dialect, provider.base_url or None)
+        self._transport, self._guarded = transport, guarded
+        self.dialect: Dialect = (
+            AnthropicDialect(now_s=wall_clock_s)
+            if provider.dialect == "anthropic"
+            else OpenAiDialect(
+                endpoints=row.endpoints,
+                quirks=row.quirks,
+                asks_stream_usage=provider.stream_usage,
+                now_s=wall_clock_s,
+            )
+        )
+        origin, path_prefix = parse_base_url(provider.base_url or row.base_url)
+        headers = {header: value.reveal() for header, value in provider.headers.items()}
+        if provider.api_key:
+            headers |= _authorize(row, provider.api_key.reveal())
+        cancels = provider.cancel_stops_billing
+        self.address = Address(
+            origin=origin,
+            path_prefix=path_prefix,
+            headers=headers,
+            timeouts=msgspec.convert(msgspec.to_builtins(settings.timeouts), Timeouts),
+            max_reply_bytes=settings.server.max_reply_bytes,
+            cancel_stops_billing=row.cancel_stops_billing if cancels is None else cancels,
+            cancel_models=row.cancel_models if cancels is None else (),
+        )
+
+    def reach(self, credential: ActiveCredential) -> tuple[Transport, Address]:
+        """Where a call with a credential goes: the operator's headers go to the operator's address alone."""
+        authorization = _authorize(self._row, credential.secret.reveal())
+        if credential.base_url is not None:
+            origin, path_prefix = parse_base_url(credential.base_url)
+            return self._guarded, msgspec.structs.replace(
+                self.address, origin=origin, path_prefix=path_prefix, headers=authorization
+            )
+        kept = {
+            header: value for header, value in self.address.headers.items() if header.lower() not in CREDENTIAL_HEADERS
+        }
+        return self._transport, msgspec.structs.replace(self.address, headers=kept | authorization)
+
+
+def _usual(row: ProviderRow) -> ProviderSettings:
+    return ProviderSettings(dialect=row.dialect, base_url=row.base_url)
+
+
+def _authorize(row: ProviderRow, secret: str) -> dict[str, str]:
+    return {"x-api-key": secret} if row.auth == "x-api-key" else {"authorization": f"Bearer {secret}"}
+
+
+def _open_transport(stack: AsyncExitStack, transport: Transport) -> Transport:
+    stack.push_async_callback(transport.close)
+    return transport

@@ -6,12 +6,15 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from fake_directories import FakeCredentials, FakeDirectory
 from limiting import make_limiting
 
-from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
+from gateway.accounts.credential_directory import CredentialDirectory
+from gateway.accounts.directory import KeyDirectory, KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.in_process import InProcessReply
 from gateway.backends.interface import Backend, Sink
+from gateway.backends.purses import Purses
 from gateway.config.settings import Breaker as BreakerSettings
 from gateway.config.settings import Retries, Settings
 from gateway.counters.memory import MemoryCounters
@@ -31,8 +34,9 @@ from providers.tokens import Tokenizers
 from providers.wire import Call, Dialect, Headers, WireRequest
 
 NOW_NS = 1_790_000_000_000_000_000
-CALLER = KeyRecord(key_id="key_1", project_id="proj_1", kind="live")
-TESTER = KeyRecord(key_id="key_2", project_id="proj_1", kind="test")
+SCOPES = frozenset({"proxy", "usage:read"})
+CALLER = KeyRecord(key_id="key_1", project_id="proj_1", kind="live", scopes=SCOPES)
+TESTER = KeyRecord(key_id="key_2", project_id="proj_1", kind="test", scopes=SCOPES)
 ENDPOINTS = frozenset({"chat/completions", "completions", "embeddings"})
 # 1 and 2 USD a million: a picodollar times a million per token.
 PRICES = (PriceRow(provider="openai", model="m", effective_from="2020-01-01", input="1", output="2"),)
@@ -300,20 +304,6 @@ class FakeRecorder:
             await self.on_sync()
 
 
-class FakeDirectory:
-    """The keys of an installation."""
-
-    revision = 0
-
-    def __init__(self, keys: dict[bytes, KeyRecord | KeyFault] | None = None, *, is_stale: bool = False) -> None:
-        self.is_stale = is_stale
-        self._keys = keys or {}
-
-    def find(self, presented: bytes, now_ns: int) -> KeyRecord | KeyFault:
-        """Look a key up."""
-        return self._keys.get(presented, KeyFault.UNKNOWN)
-
-
 class FakeTokenizers:
     """A token a character; a prompt is always a thousand."""
 
@@ -372,6 +362,7 @@ def make_services(*backends: Any, settings: Settings | None = None, **parts: Any
     usual: dict[str, Any] = {
         "settings": settings or Settings(retries=Retries(base_backoff_ms=1)),
         **{"directory": cast("KeyDirectory", FakeDirectory()), "routes": make_table(*backends)},
+        "purses": Purses(cast("CredentialDirectory", FakeCredentials()), {}, lambda: NOW_NS),
         "prices": PriceTable(PRICES),
         "tokenizers": cast("Tokenizers", FakeTokenizers()),
         "recorder": cast("Recorder", FakeRecorder()),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from gateway.accounts.audit import read_entries
+from gateway.accounts.audit import Actor, Occasion, read_entries
 from gateway.accounts.tenancy.members import Members
 from gateway.accounts.tenancy.passwords import PasswordCost, Passwords
 from gateway.accounts.tenancy.people import Admission, People, Registration, SignedIn
@@ -23,6 +23,8 @@ MASTER = bytes(range(32))
 CHEAP = PasswordCost(memory_kib=8, passes=1, lanes=1)
 PASSWORD = "correct horse"
 OPEN = Admission(is_open=True)
+# The operator acts, at the command line.
+AT = Occasion(actor=Actor(kind="command", actor_id=None, origin=""), account_id=None, now_ns=NOW_NS)
 
 
 class House:

@@ -53,6 +53,15 @@ class Deed(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acts, on whose things, and when: what every deed of a request has in common."""
+
+    actor: Actor
+    # None: the operator's own things.
+    account_id: str | None
+    now_ns: int
+
+
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the log: an Actor, a Deed and a moment."""
 
@@ -81,6 +90,12 @@ async def append_entry(connection: AsyncConnection, actor: Actor, deed: Deed, no
         created_ns=now_ns,
     )
     await connection.execute(_APPEND, msgspec.structs.asdict(entry))
+
+
+async def note(connection: AsyncConnection, occasion: Occasion, action: str, object_id: str, detail: str = "") -> None:
+    """Write the entry of one deed of an occasion inside the caller's transaction."""
+    deed = Deed(account_id=occasion.account_id, action=action, object_id=object_id, detail=detail)
+    await append_entry(connection, occasion.actor, deed, occasion.now_ns)
 
 
 async def read_entries(

@@ -1,35 +1,32 @@
-"""Provider credentials: what their owners do with them, and all active ones in memory for the path of a request.
+"""Provider credentials: what their owners do with them.
 
 A credential belongs to a project, or to the operator and then serves every project that has none of its own.
 
-Failure behavior: a refused value raises a CredentialError that never shows the secret. While the database is away the
-credentials known so far are used. One that cannot be opened is told apart from none, so that no project's calls are
-paid by another's credential; it is logged, and stops nothing else.
+Failure behavior: a refused value raises a CredentialError that never shows the secret; nothing is then changed. Each
+change is one transaction with its entry in the audit log.
 """
 
-import enum
-import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
-from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts import credentials_store as store
+from gateway.accounts.audit import Occasion, note
 from gateway.accounts.credentials_store import CredentialListing
-from gateway.accounts.follower import Follower
-from gateway.accounts.rotation import check_keys
-from gateway.accounts.vault import Vault, VaultError
+from gateway.accounts.keyring.projects_store import lock_project
+from gateway.accounts.vault import Vault
 from gateway.config.secret import Secret
 from gateway.db import Database
+from gateway.errors import shown
 from gateway.ids import new_id
+from providers.transport.address_guard import AddressGuard, AddressRefused
 from providers.transport.origin import parse_base_url
 
 MAX_SECRET_CHARS = 4_096
 MAX_NAME_CHARS = 128
 # A shorter secret would be half told by its ends.
 _LEAST_SHOWN_CHARS = 12
-_log = logging.getLogger(__name__)
 
 
 class CredentialError(Exception):
@@ -76,23 +73,8 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
 
 
-class ActiveCredential(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call to a provider needs."""
-
-    credential_id: str
-    secret: Secret
-    # None: the provider's own.
-    base_url: str | None
-
-
-class CredentialFault(enum.Enum):
-    """Why there is a credential that cannot be used; the value is fit for a message."""
-
-    UNREADABLE = "cannot be decrypted here"
-
-
 async def create_credential(
-    database: Database, vault: Vault, providers: Collection[str], wanted: NewCredential, now_ns: int
+    database: Database, vault: Vault, providers: Collection[str], wanted: NewCredential, occasion: Occasion
 ) -> CredentialListing:
     """Make a credential; every process uses it within 1 s. ``providers`` are the names that there are.
 
@@ -104,22 +86,23 @@ async def create_credential(
         raise CredentialInvalid(f"the name {wanted.name[:MAX_NAME_CHARS]!r} is not {MAX_NAME_CHARS} printable letters")
     _check_secret(wanted.secret, wanted.base_url)
     listing = CredentialListing(
-        credential_id=f"cred_{new_id(now_ns)}",
+        credential_id=f"cred_{new_id(occasion.now_ns)}",
         project_id=wanted.project_id,
         provider=wanted.provider,
         name=wanted.name,
         display=display_of(wanted.secret),
         base_url=wanted.base_url,
-        created_ns=now_ns,
+        created_ns=occasion.now_ns,
     )
-    try:
-        async with database.write() as connection:
-            revision = await store.take_revision(connection)
-            seal = await _seal(connection, vault, listing, wanted.secret)
-            if not await store.insert_credential(connection, listing, seal, revision):
-                raise CredentialExists(wanted.provider, await _active_of(connection, listing) or "")
-    except exc.IntegrityError:
-        raise UnknownProject(f"there is no project {wanted.project_id!r}: make it first") from None
+    async with database.write() as connection:
+        # Before the revision, as whoever deletes a project takes them: two transactions never wait crosswise.
+        if wanted.project_id is not None and not await lock_project(connection, wanted.project_id):
+            raise UnknownProject(f"there is no project {wanted.project_id!r}: make it first")
+        revision = await store.take_revision(connection)
+        seal = await _seal(connection, vault, listing, wanted.secret)
+        if not await store.insert_credential(connection, listing, seal, revision):
+            raise CredentialExists(wanted.provider, await _active_of(connection, listing) or "")
+        await note(connection, occasion, "credential.create", listing.credential_id, wanted.provider)
     return listing
 
 
@@ -129,7 +112,9 @@ async def list_credentials(database: Database, project_id: str | None) -> list[C
         return await store.list_credentials(connection, project_id)
 
 
-async def replace_credential(database: Database, vault: Vault, wanted: Replacement) -> CredentialListing:
+async def replace_credential(
+    database: Database, vault: Vault, wanted: Replacement, occasion: Occasion
+) -> CredentialListing:
     """Give a credential another secret everywhere within 1 s; a disabled one is active again.
 
     Raises CredentialInvalid, UnknownCredential or CredentialExists.
@@ -145,93 +130,107 @@ async def replace_credential(database: Database, vault: Vault, wanted: Replaceme
             found, display=display_of(wanted.secret), base_url=wanted.base_url, disabled_ns=None
         )
         await store.replace_secret(connection, fresh, await _seal(connection, vault, fresh, wanted.secret), revision)
+        await note(connection, occasion, "credential.replace", found.credential_id, found.provider)
     return fresh
 
 
-async def disable_credential(database: Database, project_id: str | None, credential_id: str, now_ns: int) -> None:
+async def disable_credential(
+    database: Database, project_id: str | None, credential_id: str, occasion: Occasion
+) -> None:
     """Stop using a credential everywhere within 1 s; repeating it changes nothing. Raises UnknownCredential."""
     async with database.write() as connection:
         revision = await store.take_revision(connection)
-        await _find(connection, project_id, credential_id)
-        await store.disable_credential(connection, credential_id, now_ns, revision)
+        found = await _find(connection, project_id, credential_id)
+        await store.disable_credential(connection, credential_id, occasion.now_ns, revision)
+        await note(connection, occasion, "credential.disable", credential_id, found.provider)
 
 
-async def delete_credential(database: Database, project_id: str | None, credential_id: str, now_ns: int) -> None:
+async def delete_credential(database: Database, project_id: str | None, credential_id: str, occasion: Occasion) -> None:
     """Delete a credential everywhere within 1 s. Raises UnknownCredential."""
     async with database.write() as connection:
         revision = await store.take_revision(connection)
-        await _find(connection, project_id, credential_id)
-        await store.delete_credential(connection, credential_id, now_ns, revision)
+        found = await _find(connection, project_id, credential_id)
+        await store.delete_credential(connection, credential_id, occasion.now_ns, revision)
+        await note(connection, occasion, "credential.delete", credential_id, found.provider)
+
+
+async def put_credential(
+    database: Database, vault: Vault, providers: Collection[str], wanted: NewCredential, occasion: Occasion
+) -> CredentialListing:
+    """Give an owner a credential for a provider, or the one there is another secret and address.
+
+    Raises CredentialInvalid or UnknownProject.
+    """
+    try:
+        return await create_credential(database, vault, providers, wanted, occasion)
+    except CredentialExists as exists:
+        replacement = Replacement(
+            project_id=wanted.project_id,
+            credential_id=exists.credential_id,
+            secret=wanted.secret,
+            base_url=wanted.base_url,
+        )
+    return await replace_credential(database, vault, replacement, occasion)
+
+
+async def remove_credential(database: Database, project_id: str | None, provider: str, occasion: Occasion) -> None:
+    """Delete an owner's credentials for a provider, a disabled one included. Raises UnknownCredential."""
+    async with database.write() as connection:
+        revision = await store.take_revision(connection)
+        owned = await store.list_credentials(connection, project_id)
+        found = [listing for listing in owned if listing.provider == provider]
+        if not found:
+            raise UnknownCredential(f"there is no credential for {shown(provider)} here: list them to see which are")
+        for listing in found:
+            await store.delete_credential(connection, listing.credential_id, occasion.now_ns, revision)
+            await note(connection, occasion, "credential.delete", listing.credential_id, provider)
+
+
+class Credentials:
+    """What the owners of credentials may do over HTTP; ``follow`` has this process honour a change at once.
+
+    An address that comes this way must be one of the public Internet.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        providers: Collection[str],
+        guard: AddressGuard,
+        follow: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._providers = providers
+        self._guard = guard
+        self._follow = follow
+
+    async def list(self, project_id: str | None) -> list[CredentialListing]:
+        """List a project's credentials, or the operator's; never their secrets."""
+        return await list_credentials(self._database, project_id)
+
+    async def put(self, wanted: NewCredential, occasion: Occasion) -> CredentialListing:
+        """Store a credential, in the place of the one there is. Raises CredentialInvalid or UnknownProject."""
+        if wanted.base_url is not None:
+            try:
+                await self._guard.find(parse_base_url(wanted.base_url)[0])
+            except (ValueError, AddressRefused) as error:
+                raise CredentialInvalid(f"the base_url is refused: {error}") from None
+        listing = await put_credential(self._database, self._vault, self._providers, wanted, occasion)
+        await self._follow()
+        return listing
+
+    async def remove(self, project_id: str | None, provider: str, occasion: Occasion) -> None:
+        """Delete the credential for a provider. Raises UnknownCredential."""
+        await remove_credential(self._database, project_id, provider, occasion)
+        await self._follow()
 
 
 def display_of(secret: Secret) -> str:
     """Cut a secret to the ends that may be shown for ever; a short one is not shown at all."""
     text = secret.reveal()
     return f"{text[:3]}...{text[-4:]}" if len(text) >= _LEAST_SHOWN_CHARS else ""
-
-
-class CredentialDirectory(Follower):
-    """Finds the credential for a call, and follows what every process changes."""
-
-    things = "credentials"
-
-    def __init__(self, database: Database, vault: Vault) -> None:
-        super().__init__()
-        self._database = database
-        self._vault = vault
-        # By owner and provider.
-        self._active: dict[tuple[str | None, str], ActiveCredential | CredentialFault] = {}
-        self._active_ids: dict[tuple[str | None, str], str] = {}
-        # Of the credentials that are known here: as long as it stays, so does what ``find`` answers.
-        self.revision = 0
-
-    def __len__(self) -> int:
-        """Count the active credentials."""
-        return len(self._active)
-
-    def find(self, project_id: str, provider: str) -> ActiveCredential | CredentialFault | None:
-        """Find the project's own credential, or else the operator's; None: neither has one here."""
-        found = self._active.get((project_id, provider))
-        return self._active.get((None, provider)) if found is None else found
-
-    async def start(self) -> None:
-        """Load every credential, then follow changes until ``close``.
-
-        Raises DatabaseUnavailable, and MasterKeyError where a credential is sealed under a key that is not given.
-        """
-        await check_keys(self._database, self._vault)
-        await super().start()
-
-    async def take_changes(self) -> None:
-        """Take over what changed since the last time. Raises DatabaseUnavailable."""
-        async with self._database.read() as connection:
-            revision, rows = await store.read_changes(connection, self.revision)
-            is_older = revision < self.revision
-            if is_older:
-                revision, rows = await store.read_changes(connection, 0)
-        if is_older:
-            # The database was replaced by an older copy: what only this process remembers is gone.
-            self._active.clear()
-            self._active_ids.clear()
-        for row in rows:
-            self._take_over(row)
-        self.revision = revision
-
-    def _take_over(self, row: store.SealedCredential) -> None:
-        owner = (row.project_id, row.provider)
-        if row.secret is not None and row.disabled_ns is None:
-            self._active[owner] = self._open(row, row.secret)
-            self._active_ids[owner] = row.credential_id
-        elif self._active_ids.get(owner) == row.credential_id:
-            del self._active[owner], self._active_ids[owner]
-
-    def _open(self, row: store.SealedCredential, seal: bytes) -> ActiveCredential | CredentialFault:
-        try:
-            secret = Secret(self._vault.open(seal, row.place).decode())
-        except VaultError as error:
-            _log.warning("credential %s for %s cannot be used: %s", row.credential_id, row.provider, error)
-            return CredentialFault.UNREADABLE
-        return ActiveCredential(credential_id=row.credential_id, secret=secret, base_url=row.base_url)
 
 
 def _check_secret(secret: Secret, base_url: str | None) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.accounts import store
 from gateway.accounts.follower import Follower
-from gateway.accounts.keys import KEY_CHARS, KeyDigester, KeyKind, is_well_formed
+from gateway.accounts.keys import MAX_KEY_CHARS, KeyDigester, KeyKind, is_well_formed
 from gateway.db import Database
 
 
@@ -44,7 +44,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 class KeyFault(enum.Enum):
     """Why a presented key is not honoured; the value is fit for a message."""
 
-    MALFORMED = "is not one of WatchLLM's: they begin lgw_proj_ or lgw_test_ and have 58 characters"
+    MALFORMED = "is not one of WatchLLM's: they begin lgw_proj_, lgw_test_, EFG_sk_live_ or ak_live_"
     UNKNOWN = "is not known here"
     REVOKED = "was revoked"
     EXPIRED = "has expired"
@@ -71,7 +71,7 @@ class KeyDirectory(Follower):
 
     def find(self, presented: bytes, now_ns: int) -> KeyRecord | KeyFault:
         """Tell whose key this is; the time taken depends on nothing secret, since only its digest is looked up."""
-        if len(presented) > KEY_CHARS:
+        if len(presented) > MAX_KEY_CHARS:
             return KeyFault.MALFORMED
         found = self._known.get(self._digest(presented))
         if found is None:

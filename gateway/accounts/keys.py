@@ -1,7 +1,8 @@
 """The form of an API key, and the keyed digest by which it is stored and found.
 
-A key is ``lgw_proj_`` or ``lgw_test_``, 43 characters of base62 that hold 32 random bytes, and six more that hold the
-CRC32 of all before them, so that a mistyped key is told from an unknown one without asking anybody.
+A key is a prefix that tells who issued it, 43 characters of base62 that hold 32 random bytes, and six more that hold
+the CRC32 of all before them, so that a mistyped key is told from an unknown one without asking anybody. The prefix
+tells nothing of what the key may: its scopes do.
 """
 
 import hashlib
@@ -10,10 +11,19 @@ import zlib
 from typing import Literal
 
 KeyKind = Literal["live", "test"]
+# The document whose endpoint issued it: W, E or A.
+Issuer = Literal["lgw", "efg", "ak"]
 
-PREFIXES: dict[KeyKind, str] = {"live": "lgw_proj_", "test": "lgw_test_"}
-KEY_CHARS = 58
-DISPLAY_CHARS = 12
+PREFIXES: dict[tuple[Issuer, KeyKind], str] = {
+    ("lgw", "live"): "lgw_proj_",
+    ("lgw", "test"): "lgw_test_",
+    ("efg", "live"): "EFG_sk_live_",
+    ("ak", "live"): "ak_live_",
+}
+# Behind the prefix.
+BODY_CHARS = 49
+MAX_KEY_CHARS = BODY_CHARS + max(map(len, PREFIXES.values()))
+_SHOWN_CHARS = 3
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_BYTES = 32
 # 62**43 > 2**256 and 62**6 > 2**32.
@@ -23,9 +33,9 @@ _STARTS = tuple(prefix.encode() for prefix in PREFIXES.values())
 _SHA256_BLOCK_BYTES = 64
 
 
-def make_key(kind: KeyKind) -> str:
+def make_key(kind: KeyKind, issuer: Issuer = "lgw") -> str:
     """Make a fresh key; it is shown once and stored only as its digest."""
-    body = PREFIXES[kind] + _base62(int.from_bytes(os.urandom(_SECRET_BYTES)), _SECRET_CHARS)
+    body = PREFIXES[issuer, kind] + _base62(int.from_bytes(os.urandom(_SECRET_BYTES)), _SECRET_CHARS)
     return body + _check_of(body.encode())
 
 
@@ -33,14 +43,15 @@ def is_well_formed(key: str | bytes) -> bool:
     """Tell whether prefix, length and checksum are those of a key; it may still be unknown."""
     if isinstance(key, str):
         key = key.encode("utf-8", "replace")
-    if len(key) != KEY_CHARS or not key.startswith(_STARTS):
+    start = next((start for start in _STARTS if key.startswith(start)), None)
+    if start is None or len(key) != len(start) + BODY_CHARS:
         return False
     return key[-_CHECK_CHARS:] == _check_of(key[:-_CHECK_CHARS]).encode()
 
 
 def display_of(key: str) -> str:
     """Cut a key to the start that may be shown for ever."""
-    return key[:DISPLAY_CHARS] + "..."
+    return key[: len(key) - BODY_CHARS + _SHOWN_CHARS] + "..."
 
 
 class KeyDigester:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.accounts.keys import KeyDigester, KeyKind, display_of, make_key
+from gateway.accounts.keys import Issuer, KeyDigester, KeyKind, display_of, make_key
 from gateway.db import Database
 from gateway.ids import new_id
 
@@ -27,14 +27,16 @@ _FIND_PROJECT_BY_ID = text(
 )
 _INSERT_PROJECT = text(
     "INSERT INTO projects (project_id, account_id, name, provider, created_ns) "
-    "VALUES (:project_id, NULL, :name, :provider, :created_ns) ON CONFLICT DO NOTHING"
+    "VALUES (:project_id, :account_id, :name, :provider, :created_ns) ON CONFLICT DO NOTHING"
 )
 # The row stays locked until the commit, so revisions become visible in their order and a reader misses none.
 _NEXT_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'keys' RETURNING value")
 _INSERT_KEY = text(
-    "INSERT INTO keys (key_id, project_id, name, kind, is_managing, display, digest, scopes, allowed_models, "
-    "expires_ns, revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, :name, :kind, "
-    ":is_managing, :display, :digest, :scopes, :allowed_models, :expires_ns, NULL, :created_ns, NULL, :revision)"
+    "INSERT INTO keys (key_id, project_id, name, kind, issuer, is_managing, is_account_wide, display, digest, scopes, "
+    "allowed_models, tags, requests_per_minute, tokens_per_minute, max_concurrent, expires_ns, made_by, replaces, "
+    "revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, :name, :kind, :issuer, "
+    ":is_managing, :is_account_wide, :display, :digest, :scopes, :allowed_models, :tags, :requests_per_minute, "
+    ":tokens_per_minute, :max_concurrent, :expires_ns, :made_by, :replaces, NULL, :created_ns, NULL, :revision)"
 )
 _LIST_KEYS = text(
     "SELECT keys.key_id, keys.project_id, projects.name AS project_name, keys.name, keys.kind, keys.is_managing, "
@@ -81,11 +83,21 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
 
     project_id: str
     kind: KeyKind = "live"
+    issuer: Issuer = "lgw"
     name: str = ""
     is_managing: bool = False
+    is_account_wide: bool = False
     allowed_models: frozenset[str] | None = None
     expires_ns: int | None = None
     scopes: frozenset[str] = DEFAULT_SCOPES
+    tags: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrent: int | None = None
+    # The person or the key that makes it; None: the operator, at the command line.
+    made_by: str | None = None
+    # The key that it takes over from.
+    replaces: str | None = None
 
 
 class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +163,7 @@ class ProjectExists(Exception):
 async def create_project(database: Database, name: str, provider: str | None, now_ns: int) -> Project:
     """Make a project of the operator's. Raises ProjectExists."""
     async with database.write() as connection:
-        project = await _insert_project(connection, name, provider, now_ns)
+        project = await insert_project(connection, None, name, provider, now_ns)
     if project is None:
         raise ProjectExists(f"there is a project {name!r} already: use it, or choose another name")
     return project
@@ -167,19 +179,19 @@ async def find_project(database: Database, project_id: str) -> Project | None:
     """Find a project that has not been deleted."""
     async with database.read() as connection:
         row = (await connection.execute(_FIND_PROJECT_BY_ID, {"project_id": project_id})).mappings().one_or_none()
-    return None if row is None else _read(row, Project)
+    return None if row is None else read_row(row, Project)
 
 
 async def create_key(database: Database, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
     """Make a key; every process honours it within 1 s. Raises SQLAlchemy's IntegrityError without such a project."""
     async with database.write() as connection:
-        return await _insert_key(connection, digester, wanted, now_ns)
+        return await insert_key(connection, digester, wanted, now_ns)
 
 
 async def list_keys(database: Database) -> list[KeyListing]:
     """List every key, oldest first, revoked ones included."""
     async with database.read() as connection:
-        return [_read(row, KeyListing) for row in (await connection.execute(_LIST_KEYS)).mappings()]
+        return [read_row(row, KeyListing) for row in (await connection.execute(_LIST_KEYS)).mappings()]
 
 
 async def revoke_key(database: Database, key_id: str, now_ns: int) -> bool:
@@ -187,7 +199,7 @@ async def revoke_key(database: Database, key_id: str, now_ns: int) -> bool:
     async with database.write() as connection:
         if not (await connection.execute(_HAS_KEY, {"key_id": key_id})).scalar_one():
             return False
-        revision = (await connection.execute(_NEXT_REVISION)).scalar_one()
+        revision = await take_revision(connection)
         await connection.execute(_REVOKE_KEY, {"key_id": key_id, "now_ns": now_ns, "revision": revision})
         return True
 
@@ -201,7 +213,7 @@ async def read_changes(database: Database, seen: int) -> tuple[int, list[KeyChan
         rows = (await connection.execute(_READ_CHANGES, {"seen": seen})).mappings().all()
         # PostgreSQL shows each statement what was committed before it: what came in between counts as seen.
         newest = max((row["revision"] for row in rows), default=revision)
-        return max(revision, newest), [_read(row, KeyChange) for row in rows]
+        return max(revision, newest), [read_row(row, KeyChange) for row in rows]
 
 
 async def note_used(connection: AsyncConnection, last_used_ns: Mapping[str, int]) -> None:
@@ -222,53 +234,53 @@ async def bootstrap(database: Database, digester: KeyDigester, now_ns: int) -> B
         live = NewKey(project_id=project_id, kind="live", name="default")
         test = NewKey(project_id=project_id, kind="test", name="sandbox")
         return BootstrapKeys(
-            live=await _insert_key(connection, digester, live, now_ns),
-            test=await _insert_key(connection, digester, test, now_ns),
+            live=await insert_key(connection, digester, live, now_ns),
+            test=await insert_key(connection, digester, test, now_ns),
         )
 
 
-async def _find_or_insert_project(connection: AsyncConnection, name: str, now_ns: int) -> Project:
-    inserted = await _insert_project(connection, name, None, now_ns)
-    if inserted is not None:
-        return inserted
-    return _read((await connection.execute(_FIND_PROJECT, {"name": name})).mappings().one(), Project)
+async def take_revision(connection: AsyncConnection) -> int:
+    """Take the next revision of the keys, for changes in the caller's transaction; others wait for its commit."""
+    return int((await connection.execute(_NEXT_REVISION)).scalar_one())
 
 
-async def _insert_project(connection: AsyncConnection, name: str, provider: str | None, now_ns: int) -> Project | None:
+async def insert_project(
+    connection: AsyncConnection, account_id: str | None, name: str, provider: str | None, now_ns: int
+) -> Project | None:
+    """Add a project inside the caller's transaction; None where its owner has one of this name."""
     project = Project(
-        project_id=f"proj_{new_id(now_ns)}", account_id=None, name=name, provider=provider, created_ns=now_ns
+        project_id=f"proj_{new_id(now_ns)}", account_id=account_id, name=name, provider=provider, created_ns=now_ns
     )
-    values = {"project_id": project.project_id, "name": name, "provider": provider, "created_ns": now_ns}
-    return project if (await connection.execute(_INSERT_PROJECT, values)).rowcount else None
+    return project if (await connection.execute(_INSERT_PROJECT, msgspec.structs.asdict(project))).rowcount else None
 
 
-async def _insert_key(connection: AsyncConnection, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
-    made = MadeKey(key=make_key(wanted.kind), key_id=f"key_{new_id(now_ns)}", project_id=wanted.project_id)
+async def insert_key(connection: AsyncConnection, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
+    """Make a key inside the caller's transaction."""
+    made = MadeKey(
+        key=make_key(wanted.kind, wanted.issuer), key_id=f"key_{new_id(now_ns)}", project_id=wanted.project_id
+    )
     models = wanted.allowed_models
-    values: dict[str, Any] = {
+    values: dict[str, Any] = msgspec.structs.asdict(wanted) | {
         "key_id": made.key_id,
-        "project_id": wanted.project_id,
-        "name": wanted.name,
-        "kind": wanted.kind,
-        "is_managing": wanted.is_managing,
         "display": display_of(made.key),
         "digest": digester.digest(made.key.encode()),
-        "scopes": _write_set(wanted.scopes),
-        "allowed_models": None if models is None else _write_set(models),
-        "expires_ns": wanted.expires_ns,
+        "scopes": write_words(wanted.scopes),
+        "allowed_models": None if models is None else write_words(models),
+        "tags": msgspec.json.encode(wanted.tags).decode(),
         "created_ns": now_ns,
-        "revision": (await connection.execute(_NEXT_REVISION)).scalar_one(),
+        "revision": await take_revision(connection),
     }
     await connection.execute(_INSERT_KEY, values)
     return made
 
 
-def _write_set(words: frozenset[str]) -> str:
+def write_words(words: frozenset[str]) -> str:
+    """Write a set of words as it is stored: a sorted JSON list."""
     return msgspec.json.encode(sorted(words)).decode()
 
 
-def _read(row: RowMapping, into: type[T]) -> T:
-    """Make the value of a row: lists are stored as JSON, and SQLite knows no booleans."""
+def read_row(row: RowMapping, into: type[T]) -> T:
+    """Make the value of a row of projects or keys: lists are stored as JSON, and SQLite knows no booleans."""
     fields: dict[str, Any] = {
         name: msgspec.json.decode(value) if value is not None and name in _JSON else value
         for name, value in row.items()
@@ -276,3 +288,10 @@ def _read(row: RowMapping, into: type[T]) -> T:
     for name in _BOOLEANS & fields.keys():
         fields[name] = bool(fields[name])
     return msgspec.convert(fields, into)
+
+
+async def _find_or_insert_project(connection: AsyncConnection, name: str, now_ns: int) -> Project:
+    inserted = await insert_project(connection, None, name, None, now_ns)
+    if inserted is not None:
+        return inserted
+    return read_row((await connection.execute(_FIND_PROJECT, {"name": name})).mappings().one(), Project)

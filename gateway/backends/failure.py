@@ -11,7 +11,7 @@ from gateway.errors import KINDS, Fault
 from providers.errors import ProviderError, Refused, Unreachable, Unsupported
 
 CREDENTIAL = re.compile(
-    r"(?i)\b(?:(?:sk|pk|rk|gsk|lgw|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
+    r"(?i)\b(?:(?:sk|pk|rk|ak|gsk|lgw|efg|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
 )
 # A type, code or field that is one word: anything longer is prose, and prose may quote what the provider was sent.
 WORD = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,128}")

@@ -21,8 +21,10 @@ STATEMENTS = (
     CREATE UNIQUE INDEX projects_by_account_name ON projects (account_id, name)
     WHERE account_id IS NOT NULL AND deleted_ns IS NULL
     """,
-    # The person who made it; NULL: the operator, at the command line.
+    # The person or the key that made it; NULL: the operator, at the command line.
     "ALTER TABLE keys ADD COLUMN made_by TEXT",
+    # The document whose endpoint made it, which its prefix tells.
+    "ALTER TABLE keys ADD COLUMN issuer TEXT NOT NULL DEFAULT 'lgw'",
     # Of every call with the key, besides those of the call itself; a JSON list.
     "ALTER TABLE keys ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
     # NULL: not limited.

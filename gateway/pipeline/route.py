@@ -1,8 +1,13 @@
-"""Room 4: which targets can answer a call, in which order, and why. Pure: same inputs, same route."""
+"""Room 4: which targets can answer a call, in which order, and why. Pure: same inputs, same route.
+
+A project with credentials of its own has a table of its own: the same names, its backends in place of the configured
+ones, and the breakers of these apart, so that a bad credential of one project spares no target of another's.
+"""
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Backend
+from gateway.backends.purses import Purse
 from gateway.config.settings import Breaker as BreakerSettings
 from gateway.errors import Fault, shown
 from gateway.pipeline.flow import Route, Target, header_text
@@ -11,6 +16,9 @@ from providers.registry import PROVIDERS
 
 # Routes of names are remembered; a caller can invent names, so only this many are kept.
 MAX_CACHED_ROUTES = 4_096
+# Of a table for stored credentials, and how many such tables are kept.
+MAX_OWN_ROUTES = 256
+MAX_OWN_TABLES = 1_024
 SANDBOX = "sandbox"
 
 
@@ -35,6 +43,31 @@ class RouteTable:
         self._breaker = breaker
         self._targets: dict[tuple[str, str], Target] = {}
         self._routes: dict[str, Route | None] = {}
+        self._max_routes = MAX_CACHED_ROUTES
+        # Of the table that this one was made from: whatever is not replaced is its.
+        self._parent: RouteTable | None = None
+        self._replaced: frozenset[str] = frozenset()
+        self._own: dict[tuple[int, ...], RouteTable] = {}
+
+    def of(self, purse: Purse) -> "RouteTable":
+        """The table for calls with stored credentials: their backends beside and instead of the configured ones."""
+        if not purse.backends:
+            return self
+        own = self._own.get(purse.key)
+        if own is None:
+            if len(self._own) >= MAX_OWN_TABLES:
+                self._own.clear()
+            own = self._own[purse.key] = RouteTable(
+                backends={**self._backends, **purse.backends},
+                aliases=self._aliases,
+                served=self._served,
+                catalogue=self._catalogue,
+                breaker=self._breaker,
+            )
+            own._max_routes = MAX_OWN_ROUTES
+            own._parent = self
+            own._replaced = frozenset(purse.backends)
+        return own
 
     @property
     def targets(self) -> list[Target]:
@@ -47,7 +80,7 @@ class RouteTable:
             return self._routes[model]
         except KeyError:
             route = self._resolve(model)
-            if len(self._routes) < MAX_CACHED_ROUTES:
+            if len(self._routes) < self._max_routes:
                 self._routes[model] = route
             return route
 
@@ -63,8 +96,10 @@ class RouteTable:
     def count_spared(self, now_ns: int) -> dict[str, int]:
         """How many targets of each provider are spared by their breakers at this monotonic time."""
         spared = dict.fromkeys((name for name in self._backends if name != SANDBOX), 0)
-        for target in self._targets.values():
-            spared[target.backend.name] += target.breaker.state(now_ns) != "closed"
+        for table in (self, *self._own.values()):
+            for target in table.targets:
+                name = target.backend.name
+                spared[name] = spared.get(name, 0) + (target.breaker.state(now_ns) != "closed")
         return spared
 
     def breakers(self) -> dict[str, Breaker]:
@@ -111,6 +146,8 @@ class RouteTable:
         return Route(targets=tuple(self._target(provider, model) for provider, model in pairs), reason=reason)
 
     def _target(self, provider: str, model: str) -> Target:
+        if self._parent is not None and provider not in self._replaced:
+            return self._parent._target(provider, model)
         key = (provider, model)
         target = self._targets.get(key)
         if target is None:
@@ -122,7 +159,7 @@ class RouteTable:
                 % (header_text(provider), header_text(model)),
             )
             # Callers can invent names (a test key any, provider/… some), so what is kept is bounded.
-            if provider != SANDBOX and len(self._targets) < MAX_CACHED_ROUTES:
+            if provider != SANDBOX and len(self._targets) < self._max_routes:
                 self._targets[key] = target
         return target
 
@@ -147,7 +184,7 @@ def _explain_unknown(table: RouteTable, model: str) -> str:
     message = f"No configured provider has the model {shown(model)}."
     keys = table.missing_keys(model)
     if keys:
-        message += f" Set {' or '.join(keys)} and restart the gateway."
+        message += f" Set {' or '.join(keys)} and restart the gateway, or store a provider key for the project."
     elif close := closest(model, [card.id for card in table.cards()]):
         message += f" Did you mean {' or '.join(map(repr, close))}?"
     return message + " GET /v1/models lists what can be called."

@@ -42,7 +42,10 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     try:
         hold = limits.admit(services.recorder, metrics)
         lookup.find(inbound)
-        path = route.choose(services.routes, inbound.call.model, inbound.caller)
+        table = services.routes
+        if not services.purses.credentials.is_empty:
+            table = table.of(services.purses.of(inbound.caller.project_id))
+        path = route.choose(table, inbound.call.model, inbound.caller)
         upstream = await send.send(journey, path)
         if upstream.relay is not None:
             await reply.flow(inbound, upstream, client, services)

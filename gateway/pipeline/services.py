@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.accounts.directory import KeyDirectory
+from gateway.backends.purses import Purses
 from gateway.backends.relay import Relay
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
@@ -27,6 +28,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     counters: Counters
     limiting: Limiting
     routes: RouteTable
+    # What projects call beside and instead of the configured backends.
+    purses: Purses
     prices: PriceTable
     tokenizers: Tokenizers
     recorder: Recorder

@@ -10,6 +10,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from gateway.accounts.credentials import CredentialError, CredentialInvalid
 from gateway.accounts.tenancy.passwords import PasswordsBusy
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.db import DatabaseUnavailable
@@ -78,6 +79,13 @@ def answer_refusal(request: AnyRequest, refusal: Refusal) -> Response[bytes]:
     return answer_fault(request, Fault(REFUSED[refusal.kind], message, param=refusal.param))
 
 
+def answer_credential_error(request: AnyRequest, error: CredentialError) -> Response[bytes]:
+    """A provider credential that cannot be stored, or is not there; the message never shows the secret."""
+    code = "rule_broken" if isinstance(error, CredentialInvalid) else "not_found"
+    message = str(error)
+    return answer_fault(request, Fault(code, message[:1].upper() + message[1:].rstrip(".") + "."))
+
+
 def answer_busy(request: AnyRequest, busy: PasswordsBusy) -> Response[bytes]:
     """Too many people sign in at once."""
     return answer_fault(request, Fault("service_unavailable", f"{busy}.", retry_after_ms=BUSY_RETRY_MS))
@@ -139,6 +147,7 @@ def answer_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
 HANDLERS: dict[int | type[Exception], Any] = {
     Fault: answer_fault,
     Refusal: answer_refusal,
+    CredentialError: answer_credential_error,
     PasswordsBusy: answer_busy,
     HTTPException: answer_http_exception,
     DatabaseUnavailable: answer_unavailable,

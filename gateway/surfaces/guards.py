@@ -93,6 +93,14 @@ def may_as_person(permission: Permission | None = None) -> Guard:
     return guard
 
 
+async def as_operator(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard: the person who runs the installation."""
+    person = await find_person(connection)
+    if not person.is_operator:
+        raise Fault("insufficient_scope", "Only the installation's operator may do this.")
+    connection.state["person"] = person
+
+
 def person_of(connection: Connection) -> Person:
     """Whom the route's guard let in."""
     person: Person = connection.state["person"]

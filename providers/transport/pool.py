@@ -11,6 +11,7 @@ from time import monotonic_ns
 
 from providers.errors import PoolExhausted, TimedOut, Unreachable
 from providers.handoff import Handoff
+from providers.transport.address_guard import AddressGuard, AddressRefused
 from providers.transport.connection import Connection, OriginPool
 from providers.transport.exchange import TIMEOUT_WORDS, Exchange
 from providers.transport.origin import Origin, Timeouts
@@ -38,12 +39,15 @@ class Transport:
         keepalive_ms: int = 55_000,
         ssl_context: ssl.SSLContext | None = None,
         max_header_bytes: int = 65_536,
+        guard: AddressGuard | None = None,
     ) -> None:
         self._max_connections = max_connections_per_origin
         self._keepalive_ns = keepalive_ms * _NS_PER_MS
         self._idle_sweep_s = min(_IDLE_SWEEP_S, max(_SWEEP_S, keepalive_ms / 1000))
         self._ssl_context = ssl_context
         self._max_header_bytes = max_header_bytes
+        # For origins that strangers name.
+        self._guard = guard
         self._pools: dict[Origin, OriginPool] = {}
         self._active: set[Exchange] = set()
         self._live: set[Connection] = set()
@@ -138,9 +142,10 @@ class Transport:
         limit_ns, phase = exchange.connect_limit()
         try:
             async with asyncio.timeout(limit_ns / _NS_PER_S):
+                host = origin.host if self._guard is None else (await self._guard.find(origin))[0]
                 await loop.create_connection(
                     lambda: connection,
-                    origin.host,
+                    host,
                     origin.port,
                     ssl=self._tls() if is_tls else None,
                     server_hostname=origin.host if is_tls else None,
@@ -148,6 +153,8 @@ class Transport:
         except TimeoutError as error:
             limit_ms = exchange.timeouts.connect_ms if phase == "connect" else exchange.timeouts.total_ms
             raise TimedOut(f"{origin}: {TIMEOUT_WORDS[phase]} {limit_ms} ms", phase=phase) from error
+        except AddressRefused as error:
+            raise Unreachable(f"no connection to {origin}: {error}", sent=False) from error
         except (OSError, UnicodeError) as error:
             # UnicodeError: a host name that IDNA cannot encode.
             raise Unreachable(f"no connection to {origin}: {error}", sent=False) from error

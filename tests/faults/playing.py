@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from faults.behaviours import BEHAVIOURS
-from faults.cases import Case, chat_request, get_request, request_bytes, substitute
+from faults.cases import Case, chat_request, get_request, post_request, request_bytes, substitute
 from faults.judging import OK, Seen
 from faults.wire import connect, exchange
 from faults.world import FORMULA, World
@@ -24,7 +24,7 @@ Play = Callable[[Case, World], Awaitable[Seen]]
 
 async def play(case: Case, world: World) -> Seen:
     """Play a case by its kind."""
-    player = SPECIAL.get(case["id"])
+    player = play_address if is_address(case) else SPECIAL.get(case["id"])
     if player is None:
         player = next(function for member, function in KINDS.items() if member in case)
     seen = await player(case, world)
@@ -194,6 +194,23 @@ async def play_after_bytes(case: Case, world: World) -> Seen:
 async def play_environment(case: Case, world: World) -> Seen:
     """The gateway runs with proxies in its environment that are the trap; a call must pass them by."""
     return Seen(case=case, replies=[await exchange(world.port, chat_request(f"{case['id']}/m", world.key))])
+
+
+def is_address(case: Case) -> bool:
+    """Whether a case is a provider's address that comes over HTTP."""
+    return bool(case.get("request", {}).get("path") == "/api/providers")
+
+
+async def play_address(case: Case, world: World) -> Seen:
+    """The operator stores a provider's key with the case's address; then a project's owner does."""
+    given = json.loads(case["request"]["body"]["text"])
+    body = {"provider": given["type"], "api_key": given["api_key"], "base_url": given["base_url"]}
+    token = world.names["OPERATOR"]
+    paths = ["/api/providers", f"/api/projects/{world.names['PROJECT']}/providers"]
+    data = json.dumps(body).encode()
+    replies = [await exchange(world.port, post_request(path, token, data)) for path in paths]
+    listed = [(await exchange(world.port, get_request(path, token))).json()["providers"] for path in paths]
+    return Seen(case=case, replies=replies, facts={"not_stored": listed == [[], []]})
 
 
 async def play_secrets(case: Case, world: World) -> Seen:

@@ -60,6 +60,11 @@ def is_kept_secret(seen: Seen) -> bool:
     return len(secret) < 8 or (secret not in seen.log and secret not in seen.reply.body.decode("latin-1"))
 
 
+def not_stored(seen: Seen) -> bool:
+    """A provider's address was refused, whoever sent it."""
+    return all(400 <= reply.status < 500 for reply in seen.replies) and seen.facts.get("not_stored") is True
+
+
 def has_sane_charge(row: Row) -> bool:
     """Neither negative nor absurd, and marked."""
     tokens = (prompt_tokens(row), completion_tokens(row))
@@ -204,6 +209,8 @@ MUST_NOT: dict[str, Sentence] = {
     "log_line_injection": lambda seen: not any(line.startswith("X-Evil") for line in seen.log.splitlines()),
     "file_open": said_in_body("root:"),
     "upstream path escapes": lambda seen: not seen.calls,
+    "any TCP connect to a non-global address": lambda seen: not seen.trap_connections and not_stored(seen),
+    "DNS name whose A/AAAA is non-global accepted at save OR at use": fact("not_stored"),
     "connection to $SINK": lambda seen: not seen.trap_connections,
     "template rendered by gateway": lambda seen: b"{{ ''.__class__ }}" in seen.asked[0].body,
     # Fields that the gateway does not read pass untouched (interface.md), to a provider that the operator chose.

@@ -9,7 +9,6 @@ CACHE = "nothing is cached yet: the cache's own issue"
 UPLOADS = "no text defines an endpoint that takes files"
 STRIPE = "no billing yet, so /api/webhooks/stripe is not there"
 PEOPLE = "there is no dashboard session yet"
-HTTP_PROVIDERS = "no base URL can arrive over HTTP yet: /api/providers is defined by no text"
 SLOW_REDIS = "proved by tests/path/test_shared_limits.py, which freezes and kills a Redis under calls"
 FLUSHED_REDIS = "no budget is kept in Redis yet"
 REDIS_RACE = "proved by the counters' suite, which cancels calls between others"
@@ -35,7 +34,7 @@ CASES = {
     "header-024": "x-gateway-timeout is defined by no text, and unknown headers are ignored",
     "header-025": "x-gateway-timeout is defined by no text, and unknown headers are ignored",
     "http-018": "no text defines a list of allowed hosts; there is no session cookie to steal by rebinding yet",
-    "ssrf-055": HTTP_PROVIDERS,
+    "ssrf-055": "proved by the test of providers/transport/address_guard.py, whose resolver changes its answer",
     "storage-003": SLOW_REDIS,
     "storage-005": FLUSHED_REDIS,
     "storage-006": REDIS_RACE,
@@ -43,8 +42,8 @@ CASES = {
     "storage-016": RELOAD,
     "storage-017": RELOAD,
     "storage-018": RELOAD,
-    "storage-019": "clients are built once at the start: no provider's can be rotated",
-    "storage-020": "no credential is stored encrypted yet: provider keys over HTTP",
+    "storage-019": "transports are built once at the start and shared: another credential closes none of them",
+    "storage-020": "proved by the vault's test of make test-long, which rotates and restarts under load",
 }
 
 
@@ -52,8 +51,6 @@ def reason(case: Case) -> str | None:
     """Why a case waits; None for one that runs."""
     if case["id"] in RUNS:
         return None
-    if case.get("request", {}).get("path") == "/api/providers":
-        return HTTP_PROVIDERS
     return CASES.get(case["id"]) or GROUPS.get(case["group"])
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from faults.cases import Case, dialect_of, get_request
+from faults.cases import Case, dialect_of, get_request, post_request
 from faults.upstreams import PROVIDER_KEY, GoodProvider, Sink, fault_stats
 from faults.wire import Reply, exchange
 
@@ -228,9 +228,11 @@ async def make_keys(running: Gateway) -> dict[str, str]:
         while {(await running.ask("/v1/models", key)).status for key in refused} != {401}:
             await asyncio.sleep(0.05)
     live = running.keys["api_key"]
+    operator = await make_operator(running)
     listed = await running.command("keys", "list")
     return {
         "KEY": live,
+        "OPERATOR": operator,
         "KEY_A": live,
         "KEY_B": other["key"],
         "LIMITED": limited["key"],
@@ -242,6 +244,16 @@ async def make_keys(running: Gateway) -> dict[str, str]:
         "SESSION": "s3ss10n",
         "PROJECT": next(key["project_id"] for key in listed if key["key"] and live.startswith(key["key"].rstrip(".…"))),
     }
+
+
+async def make_operator(running: Gateway) -> str:
+    """A person who runs the installation; gives the access token."""
+    person = {"email": "operator@example.com", "password": "correct horse", "name": "Operator"}
+    registered = await exchange(running.port, post_request("/api/v1/auth/register", "", json.dumps(person).encode()))
+    with contextlib.closing(sqlite3.connect(running.folder / "data" / "watchllm.db", timeout=30)) as database:
+        database.execute("UPDATE users SET is_operator = TRUE")
+        database.commit()
+    return str(registered.json()["access_token"])
 
 
 def prompt_tokens(row: Row) -> int:

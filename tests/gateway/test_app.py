@@ -15,6 +15,7 @@ from gateway.app import build_counters
 from gateway.counters.interface import RateWindow
 from gateway.counters.memory import MemoryCounters
 
+GUARDS = ("gateway.surfaces.guards", "gateway.surfaces.access")
 HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -62,13 +63,13 @@ class TestRunning:
         assert {**ordinary.json(), **dict.fromkeys(figures, 0)} == {**short.json(), **dict.fromkeys(figures, 0)}
 
     async def test_every_route_says_who_may_pass(self, gateway: Running) -> None:
-        """Each handler carries a guard of gateway.surfaces.guards; only what the framework adds by itself has none."""
+        """Each handler carries a guard of gateway.surfaces; only what the framework adds by itself has none."""
         unguarded: list[str] = []
         for route in gateway.gateway.app.routes:
             handlers: list[Any] = getattr(route, "route_handlers", None) or [cast("Any", route).route_handler]
             for handler in handlers:
                 is_ours = not route.path.startswith("/schema") and handler.handler_name != "options_handler"
-                guards = [guard for guard in handler.guards or () if guard.__module__ == "gateway.surfaces.guards"]
+                guards = [guard for guard in handler.guards or () if guard.__module__ in GUARDS]
                 if is_ours and not guards:
                     unguarded.append(f"{route.path} {handler.handler_name}")
         assert unguarded == []

@@ -13,10 +13,12 @@ from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, derive_key, load_master_key
 from gateway.config.settings import Settings
 from gateway.db import Database
-from gateway.key_commands import ListedKey, UnknownKey, create_key, list_keys, revoke_key, write_table
+from gateway.key_commands import KeyInvalid, ListedKey, UnknownKey, create_key, list_keys, revoke_key, write_table
 
 NOW_NS = 1_736_935_200_000_000_000
 WANTED = {
+    "issuer": "lgw",
+    "scopes": None,
     "project": "a",
     "test": False,
     "manage": False,
@@ -87,6 +89,37 @@ async def test_a_revoked_key_is_refused(settings: Settings) -> None:
     assert await find(settings, made["key"]) is KeyFault.REVOKED
 
 
+@pytest.mark.parametrize(
+    ("changes", "prefix", "scopes"),
+    [
+        ({}, "lgw_proj_", {"proxy", "usage:read"}),
+        ({"issuer": "efg"}, "EFG_sk_live_", {"inference", "deploy", "usage:read"}),
+        ({"issuer": "efg", "scopes": frozenset({"proxy", "admin"})}, "EFG_sk_live_", {"proxy", "admin"}),
+    ],
+)
+async def test_the_form_tells_the_issuer_and_the_scopes_what_it_may(
+    settings: Settings, changes: dict[str, object], prefix: str, scopes: set[str]
+) -> None:
+    """--issuer and --scopes; the operator gives whatever there is."""
+    made = await create(settings, **changes)
+    record = await find(settings, made["key"])
+    assert isinstance(record, KeyRecord)
+    assert (made["key"].startswith(prefix), record.scopes) == (True, scopes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"issuer": "efg", "test": True}, "no test keys of the issuer 'efg'"),
+        ({"scopes": frozenset({"x"})}, "scopes: x"),
+    ],
+)
+async def test_what_no_key_can_be_is_told(settings: Settings, changes: dict[str, object], words: str) -> None:
+    """Before anything is made."""
+    with pytest.raises(KeyInvalid, match=words):
+        await create(settings, **changes)
+
+
 async def test_an_unknown_id_is_an_error(settings: Settings) -> None:
     """Nothing was revoked, and that is said."""
     with pytest.raises(UnknownKey, match="there is no key 'key_x'"):
@@ -122,6 +155,7 @@ def test_a_table_is_aligned() -> None:
         key="lgw_proj_abc...",
         state="active",
         manage=False,
+        scopes=["proxy", "usage:read"],
         allowed_models=None,
         created_at="2025-01-15T10:00:00Z",
         expires_at=None,

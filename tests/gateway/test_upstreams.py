@@ -8,17 +8,25 @@ from typing import Any, cast
 import pytest
 from settings_files import AT_NS, KEYS, settings_of
 
+from gateway.accounts.credential_directory import ActiveCredential
 from gateway.backends.interface import Backend
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
-from gateway.upstreams import build_backends, build_prices, build_routes
+from gateway.upstreams import Upstreams, build_prices, build_routes, build_upstreams
 from providers.catalogue import load_catalogue
+from providers.transport.address_guard import AddressGuard
 from providers.wire import Call
 
 
-async def backends_of(settings: Settings) -> dict[str, Backend]:
-    """The backends of settings; none of them is ever called."""
+async def upstreams_of(settings: Settings) -> Upstreams:
+    """What is configured, and what can be called with a credential; none of it is ever called."""
     async with AsyncExitStack() as stack:
-        return build_backends(settings, asyncio.get_running_loop(), stack)
+        return build_upstreams(settings, asyncio.get_running_loop(), stack, AddressGuard())
+
+
+async def backends_of(settings: Settings) -> dict[str, Backend]:
+    """What is configured."""
+    return (await upstreams_of(settings)).backends
 
 
 async def lines_of(backend: Backend) -> bytes:
@@ -132,3 +140,37 @@ def test_without_the_operators_the_bundled_prices_hold(tmp_path: Path) -> None:
     price = build_prices(settings_of(tmp_path), load_catalogue()).lookup("openai", "gpt-4", AT_NS)
     assert price is not None
     assert price.is_operator is False
+
+
+def stored(base_url: str | None = None) -> ActiveCredential:
+    """A credential as it is found for a call."""
+    return ActiveCredential(credential_id="cred_1", secret=Secret("sk-stored"), base_url=base_url)
+
+
+async def test_whoever_is_called_by_address_can_be_called_with_a_credential(tmp_path: Path) -> None:
+    """Configured or not; what runs in the process cannot."""
+    config = '[providers.vllm]\ndialect = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    upstreams = await upstreams_of(settings_of(tmp_path, config))
+    assert set(upstreams.openings) == {"openai", "anthropic", "groq", "openrouter", "vllm"}
+    assert set(upstreams.backends) == {"sandbox", "local", "vllm"}
+
+
+async def test_a_credential_takes_the_place_of_the_configured_one(tmp_path: Path) -> None:
+    """At the operator's address, with the operator's headers but for those that carry a credential."""
+    config = '[providers.openai]\nbase_url = "https://proxy.test/v1"\nheaders = { x-team = "blue", API-Key = "k" }\n'
+    settings = settings_of(tmp_path, config, KEYS)
+    transport, address = (await upstreams_of(settings)).openings["openai"].reach(stored())
+    assert (str(address.origin), address.path_prefix) == ("https://proxy.test", "/v1")
+    assert address.headers == {"x-team": "blue", "authorization": "Bearer sk-stored"}
+    assert cast("Any", transport)._guard is None
+
+
+async def test_an_address_of_a_credentials_own_gets_the_credential_alone(tmp_path: Path) -> None:
+    """None of the operator's headers, and only through the guard."""
+    config = '[providers.anthropic]\nheaders = { x-team = "blue" }\n'
+    settings = settings_of(tmp_path, config, KEYS)
+    opening = (await upstreams_of(settings)).openings["anthropic"]
+    transport, address = opening.reach(stored("https://own.test/claude/"))
+    assert (str(address.origin), address.path_prefix) == ("https://own.test", "/claude")
+    assert address.headers == {"x-api-key": "sk-stored"}
+    assert cast("Any", transport)._guard is not None

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from households import AT
 
-from gateway.accounts.credentials import ActiveCredential, CredentialDirectory, NewCredential, create_credential
+from gateway.accounts.credential_directory import ActiveCredential, CredentialDirectory
+from gateway.accounts.credentials import NewCredential, create_credential
 from gateway.accounts.master import MasterKeyError
 from gateway.accounts.vault import load_vault
 from gateway.config.secret import Secret
@@ -38,7 +40,7 @@ async def seal(settings: Settings, provider: str = "openai") -> None:
     database = await Database.open(None, settings.data_dir)
     vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
     wanted = NewCredential(project_id=None, provider=provider, secret=Secret(CANARY))
-    await create_credential(database, vault, [provider], wanted, NOW_NS)
+    await create_credential(database, vault, [provider], wanted, AT)
     await database.close()
 
 

@@ -26,6 +26,9 @@ PROVIDER_KEYS = {
     "claude": "canary.claude.0123456789.abcdefg",
 }
 HEADER_SECRET = "canaryheader0123456789qwertyuiop"
+# Stored by people: a provider's key, which the provider repeats in whatever goes wrong; and what people sign in with.
+STORED = "canarystored0123456789mnbvcxzlkj"
+PASSWORD, NEW_PASSWORD = "canary password 0123456789", "canary new password 0123456789"
 MASTER_KEY = base64.b64encode(b"canary-master-key-0123456789-abc").decode()
 STRANGERS_KEY = "lgw_proj_canaryStranger0123456789abcdefghijklmnopqrstuv0"
 COOKIE = "canarycookie0123456789"
@@ -66,6 +69,8 @@ class Evidence(msgspec.Struct, kw_only=True):
     """All that the show left: answers, metrics, every file while it ran and after, and what the providers saw."""
 
     keys: dict[str, str]
+    # What answers gave to people, by what it is; each was shown in one answer alone.
+    given: dict[str, str]
     answers: list[tuple[str, Heard]]
     metrics: bytes
     files: dict[str, bytes]
@@ -175,6 +180,53 @@ def body_of(model: str, act: str, *, stream: bool) -> dict[str, Any]:
     }
 
 
+async def play_people(running: Gateway) -> tuple[dict[str, str], list[tuple[str, Heard]]]:
+    """Sign up, store a provider's key, make and rotate keys, and call with them; gives the secrets and the answers.
+
+    What shows a secret to whom it belongs is not among the answers.
+    """
+    client = RawClient(running.port)
+    answers: list[tuple[str, Heard]] = []
+    given: dict[str, str] = {}
+
+    async def send(name: str, path: str, key: str, body: Any, *, shows: bool = False) -> Any:
+        await client.send(path, key, body)
+        heard = await client.answer()
+        await client.leave()
+        if not shows:
+            answers.append((name, heard))
+        return heard
+
+    auth = "/api/v1/auth"
+    person = {"email": "canary@example.com", "password": PASSWORD, "name": "Canary"}
+    first = await send("register", f"{auth}/register", "", person, shows=True)
+    given["refresh token"] = json.loads(first.body)["tokens"]["refresh_token"]
+    change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    signed_in = await send("password", f"{auth}/password", json.loads(first.body)["access_token"], change, shows=True)
+    token = given["access token"] = json.loads(signed_in.body)["access_token"]
+    given["cookie"] = signed_in.headers["set-cookie"].partition("=")[2].partition(";")[0]
+    await send("a wrong password", f"{auth}/login", "", {"email": person["email"], "password": f"{NEW_PASSWORD}!"})
+    made = json.loads((await send("project", "/api/projects", token, {"name": "canary"}, shows=True)).body)
+    project, given["project key"] = f"/api/projects/{made['id']}", made["api_key"]
+    key = json.loads((await send("key", f"{project}/keys", token, {"name": "x"}, shows=True)).body)
+    rotated = json.loads((await send("rotate", f"{project}/keys/{key['id']}/rotate", token, {}, shows=True)).body)
+    given |= {"key": key["key"], "rotated key": rotated["key"]}
+    wide = await send("account key", f"{auth}/apikey", token, {"name": "x"}, shows=True)
+    given["account key"] = json.loads(wide.body)["api_key"]
+    for provider in ("plain", "claude"):
+        await send("store", f"{project}/providers", token, {"provider": provider, "api_key": STORED})
+    await send("store in vain", f"{project}/providers", token, {"provider": "plain", "api_key": f"{STORED} {STORED}"})
+    for path in (f"{project}/providers", f"{project}/keys", project, "/api/projects", f"{auth}/me"):
+        answers.append((f"GET {path}", await client.get(path, token)))
+        await client.leave()
+    for model in ("plain", "claude"):
+        for acts, stream in ((WHOLE_ACTS, False), (STREAM_ACTS, True)):
+            for act in acts:
+                body = body_of(model, act, stream=stream)
+                await send(f"stored {model} {act} {stream}", "/v1/chat/completions", given["rotated key"], body)
+    return given, answers
+
+
 async def play(running: Gateway) -> list[tuple[str, Heard]]:
     """Send everything; gives the answers by name."""
     answers: list[tuple[str, Heard]] = []
@@ -221,12 +273,14 @@ async def evidence(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ev
         url = providers.url.removesuffix("/v1")
         async with gateway(folder, _config(url), {"WATCHLLM_MASTER_KEY": MASTER_KEY}) as running:
             answers = await play(running)
+            given, more = await play_people(running)
+            answers += more
             metrics = (await running.ask("/metrics")).body
             await running.settled_rows()
             files = {f"running {name}": text for name, text in _read_files(folder).items()}
             keys = dict(running.keys)
         files |= _read_files(folder)
-        yield Evidence(keys=keys, answers=answers, metrics=metrics, files=files, asked=_copy(providers))
+        yield Evidence(keys=keys, given=given, answers=answers, metrics=metrics, files=files, asked=_copy(providers))
     shutil.rmtree(folder)
 
 
@@ -267,6 +321,32 @@ async def test_a_providers_key_goes_to_the_provider_alone(evidence: Evidence, na
     assert evidence.find(PROVIDER_KEYS[name]) == []
 
 
+async def test_a_stored_key_goes_to_the_provider_alone(evidence: Evidence) -> None:
+    """Checklist 11: calls were sent with it, and it is in no answer, no log, no metric and no file."""
+    assert any(STORED in json.dumps(request.headers) for request in evidence.asked)
+    assert evidence.find(STORED) == []
+
+
+@pytest.mark.parametrize("canary", [PASSWORD, NEW_PASSWORD])
+async def test_a_password_is_kept_nowhere(evidence: Evidence, canary: str) -> None:
+    """Only its hash is, and that is shown to nobody."""
+    assert evidence.find(canary) == []
+    answers = [f"answer {name}" for name, _ in evidence.answers]
+    assert [place for place in evidence.find("$argon2") if place in answers] == []
+
+
+GIVEN = ("refresh token", "access token", "cookie", "project key", "key", "rotated key", "account key")
+
+
+@pytest.mark.row("E42")
+@pytest.mark.parametrize("name", GIVEN)
+async def test_what_is_given_to_a_person_is_shown_once(evidence: Evidence, name: str) -> None:
+    """Tokens, cookies and keys are in the answer that makes them, and in no other, no log and no file."""
+    assert sorted(evidence.given) == sorted(GIVEN)
+    assert evidence.find(evidence.given[name]) == []
+    assert evidence.find(evidence.given[name][24:]) == []
+
+
 async def test_an_operators_header_goes_to_the_provider_alone(evidence: Evidence) -> None:
     """Headers that the operator adds hold credentials too."""
     assert evidence.find(HEADER_SECRET) == []
@@ -296,5 +376,6 @@ async def test_a_provider_sees_no_callers_credential(evidence: Evidence) -> None
     for request in evidence.asked:
         seen = json.dumps(request.headers) + request.body.decode()
         own = request.path.split("/")[1]
+        assert [secret for secret in evidence.given.values() if secret in seen] == []
         others = {key for name, key in PROVIDER_KEYS.items() if name != own}
         assert [secret for secret in (*evidence.keys.values(), COOKIE, MASTER_KEY, *others) if secret in seen] == []

@@ -9,7 +9,8 @@ changed.
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.accounts.audit import Actor, Deed, append_entry
+from gateway.accounts.audit import Actor, Deed, Occasion, append_entry
+from gateway.accounts.keyring.following import follow_role
 from gateway.accounts.tenancy import members_store
 from gateway.accounts.tenancy.members_store import Invitation, Member
 from gateway.accounts.tenancy.names import check_email
@@ -94,16 +95,22 @@ class Members:
             return await members_store.list_members(connection, person.account_id)
 
     async def change_role(self, person: Person, user_id: str, role: Role, origin: str, now_ns: int) -> None:
-        """Give a member of the person's account another role; their sessions there end. Raises Refusal."""
+        """Give a member of the person's account another role; their sessions there end, and the keys that they made
+        may no more than they may. Raises Refusal.
+        """
         async with self._database.write() as connection:
             await _change(connection, person, user_id, role, now_ns)
+            await follow_role(connection, user_id, role, _occasion(person, origin, now_ns))
             deed = _deed(person, "member.change_role", user_id, role)
             await append_entry(connection, _actor(person, origin), deed, now_ns)
 
     async def remove_member(self, person: Person, user_id: str, origin: str, now_ns: int) -> None:
-        """Remove a member from the person's account, or leave it; their sessions there end. Raises Refusal."""
+        """Remove a member from the person's account, or leave it; their sessions there end, and the keys that they
+        made. Raises Refusal.
+        """
         async with self._database.write() as connection:
             await _change(connection, person, user_id, None, now_ns)
+            await follow_role(connection, user_id, None, _occasion(person, origin, now_ns))
             deed = _deed(person, "member.remove", user_id)
             await append_entry(connection, _actor(person, origin), deed, now_ns)
 
@@ -168,6 +175,10 @@ def _refuse_role(actor: Role, concerned: Role) -> Refusal:
 
 def _actor(person: Person, origin: str) -> Actor:
     return Actor(kind="user", actor_id=person.user_id, origin=origin)
+
+
+def _occasion(person: Person, origin: str, now_ns: int) -> Occasion:
+    return Occasion(actor=_actor(person, origin), account_id=person.account_id, now_ns=now_ns)
 
 
 def _deed(person: Person, action: str, object_id: str, detail: str = "") -> Deed:

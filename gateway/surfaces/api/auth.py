@@ -10,12 +10,14 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import JSONBody
 
+from gateway.accounts.keyring.project_keys import ProjectKeys
 from gateway.accounts.tenancy.people import Admission, Registration, SignedIn, Tokens
 from gateway.accounts.tenancy.people_store import User
 from gateway.analytics.moments import moment_text
 from gateway.config.secret import Secret
 from gateway.envelope import Surface
 from gateway.ids import parse_id, to_uuid
+from gateway.surfaces.access import caller_of, may_in_account
 from gateway.surfaces.guards import COOKIE, anybody, identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of, attempting
 from gateway.surfaces.paths import surface_of
@@ -49,6 +51,13 @@ class RefreshBody(msgspec.Struct, frozen=True):
     """What the last answer with tokens gave."""
 
     refresh_token: str
+
+
+class PasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The password and its successor."""
+
+    current_password: str
+    new_password: str
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +147,20 @@ async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensVie
     return _tokens(await identity.people.refresh(Secret(data.refresh_token), address_of(request), now_ns))
 
 
+@post("/api/v1/auth/password", summary="Change the password", tags=[TAG], status_code=200, guards=[may_as_person()])
+async def change_password(request: AnyRequest, data: JSONBody[PasswordBody]) -> Response[SignedInView]:
+    """Every session of the person ends, this one too; the answer signs them in anew."""
+    identity = identity_of(request)
+    signed_in = await identity.people.change_password(
+        person_of(request),
+        Secret(data.current_password),
+        Secret(data.new_password),
+        address_of(request),
+        identity.now_ns(),
+    )
+    return _answer(request, signed_in, surface_of(request.url.path, request.headers), status=200)
+
+
 @post("/api/v1/auth/logout", summary="Sign out", tags=[TAG], status_code=200, guards=[may_as_person()])
 async def logout(request: AnyRequest) -> Response[Done]:
     """End the session with its cookie and all its tokens."""
@@ -146,11 +169,15 @@ async def logout(request: AnyRequest) -> Response[Done]:
     return Response(Done(message="Signed out"), cookies=[_cookie(request, "", max_age_s=0)])
 
 
-@get("/api/v1/auth/me", summary="Who am I", tags=[TAG], guards=[may_as_person()])
+@get(
+    "/api/v1/auth/me",
+    summary="Who am I",
+    tags=[TAG],
+    guards=[may_in_account("account:read", scope="usage:read")],
+)
 async def show_me(request: AnyRequest) -> MeView:
-    """The person whose token or cookie this is."""
-    profile = await identity_of(request).people.find_me(person_of(request))
-    user = profile.user
+    """The person whose token or cookie this is, or who made the account-wide key."""
+    user = await _find_user(request)
     return MeView(
         id=_id(user.user_id, "S"),
         email=user.email,
@@ -158,6 +185,15 @@ async def show_me(request: AnyRequest) -> MeView:
         full_name=user.full_name,
         created_at=moment_text(user.created_ns),
     )
+
+
+async def _find_user(request: AnyRequest) -> User:
+    caller = caller_of(request)
+    if caller.person is not None:
+        return (await identity_of(request).people.find_me(caller.person)).user
+    assert caller.key is not None, "a caller is a person or a key"  # noqa: S101 - for the type checkers
+    project_keys: ProjectKeys = request.app.state.project_keys
+    return await project_keys.find_maker(caller.key.key_id)
 
 
 def _answer(request: AnyRequest, signed_in: SignedIn, surface: Surface, *, status: int) -> Response[SignedInView]:
@@ -199,4 +235,4 @@ def _user(user: User, surface: Surface) -> UserView:
     )
 
 
-AUTH_ROUTES = (register, login, refresh, logout, show_me)
+AUTH_ROUTES = (register, login, refresh, change_password, logout, show_me)

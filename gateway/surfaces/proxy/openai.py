@@ -22,7 +22,7 @@ from gateway.limits.passage import Passage
 from gateway.limits.refusals import lines_of
 from gateway.pipeline import limits, lookup, reply, run
 from gateway.pipeline.flow import CacheWish, Inbound
-from gateway.pipeline.route import SANDBOX
+from gateway.pipeline.route import SANDBOX, RouteTable
 from gateway.pipeline.services import Services
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.faults import not_allowed
@@ -36,6 +36,8 @@ PATHS = {
     b"/v1/completions": "completions",
     b"/v1/embeddings": "embeddings",
 }
+# What a key needs for the three calls, whatever its prefix (row C3).
+SCOPE = "proxy"
 MAX_TAGS_CHARS = 512
 NS_PER_S = 1_000_000_000
 UNAUTHORIZED = 401
@@ -75,6 +77,8 @@ class OpenAiDoor:
         services = self._services
         revision = services.directory.revision
         caller = run.admit(read_credentials(headers, single), services)
+        if SCOPE not in caller.scopes:
+            raise Fault("insufficient_scope", f"This key lacks the scope {SCOPE!r}, which calling a model needs.")
         visit = Visit(
             endpoint=endpoint,
             caller=caller,
@@ -212,9 +216,10 @@ async def show_model(
     for card in _cards(services, caller):
         if card.id == name:
             return card
-    if caller.kind == "live" and caller.allowed_models is None and services.routes.find(name) is not None:
+    table = _table_of(services, caller)
+    if caller.kind == "live" and caller.allowed_models is None and table.find(name) is not None:
         # Callable without being listed: a name with a provider's prefix, or a new model of a known family.
-        return ModelCard(id=name, created=0, owned_by=services.routes.owner(name))
+        return ModelCard(id=name, created=0, owned_by=table.owner(name))
     raise Fault("not_found", f"There is no model {shown(name)}. GET /v1/models lists them.", param="model")
 
 
@@ -225,7 +230,7 @@ def _cards(services: Services, caller: KeyRecord) -> list[ModelCard]:
     allowed = caller.allowed_models
     return [
         ModelCard(id=card.id, created=card.created, owned_by=card.owned_by)
-        for card in services.routes.cards()
+        for card in _table_of(services, caller).cards()
         if allowed is None or card.id in allowed
     ]
 
@@ -234,6 +239,11 @@ def address_of(scope: Scope) -> str:
     """The network address that a request came from; what it says itself of where it came from is not asked."""
     address = scope["client"]
     return "" if address is None else address[0]
+
+
+def _table_of(services: Services, caller: KeyRecord) -> RouteTable:
+    """With what the caller's project calls by stored credentials."""
+    return services.routes.of(services.purses.of(caller.project_id))
 
 
 def proxied_routes(door: OpenAiDoor, services: Services) -> list[ASGIRouteHandler]:

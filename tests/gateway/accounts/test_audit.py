@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.accounts.audit import MAX_PAGE, Actor, AuditEntry, Deed, append_entry, read_entries
+from gateway.accounts.audit import MAX_PAGE, Actor, AuditEntry, Deed, Occasion, append_entry, note, read_entries
 from gateway.db import Database
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -41,6 +41,19 @@ async def test_an_entry_tells_who_what_when_and_from_where(database: Database) -
         origin="192.0.2.7",
         created_ns=NOW_NS,
     )
+
+
+async def test_the_deeds_of_one_occasion_have_one_doer(database: Database) -> None:
+    """Who, where and when are told once."""
+    occasion = Occasion(actor=ACTOR, account_id="acct_1", now_ns=NOW_NS)
+    async with database.write() as connection:
+        await note(connection, occasion, "key.create", "key_2", "proxy")
+        await note(connection, occasion, "key.revoke", "key_3")
+    told = sorted((entry.action, entry.object_id, entry.detail) for entry in await read(database))
+    assert told == [("key.create", "key_2", "proxy"), ("key.revoke", "key_3", "")]
+    assert {(entry.actor_id, entry.origin, entry.created_ns) for entry in await read(database)} == {
+        ("key_1", "192.0.2.7", NOW_NS)
+    }
 
 
 async def test_an_account_reads_its_own_entries(database: Database) -> None:

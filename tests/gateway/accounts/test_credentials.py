@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from households import AT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.accounts.credential_directory import ActiveCredential, CredentialDirectory, CredentialFault
 from gateway.accounts.credentials import (
-    ActiveCredential,
-    CredentialDirectory,
     CredentialExists,
-    CredentialFault,
     CredentialInvalid,
     NewCredential,
     Replacement,
@@ -54,7 +53,7 @@ async def create(database: Database, project_id: str | None, vault: Vault = VAUL
     """Make a credential and give its id."""
     wanted = NewCredential(project_id=project_id, provider="openai", secret=Secret(CANARY))
     wanted = msgspec.structs.replace(wanted, **changes)
-    return (await create_credential(database, vault, PROVIDERS, wanted, NOW_NS)).credential_id
+    return (await create_credential(database, vault, PROVIDERS, wanted, AT)).credential_id
 
 
 async def find(directory: CredentialDirectory, project_id: str, provider: str = "openai") -> str | None:
@@ -86,7 +85,7 @@ async def test_a_projects_own_wins_over_the_operators(
     own = await create(database, project_id)
     assert await find(directory, project_id) == CANARY
     assert await find(directory, "proj_other") == "the-operators-own"
-    await disable_credential(database, project_id, own, NOW_NS)
+    await disable_credential(database, project_id, own, AT)
     assert await find(directory, project_id) == "the-operators-own"
 
 
@@ -129,7 +128,7 @@ async def test_another_secret_replaces_the_first(
     """Under the same id; its address is the new one's, never one that somebody else put to a known secret."""
     credential_id = await create(database, project_id, base_url="https://old")
     wanted = Replacement(project_id=project_id, credential_id=credential_id, secret=Secret("another-secret-1234"))
-    listing = await replace_credential(database, VAULT, wanted)
+    listing = await replace_credential(database, VAULT, wanted, AT)
     assert (listing.display, listing.base_url, listing.created_ns) == ("ano...1234", None, NOW_NS)
     assert await list_credentials(database, project_id) == [listing]
     assert await find(directory, project_id) == "another-secret-1234"
@@ -140,14 +139,14 @@ async def test_replacing_makes_a_disabled_one_active(
 ) -> None:
     """Unless another one is active by then."""
     credential_id = await create(database, project_id)
-    await disable_credential(database, project_id, credential_id, NOW_NS)
+    await disable_credential(database, project_id, credential_id, AT)
     wanted = Replacement(project_id=project_id, credential_id=credential_id, secret=Secret("fresh"))
-    await replace_credential(database, VAULT, wanted)
+    await replace_credential(database, VAULT, wanted, AT)
     assert await find(directory, project_id) == "fresh"
-    await disable_credential(database, project_id, credential_id, NOW_NS)
+    await disable_credential(database, project_id, credential_id, AT)
     await create(database, project_id)
     with pytest.raises(CredentialExists):
-        await replace_credential(database, VAULT, wanted)
+        await replace_credential(database, VAULT, wanted, AT)
 
 
 async def test_a_disabled_credential_is_listed_and_not_used(
@@ -156,7 +155,9 @@ async def test_a_disabled_credential_is_listed_and_not_used(
     """Repeating it changes nothing."""
     credential_id = await create(database, project_id)
     for later in (1, 2):
-        await disable_credential(database, project_id, credential_id, NOW_NS + later)
+        await disable_credential(
+            database, project_id, credential_id, msgspec.structs.replace(AT, now_ns=NOW_NS + later)
+        )
     assert await find(directory, project_id) is None
     assert [one.disabled_ns for one in await list_credentials(database, project_id)] == [NOW_NS + 1]
 
@@ -167,11 +168,11 @@ async def test_a_deleted_credential_is_gone(
     """From the list, from memory, and for every verb."""
     credential_id = await create(database, project_id)
     assert await find(directory, project_id) == CANARY
-    await delete_credential(database, project_id, credential_id, NOW_NS)
+    await delete_credential(database, project_id, credential_id, AT)
     assert await find(directory, project_id) is None
     assert (len(directory), await list_credentials(database, project_id)) == (0, [])
     with pytest.raises(UnknownCredential):
-        await delete_credential(database, project_id, credential_id, NOW_NS)
+        await delete_credential(database, project_id, credential_id, AT)
     await create(database, project_id)
     assert await find(directory, project_id) == CANARY
 
@@ -185,10 +186,10 @@ async def test_only_its_owner_reaches_a_credential(database: Database, project_i
         with pytest.raises(UnknownCredential, match="list them"):
             if verb == "replace":
                 wanted = Replacement(project_id=project_id, credential_id=credential_id, secret=Secret("x"))
-                await replace_credential(database, VAULT, wanted)
+                await replace_credential(database, VAULT, wanted, AT)
             else:
                 run = disable_credential if verb == "disable" else delete_credential
-                await run(database, project_id, credential_id, NOW_NS)
+                await run(database, project_id, credential_id, AT)
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.accounts.keys import KEY_CHARS, KeyDigester, KeyKind, display_of, is_well_formed, make_key
+from gateway.accounts.keys import (
+    BODY_CHARS,
+    PREFIXES,
+    Issuer,
+    KeyDigester,
+    KeyKind,
+    display_of,
+    is_well_formed,
+    make_key,
+)
 
 PEPPER = bytes(range(32))
-KINDS: tuple[tuple[KeyKind, str], ...] = (("live", "lgw_proj_"), ("test", "lgw_test_"))
+KEY_CHARS = len("lgw_proj_") + BODY_CHARS
 
 
-@pytest.mark.parametrize(("kind", "prefix"), KINDS)
-def test_a_made_key_is_well_formed(kind: KeyKind, prefix: str) -> None:
+@pytest.mark.parametrize(("issuer", "kind"), PREFIXES)
+def test_a_made_key_is_well_formed(issuer: Issuer, kind: KeyKind) -> None:
     """Prefix, 43 characters for 32 random bytes, six for the checksum: always one width."""
+    assert PREFIXES["lgw", "live"] == "lgw_proj_"
+    assert (PREFIXES["efg", "live"], PREFIXES["ak", "live"]) == ("EFG_sk_live_", "ak_live_")
     for _ in range(50):
-        key = make_key(kind)
-        assert key.startswith(prefix)
-        assert len(key) == KEY_CHARS
+        key = make_key(kind, issuer)
+        assert key.startswith(PREFIXES[issuer, kind])
+        assert len(key) == len(PREFIXES[issuer, kind]) + 43 + 6
         assert is_well_formed(key)
         assert is_well_formed(key.encode())
 
@@ -57,5 +68,6 @@ def test_the_digest_is_hmac_sha256(key: bytes) -> None:
 
 
 def test_only_the_start_of_a_key_is_shown() -> None:
-    """Row W26's form: twelve characters and three dots."""
-    assert display_of("lgw_proj_abcdefgh") == "lgw_proj_abc..."
+    """Row W26's form: the prefix, three characters and three dots."""
+    assert display_of("lgw_proj_abc" + "x" * 46) == "lgw_proj_abc..."
+    assert display_of("EFG_sk_live_abc" + "x" * 46) == "EFG_sk_live_abc..."

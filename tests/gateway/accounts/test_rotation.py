@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from households import AT
 
 from gateway.accounts import credentials_store as sql
 from gateway.accounts import rotation
+from gateway.accounts.credential_directory import ActiveCredential, CredentialDirectory
 from gateway.accounts.credentials import (
-    ActiveCredential,
-    CredentialDirectory,
     NewCredential,
     Replacement,
     create_credential,
@@ -58,7 +58,7 @@ async def beside(filled: Database, database_url: str, tmp_path: Path) -> AsyncIt
 async def create(database: Database, vault: Vault, provider: str) -> str:
     """Make a credential, whose secret is told by its provider; gives its id."""
     wanted = NewCredential(project_id=None, provider=provider, secret=Secret(f"secret-of-{provider}"))
-    return (await create_credential(database, vault, [provider], wanted, NOW_NS)).credential_id
+    return (await create_credential(database, vault, [provider], wanted, AT)).credential_id
 
 
 async def finish(steps: AsyncGenerator[Progress]) -> Progress:
@@ -188,8 +188,8 @@ async def test_a_secret_that_changes_in_the_middle_stays(filled: Database, monke
             is_done = True
             for credential_id, vault in ((first, AFTER), (second, BEFORE)):
                 wanted = Replacement(project_id=None, credential_id=credential_id, secret=Secret("changed"))
-                await replace_credential(filled, vault, wanted)
-            await delete_credential(filled, None, third, NOW_NS)
+                await replace_credential(filled, vault, wanted, AT)
+            await delete_credential(filled, None, third, AT)
         return rows
 
     monkeypatch.setattr(sql, "read_behind", read_then_change)
@@ -213,7 +213,7 @@ async def test_nobody_notices_a_rotation(filled: Database, beside: Database) -> 
             turn += 1
             provider = PROVIDERS[turn % COUNT]
             wanted = Replacement(project_id=None, credential_id=ids[provider], secret=Secret(f"turn-{turn}"))
-            await replace_credential(beside, AFTER, wanted)
+            await replace_credential(beside, AFTER, wanted, AT)
             written[provider] = f"turn-{turn}"
             # SQLite lets a writer that never pauses starve the others.
             await asyncio.sleep(0.005)

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.backends.interface import Backend
+from gateway.backends.purses import Purse
 from gateway.config.settings import Breaker
 from gateway.errors import Fault
+from gateway.pipeline import route as module
 from gateway.pipeline.flow import Route
 from gateway.pipeline.route import MAX_CACHED_ROUTES, RouteTable, choose
 from providers.catalogue import Catalogue, ModelRow
@@ -164,3 +166,54 @@ def test_any_unknown_name_is_refused_within_bounds(model: str) -> None:
         choose(table(), model, CALLER)
     assert len(refused.value.message) < 400
     assert "\n" not in refused.value.message
+
+
+def purse(*names: str, serial: int = 1) -> Purse:
+    """Stored credentials for these providers."""
+    backends = {name: cast("Backend", FakeBackend(name=name)) for name in names}
+    return Purse(key=tuple(range(serial, serial + len(names))), backends=backends)
+
+
+def test_without_a_purse_the_table_is_the_configured_one() -> None:
+    """Nothing is copied for a project that stored nothing."""
+    configured = table("openai")
+    assert configured.of(purse()) is configured
+
+
+def test_a_purse_makes_its_providers_callable() -> None:
+    """For its projects alone; one purse is one table."""
+    configured = table("openai")
+    own = configured.of(purse("anthropic"))
+    assert (names(own.find("claude")), configured.find("claude")) == ([("anthropic", "claude-1")], None)
+    assert [card.id for card in own.cards()] == ["claude", "gpt-4"]
+    assert configured.of(purse("anthropic")) is own
+    assert configured.of(purse("anthropic", serial=9)) is not own
+
+
+def test_a_purses_backend_takes_the_place_of_the_configured_one_with_a_breaker_of_its_own() -> None:
+    """What it does not replace is shared, breaker and all; what it replaces spares nobody else."""
+    configured = table("openai", "groq", aliases={"both": (("openai", "m"), ("groq", "m"))})
+    mine = purse("openai")
+    route, own = configured.find("both"), configured.of(mine).find("both")
+    assert route is not None
+    assert own is not None
+    assert own.targets[0].backend is mine.backends["openai"]
+    assert own.targets[0].breaker is not route.targets[0].breaker
+    assert own.targets[1] is route.targets[1]
+    for _ in range(2):
+        own.targets[0].breaker.failed(0)
+    assert configured.count_spared(0) == {"openai": 1, "groq": 0}
+    assert route.targets[0].breaker.admits(0)
+
+
+def test_tables_of_purses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so are the names in each; callers can invent them."""
+    monkeypatch.setattr(module, "MAX_OWN_TABLES", 2)
+    monkeypatch.setattr(module, "MAX_OWN_ROUTES", 3)
+    configured = table("openai")
+    for serial in range(5):
+        own = configured.of(purse("groq", serial=serial + 1))
+        for number in range(9):
+            assert names(own.find(f"groq/x{number}")) == [("groq", f"x{number}")]
+        assert len(own.targets) <= 3
+    assert len(configured._own) <= 2

@@ -9,6 +9,7 @@ from litestar import Litestar, get
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
+from gateway.accounts.credentials import CredentialInvalid, UnknownCredential
 from gateway.db import DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.surfaces import faults
@@ -16,6 +17,8 @@ from gateway.surfaces import faults
 RAISED: dict[str, Exception] = {
     "fault": Fault("invalid_model", "No.", param="model", retry_after_ms=1_500),
     "down": DatabaseUnavailable("postgresql://user:c4n4ry@host is away"),
+    "refused": CredentialInvalid("the secret has 0 characters"),
+    "missing": UnknownCredential("there is no credential for 'groq' here"),
     "bug": RuntimeError("c4n4ry"),
     "bad": HTTPException(status_code=400, detail="bad page", extra={"page": "x"}),
     "unauthorized": HTTPException(status_code=401),
@@ -54,6 +57,8 @@ def error_of(response: httpx.Response) -> Any:
     [
         ("fault", 400, "invalid_model"),
         ("down", 503, "service_unavailable"),
+        ("refused", 400, "invalid_request"),
+        ("missing", 404, "not_found"),
         ("bug", 500, "server_error"),
         ("bad", 400, "invalid_request"),
         ("unauthorized", 401, "invalid_api_key"),

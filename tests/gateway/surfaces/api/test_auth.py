@@ -11,9 +11,10 @@ from litestar import Litestar
 from litestar.datastructures import State
 
 from gateway.accounts.tenancy.sessions import Lifetimes
+from gateway.config.settings import Settings
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
-from gateway.surfaces.guards import COOKIE, Identity
+from gateway.surfaces.guards import COOKIE, Identity, anybody
 
 PASSWORD = "secure-password"
 SERVEML = {"email": "user@example.com", "username": "johndoe", "password": PASSWORD, "full_name": "John Doe"}
@@ -202,3 +203,34 @@ async def test_a_password_stands_in_no_answer(desk: Desk) -> None:
     for verb, body in (("register", SERVEML), ("login", SERVEML), ("login", {**SERVEML, "password": "other-secret"})):
         text = (await desk.ask(verb, body)).text
         assert (PASSWORD in text, "other-secret" in text) == (False, False)
+
+
+@pytest.mark.row("A1")
+def test_every_route_of_a_wants_a_token_but_the_public_ones() -> None:
+    """Below /api/v1, on port 8080, JSON; registering, signing in and renewing are what needs none."""
+    assert Settings().server.port == 8080
+    public = {
+        path
+        for handler in AUTH_ROUTES
+        for path in handler.paths
+        if anybody in (handler.guards or ()) and path.startswith("/api/v1/")
+    }
+    assert public == {"/api/v1/auth/register", "/api/v1/auth/login", "/api/v1/auth/refresh"}
+    assert all(path.startswith("/api/v1/auth/") for handler in AUTH_ROUTES for path in handler.paths)
+
+
+async def test_a_changed_password_ends_every_session(desk: Desk) -> None:
+    """Also the one that changed it, whose answer signs in anew; the old password is wrong from then on."""
+    first = (await desk.ask("register", AISERVE)).json()
+    old, new = AISERVE["password"], "another password"
+    change = {"current_password": old, "new_password": new}
+    assert (await desk.ask("password", change)).json()["code"] == "AUTH_REQUIRED"
+    bearer = f"Bearer {first['access_token']}"
+    wrong = await desk.ask("password", {**change, "current_password": "wrong"}, authorization=bearer)
+    assert (wrong.status_code, wrong.json()["code"]) == (401, "AUTH_INVALID")
+    answer = await desk.ask("password", change, authorization=bearer)
+    assert (answer.status_code, COOKIE in answer.headers["set-cookie"]) == (200, True)
+    assert (await desk.me(first["access_token"])).status_code == 401
+    assert (await desk.me(answer.json()["access_token"])).status_code == 200
+    for password, status in ((old, 401), (new, 200)):
+        assert (await desk.ask("login", {"email": AISERVE["email"], "password": password})).status_code == status

@@ -9,15 +9,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from households import AT
 from sqlalchemy import text
 
+from gateway.accounts import credentials_store, follower
 from gateway.accounts import credentials_store as sql
-from gateway.accounts import follower
-from gateway.accounts.credentials import (
+from gateway.accounts.credential_directory import (
+    NOTE_INTERVAL_NS,
     ActiveCredential,
     CredentialDirectory,
-    CredentialExists,
     CredentialFault,
+)
+from gateway.accounts.credentials import (
+    CredentialExists,
     NewCredential,
     Replacement,
     create_credential,
@@ -55,7 +59,7 @@ async def create(database: Database, project_id: str | None, vault: Vault = VAUL
     """Make a credential and give its id."""
     wanted = NewCredential(project_id=project_id, provider="openai", secret=Secret(CANARY))
     wanted = msgspec.structs.replace(wanted, **changes)
-    return (await create_credential(database, vault, PROVIDERS, wanted, NOW_NS)).credential_id
+    return (await create_credential(database, vault, PROVIDERS, wanted, AT)).credential_id
 
 
 async def find(directory: CredentialDirectory, project_id: str, provider: str = "openai") -> str | None:
@@ -82,7 +86,7 @@ async def test_changes_of_another_process_are_followed_within_a_second(database_
     await directory.start()
     credential_id = await create(there, None)
     assert await wait_until(lambda: directory.find("p", "openai") is not None) < 1
-    await disable_credential(there, None, credential_id, NOW_NS)
+    await disable_credential(there, None, credential_id, AT)
     assert await wait_until(lambda: directory.find("p", "openai") is None) < 1
     await directory.close()
     await here.close()
@@ -148,11 +152,11 @@ async def test_an_older_copy_of_the_database_is_read_anew(
 async def test_the_wrong_master_key_refuses_the_start(database: Database, project_id: str) -> None:
     """The message says how many, and what to do; disabled ones count too."""
     credential_id = await create(database, project_id)
-    await disable_credential(database, project_id, credential_id, NOW_NS)
+    await disable_credential(database, project_id, credential_id, AT)
     with pytest.raises(MasterKeyError, match=r"1 of the stored .* set WATCHLLM_MASTER_KEY") as caught:
         await CredentialDirectory(database, OTHER_VAULT).start()
     assert CANARY not in str(caught.value)
-    await delete_credential(database, project_id, credential_id, NOW_NS)
+    await delete_credential(database, project_id, credential_id, AT)
     directory = CredentialDirectory(database, OTHER_VAULT)
     await directory.start()
     await directory.close()
@@ -171,7 +175,7 @@ async def test_a_key_that_is_unknown_later_stops_nothing(
     assert isinstance(directory.find("proj_other", "openai"), ActiveCredential)
     assert caplog.text.count(own) == 2
     assert "another master key" in caplog.text
-    await delete_credential(database, project_id, own, NOW_NS)
+    await delete_credential(database, project_id, own, AT)
     await wait_until(lambda: isinstance(directory.find(project_id, "openai"), ActiveCredential))
     await directory.close()
 
@@ -215,7 +219,7 @@ async def test_a_secret_is_in_no_file_of_the_database(tmp_path: Path) -> None:
     await create(database, None, secret=Secret(secrets[1]))
     for secret in secrets[2:]:
         wanted = Replacement(project_id=project_id, credential_id=credential_id, secret=Secret(secret))
-        await replace_credential(database, VAULT, wanted)
+        await replace_credential(database, VAULT, wanted, AT)
     await begin_version(database)
     assert [progress.rewrapped async for progress in rotate(database, VAULT)] == [2, 2]
     running = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -233,7 +237,7 @@ async def test_a_secret_shows_itself_nowhere(
     with caplog.at_level(logging.DEBUG):
         await create(database, project_id)
         await directory.start()
-        await disable_credential(database, None, await create(database, None), NOW_NS)
+        await disable_credential(database, None, await create(database, None), AT)
         with pytest.raises(CredentialExists) as caught:
             await create(database, project_id)
         found = directory.find(project_id, "openai")
@@ -250,3 +254,38 @@ async def test_a_secret_shows_itself_nowhere(
     await directory.close()
     with pytest.raises(TypeError):
         pickle.dumps(directory._active)
+
+
+async def test_it_tells_whether_anybody_has_one(
+    database: Database, project_id: str, directory: CredentialDirectory
+) -> None:
+    """So that a call of an installation without any asks for none."""
+    await directory.refresh()
+    assert directory.is_empty
+    credential_id = await create(database, project_id)
+    await directory.refresh()
+    assert not directory.is_empty
+    await delete_credential(database, project_id, credential_id, AT)
+    await directory.refresh()
+    assert directory.is_empty
+
+
+async def test_a_use_is_noted_at_most_once_a_minute(
+    database: Database, project_id: str, directory: CredentialDirectory
+) -> None:
+    """The first at once, each later one when it is due; the newest moment counts."""
+    credential_id = await create(database, project_id)
+
+    async def last_used() -> int | None:
+        await directory.refresh()
+        async with database.read() as connection:
+            found = await credentials_store.list_credentials(connection, project_id)
+        return found[0].last_used_ns
+
+    assert await last_used() is None
+    directory.note_used(credential_id, NOW_NS)
+    assert await last_used() == NOW_NS
+    directory.note_used(credential_id, NOW_NS + NOTE_INTERVAL_NS - 1)
+    assert await last_used() == NOW_NS
+    directory.note_used(credential_id, NOW_NS + NOTE_INTERVAL_NS + 5)
+    assert await last_used() == NOW_NS + NOTE_INTERVAL_NS + 5

@@ -1,0 +1,132 @@
+"""The SQL of a project's keys, as their owners list and change them.
+
+Failure behavior: raises DatabaseUnavailable as gateway.db does. Everything happens inside the caller's transaction.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.accounts.keys import Issuer, KeyKind
+from gateway.accounts.store import read_row, write_words
+
+_COLUMNS = (
+    "keys.key_id, keys.project_id, keys.name, keys.kind, keys.issuer, keys.is_managing, keys.is_account_wide, "
+    "keys.display, keys.scopes, keys.allowed_models, keys.tags, keys.requests_per_minute, keys.tokens_per_minute, "
+    "keys.max_concurrent, keys.expires_ns, keys.made_by, keys.replaces, keys.created_ns, keys.last_used_ns"
+)
+_ACTIVE = f"SELECT {_COLUMNS} FROM keys WHERE keys.revoked_ns IS NULL"  # noqa: S608 - made of constants
+_LIST = text(f"{_ACTIVE} AND keys.project_id = :project_id ORDER BY keys.created_ns, keys.key_id")
+_FIND = text(f"{_ACTIVE} AND keys.project_id = :project_id AND keys.key_id = :key_id")
+_FIND_SUCCESSOR = text("SELECT key_id FROM keys WHERE replaces = :key_id AND revoked_ns IS NULL")
+_FIND_MAKER = text("SELECT user_id FROM keys JOIN users ON users.user_id = keys.made_by WHERE key_id = :key_id")
+_IS_ACTIVE = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id AND revoked_ns IS NULL")
+_COUNT = text("SELECT COUNT(*) FROM keys WHERE project_id = :project_id AND revoked_ns IS NULL")
+_UPDATE = text(
+    "UPDATE keys SET name = :name, scopes = :scopes, allowed_models = :allowed_models, tags = :tags, "
+    "requests_per_minute = :requests_per_minute, tokens_per_minute = :tokens_per_minute, "
+    "max_concurrent = :max_concurrent, expires_ns = :expires_ns, is_managing = :is_managing, revision = :revision "
+    "WHERE key_id = :key_id"
+)
+_REVOKE = text(
+    "UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE revoked_ns IS NULL AND key_id IN :key_ids"
+).bindparams(bindparam("key_ids", expanding=True))
+# What a maker made, what that made, and so on. An account's keys never make those of another account.
+_MADE_BY = text(
+    "WITH RECURSIVE made (key_id) AS (SELECT keys.key_id FROM keys JOIN projects "  # noqa: S608 - as above
+    "ON projects.project_id = keys.project_id WHERE keys.made_by = :maker_id "
+    "AND projects.account_id IS NOT DISTINCT FROM :account_id UNION SELECT keys.key_id FROM keys JOIN made "
+    f"ON keys.made_by = made.key_id) {_ACTIVE} AND keys.key_id IN (SELECT key_id FROM made) ORDER BY keys.key_id"
+)
+
+
+class KeyDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that is not revoked, with all that its owner may know of it."""
+
+    key_id: str
+    project_id: str
+    name: str
+    kind: KeyKind
+    issuer: Issuer
+    is_managing: bool
+    is_account_wide: bool
+    display: str
+    scopes: frozenset[str]
+    allowed_models: frozenset[str] | None
+    tags: tuple[str, ...]
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    max_concurrent: int | None
+    expires_ns: int | None
+    made_by: str | None
+    replaces: str | None
+    created_ns: int
+    last_used_ns: int | None
+
+
+async def list_keys(connection: AsyncConnection, project_id: str) -> list[KeyDetail]:
+    """List a project's keys, oldest first, expired ones included and revoked ones not."""
+    rows = await connection.execute(_LIST, {"project_id": project_id})
+    return [read_row(row, KeyDetail) for row in rows.mappings()]
+
+
+async def find_key(connection: AsyncConnection, project_id: str, key_id: str) -> KeyDetail | None:
+    """Find one of a project's keys, unless it is revoked."""
+    row = (await connection.execute(_FIND, {"project_id": project_id, "key_id": key_id})).mappings().one_or_none()
+    return None if row is None else read_row(row, KeyDetail)
+
+
+async def find_successor(connection: AsyncConnection, key_id: str) -> str | None:
+    """Find the key that takes over from this one."""
+    successor: str | None = (await connection.execute(_FIND_SUCCESSOR, {"key_id": key_id})).scalars().first()
+    return successor
+
+
+async def find_maker(connection: AsyncConnection, key_id: str) -> str | None:
+    """Find the person who made a key; None: a key did, or the operator at the command line."""
+    user_id: str | None = (await connection.execute(_FIND_MAKER, {"key_id": key_id})).scalar_one_or_none()
+    return user_id
+
+
+async def is_active(connection: AsyncConnection, key_id: str) -> bool:
+    """Tell whether a key is there and not revoked."""
+    return bool((await connection.execute(_IS_ACTIVE, {"key_id": key_id})).scalar_one())
+
+
+async def count_keys(connection: AsyncConnection, project_id: str) -> int:
+    """Count a project's keys that are not revoked."""
+    return int((await connection.execute(_COUNT, {"project_id": project_id})).scalar_one())
+
+
+async def update_key(connection: AsyncConnection, key: KeyDetail, revision: int) -> None:
+    """Store what can be changed of a key."""
+    models = key.allowed_models
+    values: dict[str, Any] = {
+        "key_id": key.key_id,
+        "name": key.name,
+        "scopes": write_words(key.scopes),
+        "allowed_models": None if models is None else write_words(models),
+        "tags": msgspec.json.encode(key.tags).decode(),
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
+        "max_concurrent": key.max_concurrent,
+        "expires_ns": key.expires_ns,
+        "is_managing": key.is_managing,
+        "revision": revision,
+    }
+    await connection.execute(_UPDATE, values)
+
+
+async def list_made_by(connection: AsyncConnection, account_id: str | None, maker_id: str) -> list[KeyDetail]:
+    """List the keys in an account that a person or a key made, and those that these made."""
+    rows = await connection.execute(_MADE_BY, {"account_id": account_id, "maker_id": maker_id})
+    return [read_row(row, KeyDetail) for row in rows.mappings()]
+
+
+async def revoke_keys(connection: AsyncConnection, key_ids: Collection[str], now_ns: int, revision: int) -> None:
+    """Revoke keys; the first moment stays."""
+    values = {"key_ids": sorted(key_ids), "now_ns": now_ns, "revision": revision}
+    await connection.execute(_REVOKE, values)

@@ -1,0 +1,166 @@
+"""What a maker may give to a key: never more than the maker has.
+
+A person gives scopes that their role has. A key gives what it may itself: its scopes, its models, its limits, its life.
+Pure: the same wish of the same maker is answered alike.
+
+Failure behavior: a wish that goes beyond the maker's rights raises Refusal, which names what is too much; a key is
+never made with less than was asked for by name.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.accounts.directory import KeyRecord
+from gateway.accounts.keys import PREFIXES, Issuer, KeyKind
+from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
+from gateway.accounts.tenancy.roles import PERMISSIONS, Role, may
+from gateway.errors import shown
+
+# Row C3. "admin": manage the project's keys and credentials, and its project.
+SCOPES = frozenset({"proxy", "inference", "deploy", "data", "usage:read", "billing", "gpu", "agents", "admin"})
+ISSUER_SCOPES: dict[Issuer, frozenset[str]] = {
+    "lgw": frozenset({"proxy", "usage:read"}),
+    "efg": frozenset({"inference", "deploy", "usage:read"}),
+    "ak": SCOPES - {"admin"},
+}
+LIMITS = ("requests_per_minute", "tokens_per_minute", "max_concurrent")
+
+
+class KeyWish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key is wanted with; None leaves it to the issuer and to the maker's own bounds."""
+
+    name: str = ""
+    kind: KeyKind = "live"
+    issuer: Issuer = "lgw"
+    is_managing: bool = False
+    scopes: frozenset[str] | None = None
+    allowed_models: frozenset[str] | None = None
+    expires_ns: int | None = None
+    tags: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrent: int | None = None
+
+
+class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key may, all told."""
+
+    kind: KeyKind
+    is_managing: bool
+    scopes: frozenset[str]
+    allowed_models: frozenset[str] | None
+    expires_ns: int | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    max_concurrent: int | None
+
+
+class Rights(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that a maker may give; None bounds nothing."""
+
+    # The person's or the key's own.
+    maker_id: str
+    # May touch the keys that others made.
+    has_all_keys: bool
+    has_live_keys: bool
+    may_manage: bool
+    scopes: frozenset[str]
+    allowed_models: frozenset[str] | None = None
+    expires_ns: int | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_concurrent: int | None = None
+
+
+def rights_of_person(user_id: str, role: Role) -> Rights:
+    """What a person's role lets them give."""
+    is_admin = may(role, "admin")
+    return Rights(
+        maker_id=user_id,
+        has_all_keys=is_admin,
+        has_live_keys=True,
+        may_manage=is_admin,
+        scopes=scopes_of_role(role),
+    )
+
+
+def rights_of_key(key: KeyRecord) -> Rights:
+    """What a key lets its holder give."""
+    return Rights(
+        maker_id=key.key_id,
+        has_all_keys=True,
+        has_live_keys=key.kind == "live",
+        may_manage=key.is_managing,
+        scopes=key.scopes,
+        allowed_models=key.allowed_models,
+        expires_ns=key.expires_ns,
+        requests_per_minute=key.requests_per_minute,
+        tokens_per_minute=key.tokens_per_minute,
+        max_concurrent=key.max_concurrent,
+    )
+
+
+def scopes_of_role(role: Role) -> frozenset[str]:
+    """The scopes that a person of this role may give to a key."""
+    return frozenset(SCOPES & PERMISSIONS[role])
+
+
+def grant(wish: KeyWish, rights: Rights, now_ns: int) -> KeyGrant:
+    """Turn a wish into what the key will have: bounds that it leaves open are the maker's. Raises Refusal."""
+    if (wish.issuer, wish.kind) not in PREFIXES:
+        raise _invalid(f"a {wish.kind} key of the issuer {wish.issuer!r} is not made: test keys are lgw's", "kind")
+    unknown = (wish.scopes or frozenset()) - SCOPES
+    if unknown:
+        raise _invalid(f"there is no scope {_words(unknown)}; there are {_words(SCOPES)}", "scopes")
+    if wish.expires_ns is not None and wish.expires_ns <= now_ns:
+        raise _invalid("the moment of expiry is over: give one in the future, or none", "expires_at")
+    granted = KeyGrant(
+        kind=wish.kind,
+        is_managing=wish.is_managing,
+        scopes=ISSUER_SCOPES[wish.issuer] & rights.scopes if wish.scopes is None else wish.scopes,
+        allowed_models=rights.allowed_models if wish.allowed_models is None else wish.allowed_models,
+        expires_ns=rights.expires_ns if wish.expires_ns is None else wish.expires_ns,
+        **{name: getattr(rights if getattr(wish, name) is None else wish, name) for name in LIMITS},
+    )
+    require_within(granted, rights)
+    return granted
+
+
+def require_within(wanted: KeyGrant, rights: Rights) -> None:
+    """Refuse what a maker does not have; of a key that is there, whoever changes or renews it needs all it may."""
+    beyond = wanted.scopes - rights.scopes
+    if beyond:
+        raise _beyond(f"scope {_words(beyond)}", "scopes")
+    if wanted.kind == "live" and not rights.has_live_keys:
+        raise _beyond("a key for real calls", "kind")
+    if wanted.is_managing and not rights.may_manage:
+        raise _beyond("the right to manage the project", "manage")
+    if rights.allowed_models is not None and (
+        wanted.allowed_models is None or not wanted.allowed_models <= rights.allowed_models
+    ):
+        raise _beyond("models beyond your own", "allowed_models")
+    if rights.expires_ns is not None and (wanted.expires_ns is None or wanted.expires_ns > rights.expires_ns):
+        raise _beyond("a longer life than your own", "expires_at")
+    for name in LIMITS:
+        own, given = getattr(rights, name), getattr(wanted, name)
+        if own is not None and (given is None or given > own):
+            raise _beyond(f"{name} above {own}", name)
+
+
+def require_own(made_by: str | None, rights: Rights) -> None:
+    """Refuse to let a maker touch a key that is not theirs. Raises Refusal."""
+    if not rights.has_all_keys and made_by != rights.maker_id:
+        raise Refusal(RefusalKind.NOT_ALLOWED, "this key was made by somebody else: ask an owner or an admin")
+
+
+def _invalid(message: str, param: str) -> Refusal:
+    return Refusal(RefusalKind.INVALID, message, param)
+
+
+def _beyond(what: str, param: str) -> Refusal:
+    return Refusal(RefusalKind.NOT_ALLOWED, f"you cannot give {what}: a key never may more than its maker", param)
+
+
+def _words(words: Iterable[str]) -> str:
+    return ", ".join(shown(word) for word in sorted(words))
