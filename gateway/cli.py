@@ -266,12 +266,12 @@ def run_credentials(arguments: argparse.Namespace, environ: Environ) -> int:
     """Store, list or remove the operator's keys at providers."""
     settings = _load(arguments, environ)
     # As for keys.
-    from gateway import credential_commands  # noqa: PLC0415
+    from gateway import vault_commands  # noqa: PLC0415
 
     try:
-        verb = credential_commands.VERBS[arguments.verb]
+        verb = vault_commands.CREDENTIAL_VERBS[arguments.verb]
         print(asyncio.run(verb(settings, arguments, time.time_ns())))
-    except credential_commands.REFUSALS as error:
+    except vault_commands.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0
 

@@ -13,8 +13,8 @@ from gateway.accounts.credential_directory import ActiveCredential, CredentialDi
 from gateway.accounts.credentials import CredentialInvalid, UnknownCredential
 from gateway.accounts.vault import load_vault
 from gateway.config.settings import ProviderSettings, Settings
-from gateway.credential_commands import VERBS, list_providers, write_table
 from gateway.db import Database
+from gateway.vault_commands import CREDENTIAL_VERBS, list_providers, write_credentials
 
 NOW_NS = 1_736_935_200_000_000_000
 CANARY = "sk-canary-0123456789"
@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> Settings:
 
 async def run(settings: Settings, verb: str, provider: str = "", *, as_json: bool = True) -> str:
     """Run one verb."""
-    return await VERBS[verb](settings, argparse.Namespace(provider=provider, json=as_json), NOW_NS)
+    return await CREDENTIAL_VERBS[verb](settings, argparse.Namespace(provider=provider, json=as_json), NOW_NS)
 
 
 async def find(settings: Settings, provider: str) -> str | None:
@@ -68,7 +68,7 @@ async def test_for_people_it_says_so_in_words(settings: Settings, monkeypatch: p
     header, line = (await run(settings, "list", as_json=False)).splitlines()
     assert (header.split()[0], line.split()[:2], line.split()[-1]) == ("PROVIDER", ["llama", "sk-...6789"], "-")
     assert await run(settings, "remove", "llama", as_json=False) == "removed the key for llama"
-    assert write_table([]) == "PROVIDER  KEY  CREATED  LAST USED"
+    assert write_credentials([]) == "PROVIDER  KEY  CREATED  LAST USED"
 
 
 async def test_what_cannot_be_stored_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
