@@ -50,6 +50,20 @@ def test_appending_adds_members(value: dict[str, Any], layout: dict[str, Any]) -
     assert json.loads(splice.append(body, b'"x-a":1,"x_b":"2"')) == value | {"x-a": 1, "x_b": "2"}
 
 
+@pytest.mark.parametrize("size", [0, 1, splice.COPIED_BYTES - 20, splice.COPIED_BYTES, 2 * splice.COPIED_BYTES])
+@pytest.mark.parametrize("form", ['{"a":"%s"}', '{"a":"%s" } \n', '{"a":"}%s{"}', '{"a":{"b":"%s"}\t}'])
+def test_parts_to_be_sent_are_the_whole(form: str, size: int) -> None:
+    """Whether a body is copied or not, the bytes that leave are the same."""
+    body = (form % ("x" * size)).encode()
+    assert b"".join(splice.append_apart(body, b'"y":1')) == splice.append(body, b'"y":1')
+
+
+def test_nothing_stands_before_the_first_member_of_a_large_object() -> None:
+    """An object of nothing but blanks gets no comma."""
+    body = b"{" + b" " * splice.COPIED_BYTES + b"}"
+    assert json.loads(b"".join(splice.append_apart(body, b'"y":1'))) == {"y": 1}
+
+
 @given(OBJECTS.filter(lambda value: "to" not in value), st.sampled_from(LAYOUTS))
 def test_renaming_keeps_the_value(value: dict[str, Any], layout: dict[str, Any]) -> None:
     """Only the name's bytes change."""

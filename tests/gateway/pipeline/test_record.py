@@ -135,3 +135,20 @@ async def test_a_full_journal_does_not_take_the_call_out_of_the_metrics() -> Non
     cast("FakeRecorder", services.recorder).failure = JournalFull("disk full")
     await write(row_of(services), services)
     assert services.metrics.calls["chat/completions", "openai", 200].calls == 1
+
+
+@pytest.mark.parametrize(("in_flight", "shared"), [(1, 0), (2, 1)])
+async def test_only_calls_that_are_not_alone_share_a_write(in_flight: int, shared: int) -> None:
+    """One that is alone has its row written at once, without waiting for the end of the loop's turn."""
+    services = make_services()
+    recorder = cast("FakeRecorder", services.recorder)
+    commits: list[UsageRow] = []
+
+    async def commit(row: UsageRow) -> None:
+        commits.append(row)
+        recorder.record(row)
+
+    recorder.commit = commit  # type: ignore[method-assign]
+    services.metrics.requests_in_flight = in_flight
+    await write(row_of(services), services)
+    assert (len(recorder.rows), len(commits)) == (1, shared)
