@@ -1,4 +1,4 @@
-"""What ``watchllm accounts`` does: list accounts with their plans, and put one on another plan, while a server runs.
+"""What ``watchllm accounts`` and ``admin`` do while a server runs: list accounts, change a plan, let an operator in.
 
 Failure behavior: what the operator can put right raises one of REFUSALS, whose text says what to do.
 """
@@ -8,18 +8,28 @@ from collections.abc import Callable, Coroutine
 
 import msgspec
 
-from gateway.accounts.audit import Actor
+from gateway.accounts.audit import Actor, Deed, append_entry
+from gateway.accounts.master import load_master_key
+from gateway.accounts.tenancy.people_store import begin_claim_link
+from gateway.accounts.tenancy.tokens import make_claim_token
 from gateway.config.settings import Settings
 from gateway.key_commands import REFUSALS as STORAGE_REFUSALS
 from gateway.key_commands import open_database
 from gateway.limits.plans import InvalidPlan
 from gateway.limits.plans_store import WantedPlan, list_plans, set_plan
+from gateway.web.claim import claim_url
 
 ACTOR = Actor(kind="command", actor_id=None, origin="")
 
 
 class UnknownAccount(Exception):
     """There is no account with this id."""
+
+
+class MadeLink(msgspec.Struct, frozen=True, kw_only=True):
+    """What a new link answers as JSON."""
+
+    link: str
 
 
 REFUSALS = (*STORAGE_REFUSALS, InvalidPlan, UnknownAccount)
@@ -47,9 +57,23 @@ async def change_plan(settings: Settings, wanted: argparse.Namespace, now_ns: in
     return " ".join([plan.account_id, plan.plan, *_limits(plan)])
 
 
+async def make_link(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
+    """Make a new claim link, which ends every earlier one, and write it alone or as JSON."""
+    given = settings.master_key.reveal() if settings.master_key else None
+    master = load_master_key(given, settings.data_dir)
+    async with open_database(settings) as database, database.write() as connection:
+        number = await begin_claim_link(connection)
+        deed = Deed(account_id=None, action="installation.make_link", object_id=str(number))
+        await append_entry(connection, ACTOR, deed, now_ns)
+    base_url = wanted.url or settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}"
+    link = claim_url(base_url, make_claim_token(master, number))
+    return msgspec.json.encode(MadeLink(link=link)).decode() if wanted.json else link
+
+
 VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, None, str]]] = {
     "list": list_accounts,
     "plan": change_plan,
+    "link": make_link,
 }
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -30,10 +31,13 @@ from gateway.accounts.keyring.project_keys import ProjectKeys
 from gateway.accounts.keyring.projects import Projects
 from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, BUCKETS, decode_previous_keys, derive_key, load_master_key
+from gateway.accounts.tenancy.account import Accounts
+from gateway.accounts.tenancy.members import Members
 from gateway.accounts.tenancy.passwords import PasswordCost, Passwords
 from gateway.accounts.tenancy.people import People
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
+from gateway.accounts.tenancy.upkeep import Upkeep
 from gateway.accounts.vault import Vault
 from gateway.backends.purses import Purses
 from gateway.config.settings import Settings
@@ -56,14 +60,18 @@ from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.api.credentials import CREDENTIAL_ROUTES
 from gateway.surfaces.api.keys import KEY_ROUTES
+from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.projects import PROJECT_ROUTES
+from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.api.usage import export_usage, show_usage
 from gateway.surfaces.guards import Identity
+from gateway.surfaces.headers import guard_answers
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
-from gateway.surfaces.proxy.openai import OpenAiDoor, list_models, proxied_routes, show_model
+from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.telemetry import Metrics
 from gateway.upstreams import build_prices, build_routes, build_upstreams
+from gateway.web.claim import claim_url
 from gateway.web.document import build_openapi_config
 from providers.catalogue import load_catalogue
 from providers.tokens import Tokenizers
@@ -80,6 +88,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     project_keys: ProjectKeys
     projects: Projects
     credentials: Credentials
+    members: Members
+    accounts: Accounts
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +98,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     services: Services
     door: OpenAiDoor
     app: Litestar
+    identity: Identity
 
 
 @asynccontextmanager
@@ -143,7 +154,8 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         checks = build_checks(settings, database, stack)
         identity = build_identity(services, database, master, stack)
         estate = build_estate(services, database, digester, vault, guard)
-        yield Gateway(services=services, door=door, app=build_app(services, door, estate, checks, identity))
+        app = build_app(services, door, estate, checks, identity)
+        yield Gateway(services=services, door=door, app=app, identity=identity)
 
 
 async def _bootstrap(database: Database, digester: KeyDigester) -> None:
@@ -250,6 +262,8 @@ def build_estate(
         project_keys=keys,
         projects=Projects(database, keys, names | services.settings.providers.keys(), follow),
         credentials=Credentials(database, vault, names, guard, follow),
+        members=Members(database),
+        accounts=Accounts(database),
     )
 
 
@@ -259,8 +273,11 @@ def build_identity(services: Services, database: Database, master: bytes, stack:
     passwords = Passwords(PasswordCost())
     stack.callback(passwords.close)
     tokens, lifetimes = AccessTokens(master, decode_previous(settings)), Lifetimes()
+    upkeep = Upkeep(database, lifetimes, services.now_ns)
+    upkeep.start()
+    stack.push_async_callback(upkeep.close)
     return Identity(
-        people=People(database, passwords, tokens, make_claim_token(master), lifetimes),
+        people=People(database, passwords, tokens, partial(make_claim_token, master), lifetimes),
         lifetimes=lifetimes,
         now_ns=services.now_ns,
         open_sign_up=settings.accounts.open_sign_up,
@@ -289,6 +306,8 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
             show_usage,
             export_usage,
             *AUTH_ROUTES,
+            *PEOPLE_ROUTES,
+            *TEAM_ROUTES,
             *PROJECT_ROUTES,
             *KEY_ROUTES,
             *CREDENTIAL_ROUTES,
@@ -297,8 +316,11 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
         ],
         dependencies={name: _provide(part) for name, part in provided.items()},
         before_request=count_request,
-        before_send=[show_limits],
         after_request=faults.name_answer,
+        before_send=[
+            show_limits,
+            guard_answers(services.settings.server.public_url, frozenset(map(bytes.decode, PATHS))),
+        ],
         state=State(
             {
                 "services": services,
@@ -340,9 +362,15 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
     async with open_gateway(settings) as gateway:
         host, port = listener.getsockname()[:2]
         silence_s = settings.server.stream_comment_ms / 1000
+        told: dict[str, Any] = {"file": sys.stderr, "flush": True}
+
+        claim = await gateway.identity.people.find_open_claim()
+        base_url = settings.server.public_url or f"http://{host}:{port}"
 
         def announce() -> None:
-            print(f"WatchLLM is ready on http://{host}:{port}/v1", file=sys.stderr, flush=True)
+            if claim is not None:
+                print(f"Nobody is its operator yet; who opens this link may be: {claim_url(base_url, claim)}", **told)
+            print(f"WatchLLM is ready on http://{host}:{port}/v1", **told)
 
         def sweep(now_s: float) -> None:
             for relay in list(gateway.services.relays):

@@ -1,4 +1,4 @@
-"""The command line: ``watchllm serve | keys … | credentials … | vault … | accounts … | check | import litellm``.
+"""The command line: ``watchllm serve | keys | credentials | vault | accounts | admin | check | import``.
 
 Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
 code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.
@@ -83,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_vault(commands.add_parser("vault", help="the encryption of stored secrets"))
 
     _add_accounts(commands.add_parser("accounts", help="list accounts and change their plans"))
+    _add_admin(commands.add_parser("admin", help="who runs the installation"))
 
     check = commands.add_parser("check", help="validate a configuration")
     check.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
@@ -161,6 +162,15 @@ def _limit(text: str) -> tuple[str, int]:
     if not figure.isascii() or not figure.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a limit such as proxy_per_minute=1000")
     return name, int(figure)
+
+
+def _add_admin(admin: argparse.ArgumentParser) -> None:
+    verbs = admin.add_subparsers(title="verbs", metavar="VERB", required=True)
+    link = verbs.add_parser("link", help="print a link that makes one person an operator; earlier links end")
+    link.add_argument("--url", metavar="URL", help="where browsers find the gateway; default: [server] public_url")
+    _add_sources(link)
+    link.add_argument("--json", action="store_true", help="print JSON")
+    link.set_defaults(run=run_accounts, verb="link")
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -250,7 +260,7 @@ def run_keys(arguments: argparse.Namespace, environ: Environ) -> int:
 
 
 def run_accounts(arguments: argparse.Namespace, environ: Environ) -> int:
-    """List accounts, or change the plan of one."""
+    """List accounts, change the plan of one, or make a link for who is to be an operator."""
     settings = _load(arguments, environ, storage_only=True)
     # As for keys.
     from gateway import account_commands  # noqa: PLC0415

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from gateway.accounts.audit import Actor, Occasion, read_entries
+from gateway.accounts.tenancy.account import Accounts
 from gateway.accounts.tenancy.members import Members
 from gateway.accounts.tenancy.passwords import PasswordCost, Passwords
 from gateway.accounts.tenancy.people import Admission, People, Registration, SignedIn
@@ -27,6 +28,11 @@ OPEN = Admission(is_open=True)
 AT = Occasion(actor=Actor(kind="command", actor_id=None, origin=""), account_id=None, now_ns=NOW_NS)
 
 
+def make_claim(number: int) -> Secret:
+    """The token of a claim link of this installation."""
+    return make_claim_token(MASTER, number)
+
+
 class House:
     """Everything that the tests of people use, on one database."""
 
@@ -35,10 +41,11 @@ class House:
         self.passwords = Passwords(CHEAP)
         self.people = self.at_cost(self.passwords)
         self.members = Members(database)
+        self.accounts = Accounts(database)
 
     def at_cost(self, passwords: Passwords) -> People:
         """The same people, their passwords hashed otherwise."""
-        return People(self.database, passwords, AccessTokens(MASTER), make_claim_token(MASTER), Lifetimes())
+        return People(self.database, passwords, AccessTokens(MASTER), make_claim, Lifetimes())
 
     async def register(self, name: str, **changes: object) -> SignedIn:
         """Make a person whose address begins with the name."""

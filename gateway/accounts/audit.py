@@ -20,12 +20,23 @@ _APPEND = text(
 )
 _READ = (
     "SELECT audit_id, account_id, actor_kind, actor_id, action, object_id, detail, origin, created_ns "
-    "FROM audit_log WHERE account_id = :account_id"
+    "FROM audit_log WHERE"
 )
+_OF_ACCOUNT = "account_id = :account_id"
+# What was done to the installation itself, to the operator's own things, or in vain by nobody.
+_OF_NOBODY = "account_id IS NULL"
 _BEFORE = "AND (created_ns, audit_id) < (:before_ns, :before_id)"
 _ORDER = "ORDER BY created_ns DESC, audit_id DESC LIMIT :limit"
-_READ_PAGE = text(f"{_READ} {_ORDER}")
-_READ_NEXT_PAGE = text(f"{_READ} {_BEFORE} {_ORDER}")
+# By whether they are of an account, and whether they begin at an entry.
+_READ_PAGE = {
+    (is_of_account, has_place): text(f"{_READ} {owner} {place} {_ORDER}")
+    for is_of_account, owner in ((True, _OF_ACCOUNT), (False, _OF_NOBODY))
+    for has_place, place in ((False, ""), (True, _BEFORE))
+}
+_FIND = {
+    True: text(f"{_READ} {_OF_ACCOUNT} AND audit_id = :audit_id"),
+    False: text(f"{_READ} {_OF_NOBODY} AND audit_id = :audit_id"),
+}
 
 # "nobody" is a caller who did not prove to be anyone; "command" is the operator at the command line.
 ActorKind = Literal["user", "key", "command", "nobody"]
@@ -99,13 +110,23 @@ async def note(connection: AsyncConnection, occasion: Occasion, action: str, obj
 
 
 async def read_entries(
-    connection: AsyncConnection, account_id: str, limit: int, before: AuditEntry | None = None
+    connection: AsyncConnection, account_id: str | None, limit: int, before: AuditEntry | None = None
 ) -> list[AuditEntry]:
-    """Read up to ``limit`` (at most 1,000) entries of an account, newest first, all of them older than ``before``."""
-    values: dict[str, Any] = {"account_id": account_id, "limit": min(limit, MAX_PAGE)}
-    if before is None:
-        found = await connection.execute(_READ_PAGE, values)
-    else:
-        place = {"before_ns": before.created_ns, "before_id": before.audit_id}
-        found = await connection.execute(_READ_NEXT_PAGE, {**values, **place})
+    """Read up to ``limit`` (at most MAX_PAGE) entries, newest first, all of them older than ``before``.
+
+    Without an account they are those of no account.
+    """
+    values: dict[str, Any] = {"limit": min(limit, MAX_PAGE)}
+    if account_id is not None:
+        values["account_id"] = account_id
+    if before is not None:
+        values |= {"before_ns": before.created_ns, "before_id": before.audit_id}
+    found = await connection.execute(_READ_PAGE[account_id is not None, before is not None], values)
     return [msgspec.convert(dict(row), AuditEntry) for row in found.mappings()]
+
+
+async def find_entry(connection: AsyncConnection, account_id: str | None, audit_id: str) -> AuditEntry | None:
+    """Find an entry of an account, or of none."""
+    values = {"audit_id": audit_id} if account_id is None else {"audit_id": audit_id, "account_id": account_id}
+    row = (await connection.execute(_FIND[account_id is not None], values)).mappings().one_or_none()
+    return None if row is None else msgspec.convert(dict(row), AuditEntry)

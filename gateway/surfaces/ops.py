@@ -1,4 +1,4 @@
-"""The operator's endpoints and the pages: /, /health, /metrics, /docs and the OpenAPI document.
+"""The operator's endpoints and the pages: /, /health, /metrics, /claim, /docs and the OpenAPI document.
 
 Failure behavior: a check that fails or takes longer than CHECK_TIMEOUT_S makes /health answer 503 and names the part,
 never its address; nothing here touches a provider, so probing costs nothing.
@@ -22,7 +22,8 @@ from gateway.envelope import envelope
 from gateway.errors import Fault
 from gateway.surfaces.guards import anybody
 from gateway.telemetry import Metrics, render
-from gateway.web.document import Document, join_documents, load_proxy_document
+from gateway.web.claim import load_claim_script, render_claim
+from gateway.web.document import Document, compose_document, load_proxy_document
 from gateway.web.frame import load_look, page_headers
 from gateway.web.reference import render_reference
 from gateway.web.welcome import render_welcome
@@ -64,6 +65,7 @@ class Pages(msgspec.Struct, frozen=True, kw_only=True):
     """What pages are made from, read once."""
 
     look: str
+    claim_script: str
     # The hand-written part of the OpenAPI document.
     written: Document
 
@@ -151,10 +153,18 @@ async def show_welcome(request: AnyRequest, ops: Ops, pages: Paper) -> Response[
     return html
 
 
+@get("/claim", guards=[anybody], include_in_schema=False)
+async def show_claim(pages: Paper) -> Response[bytes]:
+    """The page behind the claim link; whether the link is good is told when its form is sent."""
+    page = render_claim(look=pages.look, script=pages.claim_script)
+    headers = {"cache-control": "no-store", **page_headers(pages.look, pages.claim_script)}
+    return Response(page, media_type=MediaType.HTML, headers=headers)
+
+
 @get("/docs", guards=[anybody], include_in_schema=False)
 async def show_reference(request: AnyRequest, pages: Paper) -> Response[bytes]:
     """The reference page, made from the OpenAPI document."""
-    document = join_documents(request.app.openapi_schema.to_schema(), pages.written)
+    document = compose_document(request.app.openapi_schema.to_schema(), pages.written)
     page = render_reference(document=document, look=pages.look)
     headers = {"cache-control": "no-cache", **page_headers(pages.look)}
     return Response(page, media_type=MediaType.HTML, headers=headers)
@@ -163,7 +173,7 @@ async def show_reference(request: AnyRequest, pages: Paper) -> Response[bytes]:
 def build_ops_router(parts: OpsParts) -> Router:
     """Bind the endpoints to their parts."""
 
-    pages = Pages(look=load_look(), written=load_proxy_document())
+    pages = Pages(look=load_look(), claim_script=load_claim_script(), written=load_proxy_document())
 
     def provide_ops() -> OpsParts:
         return parts
@@ -173,7 +183,7 @@ def build_ops_router(parts: OpsParts) -> Router:
 
     return Router(
         path="/",
-        route_handlers=[show_health, show_metrics, show_welcome, show_reference],
+        route_handlers=[show_health, show_metrics, show_welcome, show_claim, show_reference],
         dependencies={
             "ops": Provide(provide_ops, sync_to_thread=False),
             "pages": Provide(provide_pages, sync_to_thread=False),

@@ -1,6 +1,7 @@
 """The OpenAPI document: what the framework derives from its handlers, joined with the endpoints that bypass it."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from importlib import resources
 from typing import Any
 
@@ -10,6 +11,22 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.serialization import encode_json
 
+from gateway.envelope import Envelope, EnvelopeA, EnvelopeE, EnvelopeS, Surface
+from gateway.surfaces.paths import surface_of
+
+# The statuses with which each surface tells a fault, besides those that a handler declares (row C2).
+STATUSES: dict[Surface, tuple[int, ...]] = {
+    "W": (400, 401, 403, 404, 413, 415, 429, 500, 503),
+    "S": (400, 401, 403, 404, 422, 429, 500),
+    "A": (400, 401, 403, 404, 429, 500, 503),
+    "E": (400, 401, 403, 404, 429, 500),
+}
+ENVELOPES: dict[Surface, type[msgspec.Struct]] = {"W": Envelope, "S": EnvelopeS, "A": EnvelopeA, "E": EnvelopeE}
+# What the framework says of a bad request, and what is never sent: each surface has its own envelope.
+_FRAMEWORKS_OWN = "Validation Exception"
+# Paths below these are asked with a credential, or change something.
+_GUARDED = ("/api/", "/v1/")
+
 # OpenAPI is JSON of an open shape; nothing but the pages reads it.
 Document = Mapping[str, Any]
 
@@ -18,6 +35,21 @@ def load_proxy_document() -> dict[str, Any]:
     """Read the hand-written part: the endpoints that are raw ASGI and that the framework cannot describe."""
     data = resources.files("gateway.web").joinpath("v1.openapi.json").read_bytes()
     return msgspec.json.decode(data, type=dict[str, Any])
+
+
+def compose_document(derived: Document, written: Document) -> dict[str, Any]:
+    """Make the whole document: what the framework derives, the faults that it does not know of, and what is written."""
+    return join_documents(describe_faults(derived), written)
+
+
+def describe_faults(derived: Document) -> dict[str, Any]:
+    """Add to each operation the answers by which its path's surface tells a fault."""
+    components = derived.get("components", {})
+    return {
+        **derived,
+        "paths": {path: _describe_faults(path, item) for path, item in derived.get("paths", {}).items()},
+        "components": {**components, "schemas": {**components.get("schemas", {}), **_ENVELOPE_SCHEMAS}},
+    }
 
 
 def join_documents(derived: Document, written: Document) -> dict[str, Any]:
@@ -41,6 +73,34 @@ def _without(paths: Document, known: Document) -> dict[str, Any]:
     return {path: item for path, item in paths.items() if path not in known}
 
 
+def _describe_faults(path: str, item: Document) -> dict[str, Any]:
+    surface = surface_of(path, {})
+    schema = {"$ref": f"#/components/schemas/{ENVELOPES[surface].__name__}"}
+    content = {"application/json": {"schema": schema}}
+    statuses = STATUSES[surface] if path.startswith(_GUARDED) else ()
+    faults = {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {
+        method: {**operation, "responses": {**faults, **_without_frameworks(operation.get("responses", {}))}}
+        for method, operation in item.items()
+    }
+
+
+def _without_frameworks(responses: Document) -> dict[str, Any]:
+    def is_frameworks(response: Document) -> bool:
+        contents = response.get("content", {}).values()
+        return any(content.get("schema", {}).get("description") == _FRAMEWORKS_OWN for content in contents)
+
+    return {status: response for status, response in responses.items() if not is_frameworks(response)}
+
+
+def _envelope_schemas() -> dict[str, Any]:
+    _, schemas = msgspec.json.schema_components(ENVELOPES.values(), ref_template="#/components/schemas/{name}")
+    return schemas
+
+
+_ENVELOPE_SCHEMAS = _envelope_schemas()
+
+
 class DocumentPlugin(JsonRenderPlugin):
     """Serves the joined document as /schema/openapi.json."""
 
@@ -50,7 +110,7 @@ class DocumentPlugin(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Join and encode the document."""
-        return encode_json(join_documents(openapi_schema, self._written))
+        return encode_json(compose_document(openapi_schema, self._written))
 
 
 def build_openapi_config(*, version: str) -> OpenAPIConfig:

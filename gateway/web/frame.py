@@ -33,15 +33,22 @@ def write_page(*, title: str, body: str, look: str) -> bytes:
     ).encode()
 
 
-def page_headers(look: str) -> dict[str, str]:
-    """Name the headers of a page: no script, no request, and only this very style sheet."""
-    digest = base64.b64encode(hashlib.sha256(look.encode()).digest()).decode()
+def page_headers(look: str, script: str = "") -> dict[str, str]:
+    """Name the headers of a page: only this very style sheet, and no script or request.
+
+    A page with a script may run this very one, which may ask the gateway and nobody else.
+    """
+    scripts = f"script-src '{_digest(script)}'; connect-src 'self'; " if script else ""
     return {
         "content-security-policy": (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+            f"default-src 'none'; style-src '{_digest(look)}'; {scripts}img-src data:; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
         "cross-origin-opener-policy": "same-origin",
     }
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -7,13 +7,14 @@ _VARYING = (
     (r"(lgw_(?:proj|test)_)[0-9A-Za-z]{49}", r"\1*"),
     (r"\b((?:key|proj|log)_)[0-9a-z]{26}\b", r"\1*"),
     (r"(request-id: )[0-9a-z]{26}", r"\1*"),
+    (r"(/claim#)[\w-]{43}", r"\1*"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
     (r'("created": ?)\d+', r"\1*"),
     (r'((?:latency|overhead)[-_]ms"?: ?)[\d.]+', r"\1*"),
     (r"(content-length: )\d+", r"\1*"),
     (r"(,(?:true|false),)\d+$", r"\1*"),
 )
-_IDS = re.compile(r"lgw_(?:proj|test)_[0-9A-Za-z]{49}|\b(?:key|proj)_[0-9a-z]{26}\b")
+_IDS = re.compile(r"lgw_(?:proj|test)_[0-9A-Za-z]{49}|\b(?:key|proj)_[0-9a-z]{26}\b|(?<=/claim#)[\w-]{43}")
 
 
 def mask(text: str) -> str:

@@ -10,6 +10,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Route, async_playwright
 from running import Running
 
+from gateway.accounts.master import load_master_key
+from gateway.accounts.tenancy.people_store import begin_claim_link
+from gateway.accounts.tenancy.tokens import make_claim_token
+
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 CHROME = os.environ.get("CHROME") or "/usr/bin/chromium"
 FLAGS = (
@@ -133,6 +137,29 @@ async def test_the_start_page_leads_to_the_reference(sight: Sight, gateway: Runn
     await sight.page.wait_for_url("**/docs")
     assert "/v1/chat/completions" in await sight.page.inner_text("body")
     assert sight.complaints == []
+
+
+async def test_the_claim_link_makes_the_operator(
+    sight: Sight, gateway: Running, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A person fills in the form that the printed link leads to; the second time the link says that it was used."""
+    async with gateway.gateway.app.state.database.write() as connection:
+        number = await begin_claim_link(connection)
+    master = load_master_key(None, gateway.gateway.services.settings.data_dir)
+    path = f"/claim#{make_claim_token(master, number).reveal()}"
+    for attempt, words in enumerate(("You are the operator now", "The claim link is wrong or was used")):
+        text = await open_page(sight, gateway, "/claim", tmp_path)
+        assert "lacks the part behind #" in text
+        await sight.page.goto(f"http://127.0.0.1:{gateway.port}{path}")
+        await sight.page.reload()
+        await sight.page.fill("[name=email]", f"{request.node.callspec.id}{attempt}@example.com")
+        await sight.page.fill("[name=password]", "correct horse battery")
+        await sight.page.click("button")
+        await sight.page.get_by_text(words).wait_for(timeout=10_000)
+    assert sight.strangers == []
+    # The refusal's status is told by the browser; nothing else is.
+    assert [complaint for complaint in sight.complaints if "401" not in complaint] == []
+    assert await overflow(sight) <= 0
 
 
 async def test_every_link_of_the_pages_leads_somewhere(sight: Sight, gateway: Running, tmp_path: Path) -> None:

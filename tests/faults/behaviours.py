@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from faults.cases import Case, chat_request
 from faults.judging import Seen
+from faults.people import bruteforce, csrf, fixation, pass_the_hash, pwchange
 from faults.upstreams import STREAM_HEAD, Asked, Peer, completion, event, framed, whole
 from faults.wire import Connection, Reply, connect, exchange, nothing
 from faults.world import World
@@ -133,8 +134,13 @@ BEHAVIOURS: dict[str, Callable[[Case, World], Awaitable[Seen]]] = {
     "abort": abort,
     "abort_after_done": abort_after_done,
     "abort_nonstream": abort_nonstream,
+    "bruteforce": bruteforce,
     "close_after_request": close_after_request,
+    "csrf": csrf,
+    "fixation": fixation,
     "nxdomain": call,
+    "pass_the_hash": pass_the_hash,
+    "pwchange": pwchange,
     "slow_body": slow_body,
     "stale_keepalive": stale_keepalive,
     "tls_selfsigned": call,

@@ -9,6 +9,7 @@ from typing import Any
 from faults.behaviours import BEHAVIOURS
 from faults.cases import Case, chat_request, get_request, post_request, request_bytes, substitute
 from faults.judging import OK, Seen
+from faults.people import play_listing, play_role
 from faults.wire import connect, exchange
 from faults.world import FORMULA, World
 
@@ -250,6 +251,8 @@ SPECIAL: dict[str, Play] = {
     "json-041": play_after_bytes,
     "route-014": play_paths,
     "ssrf-058": play_environment,
+    "auth-031": play_role,
+    "auth-034": play_listing,
     "dash-012": play_formula,
     "dash-014": play_secrets,
     "dash-016": play_pages,

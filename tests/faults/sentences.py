@@ -101,6 +101,9 @@ def always(_: Seen) -> bool:
 NOT_500: Sentence = lambda seen: all(reply.status != 500 for reply in seen.replies)  # noqa: E731
 
 MUST: dict[str, Sentence] = {
+    "SameSite=Lax/Strict + CSRF token or Origin check; content-type enforced": fact("guarded"),
+    "new session id at login": fact("is_new"),
+    "same text; argon2/scrypt always run": fact("is_alike"),
     "content reaches upstream as U+1F600": lambda seen: asked_text(seen) == "\U0001f600",
     "bytes preserved": lambda seen: rb"a\u2028b\u2029c\u0085d" in seen.asked[0].body,
     "rejected before the body is read": lambda seen: seen.reply.seconds < 1,
@@ -203,6 +206,11 @@ MUST: dict[str, Sentence] = {
 }
 
 MUST_NOT: dict[str, Sentence] = {
+    "full virtual key": fact("has_no_secret"),
+    "provider key plaintext or ciphertext": fact("has_no_secret"),
+    "password hash": fact("has_no_secret"),
+    "session token": fact("has_no_secret"),
+    "stripe secret": fact("has_no_secret"),
     "500": NOT_500,
     "crash": NOT_500,
     "header_injection": lambda seen: seen.reply.header("x-evil") is None,

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
-from faults.cases import load_cases
+from faults.cases import load_cases, post_request
 from faults.judging import Seen, judge
 from faults.long_behaviours import HUNG_STREAMS, LONG, raise_file_limit
 from faults.playing import add_afterwards
@@ -17,6 +17,7 @@ from faults.world import SETTINGS, World, configure, gateway
 
 CASES = [case for case in load_cases().values() if case.get("behaviour", {}).get("kind") in LONG]
 TIMED_KEYS = 1_000
+TIMED_LOGINS = 100
 PREFIX_BYTES = 31
 SIGNIFICANT = 0.01
 
@@ -91,3 +92,36 @@ def test_the_time_of_a_refusal_tells_nothing_of_a_key(name: str, tmp_path: Path)
     # One run in a hundred differs by chance alone.
     chances = [asyncio.run(_measure(tmp_path / str(attempt))) for attempt in range(2)]
     assert max(chances) > SIGNIFICANT, name
+
+
+async def _time_login(connection: Connection, email: str) -> float:
+    loop = asyncio.get_running_loop()
+    request = post_request("/api/v1/auth/login", "x", b'{"email": "%s", "password": "wrong guess"}' % email.encode())
+    started = loop.time()
+    connection.send(request)
+    reply = await connection.reply()
+    assert reply.status == 401
+    return loop.time() - started
+
+
+async def _measure_logins(folder: Path) -> float:
+    draw = random.Random(7)  # noqa: S311 - an order, not a secret
+    async with gateway(folder, "") as running, await connect(running.port) as connection:
+        body = b'{"email": "known@example.com", "password": "correct horse"}'
+        connection.send(post_request("/api/v1/auth/register", "x", body))
+        assert (await connection.reply()).status == 201
+        times: dict[str, list[float]] = {"known@example.com": [], "other@example.com": []}
+        order = list(times) * TIMED_LOGINS
+        draw.shuffle(order)
+        for email in order:
+            times[email].append(await _time_login(connection, email))
+    return kolmogorov_smirnov(*times.values())
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_the_time_of_a_refusal_tells_nothing_of_a_person(tmp_path: Path) -> None:
+    """Wrong passwords of somebody who is known and of somebody who is not cannot be told apart by their times."""
+    # One run in a hundred differs by chance alone.
+    chances = [asyncio.run(_measure_logins(tmp_path / str(attempt))) for attempt in range(2)]
+    assert max(chances) > SIGNIFICANT

@@ -90,6 +90,13 @@ class Gateway:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute("SELECT * FROM usage")]
 
+    def read(self, query: str) -> list[tuple[Any, ...]]:
+        """What else is in the database."""
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.folder / 'data' / 'watchllm.db'}?mode=ro", uri=True)
+        ) as db:
+            return list(db.execute(query))
+
     async def settled_rows(self) -> list[Row]:
         """Every usage row, once none waits any more."""
         for _ in range(200):

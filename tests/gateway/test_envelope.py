@@ -129,3 +129,11 @@ def test_the_envelopes_are_the_documents() -> None:
         }
     }
     assert render(fault, "W", "abc") == (400, envelope(fault))
+
+
+@pytest.mark.row("A49")
+def test_a_knows_ten_statuses() -> None:
+    """Whatever happens; 403 is somebody else's object or a missing permission."""
+    statuses = {name: render(Fault(name, "No."), "A", "1")[0] for name in KINDS}
+    assert set(statuses.values()) <= {400, 401, 402, 403, 404, 429, 500, 503}
+    assert {statuses["foreign"], statuses["insufficient_scope"]} == {403}

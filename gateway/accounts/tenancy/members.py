@@ -56,7 +56,7 @@ class Members:
             expires_ns=now_ns + INVITATION_NS,
         )
         async with self._database.write() as connection:
-            actor_role = await _require(connection, person, "members")
+            actor_role = await require_permission(connection, person, "members")
             if not may_grant(actor_role, role):
                 raise _refuse_role(actor_role, role)
             if await members_store.has_member(connection, person.account_id, invitation.email):
@@ -70,13 +70,13 @@ class Members:
     async def list_invitations(self, person: Person, now_ns: int) -> list[Invitation]:
         """List the open invitations to the person's account. Raises Refusal."""
         async with self._database.read() as connection:
-            await _require(connection, person, "members", is_change=False)
+            await require_permission(connection, person, "members", is_change=False)
             return await members_store.list_invitations(connection, person.account_id, now_ns)
 
     async def withdraw_invitation(self, person: Person, invitation_id: str, origin: str, now_ns: int) -> None:
         """Make an invitation worthless. Raises Refusal."""
         async with self._database.write() as connection:
-            await _require(connection, person, "members")
+            await require_permission(connection, person, "members")
             if not await members_store.delete_invitation(connection, person.account_id, invitation_id):
                 raise Refusal(RefusalKind.NOT_FOUND, f"there is no open invitation {shown(invitation_id)}")
             deed = _deed(person, "invitation.withdraw", invitation_id)
@@ -91,7 +91,7 @@ class Members:
     async def list_members(self, person: Person) -> list[Member]:
         """List the members of the person's account. Raises Refusal."""
         async with self._database.read() as connection:
-            await _require(connection, person, "account:read", is_change=False)
+            await require_permission(connection, person, "account:read", is_change=False)
             return await members_store.list_members(connection, person.account_id)
 
     async def change_role(self, person: Person, user_id: str, role: Role, origin: str, now_ns: int) -> None:
@@ -134,7 +134,7 @@ async def join(connection: AsyncConnection, user: User, token: Secret, origin: s
 
 
 async def _change(connection: AsyncConnection, person: Person, user_id: str, wanted: Role | None, now_ns: int) -> None:
-    actor_role = await _require(connection, person, "account:read")
+    actor_role = await require_permission(connection, person, "account:read")
     current = await members_store.find_role(connection, person.account_id, user_id)
     if current is None:
         raise Refusal(RefusalKind.NOT_FOUND, f"there is no member {shown(user_id)} in this account")
@@ -151,7 +151,7 @@ async def _change(connection: AsyncConnection, person: Person, user_id: str, wan
     await end_sessions(connection, user_id, person.account_id, now_ns)
 
 
-async def _require(
+async def require_permission(
     connection: AsyncConnection, person: Person, permission: Permission, *, is_change: bool = True
 ) -> Role:
     """Read the person's role as it is, for a change under the account's lock. Raises Refusal without permission."""

@@ -48,6 +48,10 @@ _TAKE_INVITATION = text(
     "RETURNING invitation_id, account_id, email, role, invited_by, created_ns, expires_ns"
 )
 _DELETE_INVITATION = text("DELETE FROM invitations WHERE account_id = :account_id AND invitation_id = :invitation_id")
+_PURGE_INVITATIONS = text(
+    "DELETE FROM invitations WHERE invitation_id IN "
+    "(SELECT invitation_id FROM invitations WHERE expires_ns < :before_ns LIMIT :limit)"
+)
 _DELETE_INVITATIONS_BY = text("DELETE FROM invitations WHERE account_id = :account_id AND invited_by = :user_id")
 
 
@@ -146,3 +150,8 @@ async def delete_invitation(connection: AsyncConnection, account_id: str, invita
     """Withdraw an invitation and tell whether it was there."""
     values = {"account_id": account_id, "invitation_id": to_searchable(invitation_id)}
     return bool((await connection.execute(_DELETE_INVITATION, values)).rowcount)
+
+
+async def purge_invitations(connection: AsyncConnection, now_ns: int, limit: int) -> int:
+    """Delete up to ``limit`` invitations that are over, and tell how many."""
+    return (await connection.execute(_PURGE_INVITATIONS, {"before_ns": now_ns, "limit": limit})).rowcount

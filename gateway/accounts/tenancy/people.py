@@ -1,5 +1,8 @@
 """What people do: register, sign in, refresh, switch accounts, change the password, sign out, claim the installation.
 
+The claim link makes one person the installation's operator. Its token follows from the master key and the link's
+number; a new link gets the next number, by which every earlier one, used or not, is worthless.
+
 Every new person gets an account of their own, as its owner, with a project ``Default``. Each verb is one transaction,
 and its entry in the audit log is part of it.
 
@@ -8,6 +11,8 @@ DatabaseUnavailable as gateway.db does; nothing is then changed, except that fai
 tokens are logged.
 """
 
+from collections.abc import Callable
+
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,9 +20,9 @@ from gateway.accounts.audit import Actor, Deed, append_entry
 from gateway.accounts.tenancy import members, members_store, people_store, sessions
 from gateway.accounts.tenancy.names import check_email, check_name, check_username
 from gateway.accounts.tenancy.passwords import Passwords, find_password_fault
-from gateway.accounts.tenancy.people_store import Credential, Membership, User
+from gateway.accounts.tenancy.people_store import Credential, ListedUser, Membership, User
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
-from gateway.accounts.tenancy.sessions import Lifetimes, Person, RefreshFault
+from gateway.accounts.tenancy.sessions import Lifetimes, OpenSession, Person, RefreshFault
 from gateway.accounts.tenancy.tokens import ACCESS_TOKEN_S, AccessTokens, TokenFault, is_claim_token
 from gateway.config.secret import Secret
 from gateway.db import Database
@@ -77,20 +82,20 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class People:
-    """The people of an installation; ``claim_token`` is the one of its claim link."""
+    """The people of an installation; ``make_claim`` makes the token of a numbered claim link."""
 
     def __init__(
         self,
         database: Database,
         passwords: Passwords,
         tokens: AccessTokens,
-        claim_token: Secret,
+        make_claim: Callable[[int], Secret],
         lifetimes: Lifetimes,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._tokens = tokens
-        self._claim_token = claim_token
+        self._make_claim = make_claim
         self._lifetimes = lifetimes
 
     async def register(self, wanted: Registration, admission: Admission, origin: str, now_ns: int) -> SignedIn:
@@ -193,6 +198,31 @@ class People:
             accounts = await people_store.list_memberships(connection, person.user_id)
         return Profile(person=person, user=user, accounts=accounts)
 
+    async def rename(self, person: Person, full_name: str, origin: str, now_ns: int) -> Profile:
+        """Change how the person is called, which may be nothing. Raises Refusal."""
+        name = check_name(full_name, "full_name")
+        async with self._database.write() as connection:
+            await people_store.rename_user(connection, person.user_id, name)
+            await _log(connection, person, "user.rename", origin, now_ns)
+        return await self.find_me(person)
+
+    async def list_people(self, after: str, limit: int) -> list[ListedUser]:
+        """List everybody, for the installation's operator: up to ``limit``, after the person of an id."""
+        async with self._database.read() as connection:
+            return await people_store.list_users(connection, after, limit)
+
+    async def list_sessions(self, person: Person, now_ns: int) -> list[OpenSession]:
+        """List the person's open sessions in all their accounts, the newest first."""
+        async with self._database.read() as connection:
+            return await sessions.list_sessions(connection, person.user_id, self._lifetimes, now_ns)
+
+    async def end_session(self, person: Person, session_id: str, origin: str, now_ns: int) -> None:
+        """End one of the person's own sessions, in whichever account. Raises Refusal."""
+        async with self._database.write() as connection:
+            if not await sessions.end_own_session(connection, person.user_id, session_id, now_ns):
+                raise Refusal(RefusalKind.NOT_FOUND, f"there is no open session {shown(session_id)} of yours")
+            await _log(connection, person, "session.end", origin, now_ns)
+
     async def find_by_access_token(self, presented: Secret, now_ns: int) -> Person | TokenFault:
         """Find who shows an access token, as what they are at this moment."""
         claims = self._tokens.read(presented, now_ns)
@@ -204,10 +234,12 @@ class People:
         """Find whose cookie this is; None: nobody's, or no longer."""
         return await sessions.find_by_cookie(self._database, cookie, self._lifetimes, now_ns)
 
-    async def is_claimed(self) -> bool:
-        """Tell whether the installation has its operator, so that its claim link leads nowhere."""
+    async def find_open_claim(self) -> Secret | None:
+        """Give the token of the claim link, as long as the installation has no operator."""
         async with self._database.read() as connection:
-            return await people_store.is_claimed(connection)
+            if await people_store.has_operator(connection):
+                return None
+            return self._make_claim(await people_store.find_claim_link(connection))
 
     async def claim(self, person: Person, claim: Secret, origin: str, now_ns: int) -> None:
         """Make a person who is signed in the installation's operator. Raises Refusal."""
@@ -217,9 +249,11 @@ class People:
             await self._claim(connection, actor, deed, claim, now_ns)
 
     async def _claim(self, connection: AsyncConnection, actor: Actor, deed: Deed, claim: Secret, now_ns: int) -> None:
-        is_right = is_claim_token(claim, self._claim_token)
-        if not is_right or not await people_store.claim(connection, deed.object_id, now_ns):
-            raise Refusal(RefusalKind.VOID, "the claim link is wrong or was used: ask the operator", "claim")
+        number = await people_store.find_claim_link(connection)
+        is_right = is_claim_token(claim, self._make_claim(number))
+        if not is_right or not await people_store.claim(connection, deed.object_id, number, now_ns):
+            message = "the claim link is wrong or was used: 'watchllm admin link' prints a new one"
+            raise Refusal(RefusalKind.VOID, message, "claim")
         await append_entry(connection, actor, deed, now_ns)
 
     async def _sign_in(

@@ -17,7 +17,9 @@ from gateway.errors import shown
 from gateway.ids import new_id
 
 DEFAULT_PROJECT = "Default"
+# Followed by the number of the claim link; that of the first start is 0 and has none.
 _INSTALLATION = "installation"
+_CLAIM_LINKS = "claim-links"
 
 _INSERT_USER = text(
     "INSERT INTO users (user_id, email, email_folded, username, username_folded, full_name, is_operator, "
@@ -59,7 +61,19 @@ _LIST_MEMBERSHIPS = text(
     "JOIN accounts ON accounts.account_id = members.account_id WHERE members.user_id = :user_id "
     "ORDER BY members.joined_ns, members.account_id"
 )
-_IS_CLAIMED = text("SELECT COUNT(*) FROM claims WHERE name = :name")
+_RENAME_USER = text("UPDATE users SET full_name = :full_name WHERE user_id = :user_id")
+_LIST_USERS = text(
+    "SELECT user_id, email, username, full_name, is_operator, created_ns, last_login_ns FROM users "
+    "WHERE user_id > :after ORDER BY user_id LIMIT :limit"
+)
+_FIND_ACCOUNT = text("SELECT account_id, name, zone, plan, created_ns FROM accounts WHERE account_id = :account_id")
+_CHANGE_ACCOUNT = text("UPDATE accounts SET name = :name, zone = :zone WHERE account_id = :account_id")
+_HAS_OPERATOR = text("SELECT COUNT(*) FROM users WHERE is_operator")
+_FIND_LINK = text("SELECT value FROM revisions WHERE name = :name")
+_NEXT_LINK = text(
+    "INSERT INTO revisions (name, value) VALUES (:name, 1) "
+    "ON CONFLICT (name) DO UPDATE SET value = revisions.value + 1 RETURNING value"
+)
 _CLAIM = text(
     "INSERT INTO claims (name, user_id, created_ns) VALUES (:name, :user_id, :created_ns) ON CONFLICT DO NOTHING"
 )
@@ -76,6 +90,24 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     # Runs this installation.
     is_operator: bool = False
+
+
+class ListedUser(User, frozen=True, kw_only=True):
+    """A person, as the installation's operator sees them."""
+
+    # None: never since the registration.
+    last_login_ns: int | None
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What belongs to its members together."""
+
+    account_id: str
+    name: str
+    # Of the IANA database.
+    zone: str
+    plan: str
+    created_ns: int
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,14 +210,51 @@ async def list_memberships(connection: AsyncConnection, user_id: str) -> list[Me
     return [msgspec.convert(dict(row), Membership) for row in rows.mappings()]
 
 
-async def is_claimed(connection: AsyncConnection) -> bool:
-    """Tell whether the installation has its operator."""
-    return bool((await connection.execute(_IS_CLAIMED, {"name": _INSTALLATION})).scalar_one())
+async def rename_user(connection: AsyncConnection, user_id: str, full_name: str) -> None:
+    """Change how a person is called."""
+    await connection.execute(_RENAME_USER, {"user_id": user_id, "full_name": full_name})
 
 
-async def claim(connection: AsyncConnection, user_id: str, now_ns: int) -> bool:
-    """Make a person the installation's operator, unless somebody is; of several at once one becomes it."""
-    values = {"name": _INSTALLATION, "user_id": user_id, "created_ns": now_ns}
+async def list_users(connection: AsyncConnection, after: str, limit: int) -> list[ListedUser]:
+    """List people in the order in which they came, those after the given one."""
+    rows = await connection.execute(_LIST_USERS, {"after": to_searchable(after), "limit": limit})
+    return [msgspec.convert(dict(row), ListedUser, strict=False) for row in rows.mappings()]
+
+
+async def find_account(connection: AsyncConnection, account_id: str) -> Account:
+    """Read an account that exists."""
+    row = (await connection.execute(_FIND_ACCOUNT, {"account_id": account_id})).mappings().one()
+    return msgspec.convert(dict(row), Account)
+
+
+async def change_account(connection: AsyncConnection, account: Account) -> None:
+    """Store an account's name and zone."""
+    await connection.execute(
+        _CHANGE_ACCOUNT, {"account_id": account.account_id, "name": account.name, "zone": account.zone}
+    )
+
+
+async def find_claim_link(connection: AsyncConnection) -> int:
+    """Read the number of the newest claim link, the only one that may lead anywhere."""
+    number: int | None = (await connection.execute(_FIND_LINK, {"name": _CLAIM_LINKS})).scalar_one_or_none()
+    return number or 0
+
+
+async def begin_claim_link(connection: AsyncConnection) -> int:
+    """Make every earlier claim link worthless, and give the number of the next."""
+    number: int = (await connection.execute(_NEXT_LINK, {"name": _CLAIM_LINKS})).scalar_one()
+    return number
+
+
+async def has_operator(connection: AsyncConnection) -> bool:
+    """Tell whether anybody is the installation's operator."""
+    return bool((await connection.execute(_HAS_OPERATOR)).scalar_one())
+
+
+async def claim(connection: AsyncConnection, user_id: str, number: int, now_ns: int) -> bool:
+    """Make a person the installation's operator, unless the link was used; of several at once one becomes it."""
+    name = f"{_INSTALLATION}-{number}" if number else _INSTALLATION
+    values = {"name": name, "user_id": user_id, "created_ns": now_ns}
     if not (await connection.execute(_CLAIM, values)).rowcount:
         return False
     await connection.execute(_MAKE_OPERATOR, {"user_id": user_id})

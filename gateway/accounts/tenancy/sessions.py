@@ -19,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts.audit import Actor, Deed, append_entry
+from gateway.accounts.tenancy.names import to_searchable
 from gateway.accounts.tenancy.roles import Role
 from gateway.accounts.tenancy.tokens import AccessClaims, digest_opaque_token, make_opaque_token
 from gateway.config.secret import Secret
@@ -55,8 +56,26 @@ _END_IN_ACCOUNT = text(
 )
 _FIND_REFRESH = text("SELECT session_id, expires_ns, spent_ns FROM refresh_tokens WHERE digest = :digest")
 _SPEND = text("UPDATE refresh_tokens SET spent_ns = :now_ns WHERE digest = :digest AND spent_ns IS NULL")
-_PURGE_SESSIONS = text("DELETE FROM sessions WHERE created_ns < :created_ns")
-_PURGE_REFRESH = text("DELETE FROM refresh_tokens WHERE expires_ns < :expires_ns")
+# A session lives as long as its cookie or a refresh token of its family.
+_LIST = text(
+    "SELECT sessions.session_id, sessions.account_id, accounts.name AS account_name, sessions.created_ns, "
+    "sessions.seen_ns FROM sessions JOIN accounts ON accounts.account_id = sessions.account_id "
+    "JOIN members ON members.account_id = sessions.account_id AND members.user_id = sessions.user_id "
+    "WHERE sessions.user_id = :user_id AND sessions.ended_ns IS NULL AND sessions.created_ns > :oldest_ns "
+    "ORDER BY sessions.created_ns DESC, sessions.session_id DESC LIMIT :limit"
+)
+_END_OWN = text(
+    "UPDATE sessions SET ended_ns = :now_ns WHERE user_id = :user_id AND session_id = :session_id AND ended_ns IS NULL"
+)
+_PURGE_SESSIONS = text(
+    "DELETE FROM sessions WHERE session_id IN "
+    "(SELECT session_id FROM sessions WHERE created_ns < :before_ns ORDER BY created_ns LIMIT :limit)"
+)
+_PURGE_REFRESH = text(
+    "DELETE FROM refresh_tokens WHERE digest IN "
+    "(SELECT digest FROM refresh_tokens WHERE expires_ns < :before_ns LIMIT :limit)"
+)
+MAX_LISTED = 100
 
 
 class Lifetimes(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +100,17 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     # Runs this installation.
     is_operator: bool
     session_id: str
+
+
+class OpenSession(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as its person sees it among theirs."""
+
+    session_id: str
+    account_id: str
+    account_name: str
+    created_ns: int
+    # When the cookie was last used, to within a minute; a session of tokens alone stays at its beginning.
+    seen_ns: int
 
 
 class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,12 +221,31 @@ async def end_sessions(connection: AsyncConnection, user_id: str, account_id: st
         await connection.execute(_END_IN_ACCOUNT, values)
 
 
-async def purge(database: Database, lifetimes: Lifetimes, now_ns: int) -> None:
-    """Delete the sessions and refresh tokens that are too old to be of use; to be called now and then."""
-    oldest_ns = now_ns - max(lifetimes.cookie_ns, lifetimes.family_ns)
-    async with database.write() as connection:
-        await connection.execute(_PURGE_REFRESH, {"expires_ns": now_ns})
-        await connection.execute(_PURGE_SESSIONS, {"created_ns": oldest_ns})
+async def list_sessions(
+    connection: AsyncConnection, user_id: str, lifetimes: Lifetimes, now_ns: int
+) -> list[OpenSession]:
+    """List a person's open sessions, the newest first, at most MAX_LISTED."""
+    values = {"user_id": user_id, "oldest_ns": _oldest(lifetimes, now_ns), "limit": MAX_LISTED}
+    rows = await connection.execute(_LIST, values)
+    return [msgspec.convert(dict(row), OpenSession) for row in rows.mappings()]
+
+
+async def end_own_session(connection: AsyncConnection, user_id: str, session_id: str, now_ns: int) -> bool:
+    """End a session if it is this person's, inside the caller's transaction; tell whether it was and was open."""
+    values = {"user_id": user_id, "session_id": to_searchable(session_id), "now_ns": now_ns}
+    return bool((await connection.execute(_END_OWN, values)).rowcount)
+
+
+async def purge(connection: AsyncConnection, lifetimes: Lifetimes, now_ns: int, limit: int) -> int:
+    """Delete up to ``limit`` each of the sessions and refresh tokens that are too old to be of use; tell how many."""
+    tokens = await connection.execute(_PURGE_REFRESH, {"before_ns": now_ns, "limit": limit})
+    ended = await connection.execute(_PURGE_SESSIONS, {"before_ns": _oldest(lifetimes, now_ns), "limit": limit})
+    return tokens.rowcount + ended.rowcount
+
+
+def _oldest(lifetimes: Lifetimes, now_ns: int) -> int:
+    """Give the moment before which no session that still lives was opened."""
+    return now_ns - max(lifetimes.cookie_ns, lifetimes.family_ns)
 
 
 async def _insert_refresh(

@@ -125,12 +125,13 @@ def digest_opaque_token(presented: Secret) -> bytes:
     return hashlib.sha256(presented.reveal().encode("utf-8", "surrogatepass")).digest()
 
 
-def make_claim_token(master: bytes) -> Secret:
-    """Make the token by which the installation's first person becomes its operator.
+def make_claim_token(master: bytes, number: int) -> Secret:
+    """Make the token of the numbered claim link, by which a person becomes the installation's operator.
 
     It follows from the master key, so that every process and every start shows one link until it is used.
     """
-    return Secret(_write(derive_key(master, CLAIM_LINK)))
+    purpose = f"{CLAIM_LINK}-{number}" if number else CLAIM_LINK
+    return Secret(_write(derive_key(master, purpose)))
 
 
 def is_claim_token(presented: Secret, master_token: Secret) -> bool:

@@ -54,10 +54,16 @@ class RefreshBody(msgspec.Struct, frozen=True):
 
 
 class PasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The password and its successor."""
+    """The old password proves that it is the person who changes it."""
 
     current_password: str
     new_password: str
+
+
+class ClaimBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The token that the claim link ends in."""
+
+    claim: str
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +132,7 @@ async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Respons
     async with attempting(request, identity.attempts, data.email, now_ns):
         signed_in = await identity.people.register(wanted, admission, address_of(request), now_ns)
     surface: Surface = "S" if data.username is not None else surface_of(request.url.path, request.headers)
-    return _answer(request, signed_in, surface, status=201)
+    return answer_signed_in(request, signed_in, surface, status=201)
 
 
 @post("/api/v1/auth/login", summary="Sign in", tags=[TAG], status_code=200, guards=[anybody])
@@ -136,7 +142,7 @@ async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> Response[Sign
     now_ns = identity.now_ns()
     async with attempting(request, identity.attempts, data.email, now_ns):
         signed_in = await identity.people.login(data.email, Secret(data.password), address_of(request), now_ns)
-    return _answer(request, signed_in, surface_of(request.url.path, request.headers), status=200)
+    return answer_signed_in(request, signed_in, surface_of(request.url.path, request.headers), status=200)
 
 
 @post("/api/v1/auth/refresh", summary="Renew the tokens", tags=[TAG], status_code=200, guards=[anybody])
@@ -151,14 +157,12 @@ async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensVie
 async def change_password(request: AnyRequest, data: JSONBody[PasswordBody]) -> Response[SignedInView]:
     """Every session of the person ends, this one too; the answer signs them in anew."""
     identity = identity_of(request)
-    signed_in = await identity.people.change_password(
-        person_of(request),
-        Secret(data.current_password),
-        Secret(data.new_password),
-        address_of(request),
-        identity.now_ns(),
-    )
-    return _answer(request, signed_in, surface_of(request.url.path, request.headers), status=200)
+    old, new = Secret(data.current_password), Secret(data.new_password)
+    person, origin, now_ns = person_of(request), address_of(request), identity.now_ns()
+    # Who has stolen a session cannot guess the password with it for ever.
+    async with attempting(request, identity.attempts, person.user_id, now_ns):
+        signed_in = await identity.people.change_password(person, old, new, origin, now_ns)
+    return answer_signed_in(request, signed_in, surface_of(request.url.path, request.headers), status=200)
 
 
 @post("/api/v1/auth/logout", summary="Sign out", tags=[TAG], status_code=200, guards=[may_as_person()])
@@ -196,7 +200,26 @@ async def _find_user(request: AnyRequest) -> User:
     return await project_keys.find_maker(caller.key.key_id)
 
 
-def _answer(request: AnyRequest, signed_in: SignedIn, surface: Surface, *, status: int) -> Response[SignedInView]:
+@post("/api/v1/auth/claim", summary="Claim the installation", tags=[TAG], status_code=200, guards=[may_as_person()])
+async def claim(request: AnyRequest, data: JSONBody[ClaimBody]) -> Done:
+    """Make the person the operator, by the link that the start or `watchllm admin link` printed; it works once."""
+    identity = identity_of(request)
+    await identity.people.claim(person_of(request), Secret(data.claim), address_of(request), identity.now_ns())
+    return Done(message="You are the operator now")
+
+
+def read_id(prefix: str, given: str) -> str:
+    """Any spelling of an id as it is stored; what is none stays, and is found nowhere."""
+    try:
+        return f"{prefix}_{parse_id(given)}"
+    except ValueError:
+        return given
+
+
+def answer_signed_in(
+    request: AnyRequest, signed_in: SignedIn, surface: Surface, *, status: int
+) -> Response[SignedInView]:
+    """Tokens for programs and the cookie for browsers, which nobody on the way may keep."""
     tokens = _tokens(signed_in.tokens)
     view = SignedInView(access_token=tokens.access_token, user=_user(signed_in.user, surface), tokens=tokens)
     lifetime_s = identity_of(request).lifetimes.cookie_ns // NS_PER_S
@@ -235,4 +258,4 @@ def _user(user: User, surface: Surface) -> UserView:
     )
 
 
-AUTH_ROUTES = (register, login, refresh, change_password, logout, show_me)
+AUTH_ROUTES = (register, login, refresh, change_password, logout, show_me, claim)

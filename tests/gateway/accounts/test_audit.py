@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.accounts.audit import MAX_PAGE, Actor, AuditEntry, Deed, Occasion, append_entry, note, read_entries
+from gateway.accounts.audit import (
+    MAX_PAGE,
+    Actor,
+    AuditEntry,
+    Deed,
+    Occasion,
+    append_entry,
+    find_entry,
+    note,
+    read_entries,
+)
 from gateway.db import Database
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -85,6 +95,21 @@ async def test_a_page_has_a_bound(database: Database) -> None:
         for number in range(MAX_PAGE + 1):
             await append_entry(connection, ACTOR, deed, NOW_NS + number)
     assert len(await read(database, 10**6)) == MAX_PAGE
+
+
+async def test_what_is_of_no_account_is_read_apart(database: Database) -> None:
+    """The operator's own log; an entry is found by its id in its own log alone."""
+    async with database.write() as connection:
+        for account_id in ("acct_1", None, None):
+            await append_entry(connection, ACTOR, Deed(account_id=account_id, action="a.b", object_id="x"), NOW_NS)
+    async with database.read() as connection:
+        first, second = await read_entries(connection, None, 9)
+        assert await read_entries(connection, None, 9, first) == [second]
+        assert await find_entry(connection, None, first.audit_id) == first
+        assert await find_entry(connection, "acct_1", first.audit_id) is None
+        (own,) = await read_entries(connection, "acct_1", 9)
+        assert await find_entry(connection, "acct_1", own.audit_id) == own
+        assert await find_entry(connection, None, own.audit_id) is None
 
 
 async def test_an_entry_goes_with_its_transaction(database: Database) -> None:

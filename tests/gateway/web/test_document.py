@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.web.document import join_documents, load_proxy_document
+from gateway.web.document import STATUSES, compose_document, describe_faults, join_documents, load_proxy_document
 
 ENDPOINTS = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
 
@@ -84,3 +84,42 @@ def test_a_component_has_one_definition() -> None:
 def test_the_examples_are_json() -> None:
     """They are shown, and pasted."""
     assert json.dumps(load_proxy_document())
+
+
+FRAMEWORKS = {"content": {"application/json": {"schema": {"description": "Validation Exception"}}}}
+SURFACES = {
+    "/api/account": ("W", "Envelope"),
+    "/api/v1/deploy": ("S", "EnvelopeS"),
+    "/api/v1/auth/login": ("A", "EnvelopeA"),
+    "/v1/usage": ("E", "EnvelopeE"),
+}
+
+
+@pytest.mark.parametrize("path", SURFACES)
+def test_a_fault_is_described_as_its_surface_tells_it(path: str) -> None:
+    """Its statuses and its envelope; what the framework believes of a bad request goes, what a handler says stays."""
+    surface, name = SURFACES[path]
+    own = {"200": {"description": "own"}, "503": {"description": "mine"}, "400": FRAMEWORKS}
+    described = describe_faults({"paths": {path: {"get": {"responses": own}}}})
+    responses = described["paths"][path]["get"]["responses"]
+    assert responses.keys() == {str(status) for status in STATUSES[surface]} | {"200", "503"}  # type: ignore[index]
+    assert (responses["200"], responses["503"]) == (own["200"], own["503"])
+    reference = f"#/components/schemas/{name}"
+    assert responses["400"]["content"]["application/json"]["schema"]["$ref"] == reference
+    assert name in described["components"]["schemas"]
+
+
+def test_an_open_page_tells_no_fault() -> None:
+    """/health has no credential to be wrong."""
+    described = describe_faults({"paths": {"/health": {"get": {"responses": {"200": {}}}}}})
+    assert described["paths"]["/health"]["get"]["responses"] == {"200": {}}
+
+
+def test_every_reference_of_the_whole_leads_somewhere() -> None:
+    """The envelopes' insides too."""
+    paths = {path: {"get": {"responses": {}}} for path in SURFACES}
+    document = compose_document({"paths": paths}, load_proxy_document())
+    for reference in set(references(document)):
+        node: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            node = node[part]

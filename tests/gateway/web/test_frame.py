@@ -29,3 +29,13 @@ def test_the_sheet_loads_nothing() -> None:
 def test_the_sheet_knows_both_schemes() -> None:
     """Light and dark follow the reader's system."""
     assert "@media (prefers-color-scheme: dark)" in load_look()
+
+
+def test_a_page_runs_its_own_script_alone() -> None:
+    """And asks nobody but the gateway; a page without one runs nothing."""
+    script = "let a = 1;"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = page_headers("", script)["content-security-policy"]
+    assert f"script-src 'sha256-{digest}'; connect-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert "script-src" not in page_headers("")["content-security-policy"]

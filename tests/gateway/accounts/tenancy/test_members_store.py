@@ -115,3 +115,12 @@ async def test_an_invitation_is_withdrawn_once(database: Database, ada: SignedIn
         assert not await members_store.delete_invitation(connection, "acct_other", "inv_bob")
         assert await members_store.delete_invitation(connection, ada.person.account_id, "inv_bob")
         assert not await members_store.delete_invitation(connection, ada.person.account_id, "inv_bob")
+
+
+async def test_invitations_that_are_over_are_deleted(database: Database, ada: SignedIn) -> None:
+    """And those that are open stay."""
+    invitation = make_invitation(ada)
+    async with database.write() as connection:
+        await members_store.put_invitation(connection, invitation, DIGEST)
+        assert await members_store.purge_invitations(connection, invitation.expires_ns, 10) == 0
+        assert await members_store.purge_invitations(connection, invitation.expires_ns + 1, 10) == 1

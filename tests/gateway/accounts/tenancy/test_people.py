@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 from argon2 import PasswordHasher
-from households import MASTER, NOW_NS, OPEN, ORIGIN, PASSWORD, House, refused
+from households import NOW_NS, OPEN, ORIGIN, PASSWORD, House, make_claim, refused
 from sqlalchemy import text
 
 from gateway.accounts.audit import read_entries
 from gateway.accounts.tenancy.passwords import PasswordCost, Passwords, PasswordsBusy
 from gateway.accounts.tenancy.people import Admission, Registration, SignedIn
+from gateway.accounts.tenancy.people_store import begin_claim_link
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.accounts.tenancy.tokens import TokenFault, make_claim_token
 from gateway.config.secret import Secret
@@ -282,8 +283,8 @@ async def test_who_belongs_nowhere_is_told(house: House) -> None:
 async def test_the_first_person_claims_the_installation(hosts: list[House]) -> None:
     """By the link that every host's start shows, even where sign-up is closed; it works once."""
     house = hosts[0]
-    assert not await house.people.is_claimed()
-    admission = Admission(is_open=False, claim=make_claim_token(MASTER))
+    assert await house.people.find_open_claim() == make_claim(0)
+    admission = Admission(is_open=False, claim=make_claim(0))
     names = ["ada", "bob", "eve"]
     wanted = [Registration(email=f"{name}@example.com", password=Secret(PASSWORD)) for name in names]
     attempts = [hosts[n % 2].people.register(one, admission, ORIGIN, NOW_NS) for n, one in enumerate(wanted)]
@@ -291,7 +292,7 @@ async def test_the_first_person_claims_the_installation(hosts: list[House]) -> N
     (operator,) = (result for result in results if isinstance(result, SignedIn))
     assert {result.kind for result in results if isinstance(result, Refusal)} == {RefusalKind.VOID}
     assert operator.person.is_operator
-    assert await house.people.is_claimed()
+    assert await house.people.find_open_claim() is None
     assert await house.list_actions(operator.person.account_id) == ["installation.claim", "user.register"]
     assert (await count_rows(house.database))[0] == 1
 
@@ -300,13 +301,51 @@ async def test_who_is_signed_in_may_claim_as_well(house: House) -> None:
     """With the right link only."""
     ada = await house.register("ada")
     with refused(RefusalKind.VOID, "the claim link is wrong or was used"):
-        await house.people.claim(ada.person, make_claim_token(bytes(32)), ORIGIN, NOW_NS)
-    await house.people.claim(ada.person, make_claim_token(MASTER), ORIGIN, NOW_NS)
+        await house.people.claim(ada.person, make_claim_token(bytes(32), 0), ORIGIN, NOW_NS)
+    await house.people.claim(ada.person, make_claim(0), ORIGIN, NOW_NS)
     person = await house.people.find_by_cookie(ada.cookie, NOW_NS)
     assert person is not None
     assert person.is_operator
     with refused(RefusalKind.VOID):
-        await house.people.claim(ada.person, make_claim_token(MASTER), ORIGIN, NOW_NS)
+        await house.people.claim(ada.person, make_claim(0), ORIGIN, NOW_NS)
+
+
+async def test_a_new_claim_link_ends_those_before(house: House) -> None:
+    """Used or not; and it makes an operator even where there is one, who may have lost the password."""
+    ada, bob = await house.register("ada"), await house.register("bob")
+    await house.people.claim(ada.person, make_claim(0), ORIGIN, NOW_NS)
+    async with house.database.write() as connection:
+        assert await begin_claim_link(connection) == 1
+    for number in (0, 2):
+        with refused(RefusalKind.VOID):
+            await house.people.claim(bob.person, make_claim(number), ORIGIN, NOW_NS)
+    await house.people.claim(bob.person, make_claim(1), ORIGIN, NOW_NS)
+    assert [user.is_operator for user in await house.people.list_people("", 9)] == [True, True]
+
+
+async def test_people_see_and_end_their_own_sessions(house: House) -> None:
+    """And nobody else's."""
+    ada, bob = await house.register("ada"), await house.register("bob")
+    second = await house.login("ada@example.com", now_ns=NOW_NS + 1)
+    listed = await house.people.list_sessions(ada.person, NOW_NS + 1)
+    assert [session.session_id for session in listed] == [second.person.session_id, ada.person.session_id]
+    with refused(RefusalKind.NOT_FOUND):
+        await house.people.end_session(bob.person, second.person.session_id, ORIGIN, NOW_NS)
+    await house.people.end_session(ada.person, second.person.session_id, ORIGIN, NOW_NS)
+    assert not await house.is_open(second)
+    assert len(await house.people.list_sessions(ada.person, NOW_NS + 1)) == 1
+    with refused(RefusalKind.NOT_FOUND):
+        await house.people.end_session(ada.person, second.person.session_id, ORIGIN, NOW_NS)
+
+
+async def test_a_person_may_be_called_otherwise(house: House) -> None:
+    """And it is in the log."""
+    ada = await house.register("ada")
+    profile = await house.people.rename(ada.person, " Ada Lovelace ", ORIGIN, NOW_NS)
+    assert profile.user.full_name == "Ada Lovelace"
+    assert "user.rename" in await house.list_actions(ada.person.account_id)
+    with refused(RefusalKind.INVALID):
+        await house.people.rename(ada.person, "a\nb", ORIGIN, NOW_NS)
 
 
 async def test_nothing_shows_a_secret(house: House, caplog: pytest.LogCaptureFixture) -> None:
@@ -321,6 +360,6 @@ async def test_nothing_shows_a_secret(house: House, caplog: pytest.LogCaptureFix
         rows = str([(await connection.execute(text("SELECT * FROM sessions"))).all()])
     shown = f"{wanted!r}{ada!r}{admission!r}{profile!r}{house.people!r}{house.passwords!r}{entries!r}{rows}"
     secrets = [PASSWORD, "invited", "claimed", "$argon2", ada.cookie.reveal(), ada.tokens.refresh_token.reveal()]
-    for secret in [*secrets, ada.tokens.access_token.reveal(), make_claim_token(MASTER).reveal()]:
+    for secret in [*secrets, ada.tokens.access_token.reveal(), make_claim(0).reveal()]:
         assert secret not in shown
         assert secret == "$argon2" or secret not in caplog.text

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from households import NOW_NS
 from sqlalchemy import text
@@ -122,12 +123,51 @@ async def test_the_installation_is_claimed_once(database: Database) -> None:
 
     async def claim(name: str) -> bool:
         async with database.write() as connection:
-            return await people_store.claim(connection, f"user_{name}", NOW_NS)
+            return await people_store.claim(connection, f"user_{name}", 0, NOW_NS)
 
     async with database.read() as connection:
-        assert not await people_store.is_claimed(connection)
+        assert not await people_store.has_operator(connection)
     won = await asyncio.gather(*map(claim, names))
     assert won.count(True) == 1
     async with database.read() as connection:
-        assert await people_store.is_claimed(connection)
+        assert await people_store.has_operator(connection)
         assert [(await people_store.find_user(connection, f"user_{name}")).is_operator for name in names] == won
+
+
+async def test_a_new_claim_link_replaces_the_one_before(database: Database) -> None:
+    """Each has a number and makes one operator more; only the newest has any worth, which people.py sees to."""
+    await insert(database, *map(make_user, ["ada", "bob", "eve"]))
+    async with database.write() as connection:
+        assert await people_store.find_claim_link(connection) == 0
+        assert await people_store.claim(connection, "user_ada", 0, NOW_NS)
+        assert [await people_store.begin_claim_link(connection) for _ in range(2)] == [1, 2]
+        assert await people_store.find_claim_link(connection) == 2
+        assert await people_store.claim(connection, "user_bob", 2, NOW_NS)
+        assert not await people_store.claim(connection, "user_eve", 2, NOW_NS)
+
+
+async def test_people_are_listed_by_pages(database: Database) -> None:
+    """In the order of their ids, without their passwords."""
+    await insert(database, *map(make_user, ["ada", "bob", "eve"]))
+    async with database.read() as connection:
+        first = await people_store.list_users(connection, "", 2)
+        rest = await people_store.list_users(connection, first[-1].user_id, 2)
+        assert await people_store.list_users(connection, "\0", 1) == first[:1]
+    assert [user.user_id for user in (*first, *rest)] == ["user_ada", "user_bob", "user_eve"]
+    assert {user.last_login_ns for user in first} == {None}
+    assert not hasattr(first[0], "password_hash")
+
+
+async def test_an_account_is_changed_and_a_person_renamed(database: Database) -> None:
+    """By their ids, and nobody else's."""
+    await insert(database, make_user("ada"), make_user("bob"))
+    async with database.write() as connection:
+        one, other = [await people_store.insert_account(connection, name, NOW_NS) for name in ("one", "other")]
+        account = await people_store.find_account(connection, one)
+        assert (account.name, account.zone, account.plan) == ("one", "UTC", "free")
+        await people_store.change_account(connection, msgspec.structs.replace(account, name="new", zone="Asia/Tokyo"))
+        found = [await people_store.find_account(connection, account_id) for account_id in (one, other)]
+        await people_store.rename_user(connection, "user_ada", "Ada L.")
+        names = [(await people_store.find_user(connection, f"user_{name}")).full_name for name in ("ada", "bob")]
+    assert [(each.name, each.zone) for each in found] == [("new", "Asia/Tokyo"), ("other", "UTC")]
+    assert (names[0], names[1] == "Ada L.") == ("Ada L.", False)

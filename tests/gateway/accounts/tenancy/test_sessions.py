@@ -233,8 +233,42 @@ async def test_what_is_over_is_deleted(database: Database, ada: SignedIn) -> Non
 
     left = []
     for day in (10, 35, 95, 101):
-        await sessions.purge(database, LIFETIMES, NOW_NS + day * DAY_NS)
+        async with database.write() as connection:
+            await sessions.purge(connection, LIFETIMES, NOW_NS + day * DAY_NS, 100)
         left.append(await count())
         if day == 35:
             await refresh_well(database, opened.refresh_token, NOW_NS + day * DAY_NS)
     assert left == [(2, 2), (2, 1), (1, 0), (0, 0)]
+
+
+async def test_a_round_of_deleting_has_a_bound(database: Database, ada: SignedIn) -> None:
+    """What is left is for the next."""
+    for _ in range(4):
+        await open_session(database, ada)
+    later_ns = NOW_NS + 200 * DAY_NS
+    counts = []
+    for _ in range(4):
+        async with database.write() as connection:
+            counts.append(await sessions.purge(connection, LIFETIMES, later_ns, 2))
+    # Deleting a session takes its refresh token along.
+    assert counts[0] == 4
+    assert counts[-1] == 0
+
+
+async def test_sessions_are_listed_by_person(database: Database, ada: SignedIn) -> None:
+    """The open ones, the newest first; one that is too old for any of its tokens is none."""
+    opened = await open_session(database, ada, NOW_NS + DAY_NS)
+    user_id = ada.person.user_id
+
+    async def list_ids(now_ns: int) -> list[str]:
+        async with database.read() as connection:
+            return [each.session_id for each in await sessions.list_sessions(connection, user_id, LIFETIMES, now_ns)]
+
+    assert await list_ids(NOW_NS + DAY_NS) == [opened.session_id, ada.person.session_id]
+    assert await list_ids(NOW_NS + 90 * DAY_NS) == [opened.session_id]
+    async with database.write() as connection:
+        assert not await sessions.end_own_session(connection, "user_other", opened.session_id, NOW_NS)
+        assert not await sessions.end_own_session(connection, user_id, "\0", NOW_NS)
+        assert await sessions.end_own_session(connection, user_id, opened.session_id, NOW_NS)
+        assert not await sessions.end_own_session(connection, user_id, opened.session_id, NOW_NS)
+    assert await list_ids(NOW_NS) == [ada.person.session_id]

@@ -2,56 +2,34 @@
 
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from households import NOW_NS, House
-from litestar import Litestar
-from litestar.datastructures import State
+from desks import Desk as Whole
+from households import House, make_claim
 
-from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.config.settings import Settings
-from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
-from gateway.surfaces.guards import COOKIE, Identity, anybody
+from gateway.surfaces.guards import COOKIE, anybody
 
 PASSWORD = "secure-password"
 SERVEML = {"email": "user@example.com", "username": "johndoe", "password": PASSWORD, "full_name": "John Doe"}
 AISERVE = {"email": "user@example.com", "password": "secure_password123", "name": "User Name"}
+OTHER = {"email": "other@example.com"}
 CREATED = "2026-09-21T14:13:20Z"
 
 
-class Desk:
-    """The five routes over a real database."""
+class Desk(Whole):
+    """The routes below /api/v1/auth."""
 
-    def __init__(self, house: House, *, open_sign_up: bool = True, public_url: str = "") -> None:
-        self.identity = Identity(
-            people=house.people,
-            lifetimes=Lifetimes(),
-            now_ns=lambda: NOW_NS,
-            open_sign_up=open_sign_up,
-            public_url=public_url,
-        )
-        self.app = Litestar(
-            list(AUTH_ROUTES),
-            after_request=faults.name_answer,
-            exception_handlers=faults.HANDLERS,
-            state=State({"identity": self.identity}),
-            openapi_config=None,
-            logging_config=None,
-        )
-
-    async def ask(self, verb: str, body: Any = None, method: str = "POST", **headers: str) -> httpx.Response:
-        """Ask with a JSON body."""
-        transport = httpx.ASGITransport(cast("Any", self.app))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
-            written = {name.replace("_", "-"): value for name, value in headers.items()}
-            return await client.request(method, f"/api/v1/auth/{verb}", json=body, headers=written)
+    async def auth(self, verb: str, body: Any = None, method: str = "POST", **headers: str) -> httpx.Response:
+        """Ask one of them."""
+        return await self.ask(method, f"/api/v1/auth/{verb}", body, **headers)
 
     async def me(self, token: str) -> httpx.Response:
         """Ask who one is."""
-        return await self.ask("me", method="GET", authorization=f"Bearer {token}")
+        return await self.auth("me", method="GET", authorization=f"Bearer {token}")
 
 
 @pytest.fixture
@@ -63,7 +41,7 @@ async def desk(house: House) -> AsyncIterator[Desk]:
 @pytest.mark.row("S2")
 async def test_registering_as_s_says(desk: Desk) -> None:
     """Every field of the document, with a token that works."""
-    answer = await desk.ask("register", SERVEML)
+    answer = await desk.auth("register", SERVEML)
     body = answer.json()
     assert (answer.status_code, body["token_type"]) == (201, "bearer")
     user = body["user"]
@@ -75,7 +53,7 @@ async def test_registering_as_s_says(desk: Desk) -> None:
 @pytest.mark.row("A3")
 async def test_registering_as_a_says(desk: Desk) -> None:
     """201 and the user."""
-    answer = await desk.ask("register", AISERVE)
+    answer = await desk.auth("register", AISERVE)
     user = answer.json()["user"]
     assert answer.status_code == 201
     assert (user["email"], user["name"], user["created_at"]) == ("user@example.com", "User Name", CREATED)
@@ -85,8 +63,8 @@ async def test_registering_as_a_says(desk: Desk) -> None:
 @pytest.mark.row("S3")
 async def test_signing_in_as_s_says(desk: Desk) -> None:
     """A bearer."""
-    await desk.ask("register", SERVEML)
-    answer = await desk.ask("login", {"email": "user@example.com", "password": PASSWORD})
+    await desk.auth("register", SERVEML)
+    answer = await desk.auth("login", {"email": "user@example.com", "password": PASSWORD})
     assert (answer.status_code, answer.json()["token_type"]) == (200, "bearer")
     assert (await desk.me(answer.json()["access_token"])).status_code == 200
 
@@ -94,8 +72,8 @@ async def test_signing_in_as_s_says(desk: Desk) -> None:
 @pytest.mark.row("A4")
 async def test_signing_in_as_a_says(desk: Desk) -> None:
     """The user, and tokens for a day."""
-    await desk.ask("register", AISERVE)
-    answer = await desk.ask("login", {"email": "user@example.com", "password": "secure_password123"})
+    await desk.auth("register", AISERVE)
+    answer = await desk.auth("login", {"email": "user@example.com", "password": "secure_password123"})
     body = answer.json()
     assert (answer.status_code, body["tokens"]["expires_in"], body["user"]["email"]) == (
         200,
@@ -109,7 +87,7 @@ async def test_signing_in_as_a_says(desk: Desk) -> None:
 @pytest.mark.row("S4")
 async def test_who_one_is(desk: Desk) -> None:
     """Every field of the document, and no other."""
-    token = (await desk.ask("register", SERVEML)).json()["access_token"]
+    token = (await desk.auth("register", SERVEML)).json()["access_token"]
     answer = await desk.me(token)
     body = answer.json()
     assert body.pop("id").startswith("user-")
@@ -128,17 +106,17 @@ async def test_who_one_is(desk: Desk) -> None:
 
 async def test_a_refresh_token_works_once(desk: Desk) -> None:
     """A4's tokens object; the second use of one token is refused."""
-    first = (await desk.ask("register", AISERVE)).json()["tokens"]["refresh_token"]
-    answer = await desk.ask("refresh", {"refresh_token": first})
+    first = (await desk.auth("register", AISERVE)).json()["tokens"]["refresh_token"]
+    answer = await desk.auth("refresh", {"refresh_token": first})
     assert (answer.status_code, sorted(answer.json())) == (200, ["access_token", "expires_in", "refresh_token"])
     assert (await desk.me(answer.json()["access_token"])).status_code == 200
-    assert (await desk.ask("refresh", {"refresh_token": first})).status_code in (400, 401)
+    assert (await desk.auth("refresh", {"refresh_token": first})).status_code in (400, 401)
 
 
 async def test_signing_out_ends_token_and_cookie(desk: Desk) -> None:
     """And takes the cookie from the browser."""
-    token = (await desk.ask("register", SERVEML)).json()["access_token"]
-    answer = await desk.ask("logout", authorization=f"Bearer {token}")
+    token = (await desk.auth("register", SERVEML)).json()["access_token"]
+    answer = await desk.auth("logout", authorization=f"Bearer {token}")
     assert (answer.status_code, answer.json()["success"], "Max-Age=0" in answer.headers["set-cookie"]) == (
         200,
         True,
@@ -150,7 +128,7 @@ async def test_signing_out_ends_token_and_cookie(desk: Desk) -> None:
 @pytest.mark.parametrize(("public_url", "is_secure"), [("", True), ("https://a.test", True), ("http://a.test", False)])
 async def test_the_cookie_is_for_the_dashboard_alone(house: House, public_url: str, is_secure: bool) -> None:
     """No script reads it, no other site sends it, and no plain HTTP carries it unless the operator says so."""
-    cookie = (await Desk(house, public_url=public_url).ask("register", SERVEML)).headers["set-cookie"].lower()
+    cookie = (await Desk(house, public_url=public_url).auth("register", SERVEML)).headers["set-cookie"].lower()
     assert cookie.startswith(f"{COOKIE}=")
     assert ("httponly" in cookie, "samesite=lax" in cookie, "secure" in cookie) == (True, True, is_secure)
 
@@ -171,7 +149,7 @@ REFUSALS: dict[str, tuple[str, Any, int, str]] = {
 async def test_a_refusal_is_the_documents(desk: Desk, case: str) -> None:
     """A's envelope: the message as ``error``, the code beside it; and the request has a name."""
     verb, body, status, code = REFUSALS[case]
-    answer = await desk.ask(verb, body)
+    answer = await desk.auth(verb, body)
     told = answer.json()
     assert (answer.status_code, told["code"], sorted(told)) == (status, code, ["code", "details", "error"])
     assert answer.headers["x-request-id"].startswith("req_")
@@ -179,7 +157,7 @@ async def test_a_refusal_is_the_documents(desk: Desk, case: str) -> None:
 
 async def test_a_host_of_s_gets_the_envelope_of_s(desk: Desk) -> None:
     """Row C2: a broken rule is 422 there, and the field is named."""
-    answer = await desk.ask("register", {**SERVEML, "password": "short"}, host="api.serveml.com")
+    answer = await desk.auth("register", {**SERVEML, "password": "short"}, host="api.serveml.com")
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["details"]["field"]) == (422, "VALIDATION_ERROR", "password")
     assert answer.json()["request_id"].startswith("req-")
@@ -187,21 +165,21 @@ async def test_a_host_of_s_gets_the_envelope_of_s(desk: Desk) -> None:
 
 async def test_an_address_is_taken_once(desk: Desk) -> None:
     """Whatever its spelling."""
-    await desk.ask("register", SERVEML)
-    answer = await desk.ask("register", {**AISERVE, "email": "USER@example.COM"})
+    await desk.auth("register", SERVEML)
+    answer = await desk.auth("register", {**AISERVE, "email": "USER@example.COM"})
     assert (answer.status_code, answer.json()["details"]["field"]) == (400, "email")
 
 
 async def test_sign_up_can_be_closed(house: House) -> None:
     """[accounts] open_sign_up."""
-    answer = await Desk(house, open_sign_up=False).ask("register", SERVEML)
+    answer = await Desk(house, open_sign_up=False).auth("register", SERVEML)
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
 
 
 async def test_a_password_stands_in_no_answer(desk: Desk) -> None:
     """Right or wrong."""
     for verb, body in (("register", SERVEML), ("login", SERVEML), ("login", {**SERVEML, "password": "other-secret"})):
-        text = (await desk.ask(verb, body)).text
+        text = (await desk.auth(verb, body)).text
         assert (PASSWORD in text, "other-secret" in text) == (False, False)
 
 
@@ -221,16 +199,164 @@ def test_every_route_of_a_wants_a_token_but_the_public_ones() -> None:
 
 async def test_a_changed_password_ends_every_session(desk: Desk) -> None:
     """Also the one that changed it, whose answer signs in anew; the old password is wrong from then on."""
-    first = (await desk.ask("register", AISERVE)).json()
+    first = (await desk.auth("register", AISERVE)).json()
     old, new = AISERVE["password"], "another password"
     change = {"current_password": old, "new_password": new}
-    assert (await desk.ask("password", change)).json()["code"] == "AUTH_REQUIRED"
+    assert (await desk.auth("password", change)).json()["code"] == "AUTH_REQUIRED"
     bearer = f"Bearer {first['access_token']}"
-    wrong = await desk.ask("password", {**change, "current_password": "wrong"}, authorization=bearer)
+    wrong = await desk.auth("password", {**change, "current_password": "wrong"}, authorization=bearer)
     assert (wrong.status_code, wrong.json()["code"]) == (401, "AUTH_INVALID")
-    answer = await desk.ask("password", change, authorization=bearer)
+    answer = await desk.auth("password", change, authorization=bearer)
     assert (answer.status_code, COOKIE in answer.headers["set-cookie"]) == (200, True)
     assert (await desk.me(first["access_token"])).status_code == 401
     assert (await desk.me(answer.json()["access_token"])).status_code == 200
     for password, status in ((old, 401), (new, 200)):
-        assert (await desk.ask("login", {"email": AISERVE["email"], "password": password})).status_code == status
+        assert (await desk.auth("login", {"email": AISERVE["email"], "password": password})).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"), [("wrong", "another horse", 401), (PASSWORD, "short", 400), (PASSWORD, "x" * 1025, 400)]
+)
+async def test_a_password_that_stays_ends_nothing(desk: Desk, old: str, new: str, status: int) -> None:
+    """Neither a wrong old one nor a bad new one."""
+    token = (await desk.auth("register", SERVEML)).json()["access_token"]
+    body = {"current_password": old, "new_password": new}
+    assert (await desk.auth("password", body, authorization=f"Bearer {token}")).status_code == status
+    assert (await desk.me(token)).status_code == 200
+
+
+async def test_the_claim_link_makes_one_operator(desk: Desk) -> None:
+    """Of people who are there already; after that it is worth nothing."""
+    tokens = [(await desk.auth("register", body)).json()["access_token"] for body in (SERVEML, {**AISERVE, **OTHER})]
+    body = {"claim": make_claim(0).reveal()}
+    answers = [await desk.auth("claim", body, authorization=f"Bearer {token}") for token in tokens]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    assert "watchllm admin link" in answers[1].json()["error"]
+
+
+async def test_who_registers_by_the_claim_link_is_the_operator(house: House) -> None:
+    """Also where sign-up is closed."""
+    desk = Desk(house, open_sign_up=False)
+    answer = await desk.auth("register", {**AISERVE, "claim": make_claim(0).reveal()})
+    me = await desk.ask("GET", "/api/users/me", by=answer.json()["access_token"])
+    assert (answer.status_code, me.json()["operator"]) == (201, True)
+    wrong = await desk.auth("register", {**AISERVE, **OTHER, "claim": make_claim(0).reveal()})
+    assert wrong.status_code == 401
+
+
+@pytest.mark.row("S21")
+async def test_s_tells_a_missing_token(desk: Desk) -> None:
+    """401 UNAUTHORIZED."""
+    answer = await desk.auth("me", method="GET")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "UNAUTHORIZED")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.row("A50")
+async def test_a_tells_a_missing_token(desk: Desk) -> None:
+    """401 AUTH_REQUIRED."""
+    answer = await desk.auth("logout")
+    assert (answer.status_code, answer.json()["code"]) == (401, "AUTH_REQUIRED")
+
+
+@pytest.mark.row("A51")
+async def test_a_tells_a_bad_token(desk: Desk) -> None:
+    """401 AUTH_INVALID, for a token and for a password."""
+    answers = [
+        await desk.auth("logout", authorization="Bearer a.b.c"),
+        await desk.auth("login", {"email": "no@b.test", "password": PASSWORD}),
+    ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(401, "AUTH_INVALID")] * 2
+
+
+@pytest.mark.row("A48")
+async def test_the_envelope_of_a(desk: Desk) -> None:
+    """The error is a string; code and details stand beside it."""
+    told = (await desk.auth("register", {**AISERVE, "password": "short"})).json()
+    assert sorted(told) == ["code", "details", "error"]
+    assert (type(told["error"]), told["code"], type(told["details"])) == (str, "VALIDATION_ERROR", dict)
+
+
+@pytest.mark.row("A56")
+async def test_a_tells_what_does_not_fit(desk: Desk) -> None:
+    """400 VALIDATION_ERROR, for a wrong type and for a broken rule."""
+    bodies = [{"email": 1, "password": PASSWORD}, {**AISERVE, "email": "nobody"}, {}]
+    answers = [await desk.auth("register", body) for body in bodies]
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(400, "VALIDATION_ERROR")}
+
+
+@pytest.mark.row("S20")
+async def test_the_envelope_of_s(desk: Desk) -> None:
+    """Code, message and details with field and reason; the request's id stands outside."""
+    answer = await desk.auth("register", {**SERVEML, "password": "short"}, host="api.serveml.com")
+    told = answer.json()
+    assert (sorted(told), sorted(told["error"])) == (["error", "request_id"], ["code", "details", "message"])
+    assert sorted(told["error"]["details"]) == ["field", "reason"]
+    assert told["request_id"].startswith("req-")
+    assert told["request_id"].removeprefix("req-") == answer.headers["x-request-id"].removeprefix("req_")
+
+
+@pytest.mark.row("S25")
+async def test_s_tells_a_broken_rule(desk: Desk) -> None:
+    """422 VALIDATION_ERROR: it could be read, and breaks a rule."""
+    answer = await desk.auth("register", {**SERVEML, "email": "nobody"}, host="api.serveml.com")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "VALIDATION_ERROR")
+
+
+@pytest.mark.row("S24")
+async def test_s_tells_what_cannot_be_read(desk: Desk) -> None:
+    """400 INVALID_INPUT: a wrong type, or a field that is not there."""
+    answers = [
+        await desk.auth("register", body, host="api.serveml.com") for body in ({"email": 1, "password": "x"}, {}, [1])
+    ]
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in answers} == {(400, "INVALID_INPUT")}
+
+
+@pytest.mark.row("S22")
+async def test_s_tells_what_is_not_allowed(house: House) -> None:
+    """403 FORBIDDEN."""
+    answer = await Desk(house, open_sign_up=False).auth("register", SERVEML, host="api.serveml.com")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FORBIDDEN")
+
+
+@pytest.mark.row("S1")
+async def test_a_bearer_is_a_persons_token(desk: Desk) -> None:
+    """`Authorization: Bearer <JWT>` below /api/v1; registering and signing in are public."""
+    token = (await desk.auth("register", SERVEML)).json()["access_token"]
+    assert token.count(".") == 2
+    assert ((await desk.me(token)).status_code, (await desk.auth("me", method="GET")).status_code) == (200, 401)
+
+
+@pytest.mark.row("S23")
+async def test_s_tells_what_is_not_there(desk: Desk) -> None:
+    """404 NOT_FOUND in its envelope."""
+    answer = await desk.ask("GET", "/api/v1/status/dep-0")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.row("A55")
+async def test_a_tells_what_is_not_there(desk: Desk) -> None:
+    """404 NOT_FOUND in its envelope."""
+    answer = await desk.ask("GET", "/api/v1/gpu/nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.row("D23")
+async def test_d_tells_faults_as_s_does(desk: Desk) -> None:
+    """Its document has no errors: S's envelope."""
+    answer = await desk.ask("GET", "/api/v1/dashboards/nothing")
+    told = answer.json()
+    assert (answer.status_code, told["error"]["code"], told["request_id"][:4]) == (404, "NOT_FOUND", "req-")
+
+
+@pytest.mark.row("S29")
+async def test_s_tells_a_fault_of_ours(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 SERVICE_ERROR, without a word of what went wrong."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("c4n4ry")
+
+    monkeypatch.setattr(desk.house.people, "find_by_access_token", fail)
+    answer = await desk.me("a.b.c")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "SERVICE_ERROR")
+    assert "c4n4ry" not in answer.text
