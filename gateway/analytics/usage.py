@@ -11,7 +11,8 @@ import msgspec
 from gateway.analytics.moments import NS_PER_DAY, moment_text, parse_moment
 from gateway.db import Database
 from gateway.ledger import store
-from gateway.ledger.store import UsageFilter, UsageLog, UsageSums
+from gateway.ledger.store import UsageFilter, UsageLog
+from gateway.ledger.sums import Sums, Wanted, read_total
 from providers.pricing.prices import format_usd
 
 DEFAULT_DAYS = 30
@@ -44,12 +45,7 @@ class UsagePage(msgspec.Struct, frozen=True, kw_only=True):
     """The newest rows that were asked for, and the sums over all that match."""
 
     logs: list[UsageLog]
-    sums: UsageSums
-
-    @property
-    def cache_hit_rate(self) -> float:
-        """The share of requests answered from the cache, 0 to 1."""
-        return self.sums.cache_hits / self.sums.requests if self.sums.requests else 0.0
+    sums: Sums
 
 
 def read_query(project_id: str, now_ns: int, params: Mapping[str, str]) -> UsageQuery:
@@ -68,10 +64,12 @@ def read_query(project_id: str, now_ns: int, params: Mapping[str, str]) -> Usage
 
 async def read_page(database: Database, query: UsageQuery) -> UsagePage:
     """Read the newest rows, 100 where no limit was named, and the sums, both of one state of the data."""
+    rows = query.rows
+    wanted = Wanted(project_ids=(rows.project_id,), from_ns=rows.from_ns, to_ns=rows.to_ns, model=rows.model)
     async with database.read() as connection:
         return UsagePage(
-            logs=await store.read_logs(connection, query.rows, query.limit or DEFAULT_LIMIT),
-            sums=await store.sum_logs(connection, query.rows),
+            logs=await store.read_logs(connection, rows, query.limit or DEFAULT_LIMIT),
+            sums=await read_total(connection, wanted),
         )
 
 

@@ -65,6 +65,8 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     # The caller's x-watchllm-tags and x-watchllm-session.
     tags: str = ""
     session: str = ""
+    # The tries that came before the one that counts, as gateway.ledger.trail writes them; empty where there were none.
+    trail: str = ""
 
     @property
     def total_tokens(self) -> int:

@@ -10,11 +10,14 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
-from sqlalchemy import text
+from sqlalchemy import RowMapping, bindparam, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db import DatabaseUnavailable
+from gateway.ledger import rollups
 from gateway.ledger.row import UsageRow
+from gateway.ledger.spans import Range, find_windows
 
 COLUMNS = tuple(field.name for field in msgspec.structs.fields(UsageRow))
 _TYPES: dict[Any, str] = {str: "TEXT", int: "BIGINT", bool: "BOOLEAN"}
@@ -36,31 +39,37 @@ _TOKENS = (
     "input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens + audio_input_tokens "
     "+ image_input_tokens + output_tokens + audio_output_tokens + image_output_tokens"
 )
-_MATCH = (
-    "FROM usage WHERE project_id = :project_id AND created_ns >= :from_ns AND created_ns < :to_ns "
-    "AND (CAST(:model AS TEXT) IS NULL OR model = :model)"
-)
-_BEFORE = "AND (created_ns, request_id) < (:before_ns, :before_id)"
 # An answer from the cache used no tokens and cost nothing; what it saved stands in columns of its own.
+_COST = (
+    "CASE WHEN is_cached THEN 0 ELSE cost_pusd + "
+    "CAST(COALESCE((SELECT SUM(delta_pusd) FROM corrections WHERE corrections.request_id = usage.request_id), 0) "
+    "AS BIGINT) END"
+)
 _LOG = (
-    f"SELECT request_id, created_ns, model, is_cached, CASE WHEN is_cached THEN 0 ELSE {_TOKENS} END AS tokens_used, "
-    "CASE WHEN is_cached THEN 0 ELSE cost_pusd END AS cost_pusd, tokens_saved, latency_ms, status, is_estimated "
+    f"SELECT usage.request_id, usage.created_ns, model, is_cached, CASE WHEN is_cached THEN 0 ELSE {_TOKENS} END "
+    f"AS tokens_used, {_COST} AS cost_pusd, tokens_saved, latency_ms, status, is_estimated "
 )
 _ORDER = "ORDER BY created_ns DESC, request_id DESC LIMIT :limit"
-_READ_LOGS = text(f"{_LOG} {_MATCH} {_ORDER}")
-_READ_MORE_LOGS = text(f"{_LOG} {_MATCH} {_BEFORE} {_ORDER}")
-# Costs are summed in two parts, in whole micro-dollars and in what is left: SQLite's SUM of the whole would end at
-# nine million dollars.
-_PART = 1_000_000
-_COST_SUMS = (
-    f"COALESCE(SUM(CASE WHEN is_cached THEN 0 ELSE cost_pusd / {_PART} END), 0) AS cost_high, "
-    f"COALESCE(SUM(CASE WHEN is_cached THEN 0 ELSE cost_pusd % {_PART} END), 0) AS cost_low"
+_READ_LOGS = text(
+    f"{_LOG} FROM usage WHERE project_id = :project_id AND created_ns >= :from_ns AND created_ns < :to_ns "
+    f"AND (created_ns, request_id) < (:before_ns, :before_id) {_ORDER}"
 )
-_SUM_LOGS = text(
-    f"SELECT COUNT(*) AS requests, COALESCE(SUM(CASE WHEN is_cached THEN 0 ELSE {_TOKENS} END), 0) AS tokens, "
-    f"COALESCE(SUM(CASE WHEN is_cached THEN 1 ELSE 0 END), 0) AS cache_hits, {_COST_SUMS} {_MATCH}"
+# So many parts of a period in one statement.
+_WINDOWS = 50
+_WINDOW_VALUES = ", ".join(f"(CAST(:from{n} AS BIGINT), CAST(:to{n} AS BIGINT))" for n in range(_WINDOWS))
+# The index alone tells which rows they are; only those are read.
+_READ_MODEL_LOGS = text(
+    f"WITH windows (since, until) AS (VALUES {_WINDOW_VALUES}), found (found_id) AS ("  # noqa: S608 - made of constants
+    "SELECT request_id FROM windows CROSS JOIN usage WHERE project_id = :project_id AND created_ns >= since "
+    "AND created_ns < until AND model = :model AND (created_ns, request_id) < (:before_ns, :before_id) "
+    f"{_ORDER}) {_LOG} FROM found CROSS JOIN usage WHERE usage.request_id = found_id "
+    "ORDER BY usage.created_ns DESC, usage.request_id DESC"
 )
-_SUM_COST = text(f"SELECT {_COST_SUMS} {_MATCH}")
+_FIND_KNOWN = text("SELECT request_id FROM usage WHERE request_id IN :request_ids").bindparams(
+    bindparam("request_ids", expanding=True)
+)
+# Above every row.
+_NEWEST = {"before_ns": 2**63 - 1, "before_id": ""}
 
 
 class UsageFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,25 +97,35 @@ class UsageLog(msgspec.Struct, frozen=True, kw_only=True):
     is_estimated: bool
 
 
-class UsageSums(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over all rows that are meant."""
+async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
+    """Insert the rows that are not there yet, with their sums, inside the caller's transaction; returns those."""
+    savepoint = await connection.begin_nested()
+    if await _insert(connection, rows) == len(rows):
+        await savepoint.commit()
+    else:
+        # A replay: which of the rows are new must be known before they are in.
+        await savepoint.rollback()
+        known = (await connection.execute(_FIND_KNOWN, {"request_ids": [row.request_id for row in rows]})).scalars()
+        fresh = {row.request_id: row for row in reversed(rows)}
+        for request_id in known:
+            del fresh[request_id]
+        rows = list(fresh.values())
+        if await _insert(connection, rows) != len(rows):
+            raise DatabaseUnavailable("another process stored the same usage rows at this moment")
+    await rollups.add_rows(connection, rows)
+    return rows
 
-    requests: int
-    tokens: int
-    cache_hits: int
-    cost_pusd: int
 
-
-async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
-    """Insert the rows that are not there yet, inside the caller's transaction."""
+async def _insert(connection: AsyncConnection, rows: Sequence[UsageRow]) -> int:
+    """Insert the rows that are not there yet; returns how many."""
     if connection.dialect.name == "postgresql":
         # PostgreSQL stores every character but NUL.
         batch = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
-        await connection.exec_driver_sql(_POSTGRES, (batch,))
-        return
+        return (await connection.exec_driver_sql(_POSTGRES, (batch,))).rowcount
     # Past SQLAlchemy, which would touch each of the 38 values of a row and ask the driver's thread three times a
     # statement: that is a quarter of what storing a row costs.
     driver: Any = (await connection.get_raw_connection()).driver_connection
+    before: int = driver.total_changes
     start = 0
     for count, statement in _SQLITE_STATEMENTS:
         while len(rows) - start >= count:
@@ -118,39 +137,40 @@ async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> 
             except sqlite3.Error as error:
                 raise DBAPIError.instance(_INTO, None, error, sqlite3.Error, hide_parameters=True) from error
             start += count
+    inserted: int = driver.total_changes - before
+    return inserted
 
 
 async def read_logs(
     connection: AsyncConnection, wanted: UsageFilter, limit: int, before: UsageLog | None = None
 ) -> list[UsageLog]:
     """Read up to ``limit`` rows, newest first, all of them older than ``before``."""
-    values: dict[str, Any] = {**_values_of(wanted), "limit": limit}
-    if before is None:
-        found = await connection.execute(_READ_LOGS, values)
-    else:
-        place = {"before_ns": before.created_ns, "before_id": before.request_id}
-        found = await connection.execute(_READ_MORE_LOGS, {**values, **place})
-    return [msgspec.convert(dict(row), UsageLog, strict=False) for row in found.mappings()]
+    place = _NEWEST if before is None else {"before_ns": before.created_ns, "before_id": before.request_id}
+    values: dict[str, Any] = {"project_id": wanted.project_id, "limit": limit, **place}
+    to_ns = wanted.to_ns if before is None else min(wanted.to_ns, before.created_ns + 1)
+    period = (wanted.from_ns, to_ns)
+    if wanted.model is None:
+        found = await connection.execute(_READ_LOGS, {**values, "from_ns": period[0], "to_ns": period[1]})
+        return _read(found.mappings().all())
+    windows = await find_windows(connection, wanted.project_id, wanted.model, period, limit)
+    logs: list[UsageLog] = []
+    for start in range(0, len(windows), _WINDOWS):
+        values |= {"model": wanted.model, "limit": limit - len(logs), **_name(windows[start : start + _WINDOWS])}
+        logs += _read((await connection.execute(_READ_MODEL_LOGS, values)).mappings().all())
+        if len(logs) >= limit:
+            break
+    return logs
 
 
-async def sum_logs(connection: AsyncConnection, wanted: UsageFilter) -> UsageSums:
-    """Sum up every row that is meant, exactly."""
-    row = (await connection.execute(_SUM_LOGS, _values_of(wanted))).one()
-    # PostgreSQL sums integers to decimals.
-    requests, tokens, cache_hits, cost_high, cost_low = (int(value) for value in row)
-    return UsageSums(requests=requests, tokens=tokens, cache_hits=cache_hits, cost_pusd=cost_high * _PART + cost_low)
-
-
-async def sum_pusd(connection: AsyncConnection, wanted: UsageFilter) -> int:
-    """Sum up what the calls that are meant cost, exactly."""
-    cost_high, cost_low = (await connection.execute(_SUM_COST, _values_of(wanted))).one()
-    return int(cost_high) * _PART + int(cost_low)
-
-
-def _values_of(wanted: UsageFilter) -> dict[str, Any]:
+def _name(windows: Sequence[Range]) -> dict[str, int]:
+    """Values for all parameters of windows; those that are not needed are empty."""
+    given = [*windows, *[(0, 0)] * (_WINDOWS - len(windows))]
     return {
-        "project_id": wanted.project_id,
-        "from_ns": wanted.from_ns,
-        "to_ns": wanted.to_ns,
-        "model": wanted.model,
+        f"{name}{number}": value
+        for number, window in enumerate(given)
+        for name, value in zip(("from", "to"), window, strict=True)
     }
+
+
+def _read(found: Sequence[RowMapping]) -> list[UsageLog]:
+    return [msgspec.convert(dict(row), UsageLog, strict=False) for row in found]

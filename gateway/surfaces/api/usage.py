@@ -88,7 +88,7 @@ async def show_usage(
             total_tokens=sums.tokens,
             total_cost=_usd_number(sums.cost_pusd),
             cache_hits=sums.cache_hits,
-            cache_hit_rate=page.cache_hit_rate,
+            cache_hit_rate=sums.cache_hit_rate,
         ),
     )
 

@@ -58,7 +58,7 @@ async def test_the_documented_page_comes_out(database: Database) -> None:
         4_500_000_000,
         1,
     )
-    assert page.cache_hit_rate == 0.5
+    assert page.sums.cache_hit_rate == 0.5
 
 
 async def test_the_sums_cover_more_than_the_page(database: Database) -> None:
@@ -77,7 +77,7 @@ async def test_a_page_has_a_hundred_rows_where_no_limit_is_named(database: Datab
 async def test_a_project_without_rows_has_an_empty_page(database: Database) -> None:
     """Zeros, and no division by them."""
     page = await read_page(database, EVERYTHING)
-    assert (page.logs, page.sums.requests, page.cache_hit_rate) == ([], 0, 0.0)
+    assert (page.logs, page.sums.requests, page.sums.cache_hit_rate) == ([], 0, 0.0)
 
 
 async def test_the_documented_export_comes_out(database: Database) -> None:

@@ -9,12 +9,12 @@ from sqlalchemy import text
 
 from gateway.db import Database
 from gateway.ledger import store
+from gateway.ledger.rollups import HOUR_NS
 from gateway.ledger.row import UsageRow
 from gateway.ledger.store import COLUMNS, UsageFilter, UsageLog
 from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, any_row, make_row
 
 EVERYTHING = UsageFilter(project_id=PROJECT_ID, from_ns=0, to_ns=2**63 - 1)
-MOST_PUSD = 2**63 - 1
 
 
 async def insert(database: Database, *rows: UsageRow) -> None:
@@ -113,8 +113,6 @@ async def test_only_what_is_meant_is_found(wanted: dict[str, Any], count: int, d
     values: dict[str, Any] = {"project_id": PROJECT_ID, "from_ns": 0, "to_ns": 2**63 - 1, **wanted}
     meant = UsageFilter(**values)
     assert len(await read_logs(database, meant)) == count
-    async with database.read() as connection:
-        assert (await store.sum_logs(connection, meant)).requests == count
 
 
 async def test_an_answer_from_the_cache_used_and_cost_nothing(database: Database) -> None:
@@ -122,9 +120,6 @@ async def test_an_answer_from_the_cache_used_and_cost_nothing(database: Database
     await insert(database, make_row(), make_row(is_cached=True, tokens_saved=150, saved_pusd=4_500_000_000))
     cached = next(log for log in await read_logs(database) if log.is_cached)
     assert (cached.tokens_used, cached.cost_pusd, cached.tokens_saved) == (0, 0, 150)
-    async with database.read() as connection:
-        sums = await store.sum_logs(connection, EVERYTHING)
-    assert (sums.requests, sums.tokens, sums.cache_hits, sums.cost_pusd) == (2, 150, 1, 4_500_000_000)
 
 
 async def test_tokens_used_count_every_bucket(database: Database) -> None:
@@ -135,21 +130,32 @@ async def test_tokens_used_count_every_bucket(database: Database) -> None:
     assert (await read_logs(database))[0].tokens_used == row.total_tokens == 111_111_111
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(costs=st.lists(st.integers(min_value=0, max_value=MOST_PUSD), max_size=20))
-async def test_sums_are_exact(costs: list[int], database: Database) -> None:
-    """To the picodollar, also beyond what 64 bits hold."""
+async def test_what_was_inserted_is_told(database: Database) -> None:
+    """In a batch with rows that are there, or twice in the batch, only the new ones, the first of each id."""
+    old, new = make_row(), make_row()
     async with database.write() as connection:
-        await connection.execute(text("DELETE FROM usage"))
-        if costs:
-            await store.insert_rows(connection, [make_row(cost_pusd=cost) for cost in costs])
-    async with database.read() as connection:
-        assert await store.sum_pusd(connection, EVERYTHING) == sum(costs)
-        assert (await store.sum_logs(connection, EVERYTHING)).cost_pusd == sum(costs)
+        assert list(await store.insert_rows(connection, [old])) == [old]
+        twin = make_row(request_id=new.request_id, model="twin")
+        assert list(await store.insert_rows(connection, [old, new, twin])) == [new]
+        assert list(await store.insert_rows(connection, [old, new])) == []
+    assert await read_rows(database) == {row.request_id: row for row in (old, new)}
 
 
-async def test_no_rows_sum_up_to_zero(database: Database) -> None:
-    """An empty project has a summary."""
+@pytest.mark.parametrize("is_rolled", [True, False])
+async def test_the_calls_of_a_rare_model_are_found(database: Database, is_rolled: bool) -> None:
+    """Over hours far apart and hours side by side, page after page, with sums of all hours or without."""
+    hours = [0, 1, 2, 5, 9, 200, *range(300, 480, 3)]
+    rows = [make_row(NOW_NS + hour * HOUR_NS, model="rare") for hour in hours]
+    await insert(database, *rows, *(make_row(NOW_NS + hour * HOUR_NS) for hour in range(300)))
+    if not is_rolled:
+        async with database.write() as connection:
+            await connection.execute(text("UPDATE rollup_state SET rolled_from = NULL"))
+    wanted = UsageFilter(project_id=PROJECT_ID, from_ns=NOW_NS, to_ns=rows[-1].created_ns, model="rare")
+    seen: list[str] = []
+    last: UsageLog | None = None
     async with database.read() as connection:
-        sums = await store.sum_logs(connection, EVERYTHING)
-    assert (sums.requests, sums.tokens, sums.cache_hits, sums.cost_pusd) == (0, 0, 0, 0)
+        for _ in range(3):
+            page = await store.read_logs(connection, wanted, 30, last)
+            seen += [log.request_id for log in page]
+            last = page[-1]
+    assert seen == [row.request_id for row in reversed(rows[:-1])]

@@ -1,0 +1,211 @@
+"""Sums of usage by hour, day and stretch of days, kept in the transaction that stores the rows.
+
+A row is summed up exactly once: as it is inserted, or, where it was stored before there were sums, by ``fold_history``,
+which goes from the newest of those to the oldest. ``rolled_from`` tells how far that is, and decides for each row
+which of the two it is.
+
+Failure behavior: raises DatabaseUnavailable as gateway.db does. Counts of tokens are summed in 64 bits: sums that do
+not fit are refused with the rows that make them, and the recorder keeps those aside.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.db import Database
+from gateway.ledger.row import UsageRow
+
+HOUR_NS = 3_600 * 1_000_000_000
+DAY_NS = 24 * HOUR_NS
+# Long enough that a year has a dozen, and whole days that need no calendar.
+STRETCH_NS = 32 * DAY_NS
+SPANS = (STRETCH_NS, DAY_NS, HOUR_NS)
+# Amounts are summed in whole micro-dollars and in what is left: 64 bits end at nine million dollars.
+PART = 1_000_000
+# Rows of the history that are summed up in one transaction.
+HISTORY_ROWS = 20_000
+DIMENSIONS = ("key_id", "model", "provider", "upstream_model")
+TOKENS = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "audio_input_tokens",
+    "image_input_tokens",
+    "output_tokens",
+    "audio_output_tokens",
+    "image_output_tokens",
+    "reasoning_tokens",
+)
+# What is summed, and how it follows from a row. An answer from the cache used no tokens and cost nothing. ``_measure``
+# says the same for the rows at hand; a test compares the two.
+MEASURES: dict[str, str] = {
+    "requests": "1",
+    "errors": "CASE WHEN error_code = '' THEN 0 ELSE 1 END",
+    "cache_hits": "CASE WHEN is_cached THEN 1 ELSE 0 END",
+    **{name: f"CASE WHEN is_cached THEN 0 ELSE {name} END" for name in TOKENS},
+    "tokens_saved": "tokens_saved",
+    "cost_high": f"CASE WHEN is_cached THEN 0 ELSE cost_pusd / {PART} END",
+    "cost_low": f"CASE WHEN is_cached THEN 0 ELSE cost_pusd % {PART} END",
+    "saved_high": f"saved_pusd / {PART}",
+    "saved_low": f"saved_pusd % {PART}",
+    "latency_ms": "latency_ms",
+}
+KEY = ("project_id", "span_ns", "start_ns", *DIMENSIONS)
+_GROUPS = ", ".join(DIMENSIONS)
+_COLUMNS = (*KEY, *MEASURES)
+_INTO = f"INSERT INTO usage_rollups ({', '.join(_COLUMNS)})"
+# Sums are stored in the order of their key: processes that do so at once wait for each other in one direction only.
+_ADD = f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET " + ", ".join(
+    f"{name} = usage_rollups.{name} + excluded.{name}" for name in MEASURES
+)
+_SQLITE_ADD = f"{_INTO} VALUES ({', '.join('?' * len(_COLUMNS))}) {_ADD}"
+_TEXTS = frozenset({"project_id", *DIMENSIONS})
+_POSTGRES_SELECT = ", ".join(
+    f"(s ->> {position})::{'TEXT' if name in _TEXTS else 'BIGINT'}" for position, name in enumerate(_COLUMNS)
+)
+_POSTGRES_ADD = f"{_INTO} SELECT {_POSTGRES_SELECT} FROM jsonb_array_elements($1::jsonb) AS s {_ADD}"  # noqa: S608 - made of constants
+
+# The lock keeps the history's fold and the rows that come meanwhile apart, until the commit.
+_READ_ROLLED = {
+    "sqlite": text("SELECT rolled_from FROM rollup_state"),
+    "postgresql": text("SELECT rolled_from FROM rollup_state FOR SHARE"),
+}
+_PEEK_ROLLED = text("SELECT rolled_from FROM rollup_state")
+_LOCK_ROLLED = text("UPDATE rollup_state SET rolled_from = rolled_from RETURNING rolled_from")
+_FIND_NEXT = text(
+    "SELECT request_id FROM usage WHERE CAST(:until AS TEXT) IS NULL OR request_id < :until "
+    "ORDER BY request_id DESC LIMIT 1 OFFSET :skipped"
+)
+_MOVE_ROLLED = text("UPDATE rollup_state SET rolled_from = :rolled_from")
+
+
+def write_sums(rows: str, spans: Sequence[int] = SPANS) -> str:
+    """Write the SELECT that sums up ``rows``, the rest of a SELECT on usage from its FROM on: by hour, then by span."""
+    hours = ", ".join(f"SUM({how}) AS {name}" for name, how in MEASURES.items())
+    sums = ", ".join(f"SUM({name}) AS {name}" for name in MEASURES)
+    table = " UNION ALL ".join(f"SELECT {span} AS span_ns" for span in spans)
+    hour = f"created_ns - created_ns % {HOUR_NS}"
+    start = "hour_ns - hour_ns % span_ns"
+    return (
+        f"SELECT project_id, span_ns, {start} AS start_ns, {_GROUPS}, {sums} FROM ("  # noqa: S608 - made of constants
+        f"SELECT project_id, {hour} AS hour_ns, {_GROUPS}, {hours} {rows} GROUP BY project_id, {hour}, {_GROUPS}"
+        f") AS hours CROSS JOIN ({table}) AS spans GROUP BY project_id, span_ns, {start}, {_GROUPS}"
+    )
+
+
+_FOLD_HISTORY = text(
+    f"{_INTO} {write_sums('FROM usage WHERE request_id >= :rolled_from AND (CAST(:until AS TEXT) IS NULL OR request_id < :until)')} "  # noqa: E501
+    f"ORDER BY {', '.join(KEY)} {_ADD}"
+)
+
+
+async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
+    """Add rows that were just inserted to their sums, inside the caller's transaction."""
+    rolled_from = await read_rolled(connection)
+    if rolled_from is None:
+        return
+    if rolled_from:
+        rows = [row for row in rows if row.request_id >= rolled_from]
+    if not rows:
+        return
+    sums = sum_rows(rows)
+    if connection.dialect.name == "postgresql":
+        batch = msgspec.json.encode(sums)
+        if b"\\u0000" in batch:
+            # PostgreSQL has no NUL: names that differ by one alone are the same there.
+            batch = msgspec.json.encode(sum_rows([_without_nul(row) for row in rows]))
+        await connection.exec_driver_sql(_POSTGRES_ADD, (batch.decode(),))
+    else:
+        await connection.exec_driver_sql(_SQLITE_ADD, sums)
+
+
+def _without_nul(row: UsageRow) -> UsageRow:
+    names: dict[str, str] = {name: getattr(row, name) for name in ("project_id", *DIMENSIONS)}
+    return msgspec.structs.replace(row, **{name: value.replace("\0", "\ufffd") for name, value in names.items()})
+
+
+def sum_rows(rows: Sequence[UsageRow]) -> list[tuple[Any, ...]]:
+    """Sum rows up by every span: values for the columns of usage_rollups, in the order of their key."""
+    hours: dict[tuple[str, int, str, str, str, str], list[int]] = {}
+    for row in rows:
+        key = (row.project_id, row.created_ns // HOUR_NS, row.key_id, row.model, row.provider, row.upstream_model)
+        known = hours.get(key)
+        if known is None:
+            hours[key] = _measure(row)
+        else:
+            _add(known, row)
+    sums: dict[tuple[Any, ...], list[int]] = {}
+    for (project_id, hour, *others), measured in hours.items():
+        for span_ns in SPANS:
+            start_ns = hour * HOUR_NS // span_ns * span_ns
+            group = (project_id, span_ns, start_ns, *others)
+            known = sums.get(group)
+            sums[group] = measured if known is None else [a + b for a, b in zip(known, measured, strict=True)]
+    return [(*group, *sums[group]) for group in sorted(sums)]
+
+
+def _measure(row: UsageRow) -> list[int]:
+    """What a row adds to each of MEASURES."""
+    measured = [0] * len(MEASURES)
+    _add(measured, row)
+    return measured
+
+
+def _add(sums: list[int], row: UsageRow) -> None:
+    """Add a row to the sums of MEASURES; most of its counts are 0."""
+    sums[0] += 1
+    if row.error_code:
+        sums[1] += 1
+    if row.is_cached:
+        sums[2] += 1
+    else:
+        sums[3] += row.input_tokens
+        sums[9] += row.output_tokens
+        if row.cache_read_tokens:
+            sums[4] += row.cache_read_tokens
+        if row.cache_write_tokens or row.cache_write_1h_tokens:
+            sums[5] += row.cache_write_tokens
+            sums[6] += row.cache_write_1h_tokens
+        if row.audio_input_tokens or row.image_input_tokens or row.audio_output_tokens or row.image_output_tokens:
+            sums[7] += row.audio_input_tokens
+            sums[8] += row.image_input_tokens
+            sums[10] += row.audio_output_tokens
+            sums[11] += row.image_output_tokens
+        if row.reasoning_tokens:
+            sums[12] += row.reasoning_tokens
+        high, low = divmod(row.cost_pusd, PART)
+        sums[14] += high
+        sums[15] += low
+    if row.tokens_saved or row.saved_pusd:
+        sums[13] += row.tokens_saved
+        high, low = divmod(row.saved_pusd, PART)
+        sums[16] += high
+        sums[17] += low
+    sums[18] += row.latency_ms
+
+
+async def read_rolled(connection: AsyncConnection, *, locks: bool = True) -> str | None:
+    """Tell from which row on all are summed up: '' from the first, None: none is. ``locks``: until the commit."""
+    statement = _READ_ROLLED[connection.dialect.name] if locks else _PEEK_ROLLED
+    rolled_from: str | None = (await connection.execute(statement)).scalar_one()
+    return rolled_from
+
+
+async def fold_history(database: Database) -> bool:
+    """Sum up some of the rows that were stored before there were sums; tells whether more may be left.
+
+    May be called by several processes at once, and stopped at any moment.
+    """
+    async with database.write() as connection:
+        until: str | None = (await connection.execute(_LOCK_ROLLED)).scalar_one()
+        if until == "":
+            return False
+        wanted = {"until": until, "skipped": HISTORY_ROWS - 1}
+        rolled_from: str = (await connection.execute(_FIND_NEXT, wanted)).scalar_one_or_none() or ""
+        await connection.execute(_FOLD_HISTORY, {"until": until, "rolled_from": rolled_from})
+        await connection.execute(_MOVE_ROLLED, {"rolled_from": rolled_from})
+    return rolled_from != ""
