@@ -46,6 +46,7 @@ from gateway.counters.memory import MemoryCounters
 from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.ids import IdSource
+from gateway.ledger.history import History
 from gateway.ledger.journal import Journal
 from gateway.ledger.recorder import Recorder, RecorderSettings
 from gateway.limits.attempts import Attempts
@@ -62,6 +63,9 @@ from gateway.surfaces.api.credentials import CREDENTIAL_ROUTES
 from gateway.surfaces.api.keys import KEY_ROUTES
 from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.projects import PROJECT_ROUTES
+from gateway.surfaces.api.prompt_cache import show_prompt_cache
+from gateway.surfaces.api.requests import show_request
+from gateway.surfaces.api.statistics import STATISTICS_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.api.usage import export_usage, show_usage
 from gateway.surfaces.guards import Identity
@@ -126,6 +130,9 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         stack.push_async_callback(credentials.close)
         guard = AddressGuard()
         upstreams = build_upstreams(settings, loop, stack, guard)
+        history = History(database)
+        history.start()
+        stack.push_async_callback(history.close)
         metrics = Metrics(
             version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
         )
@@ -305,6 +312,9 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
             show_model,
             show_usage,
             export_usage,
+            show_prompt_cache,
+            show_request,
+            *STATISTICS_ROUTES,
             *AUTH_ROUTES,
             *PEOPLE_ROUTES,
             *TEAM_ROUTES,

@@ -3,6 +3,8 @@
 from typing import Any, cast
 
 import httpx
+from boards import Recorder
+from fakes import make_services
 from households import NOW_NS, House
 from litestar import Litestar
 from litestar.datastructures import State
@@ -30,9 +32,12 @@ class Desk:
             open_sign_up=open_sign_up,
             public_url=public_url,
         )
+        services = make_services(recorder=cast("Any", Recorder(house.database)))
         self.app = Litestar(
             [*AUTH_ROUTES, *PEOPLE_ROUTES, *TEAM_ROUTES],
             dependencies={
+                "services": Provide(lambda: services, sync_to_thread=False),
+                "database": Provide(lambda: house.database, sync_to_thread=False),
                 "members": Provide(lambda: house.members, sync_to_thread=False),
                 "accounts": Provide(lambda: house.accounts, sync_to_thread=False),
             },

@@ -50,6 +50,21 @@ def month_start_ns(moment_ns: int) -> int:
     return _to_ns(datetime(moment.year, moment.month, 1, tzinfo=UTC))
 
 
+def next_month_start_ns(moment_ns: int) -> int:
+    """The first moment after the calendar month, in UTC."""
+    return month_start_ns(month_start_ns(moment_ns) + 32 * NS_PER_DAY)
+
+
+def month_text(moment_ns: int) -> str:
+    """Write the calendar month of a moment: ``2025-01``."""
+    return moment_text(moment_ns)[:7]
+
+
+def day_text(moment_ns: int) -> str:
+    """Write the day of a moment: ``2025-01-31``."""
+    return moment_text(moment_ns)[:10]
+
+
 def _to_ns(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 

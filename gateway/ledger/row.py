@@ -65,7 +65,7 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     # The caller's x-watchllm-tags and x-watchllm-session.
     tags: str = ""
     session: str = ""
-    # The tries that came before the one that counts, as gateway.ledger.trail writes them; empty where there were none.
+    # The tries that failed, as gateway.ledger.trail writes them; empty where none did.
     trail: str = ""
 
     @property

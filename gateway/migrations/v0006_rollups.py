@@ -4,7 +4,7 @@ Words in braces differ between SQLite and PostgreSQL and are filled in by gatewa
 """
 
 STATEMENTS = (
-    # What was tried before the answer; empty where the first try answered.
+    # The tries that failed; empty where none did.
     "ALTER TABLE usage ADD COLUMN trail TEXT NOT NULL DEFAULT ''",
     # With the model, so that the calls of one are found without reading those of all others.
     "DROP INDEX usage_by_project",

@@ -12,7 +12,7 @@ from providers.chat import NO_USAGE
 log = logging.getLogger("gateway.pipeline.record")
 
 
-def compose(inbound: Inbound, outcome: Outcome, services: Services) -> UsageRow:
+def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str = "") -> UsageRow:
     """The row of one call; pricing it is ledger.settle's work."""
     call, caller, target = inbound.call, inbound.caller, outcome.target
     usage = outcome.usage
@@ -66,6 +66,7 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services) -> UsageRow:
         counted.service_tier,
         inbound.tags,
         inbound.session,
+        trail=trail,
     )
     if inbound.passage is not None:
         inbound.passage.used_tokens = row.total_tokens

@@ -51,7 +51,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             await reply.flow(inbound, upstream, client, services)
         usage = None if upstream.answer is None else meter.believe(upstream.answer.usage)
         outcome = await _outcome(journey, upstream) if usage is None else _end(upstream, usage, client, error_code="")
-        row = record.compose(inbound, outcome, services)
+        row = record.compose(inbound, outcome, services, journey.trail)
         journey.is_recorded = True
         await record.write(row, services)
         reply.finish(inbound, upstream, client, row)
@@ -203,7 +203,7 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
 async def _record(journey: send.Journey, outcome: Outcome) -> None:
     journey.is_recorded = True
     services = journey.services
-    await record.write(record.compose(journey.inbound, outcome, services), services)
+    await record.write(record.compose(journey.inbound, outcome, services, journey.trail), services)
 
 
 def _produced(upstream: Upstream | None) -> Produced:

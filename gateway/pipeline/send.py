@@ -17,6 +17,7 @@ from gateway.backends.failure import as_fault
 from gateway.backends.interface import Client, Exchange, Head, WholeReply
 from gateway.backends.relay import Relay
 from gateway.config.settings import Retries
+from gateway.ledger.trail import Try, add_try
 from gateway.pipeline.flow import PASSED, Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
@@ -78,7 +79,7 @@ class TargetSpared(ProviderError):
 class Journey:
     """One call on its way through the targets: where it is, what was tried and how long it waited."""
 
-    __slots__ = ("attempts", "client", "inbound", "is_recorded", "services", "target", "upstream", "waited_ns")
+    __slots__ = ("attempts", "client", "inbound", "is_recorded", "services", "target", "trail", "upstream", "waited_ns")
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
         self.inbound = inbound
@@ -86,6 +87,8 @@ class Journey:
         self.services = services
         self.attempts = 0
         self.waited_ns = 0
+        # The tries that failed.
+        self.trail = ""
         # Where it was sent last, and what answered.
         self.target: Target | None = None
         self.upstream: Upstream | None = None
@@ -145,8 +148,11 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
                     waited_ns=0,
                 )
         except ProviderError as error:
-            journey.waited_ns += ticks_ns() - started_ns
-            _note_failure(target, error, services)
+            waited_ns = ticks_ns() - started_ns
+            journey.waited_ns += waited_ns
+            code = _note_failure(target, error, services)
+            tried = Try(backend.name, target.model, code, waited_ns // 1_000_000)
+            journey.trail = add_try(journey.trail, tried)
             wait_ms = _wait_before_retry(error, journey, services.settings.retries) if tries_again else None
             if wait_ms is None or journey.client.is_gone:
                 raise
@@ -249,14 +255,17 @@ def _is_callers_fault(error: ProviderError) -> bool:
     return isinstance(error, Refused) and error.upstream_status in CALLERS_FAULT
 
 
-def _note_failure(target: Target, error: ProviderError, services: Services) -> None:
-    services.metrics.observe_attempt(target.backend.name, as_fault(error, target.backend).code)
+def _note_failure(target: Target, error: ProviderError, services: Services) -> str:
+    """Count a failed try, and tell its public code."""
+    code = as_fault(error, target.backend).code
+    services.metrics.observe_attempt(target.backend.name, code)
     if _is_callers_fault(error) or isinstance(error, PoolExhausted):
         # The provider is well: it understood the request and refused it, or we have no room ourselves.
         if isinstance(error, Refused):
             target.breaker.succeeded()
-        return
-    target.breaker.failed(services.ticks_ns())
+    else:
+        target.breaker.failed(services.ticks_ns())
+    return code
 
 
 def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries) -> float | None:

@@ -77,6 +77,15 @@ def may_in_project(permission: Permission, *, scope: str | None = None, is_manag
     return guard
 
 
+def may_in_own(permission: Permission, *, scope: str) -> Guard:
+    """Guard of a route that shows whatever is the caller's: a person's account, a key's account or its project."""
+
+    async def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        connection.state["caller"] = await _find_caller(connection, permission, scope, is_projects=True)
+
+    return guard
+
+
 async def _find_caller(
     connection: Connection, permission: Permission, scope: str | None, *, is_projects: bool = False
 ) -> Caller:

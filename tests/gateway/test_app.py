@@ -18,6 +18,8 @@ from gateway.counters.memory import MemoryCounters
 GUARDS = ("gateway.surfaces.guards", "gateway.surfaces.access")
 HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 
+GUARDS = ("gateway.surfaces.guards", "gateway.surfaces.access")
+
 
 async def test_without_redis_the_process_counts(tmp_path: Path) -> None:
     """Nothing on a call's way waits for it then."""

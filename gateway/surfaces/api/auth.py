@@ -8,16 +8,21 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from gateway.accounts.keyring.project_keys import ProjectKeys
 from gateway.accounts.tenancy.people import Admission, Registration, SignedIn, Tokens
 from gateway.accounts.tenancy.people_store import User
+from gateway.analytics.dashboard import count_calls
 from gateway.analytics.moments import moment_text
 from gateway.config.secret import Secret
+from gateway.db import Database
 from gateway.envelope import Surface
 from gateway.ids import parse_id, to_uuid
+from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_account
+from gateway.surfaces.api.usage import wait_for_rows
 from gateway.surfaces.guards import COOKIE, anybody, identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of, attempting
 from gateway.surfaces.paths import surface_of
@@ -95,7 +100,7 @@ class SignedInView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeView(msgspec.Struct, frozen=True, kw_only=True):
-    """S4; nothing is deployed yet, so both counts are 0."""
+    """S4: what the account has deployed, nothing yet, and how many calls it ever made."""
 
     id: str
     email: str
@@ -179,15 +184,19 @@ async def logout(request: AnyRequest) -> Response[Done]:
     tags=[TAG],
     guards=[may_in_account("account:read", scope="usage:read")],
 )
-async def show_me(request: AnyRequest) -> MeView:
+async def show_me(
+    request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
+) -> MeView:
     """The person whose token or cookie this is, or who made the account-wide key."""
     user = await _find_user(request)
+    await wait_for_rows(services)
     return MeView(
         id=_id(user.user_id, "S"),
         email=user.email,
         username=user.username,
         full_name=user.full_name,
         created_at=moment_text(user.created_ns),
+        total_predictions=await count_calls(database, caller_of(request).account_id, services.now_ns()),
     )
 
 

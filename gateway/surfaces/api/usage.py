@@ -1,4 +1,4 @@
-"""The documents' dashboard API as far as a project key may use it: the project's own usage and its export.
+"""A project's usage and its export, for people of its account and for its keys.
 
 Failure behavior: another project's id is not found, as if it did not exist. While the database is away the answer is
 503; what is still in the journal is not shown then, and not lost.
@@ -14,15 +14,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from gateway.accounts.directory import KeyRecord
 from gateway.analytics.moments import moment_text
 from gateway.analytics.usage import InvalidUsageQuery, UsageQuery, export_csv, read_page, read_query
 from gateway.db import Database
-from gateway.errors import Fault, shown
-from gateway.ids import parse_id
+from gateway.errors import Fault
 from gateway.ledger.store import UsageLog
 from gateway.pipeline.services import Services
-from gateway.surfaces.guards import key_of, with_key
+from gateway.surfaces.access import caller_of, may_in_project
 from providers.pricing.prices import format_usd
 
 AnyRequest = Request[Any, Any, Any]
@@ -68,7 +66,7 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     "/api/projects/{project_id:str}/usage",
     summary="List a project's calls and their cost",
     tags=[TAG],
-    guards=[with_key],
+    guards=[may_in_project("usage:read", scope=SCOPE)],
 )
 async def show_usage(
     request: AnyRequest,
@@ -77,7 +75,7 @@ async def show_usage(
     database: NamedDependency[Database],
 ) -> UsageView:
     """Parameters: `from`, `to` (ISO 8601, by default the last 30 days), `limit` (100, at most 1000), `model`."""
-    query = await _read(request, project_id, services)
+    query = await _read(request, services)
     page = await read_page(database, query)
     sums = page.sums
     return UsageView(
@@ -86,7 +84,7 @@ async def show_usage(
         summary=Summary(
             total_requests=sums.requests,
             total_tokens=sums.tokens,
-            total_cost=_usd_number(sums.cost_pusd),
+            total_cost=usd_number(sums.cost_pusd),
             cache_hits=sums.cache_hits,
             cache_hit_rate=sums.cache_hit_rate,
         ),
@@ -98,7 +96,7 @@ async def show_usage(
     summary="Export a project's calls as CSV",
     tags=[TAG],
     media_type="text/csv",
-    guards=[with_key],
+    guards=[may_in_project("usage:read", scope=SCOPE)],
 )
 async def export_usage(
     request: AnyRequest,
@@ -107,7 +105,7 @@ async def export_usage(
     database: NamedDependency[Database],
 ) -> Stream:
     """The same parameters as the list; without `limit` all matching calls, newest first."""
-    query = await _read(request, project_id, services)
+    query = await _read(request, services)
     return Stream(
         export_csv(database, query),
         media_type="text/csv",
@@ -115,30 +113,24 @@ async def export_usage(
     )
 
 
-async def _read(request: AnyRequest, project_id: str, services: Services) -> UsageQuery:
-    """Authenticate, check the project and the parameters, and wait for what was just recorded."""
-    project = _own_project(key_of(request), project_id)
+async def _read(request: AnyRequest, services: Services) -> UsageQuery:
+    """Check the parameters, and wait for what was just recorded."""
+    project_id = caller_of(request).project_id
+    assert project_id is not None, "the guard found the project"  # noqa: S101 - for the type checkers
     try:
-        query = read_query(project, services.now_ns(), dict(request.query_params.items()))
+        query = read_query(project_id, services.now_ns(), dict(request.query_params.items()))
     except InvalidUsageQuery as invalid:
         raise Fault("invalid_request", f"{invalid}.", param=invalid.param) from invalid
+    await wait_for_rows(services)
+    return query
+
+
+async def wait_for_rows(services: Services) -> None:
+    """Let what was just recorded reach the database, so that the next question has it."""
     # While the database is away this cannot succeed, and the query that follows says so.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FRESHNESS_S):
             await services.recorder.flush()
-    return query
-
-
-def _own_project(caller: KeyRecord, project_id: str) -> str:
-    if SCOPE not in caller.scopes:
-        raise Fault("insufficient_scope", f"This key lacks the scope {SCOPE!r}.")
-    try:
-        is_own = parse_id(project_id) == parse_id(caller.project_id)
-    except ValueError:
-        is_own = False
-    if not is_own:
-        raise Fault("not_found", f"There is no project {shown(project_id)} for this key.", param="project_id")
-    return caller.project_id
 
 
 def _view(log: UsageLog) -> LogView:
@@ -146,7 +138,7 @@ def _view(log: UsageLog) -> LogView:
         id=f"log_{log.request_id}",
         model=log.model,
         tokens_used=log.tokens_used,
-        cost_usd=_usd_number(log.cost_pusd),
+        cost_usd=usd_number(log.cost_pusd),
         cached=log.is_cached,
         latency_ms=log.latency_ms,
         created_at=moment_text(log.created_ns),
@@ -154,6 +146,6 @@ def _view(log: UsageLog) -> LogView:
     )
 
 
-def _usd_number(amount_pusd: int) -> msgspec.Raw:
-    """An amount in dollars as a JSON number that no float has touched (row I5)."""
+def usd_number(amount_pusd: int) -> msgspec.Raw:
+    """Write an amount in dollars as a JSON number that no float has touched (row I5)."""
     return msgspec.Raw(format_usd(amount_pusd).encode())

@@ -1,117 +1,29 @@
 """A project's usage and its export: who may read it, what it holds, and that amounts are exact."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any, cast
-
-import httpx
-import msgspec
 import pytest
-from fakes import CALLER, NOW_NS, FakeDirectory, FakeRecorder, make_services
-from litestar import Litestar
-from litestar.datastructures import State
-from litestar.di import Provide
+from boards import Away, Board
+from fakes import NOW_NS
+from households import House
+from sqlalchemy import text
 
 from gateway.analytics.usage import CSV_HEADER
-from gateway.db import Database, DatabaseUnavailable
 from gateway.ids import new_id, to_uuid
-from gateway.ledger import store
 from gateway.ledger.row import UsageRow
-from gateway.pipeline.services import Services
-from gateway.surfaces import faults
-from gateway.surfaces.api.usage import SCOPE, export_usage, show_usage
 from tests.gateway.usage_rows import PROJECT_ID, make_row
 
-READER = msgspec.structs.replace(CALLER, project_id=PROJECT_ID, scopes=frozenset({SCOPE}))
-KEYS: dict[bytes, Any] = {b"reader": READER, b"narrow": msgspec.structs.replace(READER, scopes=frozenset())}
 SECOND_NS = 1_000_000_000
 OTHER_PROJECT = f"proj_{new_id(NOW_NS)}"
-PATHS = ["usage", "usage/export"]
+PATHS = ["usage", "usage/export", "prompt-cache"]
 PLAIN = make_row(NOW_NS - 2 * SECOND_NS)
 CACHED = make_row(NOW_NS - SECOND_NS, is_cached=True, tokens_saved=150, cost_pusd=0, latency_ms=45)
 
 
-class Recorder(FakeRecorder):
-    """A ledger's writer whose rows reach the database when somebody waits for them."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__()
-        self.database = database
-        self.is_stuck = False
-
-    async def flush(self) -> None:
-        """Store what was recorded, or wait for ever."""
-        if self.is_stuck:
-            await asyncio.get_running_loop().create_future()
-        async with self.database.write() as connection:
-            await store.insert_rows(connection, self.rows)
-        self.rows = []
-
-
-class Away(Database):
-    """A database that does not answer."""
-
-    def __init__(self) -> None:
-        """Open nothing."""
-
-    def read(self) -> Any:
-        """Fail."""
-        raise DatabaseUnavailable("away")
-
-
-class Board:
-    """The dashboard API over a real, small database."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-        self.recorder = Recorder(database)
-        self.services = make_services(directory=cast("Any", FakeDirectory(KEYS)), recorder=cast("Any", self.recorder))
-
-    def app(self) -> Litestar:
-        """Its two paths."""
-
-        def services() -> Services:
-            return self.services
-
-        def database() -> Database:
-            return self.database
-
-        return Litestar(
-            [show_usage, export_usage],
-            dependencies={
-                "services": Provide(services, sync_to_thread=False),
-                "database": Provide(database, sync_to_thread=False),
-            },
-            exception_handlers=faults.HANDLERS,
-            openapi_config=None,
-            logging_config=None,
-            state=State({"services": self.services}),
-        )
-
-    async def get(self, path: str = "usage", *, project: str = PROJECT_ID, key: str = "reader", **params: str) -> Any:
-        """Ask with a key; ``from_`` stands for ``from``."""
-        headers = {"authorization": f"Bearer {key}"} if key else {}
-        transport = httpx.ASGITransport(cast("Any", self.app()))
-        async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test", headers=headers) as client:
-            query = {name.rstrip("_"): value for name, value in params.items()}
-            return await client.get(f"/api/projects/{project}/{path}", params=query)
-
-    async def refused(self, path: str, **how: str) -> tuple[int, str, str | None]:
-        """Status, code and parameter of a refusal."""
-        response = await self.get(path, **how)
-        error = response.json()["error"]
-        return response.status_code, error["code"], error["param"]
-
-
 @pytest.fixture
-async def board(tmp_path: Path) -> AsyncIterator[Board]:
+async def board(house: House) -> Board:
     """A board with two rows that were just recorded."""
-    database = await Database.open(None, tmp_path)
-    made = Board(database)
+    made = Board(house)
     made.recorder.rows = [PLAIN, CACHED]
-    yield made
-    await database.close()
+    return made
 
 
 def log_of(row: UsageRow) -> str:
@@ -176,7 +88,7 @@ async def test_the_parameters_choose_in_both(board: Board) -> None:
     assert (await board.get(model="nobodys")).json()["total"] == 0
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", PATHS[:2])
 @pytest.mark.parametrize("params", [{"limit": "0"}, {"limit": "1001"}, {"from_": "yesterday"}, {"to": "2024-13-01"}])
 async def test_a_query_that_makes_no_sense_names_its_parameter(board: Board, path: str, params: dict[str, str]) -> None:
     """Before the head of an export has left."""
@@ -233,3 +145,28 @@ async def test_a_database_that_is_away_is_told(board: Board) -> None:
     board.database = Away()
     response = await board.get()
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.row("E4")
+async def test_people_read_the_usage_of_their_accounts_projects(board: Board) -> None:
+    """Whoever is of the account; to another account it is not there, and a key of one project sees no other."""
+    token, project_id, _ = await board.register("ann")
+    other, _, _ = await board.register("bob")
+    board.recorder.rows.append(make_row(NOW_NS - SECOND_NS, project_id=project_id))
+    for path in PATHS:
+        assert (await board.get(path, project=project_id, key=token)).status_code == 200
+        assert (await board.refused(path, project=project_id, key=other))[:2] == (404, "not_found")
+        assert (await board.refused(path, project=project_id))[:2] == (404, "not_found")
+    assert (await board.get(project=project_id, key=token)).json()["total"] == 1
+
+
+async def test_the_operator_reads_the_operators_projects(board: Board) -> None:
+    """They have no account; other people do not see them."""
+    project_id = await board.make_operators_project()
+    token, _, ann = await board.register("ann")
+    assert (await board.get(project=project_id, key=token)).status_code == 404
+    async with board.database.write() as connection:
+        await connection.execute(
+            text("UPDATE users SET is_operator = true WHERE user_id = :id"), {"id": ann.person.user_id}
+        )
+    assert (await board.get(project=project_id, key=token)).json()["total"] == 0

@@ -1,0 +1,247 @@
+"""One call in every detail but its content: who answered after which tries, its times, tokens, price and cache.
+
+Failure behavior: an id that is unknown or somebody else's is not found. While the database is away the answer is 503.
+"""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from gateway.analytics.moments import moment_text
+from gateway.analytics.store import Call, find_call
+from gateway.db import Database
+from gateway.errors import Fault, shown
+from gateway.ids import parse_id
+from gateway.ledger.row import UsageRow
+from gateway.ledger.trail import read_trail
+from gateway.pipeline.services import Services
+from gateway.surfaces.access import Caller, caller_of, may_in_own
+from gateway.surfaces.api.usage import SCOPE, TAG, usd_number, wait_for_rows
+from providers.pricing.prices import Price, PriceTable, format_usd
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """One try at a provider."""
+
+    provider: str
+    model: str
+    # "ok", or the public code of what went wrong.
+    outcome: str
+    # How long the gateway waited for it.
+    waited_ms: int
+
+
+class TimingView(msgspec.Struct, frozen=True, kw_only=True):
+    """In ms; ``first_byte_ms`` is null where nothing came back."""
+
+    latency_ms: int
+    first_byte_ms: int | None
+    overhead_ms: float
+
+
+class TokensView(msgspec.Struct, frozen=True, kw_only=True):
+    """Disjoint buckets; reasoning is a part of the output."""
+
+    input: int
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
+    audio_input: int
+    image_input: int
+    output: int
+    audio_output: int
+    image_output: int
+    reasoning: int
+    total: int
+    # Counted by a tokenizer, because the provider reported nothing; its figures contradicted each other.
+    estimated: bool
+    anomalous: bool
+
+
+class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the call was charged too little, or too much where it is negative."""
+
+    cost_usd: msgspec.Raw
+    basis: str
+    price_id: str
+    created_at: str
+
+
+class PriceView(msgspec.Struct, frozen=True, kw_only=True):
+    """What it cost and by which authority; ``usd_per_million_tokens`` is null where the table lacks the price now."""
+
+    id: str
+    basis: str
+    # With the corrections.
+    cost_usd: msgspec.Raw
+    usd_per_million_tokens: dict[str, str] | None
+    usd_per_request: str | None
+    corrections: list[CorrectionView]
+
+
+class CacheView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the gateway's cache answered, and what that saved."""
+
+    cached: bool
+    tokens_saved: int
+    saved_usd: msgspec.Raw
+
+
+class RequestView(msgspec.Struct, frozen=True, kw_only=True):
+    """A call."""
+
+    id: str
+    created_at: str
+    project_id: str
+    key_id: str
+    endpoint: str
+    # The name that the caller used; who answered, and the name it was asked for.
+    model: str
+    provider: str
+    upstream_model: str
+    upstream_request_id: str
+    service_tier: str
+    stream: bool
+    status: str
+    http_status: int
+    error_code: str | None
+    tags: str
+    session: str
+    attempts: list[AttemptView]
+    timing: TimingView
+    tokens: TokensView
+    price: PriceView
+    cache: CacheView
+
+
+@get(
+    "/api/requests/{request_id:str}",
+    summary="Show one call",
+    tags=[TAG],
+    guards=[may_in_own("usage:read", scope=SCOPE)],
+)
+async def show_request(
+    request: AnyRequest,
+    request_id: FromPath[str],
+    services: NamedDependency[Services],
+    database: NamedDependency[Database],
+) -> RequestView:
+    """The id is the reply's `x-watchllm-request-id`. What was asked and answered is not kept, and not shown."""
+    call = await _find(request_id, services, database)
+    if call is None or not _is_own(call, caller_of(request)):
+        raise Fault("foreign", f"There is no request {shown(request_id)} of yours.", param="request_id")
+    return _view(call, services.prices)
+
+
+async def _find(request_id: str, services: Services, database: Database) -> Call | None:
+    try:
+        bare = parse_id(request_id)
+    except ValueError:
+        return None
+    await wait_for_rows(services)
+    async with database.read() as connection:
+        return await find_call(connection, bare)
+
+
+def _is_own(call: Call, caller: Caller) -> bool:
+    if caller.project_id is not None:
+        return call.row.project_id == caller.project_id
+    is_operator = caller.person is not None and caller.person.is_operator
+    return call.account_id == caller.account_id or (is_operator and call.account_id is None)
+
+
+def _view(call: Call, prices: PriceTable) -> RequestView:
+    row = call.row
+    return RequestView(
+        id=row.request_id,
+        created_at=moment_text(row.created_ns),
+        project_id=row.project_id,
+        key_id=row.key_id,
+        endpoint=row.endpoint,
+        model=row.model,
+        provider=row.provider,
+        upstream_model=row.upstream_model,
+        upstream_request_id=row.upstream_request_id,
+        service_tier=row.service_tier,
+        stream=row.is_stream,
+        status=row.status,
+        http_status=row.http_status,
+        error_code=row.error_code or None,
+        tags=row.tags,
+        session=row.session,
+        attempts=_attempts(row),
+        timing=TimingView(
+            latency_ms=row.latency_ms,
+            first_byte_ms=row.first_byte_ms or None,
+            overhead_ms=row.overhead_us / 1_000,
+        ),
+        tokens=_tokens(row),
+        price=_price(call, prices.find(row.price_id) if row.price_id else None),
+        cache=CacheView(cached=row.is_cached, tokens_saved=row.tokens_saved, saved_usd=usd_number(row.saved_pusd)),
+    )
+
+
+def _attempts(row: UsageRow) -> list[AttemptView]:
+    """The tries that failed, and behind them the one that answered."""
+    attempts = [
+        AttemptView(provider=tried.provider, model=tried.model, outcome=tried.outcome, waited_ms=tried.waited_ms)
+        for tried in read_trail(row.trail)
+    ]
+    if row.attempts > len(attempts):
+        waited_ms = max(row.latency_ms - row.overhead_us // 1_000 - sum(each.waited_ms for each in attempts), 0)
+        attempts.append(
+            AttemptView(
+                provider=row.provider,
+                model=row.upstream_model,
+                outcome=row.error_code or "ok",
+                waited_ms=waited_ms,
+            )
+        )
+    return attempts
+
+
+def _tokens(row: UsageRow) -> TokensView:
+    return TokensView(
+        input=row.input_tokens,
+        cache_read=row.cache_read_tokens,
+        cache_write=row.cache_write_tokens,
+        cache_write_1h=row.cache_write_1h_tokens,
+        audio_input=row.audio_input_tokens,
+        image_input=row.image_input_tokens,
+        output=row.output_tokens,
+        audio_output=row.audio_output_tokens,
+        image_output=row.image_output_tokens,
+        reasoning=row.reasoning_tokens,
+        total=row.total_tokens,
+        estimated=row.is_estimated,
+        anomalous=row.is_anomalous,
+    )
+
+
+def _price(call: Call, price: Price | None) -> PriceView:
+    row, rates = call.row, None
+    if price is not None:
+        # An attodollar a token is a picodollar a million.
+        atto: dict[str, int] = msgspec.structs.asdict(price.rates)
+        rates = {name.removesuffix("_atto"): format_usd(value) for name, value in atto.items()}
+    return PriceView(
+        id=row.price_id,
+        basis=row.cost_basis,
+        cost_usd=usd_number(call.cost_pusd),
+        usd_per_million_tokens=rates,
+        usd_per_request=None if price is None else format_usd(price.per_request_pusd),
+        corrections=[
+            CorrectionView(
+                cost_usd=usd_number(each.delta_pusd),
+                basis=each.cost_basis,
+                price_id=each.price_id,
+                created_at=moment_text(each.created_ns),
+            )
+            for each in call.corrections
+        ],
+    )
