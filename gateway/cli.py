@@ -1,4 +1,4 @@
-"""The command line: ``watchllm serve | keys | credentials | vault | accounts | admin | check | import``.
+"""The command line: ``watchllm serve``, ``keys``, ``credentials``, ``vault``, ``accounts``, ``admin``, ``ledger``, ``check``, ``import``.
 
 Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
 code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.
@@ -84,6 +84,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_accounts(commands.add_parser("accounts", help="list accounts and change their plans"))
     _add_admin(commands.add_parser("admin", help="who runs the installation"))
+
+    _add_ledger(commands.add_parser("ledger", help="the usage and its sums"))
 
     check = commands.add_parser("check", help="validate a configuration")
     check.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
@@ -171,6 +173,14 @@ def _add_admin(admin: argparse.ArgumentParser) -> None:
     _add_sources(link)
     link.add_argument("--json", action="store_true", help="print JSON")
     link.set_defaults(run=run_accounts, verb="link")
+
+
+def _add_ledger(ledger: argparse.ArgumentParser) -> None:
+    verbs = ledger.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verify = verbs.add_parser("verify", help="prove that every sum of usage is that of its rows")
+    _add_sources(verify)
+    verify.add_argument("--json", action="store_true", help="print JSON")
+    verify.set_defaults(run=run_ledger, verb="verify")
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -295,5 +305,18 @@ def run_vault(arguments: argparse.Namespace, environ: Environ) -> int:
     try:
         print(asyncio.run(vault_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
     except vault_commands.REFUSALS as error:
+        raise CommandError(str(error), FAILURE) from None
+    return 0
+
+
+def run_ledger(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Prove the sums of the usage."""
+    settings = _load(arguments, environ, storage_only=True)
+    # As for keys.
+    from gateway.analytics import commands  # noqa: PLC0415
+
+    try:
+        print(asyncio.run(commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except commands.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0

@@ -85,16 +85,22 @@ NOTHING = Sums()
 
 
 async def read_sums(
-    connection: AsyncConnection, wanted: Wanted, by: tuple[Dimension, ...] = (), limit: int = MAX_GROUPS
+    connection: AsyncConnection,
+    wanted: Wanted,
+    by: tuple[Dimension, ...] = (),
+    limit: int = MAX_GROUPS,
+    *,
+    longest_ns: int = STRETCH_NS,
 ) -> dict[tuple[Any, ...], Sums]:
     """Sum up the calls that are meant, by each of ``by`` that differs; what costs most comes first.
 
-    Without ``by`` there is one group, ``()``, if there is any call.
+    Without ``by`` there is one group, ``()``, if there is any call. Only sums of spans up to ``longest_ns`` are used;
+    with 0 the rows themselves are summed.
     """
     if not wanted.project_ids:
         return {}
     is_rolled = await read_rolled(connection, locks=False) == ""
-    longest_ns = DAY_NS if "day" in by else STRETCH_NS
+    longest_ns = min(longest_ns, DAY_NS) if "day" in by else longest_ns
     parts = cut((wanted.from_ns, wanted.to_ns), longest_ns=longest_ns, is_rolled=is_rolled)
     values: dict[str, Any] = {"project_ids": list(wanted.project_ids), "limit": limit}
     if wanted.model is not None:

@@ -1,0 +1,55 @@
+"""What ``watchllm ledger`` does: proves the sums of the usage that a running server shares.
+
+Failure behavior: what the operator can put right raises one of REFUSALS, whose text says what to do.
+"""
+
+import argparse
+from collections.abc import Callable, Coroutine
+
+import msgspec
+
+from gateway.analytics.verify import Difference, find_differences
+from gateway.config.settings import Settings
+from gateway.db import Database, DatabaseInvalid, DatabaseUnavailable
+from gateway.migrations.apply import DatabaseTooNew
+
+# So many are told; one is enough to know.
+MAX_TOLD = 100
+_HOUR_NS = 3_600 * 1_000_000_000
+
+
+class LedgerDiffers(Exception):
+    """Sums that are kept are not those of the rows."""
+
+
+REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, LedgerDiffers)
+
+
+async def verify(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -> str:
+    """Compare every sum with its rows. Raises LedgerDiffers with the differences."""
+    told: list[Difference] = []
+    count = 0
+    database = await Database.open(settings.database_url.reveal() if settings.database_url else None, settings.data_dir)
+    try:
+        async for difference in find_differences(database):
+            count += 1
+            if len(told) < MAX_TOLD:
+                told.append(difference)
+    finally:
+        await database.close()
+    if count:
+        lines = [msgspec.json.encode(each).decode() if wanted.json else write_difference(each) for each in told]
+        raise LedgerDiffers("\n".join([f"{count} sums differ from their rows; restore a backup", *lines]))
+    return '{"differences":0}' if wanted.json else "every sum is that of its rows"
+
+
+VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, None, str]]] = {"verify": verify}
+
+
+def write_difference(found: Difference) -> str:
+    """Write a difference for a terminal."""
+    measures = ", ".join(f"{name} {kept} instead of {rows}" for name, (rows, kept) in found.measures.items())
+    return (
+        f"{found.project_id} {found.key_id} {found.model} ({found.provider}/{found.upstream_model}), spans of "
+        f"{found.span_ns // _HOUR_NS} h from {found.start_ns}: {measures}"
+    )
