@@ -40,6 +40,13 @@ from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
 from gateway.accounts.tenancy.upkeep import Upkeep
 from gateway.accounts.vault import Vault
 from gateway.backends.purses import Purses
+from gateway.budgets.directory import BudgetDirectory
+from gateway.budgets.keeping.books import Books
+from gateway.budgets.keeping.keeper import Keeper
+from gateway.budgets.keeping.peers import Peers
+from gateway.budgets.keeping.treasury import Treasury
+from gateway.budgets.keeping.watch import Watch
+from gateway.budgets.spending import Spending
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
@@ -59,7 +66,9 @@ from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
+from gateway.surfaces.api.budgets import BUDGET_ROUTES
 from gateway.surfaces.api.credentials import CREDENTIAL_ROUTES
+from gateway.surfaces.api.guardrails import GUARDRAIL_ROUTES
 from gateway.surfaces.api.keys import KEY_ROUTES
 from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.projects import PROJECT_ROUTES
@@ -73,6 +82,7 @@ from gateway.surfaces.headers import guard_answers
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
+from gateway.surfaces.proxy.quote import quote_chat
 from gateway.telemetry import Metrics
 from gateway.upstreams import build_prices, build_routes, build_upstreams
 from gateway.web.claim import claim_url
@@ -82,6 +92,12 @@ from providers.tokens import Tokenizers
 from providers.transport.address_guard import AddressGuard
 
 log = logging.getLogger("gateway.app")
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+# A hold of the only process ends with its call or with the process, which its journal tells.
+LOCAL_LEASE_NS = 1 << 61
+# Through Redis a hold is given up when its call must have been over for this long.
+LEASE_MARGIN_NS = 20 * NS_PER_S
 Checks = dict[str, Callable[[], Awaitable[None]]]
 
 
@@ -133,16 +149,18 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         history = History(database)
         history.start()
         stack.push_async_callback(history.close)
+        counters = build_counters(settings, stack)
+        budgets = await build_budgets(settings, database, counters, recorder, stack)
         metrics = Metrics(
             version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
         )
         catalogue = load_catalogue()
-        counters = build_counters(settings, stack)
         services = Services(
             settings=settings,
             directory=directory,
             counters=counters,
             limiting=build_limiting(settings, counters, master),
+            budgets=budgets,
             routes=build_routes(settings, catalogue, upstreams.backends),
             purses=Purses(credentials, upstreams.openings, time.time_ns),
             prices=build_prices(settings, catalogue),
@@ -196,6 +214,34 @@ def build_limiting(settings: Settings, counters: Counters, master: bytes) -> Lim
     )
 
 
+async def build_budgets(
+    settings: Settings, database: Database, counters: Counters, recorder: Recorder, stack: AsyncExitStack
+) -> Keeper:
+    """What holds money for calls, with the budgets in memory and the work beside the calls."""
+    directory = BudgetDirectory(database)
+    await directory.start()
+    stack.push_async_callback(directory.close)
+    books = Books(counters, directory, time.time_ns)
+    peers: Peers | None = None
+    lease_ns = LOCAL_LEASE_NS
+    if books.local is None:
+        journal = f"{socket.gethostname()}:{settings.data_dir.resolve()}"
+        peers = Peers(database, recorder, books, journal, time.time_ns)
+        lease_ns = settings.timeouts.total_ms * NS_PER_MS + LEASE_MARGIN_NS
+    treasury = Treasury(
+        books=books,
+        spending=Spending(database),
+        recorder=recorder,
+        database=database,
+        lease_ns=lease_ns,
+        peers=peers,
+    )
+    watch = Watch(treasury)
+    watch.start()
+    stack.push_async_callback(watch.close)
+    return Keeper(treasury)
+
+
 def build_recorder(database: Database, settings: Settings) -> Recorder:
     """The ledger's writer with its journal in the data directory."""
     ledger = settings.ledger
@@ -205,6 +251,7 @@ def build_recorder(database: Database, settings: Settings) -> Recorder:
         store.note_used,
         time.time_ns,
         RecorderSettings(fold_interval_ms=ledger.fold_interval_ms, sync_interval_ms=ledger.sync_interval_ms),
+        Spending(database).take_stored,
     )
 
 
@@ -321,6 +368,9 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
             *PROJECT_ROUTES,
             *KEY_ROUTES,
             *CREDENTIAL_ROUTES,
+            *BUDGET_ROUTES,
+            *GUARDRAIL_ROUTES,
+            quote_chat,
             *proxied_routes(door, services),
             build_ops_router(ops),
         ],

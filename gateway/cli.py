@@ -1,4 +1,4 @@
-"""The command line: ``watchllm serve``, ``keys``, ``credentials``, ``vault``, ``accounts``, ``admin``, ``ledger``, ``check``, ``import``.
+"""The command line: ``watchllm serve | keys | credentials | vault | accounts | admin | ledger | check | import``.
 
 Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
 code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.

@@ -18,7 +18,12 @@ BAD_REQUEST, UNAUTHORIZED, PAYMENT_REQUIRED, FORBIDDEN, NOT_FOUND = 400, 401, 40
 UNPROCESSABLE, TOO_MANY, SERVER_ERROR, UNAVAILABLE = 422, 429, 500, 503
 
 # What a kind of fault is elsewhere: status and code. Where a kind is missing its status of W decides, below.
-S_KINDS = {"rule_broken": (UNPROCESSABLE, "VALIDATION_ERROR"), "invalid_model": (NOT_FOUND, "NOT_FOUND")}
+S_KINDS = {
+    "spending_limit": (FORBIDDEN, "FORBIDDEN"),
+    "insufficient_credits": (FORBIDDEN, "FORBIDDEN"),
+    "rule_broken": (UNPROCESSABLE, "VALIDATION_ERROR"),
+    "invalid_model": (NOT_FOUND, "NOT_FOUND"),
+}
 S_STATUSES = {
     BAD_REQUEST: "INVALID_INPUT",
     UNAUTHORIZED: "UNAUTHORIZED",
@@ -28,6 +33,8 @@ S_STATUSES = {
     TOO_MANY: "RATE_LIMITED",
 }
 A_KINDS = {
+    "spending_limit": (PAYMENT_REQUIRED, "SPENDING_LIMIT"),
+    "insufficient_credits": (PAYMENT_REQUIRED, "INSUFFICIENT_CREDITS"),
     "no_credential": (UNAUTHORIZED, "AUTH_REQUIRED"),
     "foreign": (FORBIDDEN, "FORBIDDEN"),
     "invalid_model": (NOT_FOUND, "NOT_FOUND"),
@@ -40,7 +47,12 @@ A_STATUSES = {
     TOO_MANY: "RATE_LIMITED",
     UNAVAILABLE: "SERVICE_UNAVAILABLE",
 }
-E_KINDS = {"invalid_model": (NOT_FOUND, "not_found"), "quota_exceeded": (TOO_MANY, "quota_exceeded")}
+E_KINDS = {
+    "spending_limit": (TOO_MANY, "spending_limit"),
+    "insufficient_credits": (TOO_MANY, "insufficient_credits"),
+    "invalid_model": (NOT_FOUND, "not_found"),
+    "quota_exceeded": (TOO_MANY, "quota_exceeded"),
+}
 E_STATUSES = {
     BAD_REQUEST: "invalid_request",
     UNAUTHORIZED: "invalid_api_key",

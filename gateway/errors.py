@@ -32,6 +32,8 @@ KINDS: dict[str, FaultKind] = _rows(
     FaultKind("unsupported_parameter", 400, INVALID, "The model's provider cannot do what the field asks for."),
     FaultKind("invalid_api_key", 401, "authentication_error", "The key is missing, unknown, revoked or expired."),
     FaultKind("invalid_api_key", 401, "authentication_error", "No credential was given.", "no_credential"),
+    FaultKind("spending_limit", 402, "insufficient_quota", "A budget, or the call's own limit, has no room for it."),
+    FaultKind("insufficient_credits", 402, "insufficient_quota", "The account has no credit left for the call."),
     FaultKind("insufficient_scope", 403, "permission_error", "The key may not do this or use this model."),
     FaultKind("not_found", 404, INVALID, "There is nothing at this path or under this id."),
     FaultKind("not_found", 404, INVALID, "What has this id is somebody else's, or is not there.", "foreign"),

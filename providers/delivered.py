@@ -21,6 +21,11 @@ class Delivered:
         """Whether anything was said."""
         return bool(self._pieces)
 
+    @property
+    def chars(self) -> int:
+        """How many characters were said."""
+        return self._kept_chars + self.unkept_chars
+
     def add(self, pieces: list[str]) -> None:
         """Note what was said."""
         chars = sum(map(len, pieces))

@@ -15,6 +15,11 @@ from gateway.backends.breaker import Breaker
 from gateway.backends.in_process import InProcessReply
 from gateway.backends.interface import Backend, Sink
 from gateway.backends.purses import Purses
+from gateway.budgets.directory import BudgetDirectory
+from gateway.budgets.keeping.books import Books
+from gateway.budgets.keeping.keeper import Keeper
+from gateway.budgets.keeping.treasury import Treasury
+from gateway.budgets.spending import Spending
 from gateway.config.settings import Breaker as BreakerSettings
 from gateway.config.settings import Retries, Settings
 from gateway.counters.memory import MemoryCounters
@@ -357,6 +362,15 @@ def make_table(*backends: Any, aliases: dict[str, tuple[tuple[str, str], ...]] |
     )
 
 
+def make_keeper() -> Keeper:
+    """A keeper that knows no budget."""
+    directory = BudgetDirectory(cast("Any", None))
+    books = Books(MemoryCounters(), directory, lambda: NOW_NS)
+    nothing, recorder = cast("Any", None), cast("Any", FakeRecorder())
+    spending = Spending(nothing)
+    return Keeper(Treasury(books=books, spending=spending, recorder=recorder, database=nothing, lease_ns=1 << 61))
+
+
 def make_services(*backends: Any, settings: Settings | None = None, **parts: Any) -> Services:
     """Services for the rooms; parts given win."""
     usual: dict[str, Any] = {
@@ -369,7 +383,7 @@ def make_services(*backends: Any, settings: Settings | None = None, **parts: Any
         **{"ids": IdSource(), "loop": asyncio.get_running_loop(), "now_ns": lambda: NOW_NS},
         **{"ticks_ns": Clock(), "metrics": Metrics(version="1")},
         "jitter": random.Random(1),  # noqa: S311 - guards nothing
-        **{"relays": set(), "counters": MemoryCounters(), "limiting": make_limiting()},
+        **{"relays": set(), "counters": MemoryCounters(), "limiting": make_limiting(), "budgets": make_keeper()},
     }
     return Services(**{**usual, **parts})
 

@@ -7,6 +7,7 @@ its end, for a bounded time, where it does not. When the upstream breaks, ``read
 """
 
 import asyncio
+from collections.abc import Callable
 
 from gateway.backends.interface import Client, Exchange
 from providers.errors import InvalidAnswer, ProviderError
@@ -29,12 +30,18 @@ class Relay:
     """
 
     __slots__ = (
-        "_bytes", "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_is_over", "_loop", "_waiting",
-        "_waiting_bytes", "_wrote_at", "done", "is_abandoned", "is_attached", "reader", "started",
+        "_bytes", "_cancels", "_client", "_drain_timer", "_events", "_exchange", "_guard", "_is_over", "_loop",
+        "_waiting", "_waiting_bytes", "_wrote_at", "done", "is_abandoned", "is_attached", "reader", "started",
     )  # fmt: skip
 
     def __init__(
-        self, reader: StreamReader, exchange: Exchange, loop: asyncio.AbstractEventLoop, *, cancels: bool
+        self,
+        reader: StreamReader,
+        exchange: Exchange,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        cancels: bool,
+        guard: Callable[[StreamReader], ProviderError | None] | None = None,
     ) -> None:
         self.reader = reader
         self.started: Handoff[None] = Handoff(loop=loop)
@@ -46,6 +53,8 @@ class Relay:
         self.is_attached = False
         # Closing the connection ends generation and billing at this provider.
         self._cancels = cancels
+        # Says why the stream must not go on, asked after each piece.
+        self._guard = guard
         self._exchange = exchange
         self._loop = loop
         self._client: Client | None = None
@@ -75,6 +84,10 @@ class Relay:
         if reader.events != self._events:
             self._events = reader.events
             self._exchange.touch()
+        if self._guard is not None and reader.failure is None and (overrun := self._guard(reader)) is not None:
+            reader.failure = overrun
+            self.close()
+            return
         if out:
             self._forward(out)
         if (reader.finished or reader.failure is not None) and not self._is_over:

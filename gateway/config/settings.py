@@ -134,6 +134,14 @@ class Budgets(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: Annotated[
         Literal["refuse", "allow"], Meta(description="A model without a price, where a budget governs the call.")
     ] = "refuse"
+    default_max_tokens: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000_000,
+            description="max_tokens where a budget governs, the caller sets none and the model's own is unknown.",
+        ),
+    ] = 16_384
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +150,9 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     open_sign_up: Annotated[
         bool, Meta(description="Anybody may register; if not, an invitation or the claim link is needed.")
     ] = True
+    credit_grant_usd: Annotated[
+        Usd, Meta(description="Credit of a new account, which then spends no more than its credits; 0: no credits.")
+    ] = "0"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

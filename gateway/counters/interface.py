@@ -267,6 +267,13 @@ class Counters(Protocol):
         """
         ...
 
+    async def adjust(self, line: LineName, delta_pusd: int, if_spent_pusd: int | None = None) -> bool:
+        """Correct what a line has spent, never below 0: what came without a hold, or what the ledger says otherwise.
+
+        Only where there is a counter, and where it says ``if_spent_pusd`` if that is given; tells whether it was done.
+        """
+        ...
+
     async def look(self, lines: Sequence[LineName]) -> tuple[LineCount | None, ...]:
         """Tell what the counters of the lines say; None where there is none."""
         ...

@@ -171,6 +171,14 @@ class LocalHolds:
         self._settled_before = {key: kept for key, kept in self._settled_before.items() if kept.kept_until_ns > now_ns}
         return tuple(swept)
 
+    def adjust(self, line: LineName, delta_pusd: int, if_spent_pusd: int | None = None) -> bool:
+        """Correct what a line has spent, never below 0; tells whether there is one, and whether it said so."""
+        count = self._lines.get((line.budget_key, line.window_key))
+        if count is None or if_spent_pusd not in (None, count.spent_pusd):
+            return False
+        count.spent_pusd = max(0, count.spent_pusd + delta_pusd)
+        return True
+
     def look(self, lines: Sequence[LineName]) -> tuple[LineCount | None, ...]:
         """Tell what the counters of the lines say; None where there is none."""
         found = [self._lines.get((line.budget_key, line.window_key)) for line in lines]

@@ -69,6 +69,10 @@ class MemoryCounters:
         self.slots.drop_old(now_ns - SLOT_KEPT_NS)
         return self.holds.sweep(now_ns, claim_ns, max_holds)
 
+    async def adjust(self, line: LineName, delta_pusd: int, if_spent_pusd: int | None = None) -> bool:
+        """Correct what a line has spent."""
+        return self.holds.adjust(line, delta_pusd, if_spent_pusd)
+
     async def look(self, lines: Sequence[LineName]) -> tuple[LineCount | None, ...]:
         """Tell what the counters of the lines say."""
         return self.holds.look(lines)

@@ -17,7 +17,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scripts(msgspec.Struct, frozen=True, kw_only=True):
-    """All programs; reserve and settle begin with the arithmetic of money."""
+    """All programs; reserve, settle and adjust begin with the arithmetic of money."""
 
     take: Script
     give_back: Script
@@ -28,6 +28,7 @@ class Scripts(msgspec.Struct, frozen=True, kw_only=True):
     renew: Script
     sweep: Script
     look: Script
+    adjust: Script
 
 
 def make_script(*texts: str) -> Script:
@@ -44,7 +45,7 @@ def read_text(name: str) -> str:
 
 def load_scripts() -> Scripts:
     """Read all programs."""
-    needs_money = {"reserve", "settle"}
+    needs_money = {"reserve", "settle", "adjust"}
     scripts = {
         name: make_script(*([read_text(_MONEY)] if name in needs_money else []), read_text(name))
         for name in Scripts.__struct_fields__

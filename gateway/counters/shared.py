@@ -164,6 +164,12 @@ class SharedCounters:
             for hold_id, ends_us, amount, memo, *keys in rows
         )
 
+    async def adjust(self, line: LineName, delta_pusd: int, if_spent_pusd: int | None = None) -> bool:
+        """Correct what a line has spent, never below 0."""
+        arguments = (abs(delta_pusd), "1" if delta_pusd < 0 else "", "" if if_spent_pusd is None else if_spent_pusd)
+        keys = [self._line_key(line.budget_key, line.window_key)]
+        return bool(await self.link.run(self._scripts.adjust, keys, arguments) == b"1")
+
     async def look(self, lines: Sequence[LineName]) -> tuple[LineCount | None, ...]:
         """Tell what the counters of the lines say; None where there is none."""
         if not lines:

@@ -4,6 +4,9 @@
 included, once it returns. A loss of power is survived by what ``sync`` (shared by all who wait) has brought to the
 disk itself.
 
+Before a call that money is held for goes out, its hold is written too. A hold whose row never came is what a dead
+process may have had billed: ``find_open_holds`` tells those of the orphans.
+
 A process writes to a segment of its own, which it holds locked. What a dead process left behind can be locked, and is
 taken over by the next one that opens the folder.
 
@@ -16,11 +19,11 @@ import asyncio
 import fcntl
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from gateway.ids import new_id
-from gateway.ledger.records import read_records, write_record
+from gateway.ledger.records import HOLD_MARK, read_records, write_record
 from gateway.ledger.row import UsageRow
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -29,6 +32,7 @@ REFUSED_FILE = "refused.records"
 _SUFFIX = ".journal"
 _DRAFT_SUFFIX = ".draft"
 _DAMAGED_SUFFIX = ".damaged"
+_BATCH_ROWS = 500
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +64,19 @@ class Segment:
             position = stretch.end
             if stretch.rows:
                 yield stretch.rows
+
+    def has_holds(self) -> bool:
+        """Whether there may be a hold in it, told by the mark alone."""
+        return HOLD_MARK in os.pread(self.descriptor, self.size, 0)
+
+    def read_holds(self) -> Generator[UsageRow, None, None]:
+        """Yield every hold, in the order in which they were written."""
+        data = os.pread(self.descriptor, self.size, 0)
+        position = 0
+        while position < len(data):
+            stretch = read_records(data, position, _BATCH_ROWS)
+            position = stretch.end
+            yield from stretch.holds
 
 
 class Journal:
@@ -97,9 +114,11 @@ class Journal:
         """Whether everything appended is on the disk itself."""
         return self._synced >= self.appended
 
-    def append(self, *rows: UsageRow) -> None:
-        """Hand rows to the operating system at once. Raises JournalFull, and none of them is recorded then."""
+    def append(self, *rows: UsageRow, holds: Sequence[UsageRow] = ()) -> None:
+        """Hand rows, and holds, to the operating system at once. Raises JournalFull, and none is recorded then."""
         record = write_record(rows[0]) if len(rows) == 1 else b"".join(map(write_record, rows))
+        if holds:
+            record += b"".join([write_record(hold, HOLD_MARK) for hold in holds])
         active = self.active
         size = len(record)
         if active.size + self._sealed_bytes + size > self._max_bytes:
@@ -141,6 +160,19 @@ class Journal:
         self._sealed.append(sealed)
         self._sealed_bytes += sealed.size
         return sealed
+
+    def find_open_holds(self) -> list[UsageRow]:
+        """Find the holds in the orphans for which no row came."""
+        holds: dict[str, UsageRow] = {}
+        ended: set[str] = set()
+        for orphan in self.orphans:
+            if orphan.has_holds():
+                holds.update((hold.request_id, hold) for hold in orphan.read_holds())
+        if holds:
+            for orphan in self.orphans:
+                for rows in orphan.read(_BATCH_ROWS):
+                    ended.update(row.request_id for row in rows if row.request_id in holds)
+        return [hold for hold in holds.values() if hold.request_id not in ended]
 
     def keep_refused(self, row: UsageRow) -> None:
         """Put a row that the database refuses into a file that is never deleted here."""

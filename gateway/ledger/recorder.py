@@ -4,6 +4,12 @@ The journal is the truth; the queue in memory only spares reading it again. A se
 the queue is read from the disk later, just like what a dead process left, so memory stays bounded however long the
 database is away.
 
+What the database has, and what it has not yet, is told apart exactly by whoever holds ``folding``: no row is stored
+meanwhile, and ``unfolded`` names every row that is recorded and not stored, unless ``has_rows_on_disk_alone``.
+
+A call that money is held for records its hold before it goes out; see gateway.ledger.journal. What a dead process left
+open is recorded at the start, as it stands: ``recovered``.
+
 Failure behavior: while the database is away rows wait in the journal and are tried again with growing pauses. When
 the journal itself takes no row, ``record`` raises JournalFull, ``is_accepting`` turns False so that no further call
 needs to be made in vain, and the rows refused are kept in memory and appended as soon as there is room. A row that
@@ -13,7 +19,7 @@ the database refuses for its values goes to ``refused.records`` in the journal's
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 
@@ -37,7 +43,11 @@ FIRST_PAUSE_MS = 100
 LONGEST_PAUSE_MS = 5_000
 _log = logging.getLogger(__name__)
 
+# A row may be stored already, and is then no reason to try for ever.
+
 NoteUsed = Callable[[AsyncConnection, Mapping[str, int]], Awaitable[None]]
+# Takes rows that are being stored for the first time, inside the same transaction.
+TakeStored = Callable[[AsyncConnection, Sequence[UsageRow]], Awaitable[None]]
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,14 +71,22 @@ class _Sealed(msgspec.Struct, frozen=True):
 class Recorder:
     """Records usage rows; one a process, built and closed by the application."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what happens with rows is handed in
         self,
         database: Database,
         journal: Journal,
         note_used: NoteUsed,
         now_ns: Callable[[], int],
         settings: RecorderSettings | None = None,
+        take_stored: TakeStored | None = None,
     ) -> None:
+        self.folding = asyncio.Lock()
+        self.recovered: tuple[UsageRow, ...] = ()
+        self._take_stored = take_stored
+        # Holds of this process for which no row came yet, by their calls' ids.
+        self._holds: dict[str, UsageRow] = {}
+        self._new_holds: list[UsageRow] = []
+        self._has_holds_behind = False
         self._database = database
         self._journal = journal
         self._note_used = note_used
@@ -77,7 +95,7 @@ class Recorder:
         self._queue: deque[UsageRow] = deque()
         self._deferred: deque[UsageRow] = deque()
         # Rows of this turn of the event loop, and who waits for them.
-        self._waiting: list[tuple[UsageRow, Handoff[None]]] = []
+        self._waiting: list[tuple[UsageRow | None, Handoff[None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._noted_ns: dict[str, int] = {}
         # Rows ever queued, and how many of those the database has.
@@ -106,10 +124,35 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to fold, with what dead processes left first."""
+        self.recovered = tuple(self._journal.find_open_holds())
+        for hold in self.recovered:
+            with suppress(JournalFull):
+                self.record(hold)
         for work in (self._fold_forever(), self._sync_forever()):
             self._tasks.append(asyncio.create_task(work))  # noqa: TID251 - kept, and awaited on close
         if self._sealed:
             self._wake.set()
+
+    @property
+    def has_rows_on_disk_alone(self) -> bool:
+        """Whether rows wait that ``unfolded`` cannot name, since only the disk has them."""
+        return bool(self._unqueued or self._reading or any(sealed.is_partial for sealed in self._sealed))
+
+    def unfolded(self) -> Iterator[UsageRow]:
+        """Name the rows that are recorded and not stored; nothing may be awaited meanwhile."""
+        yield from self._queue
+        yield from self._deferred
+        for row, _ in self._waiting:
+            if row is not None:
+                yield row
+
+    def hold(self, row: UsageRow) -> Awaitable[None]:
+        """Make a hold survive this process's end, until the row of the same id comes; as ``commit`` otherwise.
+
+        A later hold of the same id takes its place. Awaiting raises JournalFull, and the hold is not kept then.
+        """
+        self._new_holds.append(row)
+        return self._await_write(None)
 
     def record(self, row: UsageRow) -> None:
         """Make a row survive this process's end. Raises JournalFull; the row is then kept, but in memory only."""
@@ -125,6 +168,9 @@ class Recorder:
 
         The row is written also when the caller is cancelled meanwhile. Awaiting raises JournalFull.
         """
+        return self._await_write(row)
+
+    def _await_write(self, row: UsageRow | None) -> Awaitable[None]:
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -136,20 +182,24 @@ class Recorder:
 
     def _write_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
+        rows = [row for row, _ in waiting if row is not None]
+        holds: list[UsageRow] = []
+        if self._new_holds:
+            holds, self._new_holds = self._new_holds, []
+        full: JournalFull | None = None
         try:
-            self._journal.append(*[row for row, _ in waiting])
-        except JournalFull as full:
-            for row, _ in waiting:
+            self._journal.append(*rows, holds=holds)
+        except JournalFull as error:
+            full = error
+            for row in rows:
                 self._defer(row)
-            for _, written in waiting:
-                if not written.done():
-                    written.fail(full)
-            return
-        for row, _ in waiting:
-            self._enqueue(row)
+        else:
+            self._holds.update({hold.request_id: hold for hold in holds})
+            for row in rows:
+                self._enqueue(row)
         for _, written in waiting:
             if not written.done():
-                written.hand(None)
+                written.hand(None) if full is None else written.fail(full)
 
     async def synced(self) -> None:
         """Wait until all that was recorded survives a loss of power too. Raises JournalFull."""
@@ -158,7 +208,7 @@ class Recorder:
     async def flush(self) -> None:
         """Wait until the database has all that was recorded before; the caller sets the time limit."""
         target = self._queued
-        while self._folded < target or self._has_rows_on_disk_alone or self._deferred:
+        while self._folded < target or self.has_rows_on_disk_alone or self._deferred:
             self._folded_all.clear()
             self._wake.set()
             self._hurry.set()
@@ -179,18 +229,16 @@ class Recorder:
         if not self._journal.is_synced:
             with suppress(JournalFull):
                 await self._journal.sync()
-        is_folded = not (self.pending or self._has_rows_on_disk_alone)
+        is_folded = not (self.pending or self.has_rows_on_disk_alone)
         if not is_folded:
             _log.warning("%d usage rows wait in the journal for the next start", self.pending)
         if self._deferred:
             _log.error("%d usage rows could be written nowhere and are lost", len(self._deferred))
         await self._journal.close(is_folded=is_folded)
 
-    @property
-    def _has_rows_on_disk_alone(self) -> bool:
-        return bool(self._unqueued or self._reading or any(sealed.is_partial for sealed in self._sealed))
-
     def _enqueue(self, row: UsageRow) -> None:
+        if self._holds:
+            self._holds.pop(row.request_id, None)
         queue = self._queue
         if len(queue) >= self._settings.max_queued_rows:
             self._unqueued += 1
@@ -235,11 +283,11 @@ class Recorder:
         if pause_ms:
             await asyncio.sleep(pause_ms / 1_000)
             return
-        if not (self.pending or self._has_rows_on_disk_alone):
+        if not (self.pending or self.has_rows_on_disk_alone):
             self._wake.clear()
             self._hurry.clear()
             await self._wake.wait()
-        if len(self._queue) < BATCH_ROWS and not self._has_rows_on_disk_alone:
+        if len(self._queue) < BATCH_ROWS and not self.has_rows_on_disk_alone:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.fold_interval_ms / 1_000):
                     await self._hurry.wait()
@@ -252,18 +300,28 @@ class Recorder:
 
     def _rotate(self) -> None:
         """Seal a segment that is long enough, or whose rows must be read again, since that needs its end."""
+        self._move_holds()
         if self._journal.has_outgrown_segment or (self._unqueued and len(self._queue) < BATCH_ROWS):
             segment = self._journal.seal(self._now_ns())
             self._sealed.append(_Sealed(segment, self._queued, self._unqueued > 0))
             self._unqueued_sealed += self._unqueued
             self._unqueued = 0
+            self._has_holds_behind = bool(self._holds)
+            self._move_holds()
+
+    def _move_holds(self) -> None:
+        """Write the open holds again, so that they do not go with the segment that they were in."""
+        if self._has_holds_behind:
+            self._journal.append(holds=list(self._holds.values()))
+            self._has_holds_behind = False
 
     async def _fold_queue(self) -> None:
         rows = list(islice(self._queue, MAX_BATCH_ROWS))
         if rows:
-            await self._insert(rows)
-            for _ in rows:
-                self._queue.popleft()
+            async with self.folding:
+                await self._insert(rows)
+                for _ in rows:
+                    self._queue.popleft()
             self._folded += len(rows)
 
     async def _fold_disk(self) -> None:
@@ -287,17 +345,18 @@ class Recorder:
             self._unqueued_sealed = 0
 
     def _drop_folded(self) -> None:
-        while self._sealed and not self._sealed[0].is_partial and self._folded >= self._sealed[0].queued:
+        while (
+            not self._has_holds_behind
+            and self._sealed
+            and not self._sealed[0].is_partial
+            and self._folded >= self._sealed[0].queued
+        ):
             self._journal.drop(self._sealed.popleft().segment)
 
     async def _insert(self, rows: list[UsageRow]) -> None:
         """Store rows in one transaction; where values are refused, halve until the culprit is alone."""
         try:
-            async with self._database.write() as connection:
-                await store.insert_rows(connection, rows)
-                noted = self._keys_to_note(rows)
-                if noted:
-                    await self._note_used(connection, noted)
+            noted = await self._store(rows)
         except (DBAPIError, OverflowError) as error:
             if len(rows) == 1:
                 await asyncio.to_thread(self._journal.keep_refused, rows[0])
@@ -308,6 +367,18 @@ class Recorder:
             await self._insert(rows[half:])
         else:
             self._noted_ns.update(noted)
+
+    async def _store(self, rows: list[UsageRow]) -> dict[str, int]:
+        """Store rows; only those that are new are handed on, so that what is made of them counts each once."""
+        noted = self._keys_to_note(rows)
+        async with self._database.write() as connection:
+            # Some may be there already: a segment read again, or a call that was given up and ended all the same.
+            new = await store.insert_rows(connection, rows)
+            if self._take_stored is not None and new:
+                await self._take_stored(connection, new)
+            if noted:
+                await self._note_used(connection, noted)
+        return noted
 
     def _keys_to_note(self, rows: list[UsageRow]) -> dict[str, int]:
         """Name the keys whose last use was noted more than a minute before these rows, and their last use."""

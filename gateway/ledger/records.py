@@ -1,5 +1,8 @@
 """How a usage row lies in a journal: a mark, its length, its CRC32, and itself in msgpack.
 
+A hold is the row that a call is going to be charged as if nothing more is heard of it: the most that it may cost. It
+has a mark of its own, and the row of the same id, or a later hold, takes its place.
+
 A reader finds its way again after damage by the next mark that is followed by a whole record, so that one bad spot
 loses what it covers and nothing else.
 """
@@ -13,6 +16,11 @@ from gateway.ledger.row import UsageRow
 
 # The mark names the form too: another form gets another mark.
 MARK = b"WLJ1"
+HOLD_MARK = b"WLH1"
+# Each mark and where its checksum begins, so that a damaged mark is never taken for the other.
+_SEEDS = {MARK: 0, HOLD_MARK: zlib.crc32(HOLD_MARK)}
+# What the marks begin with.
+_MARKS_BEGIN = b"WL"
 # Far above any row; what claims to be longer is damage.
 MAX_PAYLOAD_BYTES = 1 << 20
 _HEAD = struct.Struct("<4sII")
@@ -24,18 +32,20 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in a piece of a journal."""
 
     rows: list[UsageRow]
+    # In their order among themselves; which of them are still open the rows tell.
+    holds: list[UsageRow]
     # Where the next record begins.
     end: int
     # Bytes passed over because no record could be read from them, though records follow.
     damaged_bytes: int
 
 
-def write_record(row: UsageRow) -> bytes:
+def write_record(row: UsageRow, mark: bytes = MARK) -> bytes:
     """Make the record of a row. Raises OverflowError or ValueError for a row that could not be read back."""
     payload = _encoder.encode(row)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"the usage row of {row.request_id} takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
-    return _HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+    return _HEAD.pack(mark, len(payload), zlib.crc32(payload, _SEEDS[mark])) + payload
 
 
 def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
@@ -45,12 +55,13 @@ def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
     versions get the defaults of the fields that they lack.
     """
     rows: list[UsageRow] = []
+    holds: list[UsageRow] = []
     position, damaged_bytes = start, 0
     while position < len(data) and len(rows) < max_rows:
         end = _end_of_record(data, position)
         row = None if end is None else _decode(data[position + _HEAD.size : end])
         if end is not None and row is not None:
-            rows.append(row)
+            (holds if data.startswith(HOLD_MARK, position) else rows).append(row)
             position = end
             continue
         following = end if end is not None else _find_record(data, position + 1)
@@ -59,7 +70,7 @@ def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
         else:
             damaged_bytes += following - position
             position = following
-    return Stretch(rows=rows, end=position, damaged_bytes=damaged_bytes)
+    return Stretch(rows=rows, holds=holds, end=position, damaged_bytes=damaged_bytes)
 
 
 def _end_of_record(data: bytes, start: int) -> int | None:
@@ -69,13 +80,13 @@ def _end_of_record(data: bytes, start: int) -> int | None:
         return None
     mark, length, checksum = _HEAD.unpack_from(data, start)
     end = begin + length
-    if mark != MARK or length > MAX_PAYLOAD_BYTES or end > len(data):
+    if mark not in _SEEDS or length > MAX_PAYLOAD_BYTES or end > len(data):
         return None
-    return end if zlib.crc32(data[begin:end]) == checksum else None
+    return end if zlib.crc32(data[begin:end], _SEEDS[mark]) == checksum else None
 
 
 def _find_record(data: bytes, start: int) -> int | None:
-    while (start := data.find(MARK, start)) >= 0:
+    while (start := data.find(_MARKS_BEGIN, start)) >= 0:
         if _end_of_record(data, start) is not None:
             return start
         start += 1

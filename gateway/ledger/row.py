@@ -27,6 +27,7 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     upstream_model: str = ""
     upstream_request_id: str = ""
     # complete | incomplete (upstream broke off) | cancelled (client left) | failed | refused
+    # | in_doubt (what became of the call is not known; it costs the most that it may have)
     status: str = ""
     # What the client was answered, 499 when it left before an answer.
     http_status: int = 0
@@ -52,7 +53,7 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     tokens_saved: int = 0
     cost_pusd: int = 0
     saved_pusd: int = 0
-    # operator | reported | bundled | free | unpriced | none (nothing was produced)
+    # operator | reported | bundled | free | unpriced | none (nothing was produced) | bound (the most it may have cost)
     cost_basis: str = "none"
     price_id: str = ""
     # From the first byte of the request to the last of the answer.
@@ -67,6 +68,8 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     session: str = ""
     # The tries that failed, as gateway.ledger.trail writes them; empty where none did.
     trail: str = ""
+    # What earlier tries of the call may have cost, a part of ``cost_pusd``; the counts are those of the last try.
+    lost_pusd: int = 0
 
     @property
     def total_tokens(self) -> int:

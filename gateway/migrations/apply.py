@@ -11,7 +11,14 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.migrations import v0001_spine, v0002_people, v0003_credentials, v0004_control, v0006_rollups
+from gateway.migrations import (
+    v0001_spine,
+    v0002_people,
+    v0003_credentials,
+    v0004_control,
+    v0005_budgets,
+    v0006_rollups,
+)
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -21,6 +28,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0002_people.STATEMENTS,
     v0003_credentials.STATEMENTS,
     v0004_control.STATEMENTS,
+    v0005_budgets.STATEMENTS,
     v0006_rollups.STATEMENTS,
 )
 

@@ -13,7 +13,7 @@ from providers.chat import Usage
 from providers.wire import Call
 
 CacheWish = Literal["default", "off", "read", "write", "refresh", "only"]
-Status = Literal["complete", "incomplete", "cancelled", "failed", "refused"]
+Status = Literal["complete", "incomplete", "cancelled", "failed", "refused", "in_doubt"]
 
 
 # The provider's own headers that clients know and read; they pass as they stand. Some callers have only the lines.
@@ -40,10 +40,15 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     started_ns: int
     cache: CacheWish = "default"
+    # The key's and the call's own.
     tags: str = ""
     session: str = ""
     # None: nothing limits the call.
     passage: Passage | None = None
+    # What the call itself says that it may cost; None: it says nothing.
+    max_cost_pusd: int | None = None
+    # The limit that the gateway set on the reply, None where it set none.
+    limited_tokens: int | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

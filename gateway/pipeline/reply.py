@@ -27,6 +27,8 @@ def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, figures: bytes) 
     dropped = b""
     if upstream.dropped:
         dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
+    if inbound.limited_tokens is not None:
+        dropped += b"x-watchllm-max-tokens: %d\r\n" % inbound.limited_tokens
     return b"%bx-watchllm-request-id: %b\r\nx-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n%b%b%b%b" % (
         kind,
         inbound.request_id.encode(),

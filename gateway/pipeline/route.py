@@ -89,6 +89,10 @@ class RouteTable:
         route = self.find(model)
         return "" if route is None else route.targets[0].backend.name
 
+    def max_output_tokens(self, provider: str, model: str) -> int | None:
+        """The longest reply of a provider's model, None where the catalogue does not know."""
+        return self._catalogue.max_output_tokens(provider, model)
+
     def sandbox(self, model: str) -> Route:
         """The route of every call by a test key."""
         return Route(targets=(self._target(SANDBOX, model),), reason="a test key is answered by the sandbox")

@@ -13,8 +13,9 @@ from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
 from gateway.errors import Fault
+from gateway.ledger.row import UsageRow
 from gateway.limits.passage import Passage
-from gateway.pipeline import auth, limits, lookup, meter, record, reply, route, send
+from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.meter import Produced
@@ -41,6 +42,9 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     hold: limits.Hold | None = None
     try:
         hold = limits.admit(services.recorder, metrics)
+        if budget.may_govern(inbound, services):
+            inbound, journey.funds = await budget.hold(inbound, services)
+            journey.inbound = inbound
         lookup.find(inbound)
         table = services.routes
         if not services.purses.credentials.is_empty:
@@ -51,9 +55,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             await reply.flow(inbound, upstream, client, services)
         usage = None if upstream.answer is None else meter.believe(upstream.answer.usage)
         outcome = await _outcome(journey, upstream) if usage is None else _end(upstream, usage, client, error_code="")
-        row = record.compose(inbound, outcome, services, journey.trail)
-        journey.is_recorded = True
-        await record.write(row, services)
+        row = await _write(journey, outcome)
         reply.finish(inbound, upstream, client, row)
     except Fault as fault:
         reply.refuse(inbound.request_id, client, fault)
@@ -66,6 +68,8 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
         await _stop(journey, Fault("server_error", "The gateway failed; its log has the reason."))
     finally:
         metrics.requests_in_flight -= 1
+        if journey.funds is not None:
+            journey.funds.release()
         if hold is not None:
             hold.release()
 
@@ -144,7 +148,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> None:
             produced = Produced(reported=None)
             usage = await meter.measure(journey.inbound.call, failed.target.model, produced, journey.services)
         is_left = client.is_gone
-        await _record(
+        await _write(
             journey,
             Outcome(
                 status="cancelled" if is_left else "failed",
@@ -155,6 +159,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> None:
                 attempts=failed.attempts,
                 waited_ns=failed.waited_ns,
             ),
+            is_in_doubt=journey.doubtful is not None,
         )
     reply.refuse(request_id, client, fault, failed.target, failed.error.headers)
 
@@ -186,7 +191,7 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
             if counts
             else meter.guess(call, produced.text)
         )
-    await _record(
+    await _write(
         journey,
         Outcome(
             status="cancelled" if is_left else "incomplete",
@@ -197,13 +202,24 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
             attempts=journey.attempts,
             waited_ns=journey.waited_ns,
         ),
+        # Without a client that left, what was on its way was not stopped for a reason that the provider knows.
+        is_in_doubt=target is not None and not is_left and journey.upstream is None,
     )
 
 
-async def _record(journey: send.Journey, outcome: Outcome) -> None:
+async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool = False) -> UsageRow:
+    """Record a call, its money settled in the same turn of the loop."""
+    inbound, services, funds = journey.inbound, journey.services, journey.funds
+    row = record.compose(inbound, outcome, services, journey.trail)
+    if funds is not None or journey.lost_pusd:
+        row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
     journey.is_recorded = True
-    services = journey.services
-    await record.write(record.compose(journey.inbound, outcome, services, journey.trail), services)
+    if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
+        budget.settle(row, inbound, funds, journey.budgets_revision, services)
+    await record.write(row, services)
+    if funds is not None:
+        await funds.finish()
+    return row
 
 
 def _produced(upstream: Upstream | None) -> Produced:

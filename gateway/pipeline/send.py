@@ -16,8 +16,10 @@ import msgspec
 from gateway.backends.failure import as_fault
 from gateway.backends.interface import Client, Exchange, Head, WholeReply
 from gateway.backends.relay import Relay
+from gateway.budgets.keeping.funds import Funds
 from gateway.config.settings import Retries
 from gateway.ledger.trail import Try, add_try
+from gateway.pipeline import budget
 from gateway.pipeline.flow import PASSED, Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
@@ -79,7 +81,10 @@ class TargetSpared(ProviderError):
 class Journey:
     """One call on its way through the targets: where it is, what was tried and how long it waited."""
 
-    __slots__ = ("attempts", "client", "inbound", "is_recorded", "services", "target", "trail", "upstream", "waited_ns")
+    __slots__ = (
+        "attempts", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_recorded", "lost_pusd",
+        "services", "target", "trail", "upstream", "waited_ns",
+    )  # fmt: skip
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
         self.inbound = inbound
@@ -94,6 +99,12 @@ class Journey:
         self.upstream: Upstream | None = None
         # Its row is being written: a second one would be a second charge.
         self.is_recorded = False
+        # What is held for it, and the budgets' revision as it came.
+        self.funds: Funds | None = None
+        self.budgets_revision = services.budgets.books.directory.revision
+        # Where the last try failed that may be billed, and what those before it may have cost.
+        self.doubtful: Target | None = None
+        self.lost_pusd = 0
 
 
 async def send(journey: Journey, route: Route) -> Upstream:
@@ -106,6 +117,8 @@ async def send(journey: Journey, route: Route) -> Upstream:
         if not target.breaker.admits(services.ticks_ns()):
             error = error or TargetSpared(f"{target.backend.name} failed repeatedly and is spared for a while")
             continue
+        if journey.doubtful is not None and not await _cover(journey):
+            break
         try:
             # The sandbox fails because it was asked to.
             return await _try_target(journey, target, tries_again=position == last and not target.backend.is_free)
@@ -130,6 +143,8 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
     backend, ticks_ns = target.backend, services.ticks_ns
     request = backend.dialect.encode(call, target.model)
     journey.target = target
+    if journey.funds is not None and not journey.attempts:
+        await budget.send_off(journey.funds, services)
     while True:
         journey.attempts += 1
         started_ns = ticks_ns()
@@ -153,18 +168,34 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
             code = _note_failure(target, error, services)
             tried = Try(backend.name, target.model, code, waited_ns // 1_000_000)
             journey.trail = add_try(journey.trail, tried)
+            journey.doubtful = target if budget.may_be_billed(error) else None
             wait_ms = _wait_before_retry(error, journey, services.settings.retries) if tries_again else None
             if wait_ms is None or journey.client.is_gone:
                 raise
             await _pause(journey, wait_ms)
             if journey.client.is_gone or not target.breaker.admits(ticks_ns()):
                 raise
+            if journey.doubtful is not None and not await _cover(journey):
+                raise
         else:
+            journey.doubtful = None
             upstream.waited_ns = journey.waited_ns + upstream.first_byte_ns - started_ns
             journey.upstream = upstream
             target.breaker.succeeded()
             services.metrics.observe_attempt(backend.name, "ok")
             return upstream
+
+
+async def _cover(journey: Journey) -> bool:
+    """Account for a try that may be billed before another is made; False: there is no money for another."""
+    target, services = journey.doubtful, journey.services
+    assert target is not None, "asked for such a try only"  # noqa: S101 - for the type checkers
+    lost_pusd = await budget.cover(journey.inbound, journey.funds, target, journey.attempts, services)
+    if lost_pusd is None:
+        return False
+    journey.lost_pusd += lost_pusd
+    journey.doubtful = None
+    return True
 
 
 async def _open_stream(journey: Journey, target: Target, request: WireRequest) -> Upstream:
@@ -180,7 +211,8 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         body = await exchange.read(MAX_ERROR_BYTES)
         _decode(target, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
-    relay = Relay(backend.dialect.open_stream(call), exchange, services.loop, cancels=cancels)
+    guard = None if journey.funds is None else budget.make_guard(journey.funds, target, services)
+    relay = Relay(backend.dialect.open_stream(call), exchange, services.loop, cancels=cancels, guard=guard)
     client.watch(relay.abandon, _ignore_pressure)
     exchange.attach(relay)
     try:

@@ -9,6 +9,7 @@ import msgspec
 from gateway.accounts.directory import KeyDirectory
 from gateway.backends.purses import Purses
 from gateway.backends.relay import Relay
+from gateway.budgets.keeping.keeper import Keeper
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.ids import IdSource
@@ -27,6 +28,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     directory: KeyDirectory
     counters: Counters
     limiting: Limiting
+    budgets: Keeper
     routes: RouteTable
     # What projects call beside and instead of the configured backends.
     purses: Purses

@@ -13,6 +13,7 @@ from litestar.exceptions import HTTPException
 from gateway.accounts.credentials import CredentialError, CredentialInvalid
 from gateway.accounts.tenancy.passwords import PasswordsBusy
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
+from gateway.counters.interface import CountersUnavailable
 from gateway.db import DatabaseUnavailable
 from gateway.envelope import fault_headers, render
 from gateway.errors import KINDS, Fault
@@ -138,6 +139,14 @@ def answer_unavailable(request: AnyRequest, _: DatabaseUnavailable) -> Response[
     return answer_fault(request, fault)
 
 
+def answer_uncounted(request: AnyRequest, _: CountersUnavailable) -> Response[bytes]:
+    """Redis is away."""
+    fault = Fault(
+        "service_unavailable", "The counters in Redis do not answer right now; ask again.", retry_after_ms=1_000
+    )
+    return answer_fault(request, fault)
+
+
 def answer_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
     """A mistake of ours: the log has it, the client does not."""
     log.error("handler failed on %s %s", request.method, request.url.path, exc_info=error)
@@ -151,5 +160,6 @@ HANDLERS: dict[int | type[Exception], Any] = {
     PasswordsBusy: answer_busy,
     HTTPException: answer_http_exception,
     DatabaseUnavailable: answer_unavailable,
+    CountersUnavailable: answer_uncounted,
     Exception: answer_anything,
 }

@@ -53,6 +53,12 @@ def judge(call: Seen) -> list[str]:
     return _judge_target(call, row) or _judge_figures(call, row)
 
 
+def last_pusd(row: Row) -> int:
+    """What the last try cost; what those before it may have cost is a figure of its own."""
+    cost: int = row["cost_pusd"] - row["lost_pusd"]
+    return cost
+
+
 def _judge_sandbox(row: Row) -> list[str]:
     return [] if (row["cost_pusd"], row["cost_basis"]) == (0, "free") else ["the sandbox is free"]
 
@@ -85,7 +91,7 @@ def expected_status(call: Seen) -> set[str]:
 def _judge_figures(call: Seen, row: Row) -> list[str]:
     last = call.bills[-1]
     if last.act not in ANSWERS:
-        is_nothing = not any(row[bucket] for bucket in BUCKETS) and row["cost_pusd"] == 0
+        is_nothing = not any(row[bucket] for bucket in BUCKETS) and last_pusd(row) == 0
         return [] if is_nothing and row["cost_basis"] == "none" else ["a call without an answer has figures"]
     if not row["is_estimated"]:
         return _judge_exact(call, row)
@@ -102,8 +108,8 @@ def _judge_exact(call: Seen, row: Row) -> list[str]:
     due = msgspec.to_builtins(tokens_of(call.wanted, last))
     wrong = [f"{bucket}: {row[bucket]} for {due[bucket]}" for bucket in BUCKETS if row[bucket] != due[bucket]]
     billed = charge(call.wanted, last)
-    if (row["cost_pusd"], row["cost_basis"]) != billed:
-        wrong.append(f"{row['cost_pusd']} pusd ({row['cost_basis']}) for {billed}")
+    if (last_pusd(row), row["cost_basis"]) != billed:
+        wrong.append(f"{last_pusd(row)} pusd ({row['cost_basis']}) for {billed}")
     return wrong
 
 
@@ -123,8 +129,8 @@ def _judge_estimate(call: Seen, row: Row) -> list[str]:
         wrong.append(f"{given} tokens of input for {wanted.prompt_words} words")
     rates = _rates_of_estimate(last)
     counted = Counted(**{bucket: row[bucket] for bucket in BUCKETS})
-    if row["cost_pusd"] != (cost_pusd(rates, counted) if rates else 0):
-        wrong.append(f"the estimate is priced at {row['cost_pusd']}")
+    if last_pusd(row) != (cost_pusd(rates, counted) if rates else 0):
+        wrong.append(f"the estimate is priced at {last_pusd(row)}")
     return wrong
 
 
@@ -146,7 +152,8 @@ def sum_reported(seen: Sequence[Seen]) -> dict[str, int]:
 def sum_rows(rows: Sequence[Row]) -> dict[str, int]:
     """The same sums over rows of the ledger that are no estimates and not the sandbox's."""
     exact = [row for row in rows if not row["is_estimated"] and row["provider"] != "sandbox"]
-    return {name: sum(row[name] for row in exact) for name in (*BUCKETS, "cost_pusd")}
+    counts = {name: sum(row[name] for row in exact) for name in BUCKETS}
+    return counts | {"cost_pusd": sum(last_pusd(row) for row in exact)}
 
 
 def tally(seen: Sequence[Seen]) -> dict[str, int]:

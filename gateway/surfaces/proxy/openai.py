@@ -16,6 +16,7 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.interface import Client
+from gateway.budgets.budget import join_tags
 from gateway.errors import Fault, shown
 from gateway.limits.gate import CallPolicy
 from gateway.limits.passage import Passage
@@ -29,6 +30,7 @@ from gateway.surfaces.faults import not_allowed
 from gateway.surfaces.guards import by_the_door, key_of, with_key
 from gateway.surfaces.proxy import bodies
 from gateway.surfaces.proxy.asgi_client import AsgiClient
+from providers.pricing.prices import parse_usd
 from providers.wire import Call, Headers
 
 PATHS = {
@@ -39,6 +41,7 @@ PATHS = {
 # What a key needs for the three calls, whatever its prefix (row C3).
 SCOPE = "proxy"
 MAX_TAGS_CHARS = 512
+MAX_COST = "x-watchllm-max-cost-usd"
 NS_PER_S = 1_000_000_000
 UNAUTHORIZED = 401
 
@@ -51,8 +54,10 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     # Of the directory that knew the caller.
     revision: int
     cache: CacheWish = "default"
+    # The key's and the call's own.
     tags: str = ""
     session: str = ""
+    max_cost_pusd: int | None = None
     # None: nothing limits the key's calls.
     policy: CallPolicy | None = None
     # Why none of these requests can become a call; a limited one is counted before it is told.
@@ -122,6 +127,7 @@ class OpenAiDoor:
             tags=visit.tags,
             session=visit.session,
             passage=passage,
+            max_cost_pusd=visit.max_cost_pusd,
         )
         if passage is not None:
             return run.run_limited(inbound, passage, client, services)
@@ -144,8 +150,9 @@ def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:
     return msgspec.structs.replace(
         visit,
         cache="default" if wish is None else lookup.read_wish(wish),
-        tags=_bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags"),
+        tags=join_tags(visit.caller.tags, _bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags")),
         session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
+        max_cost_pusd=read_cap(single.get(b"x-watchllm-max-cost-usd")),
     )
 
 
@@ -173,6 +180,17 @@ def _check_type(headers: dict[bytes, bytes]) -> None:
             "unsupported_media_type",
             f"The body's content-encoding is {shown(encoding.decode('latin-1'))}; send it uncompressed.",
         )
+
+
+def read_cap(value: bytes | None) -> int | None:
+    """Read ``x-watchllm-max-cost-usd`` as picodollars; raises Fault for anything but a decimal of dollars."""
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    try:
+        return parse_usd(text)
+    except ValueError as invalid:
+        raise Fault("invalid_request", f"The header {MAX_COST} is wrong: {invalid}.", param=MAX_COST) from invalid
 
 
 def _bounded(value: bytes | None, name: str) -> str:

@@ -56,6 +56,22 @@ async def look(counters: Counters, name: LineName = KEY) -> tuple[int, int]:
     return count.spent_pusd, count.held_pusd
 
 
+async def test_a_line_is_corrected_where_it_says_what_was_expected(counters: Counters) -> None:
+    """Both ways, never below 0, not where it changed meanwhile, and not where there is none."""
+    assert not await counters.adjust(KEY, 5)
+    await counters.reserve(make_hold("a", 60), START_NS)
+    assert await counters.adjust(KEY, 30)
+    assert await look(counters) == (30, 60)
+    assert not await counters.adjust(KEY, 1, if_spent_pusd=29)
+    assert await counters.adjust(KEY, -10, if_spent_pusd=30)
+    assert await look(counters) == (20, 60)
+    assert isinstance(await counters.reserve(make_hold("b", 21), START_NS), Refused)
+    assert await counters.adjust(KEY, -(10**18))
+    assert await look(counters) == (0, 60)
+    await counters.settle("a", 7, START_NS)
+    assert await look(counters) == (7, 0)
+
+
 async def test_what_is_held_is_settled_to_the_truth(counters: Counters) -> None:
     """Held becomes spent, the rest is free again."""
     held = await counters.reserve(make_hold("a", 60), START_NS)

@@ -1,0 +1,148 @@
+"""The most that a call can cost: a sound bound, computed from the body's bytes, its prices and the models' limits.
+
+Input: a token stands for at least one byte, so the body has no more tokens than bytes; what providers add to a prompt
+and to tools unseen is far below the constants here. Where that is too coarse to fit, the caller counts with the
+tokenizer and adds a margin (``from_count``). The dearest rate of any bucket that the body can cause holds for every
+token. Output: the caller's limit or the model's own, reasoning included, for each of the n answers.
+
+What no bound covers is named in gateway.budgets.exclusions.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.budgets.exclusions import PLAIN, Shape
+from providers.pricing.prices import Price, Rates
+from providers.tokens import rule_for
+from providers.wire import Call
+
+# What frames a prompt or is put before it unseen: 3 tokens at OpenAI, 64 at the most (gpt-oss), see providers.tokens.
+PREAMBLE_TOKENS = 128
+# What a prompt with tools gets besides: 650 at the most (Llama 4).
+TOOLS_TOKENS = 1_024
+# An image, whatever its size: 48,169 at the most (gpt-4o-mini,
+# https://platform.openai.com/docs/guides/images-vision, 2026-11-26).
+IMAGE_TOKENS = 65_536
+# A count with the model's own tokenizer, and one with another's, in eighths of it.
+_EIGHTHS, _OWN_EIGHTHS, _FOREIGN_EIGHTHS = 8, 9, 12
+_ATTO_PER_PICO = 1_000_000
+# A reply shorter than this is of no use, so no call is cut down below it.
+LEAST_OUTPUT_TOKENS = 64
+
+
+class Worst(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that one target charges: attodollars per token of input and output, and picodollars per call."""
+
+    input_atto: int
+    output_atto: int
+    per_request_pusd: int
+    # The longest reply; of a call without output 0.
+    output_tokens: int
+    # The model's own limit is not known, so the call has to carry one.
+    is_unlimited: bool = False
+
+    def cost_pusd(self, input_tokens: int, output_tokens: int, n: int) -> int:
+        """What a call costs, rounded up."""
+        output = n * min(output_tokens, self.output_tokens)
+        atto = input_tokens * self.input_atto + output * self.output_atto
+        return -(-atto // _ATTO_PER_PICO) + self.per_request_pusd
+
+    def affords(self, amount_pusd: int, input_tokens: int, n: int) -> int:
+        """The longest reply that an amount pays for, below 0 where it does not pay for the input."""
+        atto = (amount_pusd - self.per_request_pusd) * _ATTO_PER_PICO - input_tokens * self.input_atto
+        return atto // (n * self.output_atto) if self.output_atto else (self.output_tokens if atto >= 0 else -1)
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that one try of a call can cost, wherever its route leads it."""
+
+    targets: tuple[Worst, ...]
+    input_tokens: int
+    output_tokens: int
+    n: int = 1
+
+    @property
+    def pusd(self) -> int:
+        """With the longest reply."""
+        return self.cost_pusd(self.output_tokens)
+
+    @property
+    def least_pusd(self) -> int:
+        """With the shortest reply that is of any use."""
+        return self.cost_pusd(min(self.output_tokens, LEAST_OUTPUT_TOKENS))
+
+    @property
+    def needs_limit(self) -> bool:
+        """Whether nothing but the call itself can limit the reply."""
+        return any(target.is_unlimited for target in self.targets)
+
+    def cost_pusd(self, output_tokens: int) -> int:
+        """With a reply of this length."""
+        return max((target.cost_pusd(self.input_tokens, output_tokens, self.n) for target in self.targets), default=0)
+
+    def affords(self, amount_pusd: int) -> int:
+        """The longest reply that an amount pays for at every target."""
+        affordable = [target.affords(amount_pusd, self.input_tokens, self.n) for target in self.targets]
+        return min([self.output_tokens, *affordable])
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """A target as the bound sees it: every price that may become the call's, and its model's longest reply."""
+
+    prices: tuple[Price, ...]
+    # None: not known.
+    max_output_tokens: int | None
+
+
+def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int, shape: Shape = PLAIN) -> Bound:
+    """Bound a call by its bytes; targets that are free or without a price are left out by the caller."""
+    input_tokens = len(call.body) + PREAMBLE_TOKENS + shape.images * IMAGE_TOKENS
+    if shape.has_tools:
+        input_tokens += TOOLS_TOKENS
+    targets = tuple(
+        _find_worst(call, reach, input_tokens, default_output_tokens, has_images=shape.images > 0) for reach in reaches
+    )
+    longest = max((target.output_tokens for target in targets), default=0)
+    return Bound(targets=targets, input_tokens=input_tokens, output_tokens=longest, n=call.n)
+
+
+def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> Bound:
+    """Bound the input by a tokenizer's count where that is less."""
+    rule = rule_for(model)
+    # The packaged encodings are OpenAI's own: for the others they only stand in.
+    eighths = _OWN_EIGHTHS if rule.numerator == rule.denominator else _FOREIGN_EIGHTHS
+    tokens = -(-counted_tokens * eighths // _EIGHTHS) + PREAMBLE_TOKENS + shape.images * IMAGE_TOKENS
+    return msgspec.structs.replace(bound, input_tokens=min(bound.input_tokens, tokens))
+
+
+def _find_worst(call: Call, reach: Reach, input_tokens: int, default_output_tokens: int, *, has_images: bool) -> Worst:
+    body = call.body
+    input_atto = output_atto = per_request = 0
+    for price in reach.prices:
+        for rates in _reachable(price, input_tokens):
+            given = [rates.input_atto, rates.cached_input_atto, rates.cache_write_atto]
+            if b"1h" in body:
+                given.append(rates.cache_write_1h_atto)
+            if b"input_audio" in body:
+                given.append(rates.audio_input_atto)
+            if has_images:
+                given.append(rates.image_input_atto)
+            input_atto = max(input_atto, *given)
+            output_atto = max(output_atto, rates.output_atto)
+            if b'"modalities"' in body or b'"audio"' in body:
+                output_atto = max(output_atto, rates.audio_output_atto, rates.image_output_atto)
+        per_request = max(per_request, price.per_request_pusd)
+    limits = [limit for limit in (call.max_tokens, reach.max_output_tokens) if limit is not None]
+    output_tokens = 0 if call.endpoint == "embeddings" else min(limits, default=default_output_tokens)
+    return Worst(
+        input_atto=input_atto,
+        output_atto=output_atto,
+        per_request_pusd=per_request,
+        output_tokens=output_tokens,
+        is_unlimited=not limits and call.endpoint != "embeddings",
+    )
+
+
+def _reachable(price: Price, input_tokens: int) -> list[Rates]:
+    return [price.rates, *(tier.rates for tier in price.tiers if input_tokens > tier.above_input_tokens)]

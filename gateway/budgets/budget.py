@@ -1,0 +1,63 @@
+"""What a budget is: a limit on what a scope spends in a window of the calendar."""
+
+from typing import Literal
+
+import msgspec
+
+from gateway.counters.interface import MAX_PUSD
+
+Scope = Literal["account", "project", "key", "tag"]
+Span = Literal["hour", "day", "week", "month", "total"]
+Action = Literal["block", "alert"]
+# "credits" is an account's balance: what was granted or paid, as a limit without end.
+Kind = Literal["limit", "credits"]
+
+THRESHOLDS = (0.5, 0.8, 1.0)
+# Separates the words of x-watchllm-tags and of a usage row's tags.
+TAG_SEPARATOR = ","
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget as it is stored."""
+
+    budget_id: str
+    # Who owns it; None: the operator.
+    account_id: str | None
+    kind: Kind = "limit"
+    scope: Scope
+    # An account's, project's or key's id; of a tag see ``tag_scope_id``.
+    scope_id: str
+    span: Span
+    limit_pusd: int
+    action: Action = "block"
+    # Shares of the limit at which an event is written, ascending.
+    thresholds: tuple[float, ...] = THRESHOLDS
+    created_ns: int
+    deleted_ns: int | None = None
+    # Of the IANA database: where its days begin.
+    zone: str = "UTC"
+
+    @property
+    def tag(self) -> str | None:
+        """The tag itself, None for another scope."""
+        return self.scope_id.partition("/")[2] if self.scope == "tag" else None
+
+    @property
+    def enforced_pusd(self) -> int:
+        """What reservations are held against: one that only alerts refuses nothing."""
+        return self.limit_pusd if self.action == "block" else MAX_PUSD
+
+
+def tag_scope_id(account_id: str | None, tag: str) -> str:
+    """Name a tag of an account: the same word of two accounts is two tags."""
+    return f"{account_id or ''}/{tag}"
+
+
+def split_tags(text: str) -> list[str]:
+    """List the tags of a call, each once; empty ones are none."""
+    return list(dict.fromkeys(tag for part in text.split(TAG_SEPARATOR) if (tag := part.strip())))
+
+
+def join_tags(tags: tuple[str, ...], text: str) -> str:
+    """Put a key's tags before a call's own, each once; the text stays as it is where there is nothing to add."""
+    return TAG_SEPARATOR.join(dict.fromkeys((*tags, *split_tags(text)))) if tags else text

@@ -1,0 +1,108 @@
+"""What a call may ask for whose cost no bound covers; where a budget governs, such a call is refused.
+
+Also what of a body counts towards the bound besides its length: images and tools.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from providers.wire import Call
+
+
+class Exclusion(msgspec.Struct, frozen=True):
+    """A row: what stands in the body, and why nobody can say beforehand what it costs at most."""
+
+    name: str
+    reason: str
+    members: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+
+EXCLUSIONS: tuple[Exclusion, ...] = (
+    Exclusion(
+        "media_by_reference",
+        "what files, documents, videos and embeddings hold is not in the request",
+        parts=("file", "document", "video_url", "input_video", "audio_url", "image_embeds", "audio_embeds"),
+    ),
+    Exclusion("web_search", "searches are billed by the piece", ("web_search_options", "search_parameters", "plugins")),
+    Exclusion(
+        "server_tools",
+        "tools that the provider runs add input and fees of their own",
+        ("mcp_servers", "container"),
+    ),
+    Exclusion("other_models", "the provider may answer from a dearer model or host", ("models", "route", "provider")),
+    Exclusion("prediction", "rejected predictions are billed beyond max_tokens", ("prediction",)),
+    Exclusion("best_of", "more answers are produced than returned", ("best_of",)),
+)
+_BY_MEMBER = {member: exclusion for exclusion in EXCLUSIONS for member in exclusion.members}
+_BY_PART = {part: exclusion for exclusion in EXCLUSIONS for part in exclusion.parts}
+_SERVER_TOOLS = next(exclusion for exclusion in EXCLUSIONS if exclusion.name == "server_tools")
+# Tools that the caller runs itself.
+_OWN_TOOLS = frozenset({"function", "custom"})
+# Any of these words, or a name written with escapes, and the body is read more closely.
+_SUSPICIOUS = re.compile(
+    b'"(?:'
+    + b"|".join(sorted(name.encode() for name in (*_BY_MEMBER, *_BY_PART, "image_url", "tools", "functions")))
+    + rb')"|\\u00[4-7]'
+)
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bound of a call needs to know of its body."""
+
+    images: int = 0
+    has_tools: bool = False
+    excluded: tuple[Exclusion, ...] = ()
+
+
+PLAIN = Shape()
+
+
+class _Message(msgspec.Struct, frozen=True):
+    content: Any = None
+
+
+class _Tool(msgspec.Struct, frozen=True):
+    type: Any = "function"
+
+
+class _Body(msgspec.Struct, frozen=True):
+    messages: list[_Message] | None = None
+    tools: list[_Tool] | None = None
+    functions: list[Any] | None = None
+
+
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BODY = msgspec.json.Decoder(_Body)
+
+
+def read_shape(call: Call) -> Shape:
+    """Read what a checked body asks for; most bodies need one scan."""
+    if _SUSPICIOUS.search(call.body) is None:
+        return PLAIN
+    given = _NAMES.decode(call.body)
+    found = [exclusion for name, exclusion in _BY_MEMBER.items() if bytes(given.get(name, b"null")) != b"null"]
+    if call.endpoint != "chat/completions":
+        return Shape(excluded=_each_once(found))
+    try:
+        body = _BODY.decode(call.body)
+    except msgspec.ValidationError:
+        # Tools of another shape than any that we know.
+        return Shape(has_tools=True, excluded=_each_once([*found, _SERVER_TOOLS]))
+    parts = [part.get("type") for message in body.messages or () for part in _parts_of(message)]
+    found += [_BY_PART[kind] for kind in parts if kind in _BY_PART]
+    found += [_SERVER_TOOLS for tool in body.tools or () if tool.type not in _OWN_TOOLS]
+    return Shape(
+        images=parts.count("image_url"), has_tools=bool(body.tools or body.functions), excluded=_each_once(found)
+    )
+
+
+def _parts_of(message: _Message) -> list[dict[str, Any]]:
+    content = message.content
+    return msgspec.convert(content, list[dict[str, Any]]) if isinstance(content, list) else []
+
+
+def _each_once(found: list[Exclusion]) -> tuple[Exclusion, ...]:
+    return tuple(dict.fromkeys(found))

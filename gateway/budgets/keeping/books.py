@@ -1,0 +1,105 @@
+"""What the calls of one process share about money: the counters, and what is still to be told to Redis or the outbox.
+
+Everything in here happens without waiting; gateway.budgets.keeping.watch works off what is left.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from gateway.budgets.budget import Budget
+from gateway.budgets.directory import BudgetDirectory, Standing
+from gateway.budgets.windows import Window
+from gateway.counters.interface import BudgetLine, Counters, LineName, Settled
+from gateway.counters.local_holds import LocalHolds
+from gateway.counters.memory import MemoryCounters
+
+# More than ever wait: beyond it the oldest is given up, and the sweep or the next window's seed sets it right.
+MAX_WAITING = 100_000
+# Thresholds are written with six decimals at most.
+_SHARES = 1_000_000
+
+
+class Unsettled(NamedTuple):
+    """A hold whose end Redis has not confirmed."""
+
+    hold_id: str
+    amount_pusd: int
+
+
+class Unadjusted(NamedTuple):
+    """Money that a line has to count though nothing was held for it there."""
+
+    line: LineName
+    delta_pusd: int
+
+
+class Crossing(NamedTuple):
+    """A budget whose spending has reached a threshold in a window."""
+
+    budget: Budget
+    window: Window
+    threshold: float
+    spent_pusd: int
+
+
+class OpenHold(NamedTuple):
+    """A hold of this process in Redis, so that it can be renewed, and found missing."""
+
+    lines: tuple[BudgetLine, ...]
+    amount_pusd: int
+    renewed_ns: int
+
+
+class Books:
+    """The counters and what waits."""
+
+    def __init__(self, counters: Counters, directory: BudgetDirectory, now_ns: Callable[[], int]) -> None:
+        self.counters = counters
+        # The same without waiting, where there is one process.
+        self.local: LocalHolds | None = counters.holds if isinstance(counters, MemoryCounters) else None
+        self.directory = directory
+        self.now_ns = now_ns
+        # Through Redis only.
+        self.open: dict[str, OpenHold] = {}
+        self.waiting: deque[Unsettled | Unadjusted] = deque(maxlen=MAX_WAITING)
+        self.crossings: deque[Crossing] = deque(maxlen=MAX_WAITING)
+        self.wake = asyncio.Event()
+
+    def adjust(self, standings: Iterable[Standing], created_ns: int, delta_pusd: int) -> None:
+        """Let the lines of these budgets count money that nothing was held for."""
+        for standing in standings:
+            line = standing.line_at(created_ns)
+            name = LineName(budget_key=line.budget_key, window_key=line.window_key)
+            if self.local is not None:
+                self.local.adjust(name, delta_pusd)
+            else:
+                self.waiting.append(Unadjusted(name, delta_pusd))
+                self.wake.set()
+
+    async def settle(self, hold_id: str, amount_pusd: int) -> Settled:
+        """Tell Redis how a hold ended. Raises CountersUnavailable."""
+        settled = await self.counters.settle(hold_id, amount_pusd, self.now_ns())
+        held = self.open.pop(hold_id, None)
+        if settled.outcome == "unknown" and held is not None:
+            # Redis lost it. A line that was begun anew since counts what was held as spent.
+            for line in held.lines:
+                name = LineName(budget_key=line.budget_key, window_key=line.window_key)
+                await self.counters.adjust(name, amount_pusd - held.amount_pusd)
+        return settled
+
+    def note_spent(self, standing: Standing, created_ns: int, spent_pusd: int) -> None:
+        """See whether what a budget has spent has reached a threshold that this process has not told of."""
+        budget = standing.budget
+        window = standing.window_at(created_ns)
+        told = standing.notified
+        count = told[1] if told[0] == window.key else 0
+        thresholds = budget.thresholds
+        while count < len(thresholds) and spent_pusd * _SHARES >= budget.limit_pusd * round(
+            thresholds[count] * _SHARES
+        ):
+            self.crossings.append(Crossing(budget, window, thresholds[count], spent_pusd))
+            count += 1
+            self.wake.set()
+        standing.notified = (window.key, count)

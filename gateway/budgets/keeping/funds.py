@@ -1,0 +1,94 @@
+"""The money of one call: held on every budget that governs it before it goes out, settled once to what it cost.
+
+In one process everything here happens without waiting, in the same turn of the loop in which the row is recorded, so
+that whoever sums up the ledger finds a row and its charge together. Through Redis ``finish`` waits for the answer.
+
+Failure behavior: what Redis could not be told waits in the books, and stays held until it can.
+"""
+
+from gateway.budgets.bound import Bound
+from gateway.budgets.directory import Standing
+from gateway.budgets.keeping.books import Books, Unsettled
+from gateway.budgets.spending import cost_of
+from gateway.counters.interface import CountersUnavailable
+from gateway.ledger.row import UsageRow
+
+
+class Funds:
+    """What is held for a call; without a budget only its cap of its own, and then nothing is held."""
+
+    __slots__ = ("_books", "_open", "_unsettled", "bound", "cap_pusd", "doubt", "lost_pusd", "max_tokens", "standings")
+
+    def __init__(self, books: Books, standings: tuple[Standing, ...], bound: Bound, doubt: UsageRow) -> None:
+        self._books = books
+        self.standings = standings
+        # Of one try, as it goes out.
+        self.bound = bound
+        # The row that the call becomes if nothing more is heard of it.
+        self.doubt = doubt
+        # The limit that the gateway set on the reply, None where it set none.
+        self.max_tokens: int | None = None
+        # What earlier tries may have cost.
+        self.lost_pusd = 0
+        # What the call itself says that it may cost, None where it says nothing.
+        self.cap_pusd: int | None = None
+        self._open: list[str] = []
+        self._unsettled: list[Unsettled] = []
+
+    def opened(self, hold_id: str) -> None:
+        """One more hold is the call's."""
+        self._open.append(hold_id)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._open)
+
+    def settle(self, row: UsageRow) -> None:
+        """End every hold with what the call cost; the caller records the row in the same turn of the loop."""
+        self._end(cost_of(row))
+
+    def release(self) -> None:
+        """End every hold of a call that never went out; a second time changes nothing."""
+        if self._open:
+            self._end(0)
+            self._defer()
+
+    async def finish(self) -> None:
+        """Wait until Redis knows how the holds ended."""
+        unsettled, self._unsettled = self._unsettled, []
+        books = self._books
+        while unsettled:
+            hold_id, amount_pusd = unsettled[0]
+            try:
+                settled = await books.settle(hold_id, amount_pusd)
+            except CountersUnavailable:
+                self._unsettled = unsettled
+                self._defer()
+                return
+            del unsettled[0]
+            if amount_pusd:
+                self._note(settled.spent_pusd)
+
+    def _end(self, amount_pusd: int) -> None:
+        books, opened = self._books, self._open
+        self._open = []
+        for hold_id in opened:
+            if books.local is None:
+                self._unsettled.append(Unsettled(hold_id, amount_pusd))
+            else:
+                settled = books.local.settle(hold_id, amount_pusd, books.now_ns())
+                if amount_pusd:
+                    self._note(settled.spent_pusd)
+            # Whatever was spent is the first one's: together they are at least as much.
+            amount_pusd = 0
+
+    def _note(self, spent_pusd: tuple[int | None, ...]) -> None:
+        for standing, spent in zip(self.standings, spent_pusd, strict=False):
+            if spent is not None:
+                self._books.note_spent(standing, self.doubt.created_ns, spent)
+
+    def _defer(self) -> None:
+        self._books.waiting.extend(self._unsettled)
+        self._unsettled = []
+        self._books.wake.set()

@@ -1,0 +1,207 @@
+"""Holds the money of calls: every budget of a call in one atomic step, before anything is sent.
+
+A line without a counter is seeded from the ledger: in one process while no row is being stored, so that the counter
+is the ledger's sum to the picodollar; through Redis after every process has stored what it had (see peers).
+
+Failure behavior: where the counters or what was spent cannot be asked, a call that a budget governs is refused with
+503 at once; where a budget has no room, with 402. Nothing is ever let pass because it could not be asked.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from gateway.budgets import refusal
+from gateway.budgets.bound import Bound
+from gateway.budgets.budget import Budget
+from gateway.budgets.directory import Standing
+from gateway.budgets.keeping.books import OpenHold
+from gateway.budgets.keeping.funds import Funds
+from gateway.budgets.keeping.treasury import Treasury
+from gateway.budgets.windows import Window
+from gateway.counters.interface import (
+    MAX_PUSD,
+    CountersUnavailable,
+    Held,
+    LineState,
+    NewHold,
+    Refused,
+    Reservation,
+    Unseeded,
+)
+from gateway.db import DatabaseUnavailable
+from gateway.errors import Fault
+from gateway.ledger.row import UsageRow
+
+# How long a call waits for the ledger to tell what was spent, once a window or after Redis lost its data.
+SEED_TIMEOUT_S = 8.0
+_RETRY_MS = 1_000
+_MAX_ROUNDS = 5
+_to_memo = msgspec.msgpack.Encoder()
+
+Tighten = Callable[[], Awaitable[Bound]]
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be held for a call."""
+
+    standings: tuple[Standing, ...]
+    bound: Bound
+    # What the call itself says that it may cost, None where it says nothing.
+    cap_pusd: int | None
+    # The row that it becomes if nothing more is heard of it, but for its cost.
+    doubt: UsageRow
+
+
+class Keeper:
+    """Reserves; one a process."""
+
+    def __init__(self, treasury: Treasury) -> None:
+        self.treasury = treasury
+        self.books = treasury.books
+        self._spending = treasury.spending
+        self._recorder = treasury.recorder
+        self._lease_ns = treasury.lease_ns
+        self._peers = treasury.peers
+        # One at a time reads the ledger; who waited finds the counter seeded.
+        self._seeding = asyncio.Lock()
+
+    async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
+        """Hold what a call may cost, or what there is room for; raises Fault.
+
+        Where the bound by bytes does not fit, ``tighten`` bounds the input by counting; where the longest reply does
+        not fit, ``max_tokens`` of what is returned says how long the reply may be.
+        """
+        bound = wish.bound
+        amount = self._allowed(wish, bound)
+        held = None if amount < bound.pusd else await self._reserve(wish, bound.pusd, None)
+        if not isinstance(held, Held):
+            bound = await tighten()
+            amount = self._allowed(wish, bound)
+            if amount < bound.least_pusd:
+                raise refusal.refuse_for_cap(amount, bound.least_pusd)
+            held = await self._reserve(wish, min(amount, bound.pusd), bound.least_pusd)
+        if not isinstance(held, Held):
+            raise self._refuse(wish, held, bound.least_pusd)
+        if held.amount_pusd < bound.pusd:
+            bound = msgspec.structs.replace(bound, output_tokens=bound.affords(held.amount_pusd))
+        funds = Funds(self.books, wish.standings, bound, msgspec.structs.replace(wish.doubt, cost_pusd=bound.pusd))
+        funds.cap_pusd = wish.cap_pusd
+        if bound.output_tokens < wish.bound.output_tokens or bound.needs_limit:
+            funds.max_tokens = bound.output_tokens
+        if wish.standings:
+            funds.opened(held.hold_id)
+        return funds
+
+    async def reserve_more(self, funds: Funds, attempt: int) -> bool:
+        """Hold the same once more, for a further try after one that may be billed; tells whether there is room."""
+        funds.lost_pusd += funds.bound.pusd
+        if funds.cap_pusd is not None and funds.lost_pusd + funds.bound.pusd > funds.cap_pusd:
+            return False
+        if not funds.standings:
+            return True
+        doubt = msgspec.structs.replace(funds.doubt, request_id=f"{funds.doubt.request_id}.{attempt}")
+        wish = Wish(standings=funds.standings, bound=funds.bound, cap_pusd=None, doubt=doubt)
+        try:
+            held = await self._reserve(wish, funds.bound.pusd, None)
+        except Fault:
+            return False
+        if not isinstance(held, Held):
+            return False
+        funds.opened(held.hold_id)
+        return True
+
+    @staticmethod
+    def _allowed(wish: Wish, bound: Bound) -> int:
+        return min(bound.pusd, MAX_PUSD) if wish.cap_pusd is None else min(bound.pusd, wish.cap_pusd)
+
+    async def _reserve(self, wish: Wish, amount_pusd: int, least_pusd: int | None) -> Held | Refused:
+        doubt, standings = wish.doubt, wish.standings
+        if not standings:
+            return Held(hold_id=doubt.request_id, amount_pusd=amount_pusd, room_pusd=0)
+        books = self.books
+        amount_pusd = min(amount_pusd, MAX_PUSD)
+        hold = NewHold(
+            hold_id=doubt.request_id,
+            lines=tuple([standing.line_at(doubt.created_ns) for standing in standings]),
+            amount_pusd=amount_pusd,
+            least_pusd=None if least_pusd is None else min(least_pusd, amount_pusd),
+            lease_ns=self._lease_ns,
+            memo=b"" if books.local is not None else _to_memo.encode(_with_cost(doubt, amount_pusd)),
+        )
+        now_ns = books.now_ns()
+        try:
+            reservation: Reservation = (
+                await books.counters.reserve(hold, now_ns) if books.local is None else books.local.reserve(hold, now_ns)
+            )
+            if isinstance(reservation, Unseeded):
+                async with asyncio.timeout(SEED_TIMEOUT_S):
+                    reservation = await self._seed(hold, standings, doubt.created_ns)
+        except (CountersUnavailable, DatabaseUnavailable, TimeoutError) as error:
+            raise Fault(
+                "service_unavailable",
+                "A budget governs this call, and what was spent cannot be asked right now; ask again.",
+                retry_after_ms=_RETRY_MS,
+            ) from error
+        if isinstance(reservation, Held) and books.local is None:
+            books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns)
+        return reservation
+
+    async def _seed(self, hold: NewHold, standings: Sequence[Standing], created_ns: int) -> Held | Refused:
+        """Read from the ledger what the lines have spent, and reserve."""
+        books = self.books
+        async with self._seeding:
+            for _ in range(_MAX_ROUNDS):
+                now_ns = books.now_ns()
+                reservation = await books.counters.reserve(hold, now_ns)
+                if not isinstance(reservation, Unseeded):
+                    return reservation
+                wanted = self._wanted(reservation, standings, created_ns)
+                if self._peers is not None:
+                    await self._peers.wait_for_all()
+                if self._recorder.has_rows_on_disk_alone:
+                    await self._recorder.flush()
+                async with self._recorder.folding:
+                    sums = await self._spending.read(self._recorder, wanted)
+                    # From here to the reservation nothing is awaited in one process.
+                    seeded = self._with_seeds(hold, wanted, sums)
+                    if books.local is not None:
+                        seeded_now = books.local.reserve(seeded, now_ns)
+                        assert not isinstance(seeded_now, Unseeded), "every line has a seed"  # noqa: S101 - as above
+                        return seeded_now
+                    reservation = await books.counters.reserve(seeded, now_ns)
+                if not isinstance(reservation, Unseeded):
+                    return reservation
+        raise DatabaseUnavailable("the counters lose their data again and again")
+
+    @staticmethod
+    def _wanted(unseeded: Unseeded, standings: Sequence[Standing], created_ns: int) -> list[tuple[Budget, Window]]:
+        missing = {line.budget_key for line in unseeded.lines}
+        return [
+            (standing.budget, standing.window_at(created_ns))
+            for standing in standings
+            if standing.budget.budget_id in missing
+        ]
+
+    def _with_seeds(self, hold: NewHold, wanted: list[tuple[Budget, Window]], sums: list[int]) -> NewHold:
+        seeds: dict[str, int] = {}
+        for (budget, window), total in zip(wanted, sums, strict=True):
+            # What others held when Redis lost it counts as spent until they settle.
+            held = 0 if self._peers is None else self._peers.held_pusd(budget.budget_id, window.key)
+            seeds[budget.budget_id] = min(max(total, 0) + held, MAX_PUSD)
+        lines = tuple(msgspec.structs.replace(line, seed_pusd=seeds.get(line.budget_key)) for line in hold.lines)
+        return msgspec.structs.replace(hold, lines=lines)
+
+    @staticmethod
+    def _refuse(wish: Wish, refused: Refused | None, least_pusd: int) -> Fault:
+        states: tuple[LineState, ...] = () if refused is None else refused.lines
+        for standing in wish.standings:
+            for state in states:
+                if state.budget_key == standing.budget.budget_id:
+                    return refusal.refuse_for_budget(standing.budget, state, least_pusd)
+        return refusal.refuse_for_cap(wish.cap_pusd or 0, least_pusd)
+
+
+def _with_cost(doubt: UsageRow, amount_pusd: int) -> UsageRow:
+    return msgspec.structs.replace(doubt, cost_pusd=amount_pusd)

@@ -1,0 +1,128 @@
+"""The other processes that spend from the same budgets: what they have recorded must be stored before it is summed up.
+
+Each process beats: it stores every row that it has recorded, takes the budgets' changes over, and then raises its
+count in the database, with what it holds. Whoever has seen every living process beat twice knows that all that was
+recorded before is stored, and that all of them know the budgets that there were.
+
+Failure behavior: raises DatabaseUnavailable as gateway.db does. A process that has not beaten for LIFE_NS is taken as
+dead: what it had recorded and not stored is counted once its journal is taken over by the next start there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from sqlalchemy import text
+
+from gateway.budgets.keeping.books import Books
+from gateway.db import Database
+from gateway.ids import new_id
+from gateway.ledger.recorder import Recorder
+
+BEAT_S = 0.5
+LIFE_NS = 5_000_000_000
+_LOOK_S = 0.05
+_BEATS = 2
+_FLUSH_S = 4.0
+
+_UPSERT = text(
+    "INSERT INTO spenders (process_id, journal, beat, seen_ns, held) VALUES (:process_id, :journal, :beat, :seen_ns, "
+    ":held) ON CONFLICT (process_id) DO UPDATE SET beat = excluded.beat, seen_ns = excluded.seen_ns, "
+    "held = excluded.held"
+)
+_READ = text("SELECT process_id, beat, seen_ns, held FROM spenders WHERE process_id <> :process_id")
+_LEAVE = text("DELETE FROM spenders WHERE process_id = :process_id")
+# Those whose journal this process has taken over.
+_BURY = text("DELETE FROM spenders WHERE journal = :journal AND process_id <> :process_id AND seen_ns < :dead_ns")
+
+# By budget and window, in picodollars.
+HeldByLine = dict[str, int]
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Another process as the database knows it."""
+
+    process_id: str
+    beat: int
+    seen_ns: int
+    held: HeldByLine
+
+
+class Peers:
+    """This process among the others."""
+
+    def __init__(
+        self, database: Database, recorder: Recorder, books: Books, journal: str, now_ns: Callable[[], int]
+    ) -> None:
+        self.process_id = new_id(now_ns())
+        self._journal = journal
+        self._database = database
+        self._recorder = recorder
+        self._books = books
+        self._now_ns = now_ns
+        self._beat = 0
+        self._held: HeldByLine = {}
+        # Whether all that ever beat are alive or have left in order.
+        self.are_whole = True
+
+    def held_pusd(self, budget_id: str, window_key: str) -> int:
+        """What the others held on a line when they were last asked."""
+        return self._held.get(f"{budget_id} {window_key}", 0)
+
+    async def beat(self) -> None:
+        """Store what was recorded, take over the budgets, and tell."""
+        async with asyncio.timeout(_FLUSH_S):
+            await self._recorder.flush()
+        await self._books.directory.refresh()
+        held: HeldByLine = {}
+        for hold in self._books.open.values():
+            for line in hold.lines:
+                name = f"{line.budget_key} {line.window_key}"
+                held[name] = held.get(name, 0) + hold.amount_pusd
+        self._beat += 1
+        values: dict[str, Any] = {
+            "process_id": self.process_id,
+            "journal": self._journal,
+            "beat": self._beat,
+            "seen_ns": self._now_ns(),
+            "held": msgspec.json.encode(held).decode(),
+        }
+        async with self._database.write() as connection:
+            await connection.execute(_UPSERT, values)
+
+    async def bury(self) -> None:
+        """Forget dead processes of this journal, after what they left was recorded here and stored."""
+        async with asyncio.timeout(_FLUSH_S):
+            await self._recorder.flush()
+        dead_ns = self._now_ns() - LIFE_NS
+        values = {"journal": self._journal, "process_id": self.process_id, "dead_ns": dead_ns}
+        async with self._database.write() as connection:
+            await connection.execute(_BURY, values)
+
+    async def wait_for_all(self) -> None:
+        """Wait until every living process has stored what it had recorded before; the caller sets the time limit."""
+        await self._recorder.flush()
+        await self._books.directory.refresh()
+        before = {peer.process_id: peer.beat for peer in await self._read()}
+        while True:
+            peers = await self._read()
+            living = [peer for peer in peers if peer.seen_ns > self._now_ns() - LIFE_NS]
+            if all(peer.beat >= before.get(peer.process_id, 0) + _BEATS for peer in living):
+                break
+            await asyncio.sleep(_LOOK_S)
+        self.are_whole = len(living) == len(peers)
+        self._held = {}
+        for peer in living:
+            for name, amount_pusd in peer.held.items():
+                self._held[name] = self._held.get(name, 0) + amount_pusd
+
+    async def leave(self) -> None:
+        """Go in order: everything was stored."""
+        async with self._database.write() as connection:
+            await connection.execute(_LEAVE, {"process_id": self.process_id})
+
+    async def _read(self) -> list[Peer]:
+        async with self._database.read() as connection:
+            found = (await connection.execute(_READ, {"process_id": self.process_id})).mappings().all()
+        return [msgspec.convert({**row, "held": msgspec.json.decode(row["held"])}, Peer) for row in found]

@@ -1,0 +1,195 @@
+"""What goes on beside the calls: events of thresholds, what Redis missed, holds of the dead, and the comparison of the
+counters in Redis with the ledger.
+
+Failure behavior: what the database or Redis did not take is tried again; the log tells when that begins.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import msgspec
+
+from gateway.budgets.keeping.books import Crossing, Unsettled
+from gateway.budgets.keeping.peers import BEAT_S
+from gateway.budgets.keeping.treasury import Treasury
+from gateway.budgets.refusal import moment_text
+from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineName
+from gateway.db import DatabaseUnavailable
+from gateway.events import USAGE_THRESHOLD, Event, append_event
+from gateway.ledger.journal import JournalFull
+from gateway.ledger.row import UsageRow
+from providers.pricing.prices import format_usd
+
+SWEEP_S = 2.0
+AUDIT_S = 5.0
+# A sweeper that died leaves what it had claimed to the next one.
+CLAIM_NS = 15_000_000_000
+MAX_AUDITED = 500
+_PAUSE_S = 1.0
+_AUDIT_TIMEOUT_S = 10.0
+_log = logging.getLogger(__name__)
+_from_memo = msgspec.msgpack.Decoder(UsageRow)
+
+
+class Watch:
+    """The background work; one a process, built and closed by the application."""
+
+    def __init__(self, treasury: Treasury) -> None:
+        self._books = treasury.books
+        self._spending = treasury.spending
+        self._recorder = treasury.recorder
+        self._database = treasury.database
+        self._lease_ns = treasury.lease_ns
+        self._peers = treasury.peers
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failing: set[str] = set()
+
+    def start(self) -> None:
+        """Begin; what a dead process left open is charged."""
+        works = [self._work_forever(), self._repeat("sweep", SWEEP_S, self.sweep)]
+        if self._peers is not None:
+            # A call that was tried again held more than once; its row is the charge of all of them.
+            for row in self._recorder.recovered:
+                self._books.waiting.append(Unsettled(row.request_id, row.cost_pusd))
+                for attempt in range(2, row.attempts + 1):
+                    self._books.waiting.append(Unsettled(f"{row.request_id}.{attempt}", 0))
+            self._books.wake.set()
+            works += [
+                self._repeat("beat", BEAT_S, self._peers.beat),
+                self._repeat("audit", AUDIT_S, self.audit),
+            ]
+        for work in works:
+            self._tasks.append(asyncio.create_task(work))  # noqa: TID251 - kept, and awaited on close
+
+    async def close(self) -> None:
+        """Work off what waits, once, and stop."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        with suppress(CountersUnavailable, DatabaseUnavailable, TimeoutError):
+            async with asyncio.timeout(_AUDIT_TIMEOUT_S):
+                await self.work()
+                if self._peers is not None:
+                    await self._recorder.flush()
+                    await self._peers.leave()
+
+    async def work(self) -> None:
+        """Tell Redis and the outbox what they have not been told."""
+        books = self._books
+        while books.waiting:
+            waiting = books.waiting[0]
+            if isinstance(waiting, Unsettled):
+                await books.settle(waiting.hold_id, waiting.amount_pusd)
+            else:
+                await books.counters.adjust(waiting.line, waiting.delta_pusd)
+            if books.waiting and books.waiting[0] is waiting:
+                books.waiting.popleft()
+        while books.crossings:
+            crossing = books.crossings[0]
+            async with self._database.write() as connection:
+                await append_event(connection, make_event(crossing, books.now_ns()))
+            if books.crossings and books.crossings[0] is crossing:
+                books.crossings.popleft()
+
+    async def sweep(self) -> None:
+        """Charge what dead processes held, renew what this one holds, and let the counters drop what is old."""
+        books = self._books
+        now_ns = books.now_ns()
+        for hold_id, hold in list(books.open.items()):
+            if now_ns - hold.renewed_ns > self._lease_ns // 2:
+                await books.counters.renew(hold_id, now_ns, self._lease_ns)
+                if hold_id in books.open:
+                    books.open[hold_id] = hold._replace(renewed_ns=now_ns)
+        for expired in await books.counters.sweep(now_ns, CLAIM_NS):
+            await self._charge(expired)
+
+    async def audit(self) -> None:
+        """Set the counters in Redis to what the ledger says, where they stood still meanwhile."""
+        books, peers = self._books, self._peers
+        assert peers is not None, "one process needs no audit"  # noqa: S101 - for the type checkers
+        standings = books.directory.all()[:MAX_AUDITED]
+        now_ns = books.now_ns()
+        names = [
+            LineName(budget_key=standing.budget.budget_id, window_key=standing.window_at(now_ns).key)
+            for standing in standings
+        ]
+        if not names:
+            return
+        counts = await books.counters.look(names)
+        wanted = [(standing.budget, standing.window_at(now_ns)) for standing in standings]
+        async with asyncio.timeout(_AUDIT_TIMEOUT_S):
+            await peers.wait_for_all()
+            async with self._recorder.folding:
+                sums = await self._spending.read(self._recorder, wanted)
+        for name, count, total in zip(names, counts, sums, strict=True):
+            if count is None or count.spent_pusd == total:
+                continue
+            # A process that died may have rows that only its journal has: until then less is not believed.
+            if total > count.spent_pusd or (peers.are_whole and not count.held_pusd):
+                await books.counters.adjust(name, total - count.spent_pusd, if_spent_pusd=count.spent_pusd)
+
+    async def _charge(self, expired: ExpiredHold) -> None:
+        """A hold whose process is gone: the call may have been billed, so it is charged at the most it may cost."""
+        try:
+            row = _from_memo.decode(expired.memo)
+        except msgspec.MsgspecError:
+            _log.error("the hold %s tells nothing of its call and is charged to its budgets only", expired.hold_id)
+        else:
+            with suppress(JournalFull):
+                self._recorder.record(row)
+        await self._books.settle(expired.hold_id, expired.amount_pusd)
+
+    async def _work_forever(self) -> None:
+        while True:
+            await self._books.wake.wait()
+            self._books.wake.clear()
+            await self._attempt("budgets", self.work)
+            if self._books.waiting or self._books.crossings:
+                self._books.wake.set()
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _repeat(self, name: str, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
+        if name == "beat" and self._peers is not None:
+            await self._attempt("bury", self._peers.bury)
+        while True:
+            await self._attempt(name, act)
+            await asyncio.sleep(interval_s)
+
+    async def _attempt(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await act()
+        except (CountersUnavailable, DatabaseUnavailable, TimeoutError) as error:
+            if name not in self._failing:
+                _log.warning("%s of budgets waits: %s", name, str(error) or "timed out")
+            self._failing.add(name)
+        else:
+            if name in self._failing:
+                _log.warning("%s of budgets goes on", name)
+            self._failing.discard(name)
+
+
+def make_event(crossing: Crossing, now_ns: int) -> Event:
+    """The event of a threshold, one for each of a budget's windows."""
+    budget, window = crossing.budget, crossing.window
+    percent = crossing.threshold * 100
+    return Event(
+        name=USAGE_THRESHOLD,
+        account_id=budget.account_id,
+        payload={
+            "budget_id": budget.budget_id,
+            "scope": budget.scope,
+            "scope_id": budget.tag or budget.scope_id,
+            "window": budget.span,
+            "threshold": crossing.threshold,
+            "percent": percent,
+            "limit_usd": format_usd(budget.limit_pusd),
+            "spent_usd": format_usd(crossing.spent_pusd),
+            "action": budget.action,
+            "resets_at": moment_text(window.resets_ns),
+        },
+        once=f"{USAGE_THRESHOLD} {budget.budget_id} {window.key} {crossing.threshold:g}",
+        created_ns=now_ns,
+    )

@@ -1,0 +1,99 @@
+"""What scopes have spent: in the database by slots of a quarter of an hour, and in rows that it does not have yet.
+
+The slots are written in the transaction that stores the rows, so the two never differ. Whoever holds the recorder's
+``folding`` sees rows either stored or not stored, and their sum is the ledger's to the picodollar.
+
+Failure behavior: raises DatabaseUnavailable as gateway.db does, and while rows are known to the disk alone, since
+nobody could tell their sum.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.budgets import store
+from gateway.budgets.budget import Budget, split_tags, tag_scope_id
+from gateway.budgets.windows import SLOT_NS, Window
+from gateway.db import Database, DatabaseUnavailable
+from gateway.ledger.recorder import Recorder
+from gateway.ledger.row import UsageRow
+
+MAX_KNOWN_PROJECTS = 100_000
+_MAX_ROUNDS = 8
+
+Wanted = Sequence[tuple[Budget, Window]]
+
+
+def cost_of(row: UsageRow) -> int:
+    """What a row adds to what was spent."""
+    return 0 if row.is_cached else row.cost_pusd
+
+
+class Spending:
+    """Keeps the slots and sums up windows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # Whose a project is never changes.
+        self._accounts: dict[str, str | None] = {}
+
+    async def take_stored(self, connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
+        """Add rows that are being stored to their slots, inside the same transaction."""
+        grouped: dict[tuple[str, str, str, int], int] = {}
+        for row in rows:
+            cost = cost_of(row)
+            if cost:
+                group = (row.project_id, row.key_id, row.tags, row.created_ns // SLOT_NS)
+                grouped[group] = grouped.get(group, 0) + cost
+        if not grouped:
+            return
+        await self._learn(connection, {group[0] for group in grouped})
+        spent: dict[tuple[str, str, int], int] = {}
+        for (project_id, key_id, tags, slot), cost in grouped.items():
+            for scope, scope_id in self._scopes(project_id, key_id, tags):
+                place = (scope, scope_id, slot)
+                spent[place] = spent.get(place, 0) + cost
+        await store.add_spend(connection, spent)
+
+    async def read(self, recorder: Recorder, wanted: Wanted) -> list[int]:
+        """Sum up windows; the caller holds ``recorder.folding``, and the sums hold until it awaits something."""
+        if recorder.has_rows_on_disk_alone:
+            raise DatabaseUnavailable("usage rows wait in the journal, so what was spent is not known yet")
+        async with self._database.read() as connection:
+            stored = [await store.sum_window(connection, budget, window) for budget, window in wanted]
+            if any(budget.scope in ("account", "tag") for budget, _ in wanted):
+                for _ in range(_MAX_ROUNDS):
+                    unknown = {row.project_id for row in recorder.unfolded()} - self._accounts.keys()
+                    if not unknown:
+                        break
+                    await self._learn(connection, unknown)
+        return [
+            total + self._sum_unfolded(recorder, budget, window)
+            for total, (budget, window) in zip(stored, wanted, strict=True)
+        ]
+
+    def _sum_unfolded(self, recorder: Recorder, budget: Budget, window: Window) -> int:
+        scope = (budget.scope, budget.scope_id)
+        return sum(
+            cost_of(row)
+            for row in recorder.unfolded()
+            if window.holds(row.created_ns) and scope in self._scopes(row.project_id, row.key_id, row.tags)
+        )
+
+    def _scopes(self, project_id: str, key_id: str, tags: str) -> list[tuple[str, str]]:
+        """List every scope that a call's cost counts in."""
+        account_id = self._accounts.get(project_id)
+        scopes = [("project", project_id), ("key", key_id)]
+        if account_id is not None:
+            scopes.append(("account", account_id))
+        if tags:
+            scopes += [("tag", tag_scope_id(account_id, tag)) for tag in split_tags(tags)]
+        return scopes
+
+    async def _learn(self, connection: AsyncConnection, project_ids: set[str]) -> None:
+        unknown = project_ids - self._accounts.keys()
+        if unknown:
+            if len(self._accounts) > MAX_KNOWN_PROJECTS:
+                self._accounts.clear()
+                unknown = project_ids
+            self._accounts.update(await store.read_accounts(connection, sorted(unknown)))

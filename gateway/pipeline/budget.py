@@ -1,0 +1,270 @@
+"""Room 3: money. What a call may cost at most is held on every budget that governs it, before it is sent.
+
+Where its longest reply does not fit, the call goes out with a smaller limit on the reply, spliced into its bytes; where
+not even a short one fits, it is refused with 402. Each further try after one that may have been billed is held as well.
+
+Failure behavior: where what was spent cannot be asked there is a 503, where the bound of a call cannot be known a 402;
+a hold that the journal does not take lets nothing out.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.budgets import refusal
+from gateway.budgets.bound import Bound, Reach, bound_call, from_count
+from gateway.budgets.directory import Standing
+from gateway.budgets.exclusions import Exclusion, Shape, read_shape
+from gateway.budgets.keeping.funds import Funds
+from gateway.budgets.keeping.keeper import Wish
+from gateway.budgets.spending import cost_of
+from gateway.errors import Fault
+from gateway.ledger.journal import JournalFull
+from gateway.ledger.row import UsageRow
+from gateway.ledger.settle import settle_call
+from gateway.pipeline import meter
+from gateway.pipeline.flow import Inbound, Route, Target
+from gateway.pipeline.meter import Produced
+from gateway.pipeline.services import Services
+from providers import splice
+from providers.delivered import Delivered
+from providers.errors import ProviderError, Refused
+from providers.pricing.prices import Price
+from providers.tokens import Tokenizers, rule_for
+from providers.wire import Call, StreamReader
+
+# A tier of its own price that the caller may ask for.
+_TIERS = ("priority",)
+_TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
+_RETRY_MS = 5_000
+
+
+class Assessment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a call's cost before it is made."""
+
+    bound: Bound
+    shape: Shape
+    # Targets whose model has no price, as provider/model.
+    unpriced: tuple[str, ...]
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why the bound does not hold, besides a missing price."""
+        found: Exclusion | None = next(iter(self.shape.excluded), None)
+        return None if found is None else f"{found.name}, {found.reason}"
+
+
+class Overrun(ProviderError):
+    """The provider goes on beyond the limit that it was given on the reply."""
+
+    code = "spending_limit"
+    status = 402
+    retryable = False
+
+
+class Guard:
+    """Counts what a stream says, as seldom as can be, and tells when it is more than was held for."""
+
+    __slots__ = ("_allowed", "_eighths", "_model", "_next_chars", "_tokenizers")
+
+    def __init__(self, tokenizers: Tokenizers, model: str, allowed_tokens: int) -> None:
+        self._tokenizers = tokenizers
+        self._model = model
+        self._allowed = allowed_tokens
+        rule = rule_for(model)
+        # Another model's tokenizer may count up to half too much: a stream within its limit is never cut.
+        self._eighths = 8 if rule.numerator == rule.denominator else 12
+        # A token says at least a character, so below this there is nothing to count.
+        self._next_chars = allowed_tokens
+
+    def __call__(self, reader: StreamReader) -> ProviderError | None:
+        """The error that ends the stream, None while it may go on."""
+        said: Delivered = reader.delivered()
+        if said.chars <= self._next_chars:
+            return None
+        produced = Produced(reported=None, text=said.text(), unkept_chars=said.unkept_chars)
+        counted = meter.count_output(self._tokenizers, self._model, produced)
+        left = self._allowed * self._eighths // 8 - counted
+        if left < 0:
+            return Overrun(f"the reply goes beyond {self._allowed} tokens, all that was reserved for it")
+        self._next_chars = said.chars + left
+        return None
+
+
+def may_govern(inbound: Inbound, services: Services) -> bool:
+    """Whether the room has anything to ask; one test where there is no budget at all."""
+    return not services.budgets.books.directory.is_empty or inbound.max_cost_pusd is not None
+
+
+async def hold(inbound: Inbound, services: Services) -> tuple[Inbound, Funds | None]:
+    """Hold what a call may cost; the call comes back as it may go out. Raises Fault."""
+    caller, call, cap = inbound.caller, inbound.call, inbound.max_cost_pusd
+    standings = services.budgets.books.directory.find(caller, inbound.tags)
+    if caller.kind == "test" or (not standings and cap is None):
+        return inbound, None
+    route = services.routes.find(call.model)
+    if route is None or (caller.allowed_models is not None and call.model not in caller.allowed_models):
+        # Refused in the room that routes.
+        return inbound, None
+    found = assess(call, route, services, inbound.created_ns)
+    if found.unpriced and services.settings.budgets.unpriced == "refuse":
+        raise _refuse_unbounded(standings, cap, f"{found.unpriced[0]} has no price; [[prices]] gives it one")
+    if not found.bound.targets:
+        return inbound, None
+    if found.obstacle is not None:
+        raise _refuse_unbounded(standings, cap, found.obstacle)
+
+    async def tighten() -> Bound:
+        model = route.targets[0].model
+        counted = await services.loop.run_in_executor(None, services.tokenizers.count_prompt, model, call.body)
+        return from_count(found.bound, model, counted, found.shape)
+
+    wish = Wish(standings=standings, bound=found.bound, cap_pusd=cap, doubt=_doubt(inbound, route.targets[0]))
+    funds = await services.budgets.reserve(wish, tighten)
+    if funds.max_tokens is None or call.max_tokens == funds.max_tokens or call.endpoint == "embeddings":
+        return inbound, funds
+    limited = limit_reply(call, funds.max_tokens)
+    return msgspec.structs.replace(inbound, call=limited, limited_tokens=funds.max_tokens), funds
+
+
+def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessment:
+    """Bound what a call may cost, whichever of its targets answers."""
+    reaches: list[Reach] = []
+    unpriced: list[str] = []
+    for target in route.targets:
+        if target.backend.is_free:
+            continue
+        prices = _find_prices(call, target, services, at_ns)
+        if prices:
+            longest = services.routes.max_output_tokens(target.backend.name, target.model)
+            reaches.append(Reach(prices=prices, max_output_tokens=longest))
+        else:
+            unpriced.append(f"{target.backend.name}/{target.model}")
+    shape = read_shape(call)
+    default = services.settings.budgets.default_max_tokens
+    return Assessment(bound=bound_call(call, reaches, default, shape), shape=shape, unpriced=tuple(unpriced))
+
+
+def limit_reply(call: Call, max_tokens: int) -> Call:
+    """Splice a limit on the reply into the body: into the caller's own members where there are any."""
+    body, value, has_any = call.body, str(max_tokens).encode(), False
+    for name in _TOKEN_LIMITS:
+        if b'"%s"' % name.encode() in body and splice.find(body, name) is not None:
+            body, has_any = splice.replace(body, name, value), True
+    if not has_any:
+        body = splice.append(body, b'"max_tokens":' + value)
+    return msgspec.structs.replace(call, body=body, max_tokens=max_tokens)
+
+
+async def send_off(funds: Funds, services: Services) -> None:
+    """Make what is held survive this process before the call goes out; raises Fault where that cannot be."""
+    if not funds.is_open:
+        return
+    try:
+        await services.recorder.hold(funds.doubt)
+    except JournalFull as full:
+        raise Fault(
+            "service_unavailable",
+            "The usage ledger cannot be written, so no call is made. The operator has to make room on the disk.",
+            retry_after_ms=_RETRY_MS,
+        ) from full
+
+
+def may_be_billed(error: ProviderError) -> bool:
+    """Whether a try that failed may have to be paid: it went out, and no answer says that nothing was made."""
+    return error.sent and not isinstance(error, Refused)
+
+
+async def cover(inbound: Inbound, funds: Funds | None, target: Target, attempts: int, services: Services) -> int | None:
+    """Account for a try that may be billed, before another is made; None: there is no money for another."""
+    if funds is not None:
+        if not await services.budgets.reserve_more(funds, attempts + 1):
+            return None
+        lost_pusd = funds.bound.pusd
+        funds.doubt = msgspec.structs.replace(
+            funds.doubt, cost_pusd=funds.doubt.cost_pusd + lost_pusd, attempts=attempts + 1
+        )
+        await send_off(funds, services)
+        return lost_pusd
+    if target.backend.is_free:
+        return 0
+    usage = await meter.measure(inbound.call, target.model, Produced(reported=None), services)
+    return settle_call(services.prices, target.backend.name, target.model, inbound.created_ns, usage).pusd
+
+
+def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: bool = False) -> UsageRow:
+    """Add to a row what earlier tries cost; what nobody knows is charged as held, and no estimate above that."""
+    if funds is not None and funds.is_open:
+        most_pusd = funds.bound.pusd
+        if is_in_doubt:
+            changes = {"status": "in_doubt", "cost_pusd": most_pusd, "cost_basis": "bound", "is_estimated": True}
+            row = msgspec.structs.replace(row, **changes)
+        elif row.is_estimated and row.cost_pusd > most_pusd:
+            row = msgspec.structs.replace(row, cost_pusd=most_pusd, cost_basis="bound")
+    if lost_pusd:
+        row = msgspec.structs.replace(row, cost_pusd=row.cost_pusd + lost_pusd, lost_pusd=lost_pusd)
+    return row
+
+
+def settle(row: UsageRow, inbound: Inbound, funds: Funds | None, revision: int, services: Services) -> None:
+    """End what was held with what the call cost; the row is recorded in the same turn of the loop.
+
+    ``revision`` is the budgets' as the call came: those that came since count it too, though nothing was held there.
+    """
+    if funds is not None:
+        funds.settle(row)
+    books = services.budgets.books
+    cost = cost_of(row)
+    if cost and books.directory.revision != revision:
+        known = () if funds is None else {standing.budget.budget_id for standing in funds.standings}
+        governing = books.directory.find(inbound.caller, inbound.tags)
+        late = [standing for standing in governing if standing.budget.budget_id not in known]
+        books.adjust(late, inbound.created_ns, cost)
+
+
+def make_guard(
+    funds: Funds | None, target: Target, services: Services
+) -> Callable[[StreamReader], ProviderError | None] | None:
+    """What watches a stream for which money is held, None where none is."""
+    if funds is None or not funds.bound.output_tokens:
+        return None
+    return Guard(services.tokenizers, target.model, funds.bound.output_tokens * funds.bound.n)
+
+
+def _find_prices(call: Call, target: Target, services: Services, at_ns: int) -> tuple[Price, ...]:
+    lookup, provider = services.prices.lookup, target.backend.name
+    standard = lookup(provider, target.model, at_ns)
+    if standard is None:
+        return ()
+    if b'"service_tier"' not in call.body:
+        return (standard,)
+    dearer = [lookup(provider, target.model, at_ns, tier) for tier in _TIERS]
+    return (standard, *(price for price in dearer if price is not None))
+
+
+def _refuse_unbounded(standings: tuple[Standing, ...], cap: int | None, why: str) -> Fault:
+    budget = standings[0].budget if standings else None
+    return refusal.refuse_unbounded(budget, cap, why)
+
+
+def _doubt(inbound: Inbound, target: Target) -> UsageRow:
+    """The row of a call of which nothing more is heard."""
+    call, caller = inbound.call, inbound.caller
+    return UsageRow(
+        request_id=inbound.request_id,
+        created_ns=inbound.created_ns,
+        project_id=caller.project_id,
+        key_id=caller.key_id,
+        endpoint=call.endpoint,
+        model=call.model,
+        provider=target.backend.name,
+        upstream_model=target.model,
+        status="in_doubt",
+        http_status=0,
+        is_stream=call.stream,
+        is_estimated=True,
+        cost_basis="bound",
+        attempts=1,
+        tags=inbound.tags,
+        session=inbound.session,
+    )

@@ -1,0 +1,218 @@
+"""Budgets over HTTP: people with the permission, or account-wide keys with the scope, make, list and delete them.
+
+Failure behavior: what is somebody else's is not found. While the database is away, or Redis where there is one, the
+answer is 503.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta
+
+from gateway.accounts.tenancy.roles import Permission
+from gateway.budgets import administration, store
+from gateway.budgets.administration import BudgetState, TooManyBudgets, Wanted
+from gateway.budgets.budget import THRESHOLDS, Action, Scope, Span, tag_scope_id
+from gateway.budgets.keeping.treasury import Treasury
+from gateway.budgets.refusal import moment_text
+from gateway.counters.interface import MAX_PUSD
+from gateway.db import Database
+from gateway.errors import Fault, shown
+from gateway.ids import parse_id
+from gateway.pipeline.services import Services
+from gateway.surfaces.access import Caller, caller_of, may_in_account
+from providers.pricing.prices import format_usd, parse_usd
+
+AnyRequest = Request[Any, Any, Any]
+TAG = "Budgets"
+PERMISSION: Permission = "budgets"
+MAX_TAG_CHARS = 256
+_PREFIXES = {"account": "acct_", "project": "proj_", "key": "key_"}
+_Share = Annotated[float, Meta(gt=0, le=10)]
+
+
+class BudgetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /api/budgets; ``scope_id`` may be left out for an account and is the tag itself for a tag."""
+
+    scope: Scope
+    window: Span
+    # A decimal string of dollars, or a whole number; a JSON float would have lost digits before it was read.
+    limit_usd: str | int
+    scope_id: str | None = None
+    action: Action = "block"
+    # Shares of the limit at which an event usage.threshold is written.
+    thresholds: Annotated[tuple[_Share, ...], Meta(max_length=16)] = THRESHOLDS
+
+
+class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget as it stands now; amounts are exact decimal strings of dollars."""
+
+    id: str
+    scope: Scope
+    scope_id: str
+    window: Span
+    limit_usd: str
+    action: Action
+    thresholds: tuple[float, ...]
+    spent_usd: str
+    held_usd: str
+    # None: a total never does.
+    resets_at: str | None
+
+
+class BudgetList(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's own budgets."""
+
+    budgets: list[BudgetView]
+
+
+class Deleted(msgspec.Struct, frozen=True, kw_only=True):
+    """It is gone."""
+
+    success: bool = True
+    message: str = "Budget deleted"
+
+
+@post("/api/budgets", summary="Make a budget", tags=[TAG], guards=[may_in_account(PERMISSION, scope=PERMISSION)])
+async def make_budget(
+    request: AnyRequest,
+    data: JSONBody[BudgetBody],
+    services: NamedDependency[Services],
+    database: NamedDependency[Database],
+) -> BudgetView:
+    """Limit what an account, a project, a key or a tag spends in a window; it holds from the answer on."""
+    treasury = services.budgets.treasury
+    wanted = await _resolve(data, caller_of(request), database)
+    try:
+        return view_budget(await administration.create(treasury, wanted))
+    except TooManyBudgets:
+        most = administration.MAX_BUDGETS
+        raise Fault("rule_broken", f"The account has {most} budgets, which is the most; delete one first.") from None
+
+
+@get("/api/budgets", summary="List budgets", tags=[TAG], guards=[may_in_account(PERMISSION, scope=PERMISSION)])
+async def list_budgets(request: AnyRequest, services: NamedDependency[Services]) -> BudgetList:
+    """The account's budgets, as they stand now."""
+    states = await _list(services.budgets.treasury, caller_of(request))
+    return BudgetList(budgets=[view_budget(state) for state in states])
+
+
+@delete(
+    "/api/budgets/{budget_id:str}",
+    summary="Delete a budget",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_in_account(PERMISSION, scope=PERMISSION)],
+)
+async def delete_budget(request: AnyRequest, budget_id: FromPath[str], services: NamedDependency[Services]) -> Deleted:
+    """It refuses no more; what was spent stays in the ledger."""
+    treasury, caller = services.budgets.treasury, caller_of(request)
+    async with treasury.database.read() as connection:
+        own = await store.list_own(connection, caller.account_id, with_operators=_is_operator(caller))
+    try:
+        wanted = f"bud_{parse_id(budget_id)}"
+    except ValueError:
+        wanted = ""
+    if wanted not in {budget.budget_id for budget in own}:
+        raise Fault("foreign", f"There is no budget {shown(budget_id)} of yours.", param="budget_id")
+    await administration.delete(treasury, wanted)
+    return Deleted()
+
+
+BUDGET_ROUTES = [make_budget, list_budgets, delete_budget]
+
+
+def view_budget(state: BudgetState) -> BudgetView:
+    """Write a budget as the interface has it."""
+    budget = state.budget
+    return BudgetView(
+        id=budget.budget_id,
+        scope=budget.scope,
+        scope_id=budget.tag or budget.scope_id,
+        window=budget.span,
+        limit_usd=format_usd(budget.limit_pusd),
+        action=budget.action,
+        thresholds=budget.thresholds,
+        spent_usd=format_usd(state.spent_pusd),
+        held_usd=format_usd(state.held_pusd),
+        resets_at=moment_text(state.window.resets_ns),
+    )
+
+
+def read_amount(text: str, param: str) -> int:
+    """Read a decimal string of dollars as picodollars; raises Fault."""
+    try:
+        amount = parse_usd(text)
+    except ValueError as invalid:
+        raise Fault("rule_broken", f"{param!r}: {invalid}.", param=param) from invalid
+    if amount > MAX_PUSD:
+        raise Fault("rule_broken", f"{param!r}: {shown(text)} is more than {format_usd(MAX_PUSD)}.", param=param)
+    return amount
+
+
+async def _list(treasury: Treasury, caller: Caller) -> list[BudgetState]:
+    return await administration.list_own(treasury, caller.account_id, with_operators=_is_operator(caller))
+
+
+async def _resolve(body: BudgetBody, caller: Caller, database: Database) -> Wanted:
+    """Find whose the scope is; raises Fault where it is not the caller's."""
+    thresholds = tuple(sorted(set(body.thresholds)))
+    limit_pusd = read_amount(str(body.limit_usd), "limit_usd")
+    owner, scope_id = await _find_scope(body, caller, database)
+    return Wanted(
+        account_id=owner,
+        scope=body.scope,
+        scope_id=scope_id,
+        span=body.window,
+        limit_pusd=limit_pusd,
+        action=body.action,
+        thresholds=thresholds,
+    )
+
+
+async def _find_scope(body: BudgetBody, caller: Caller, database: Database) -> tuple[str | None, str]:
+    given = body.scope_id
+    if body.scope == "account":
+        if caller.account_id is None:
+            raise Fault("rule_broken", "The operator's own projects have no account: budget a project.", param="scope")
+        if given is not None and _read_id(given, "account") != _read_id(caller.account_id, "account"):
+            raise _unknown(body)
+        return caller.account_id, caller.account_id
+    if not given:
+        raise Fault("rule_broken", f"'scope_id' is missing: it names the {body.scope}.", param="scope_id")
+    if body.scope == "tag":
+        tag = given.strip()
+        if not tag or "," in tag or len(tag) > MAX_TAG_CHARS:
+            raise Fault(
+                "rule_broken",
+                f"'scope_id' is {shown(given)}: a tag is one word of x-watchllm-tags, without a comma, of at most "
+                f"{MAX_TAG_CHARS} characters.",
+                param="scope_id",
+            )
+        return caller.account_id, tag_scope_id(caller.account_id, tag)
+    scope_id = _read_id(given, body.scope)
+    async with database.read() as connection:
+        owner = None if scope_id is None else await store.find_owner(connection, body.scope, scope_id)
+    if scope_id is None or owner is None:
+        raise _unknown(body)
+    if owner[0] != caller.account_id and not (owner[0] is None and _is_operator(caller)):
+        raise _unknown(body)
+    return owner[0], scope_id
+
+
+def _read_id(text: str, scope: Scope) -> str | None:
+    try:
+        return _PREFIXES[scope] + parse_id(text)
+    except ValueError:
+        return None
+
+
+def _is_operator(caller: Caller) -> bool:
+    return caller.account_id is None or (caller.person is not None and caller.person.is_operator)
+
+
+def _unknown(body: BudgetBody) -> Fault:
+    return Fault("foreign", f"There is no {body.scope} {shown(body.scope_id)} of yours.", param="scope_id")

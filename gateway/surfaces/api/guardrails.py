@@ -1,0 +1,252 @@
+"""The spending guardrails of the document A: an account's budgets in its words (rows A29 to A32).
+
+Amounts are JSON numbers that no float has touched. ``monthly`` is the account's tightest budget with window month.
+A window without a budget has no limit: ``window_limit`` and ``limit`` are null.
+"""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from gateway.budgets import administration, store
+from gateway.budgets.administration import BudgetState
+from gateway.budgets.budget import Span
+from gateway.budgets.keeping.treasury import Treasury
+from gateway.errors import Fault, shown
+from gateway.pipeline.services import Services
+from gateway.surfaces.access import Caller, caller_of, may_in_account
+from gateway.surfaces.api.budgets import read_amount
+from providers.pricing.prices import format_usd
+
+AnyRequest = Request[Any, Any, Any]
+TAG = "Guardrails"
+WindowName = Literal["hourly", "daily", "weekly", "monthly", "total"]
+SPANS: dict[WindowName, Span] = {
+    "hourly": "hour",
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "total": "total",
+}
+NAMES: dict[Span, WindowName] = {span: name for name, span in SPANS.items()}
+PAYMENT_REQUIRED = 402
+MAX_NUMBER_CHARS = 64
+_HUNDRED_PERCENT = 10_000
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NOTHING = msgspec.Raw(b"null")
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """A window whose limit is reached, or would be passed."""
+
+    window: WindowName
+    spent: msgspec.Raw
+    limit: msgspec.Raw
+
+
+class SpendingView(msgspec.Struct, frozen=True, kw_only=True):
+    """Row A29; ``percentage_used`` is of a hundred."""
+
+    window_spent: msgspec.Raw
+    window_limit: msgspec.Raw
+    window_name: WindowName
+    percentage_used: msgspec.Raw
+    violations: list[Violation]
+
+
+class RecordBody(msgspec.Struct, frozen=True):
+    """Row A30."""
+
+    amount: float | str
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """Row A30; the month's new total."""
+
+    message: str = "Spending recorded successfully"
+    new_total: msgspec.Raw
+
+
+class CheckBody(msgspec.Struct, frozen=True):
+    """Row A31."""
+
+    estimated_cost: float | str
+
+
+class Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """Row A31: there is room in every window."""
+
+    allowed: bool = True
+    spent: msgspec.Raw
+    limit: msgspec.Raw
+
+
+class Violated(msgspec.Struct, frozen=True, kw_only=True):
+    """Row A31: there is not; this is no error envelope."""
+
+    allowed: bool = False
+    violations: list[Violation]
+    spent: msgspec.Raw
+
+
+class ResetBody(msgspec.Struct, frozen=True):
+    """Row A32."""
+
+    window_name: WindowName
+
+
+class Reset(msgspec.Struct, frozen=True, kw_only=True):
+    """Row A32."""
+
+    message: str = "Spending reset successfully"
+
+
+@get(
+    "/api/v1/guardrails/spending",
+    summary="Show what the account has spent this month",
+    tags=[TAG],
+    guards=[may_in_account("usage:read", scope="usage:read")],
+)
+async def show_spending(request: AnyRequest, services: NamedDependency[Services]) -> SpendingView:
+    """The month of the account as a whole, and every window whose limit is reached."""
+    treasury, account_id = services.budgets.treasury, _account_of(caller_of(request))
+    states = await administration.look_at_account(treasury, account_id)
+    month = _tightest(states)
+    spent = await _spent_this_month(treasury, account_id) if month is None else month.spent_pusd
+    limit = None if month is None else month.budget.limit_pusd
+    return SpendingView(
+        window_spent=_number(spent),
+        window_limit=_NOTHING if limit is None else _number(limit),
+        window_name="monthly",
+        percentage_used=_percentage(spent, limit),
+        violations=[_violation(state) for state in states if state.spent_pusd >= state.budget.limit_pusd],
+    )
+
+
+@post(
+    "/api/v1/guardrails/spending/record",
+    summary="Tell of money spent elsewhere",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_in_account("budgets", scope="budgets")],
+)
+async def record_spending(
+    request: AnyRequest, data: JSONBody[RecordBody], services: NamedDependency[Services]
+) -> Recorded:
+    """It counts in every window of the account, as if the gateway had spent it."""
+    treasury, caller = services.budgets.treasury, caller_of(request)
+    account_id = _account_of(caller)
+    amount = _read_number(await request.body(), "amount")
+    await administration.record_spending(treasury, account_id, amount, _maker(caller))
+    return Recorded(new_total=_number(await _spent_this_month(treasury, account_id)))
+
+
+@post(
+    "/api/v1/guardrails/spending/check",
+    summary="Ask whether the budgets have room",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_in_account("usage:read", scope="usage:read")],
+)
+async def check_spending(
+    request: AnyRequest, data: JSONBody[CheckBody], services: NamedDependency[Services]
+) -> Response[Allowed | Violated]:
+    """Would a cost fit into every budget of the account that blocks? Nothing is reserved."""
+    treasury, account_id = services.budgets.treasury, _account_of(caller_of(request))
+    cost = _read_number(await request.body(), "estimated_cost")
+    states = await administration.look_at_account(treasury, account_id)
+    month = _tightest(states)
+    spent = await _spent_this_month(treasury, account_id) if month is None else month.spent_pusd
+    violations = [
+        _violation(state)
+        for state in states
+        if state.budget.action == "block" and state.spent_pusd + state.held_pusd + cost > state.budget.limit_pusd
+    ]
+    if violations:
+        return Response(Violated(violations=violations, spent=_number(spent)), status_code=PAYMENT_REQUIRED)
+    limit = _NOTHING if month is None else _number(month.budget.limit_pusd)
+    return Response(Allowed(spent=_number(spent), limit=limit), status_code=200)
+
+
+@post(
+    "/api/v1/guardrails/spending/reset",
+    summary="Set a window's spending back to 0",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_in_account("budgets", scope="budgets")],
+)
+async def reset_spending(request: AnyRequest, data: JSONBody[ResetBody], services: NamedDependency[Services]) -> Reset:
+    """An entry in the ledger takes off what the account has spent in the window of now; nothing is deleted."""
+    treasury, caller = services.budgets.treasury, caller_of(request)
+    account_id = _account_of(caller)
+    zone = await _zone_of(treasury, account_id)
+    await administration.reset(treasury, account_id, SPANS[data.window_name], zone, _maker(caller))
+    return Reset()
+
+
+GUARDRAIL_ROUTES = [show_spending, record_spending, check_spending, reset_spending]
+
+
+def _account_of(caller: Caller) -> str:
+    if caller.account_id is None:
+        raise Fault("rule_broken", "The operator's own projects have no account, so no guardrails.")
+    return caller.account_id
+
+
+def _maker(caller: Caller) -> str | None:
+    if caller.person is not None:
+        return caller.person.user_id
+    return None if caller.key is None else caller.key.key_id
+
+
+async def _zone_of(treasury: Treasury, account_id: str) -> str:
+    async with treasury.database.read() as connection:
+        return await store.read_zone(connection, account_id)
+
+
+async def _spent_this_month(treasury: Treasury, account_id: str) -> int:
+    return await administration.sum_month(treasury, account_id, await _zone_of(treasury, account_id))
+
+
+def _tightest(states: list[BudgetState]) -> BudgetState | None:
+    months = [state for state in states if state.budget.span == "month"]
+    return min(months, key=lambda state: state.budget.limit_pusd, default=None)
+
+
+def _violation(state: BudgetState) -> Violation:
+    return Violation(
+        window=NAMES[state.budget.span], spent=_number(state.spent_pusd), limit=_number(state.budget.limit_pusd)
+    )
+
+
+def _percentage(spent_pusd: int, limit_pusd: int | None) -> msgspec.Raw:
+    """Hundredths of a percent, rounded down; of no limit nothing is used, of a limit of 0 all."""
+    if limit_pusd is None:
+        return msgspec.Raw(b"0")
+    hundredths = spent_pusd * _HUNDRED_PERCENT // limit_pusd if limit_pusd else _HUNDRED_PERCENT
+    whole, rest = divmod(hundredths, 100)
+    return msgspec.Raw(f"{whole}.{rest:02d}".encode())
+
+
+def _number(amount_pusd: int) -> msgspec.Raw:
+    return msgspec.Raw(format_usd(amount_pusd).encode())
+
+
+def _read_number(body: bytes, param: str) -> int:
+    """Read a member of the body, a number or a string of one, as picodollars; raises Fault.
+
+    From the bytes: the framework has made a float of it.
+    """
+    text = bytes(_MEMBERS.decode(body)[param]).decode().strip('"')
+    try:
+        number = Decimal(text[:MAX_NUMBER_CHARS])
+        if not number.is_finite() or number.is_signed() or len(text) > MAX_NUMBER_CHARS or abs(number.adjusted()) > 20:  # noqa: PLR2004 - far beyond any money
+            raise InvalidOperation
+    except InvalidOperation:
+        message = f"{param!r} is {shown(text)}: it takes a number of dollars, 0 or more."
+        raise Fault("rule_broken", message, param=param) from None
+    return read_amount(f"{number:f}", param)

@@ -1,0 +1,109 @@
+"""What keeps money, on a real database and counters in memory, for tests without a gateway around it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from gateway.accounts.directory import KeyRecord
+from gateway.budgets import store
+from gateway.budgets.bound import Bound, Worst
+from gateway.budgets.budget import Budget
+from gateway.budgets.directory import BudgetDirectory
+from gateway.budgets.keeping.books import Books
+from gateway.budgets.keeping.keeper import Keeper, Wish
+from gateway.budgets.keeping.treasury import Treasury
+from gateway.budgets.spending import Spending
+from gateway.counters.interface import Counters
+from gateway.counters.memory import MemoryCounters
+from gateway.db import Database
+from gateway.ids import new_id
+from gateway.ledger.journal import Journal
+from gateway.ledger.recorder import Recorder, RecorderSettings
+from gateway.ledger.row import UsageRow
+from tests.gateway.usage_rows import NOW_NS, make_row
+
+ACCOUNT, PROJECT, KEY = "acct_1", "proj_1", "key_1"
+CALLER = KeyRecord(key_id=KEY, project_id=PROJECT, kind="live", account_id=ACCOUNT)
+
+
+class Treasure:
+    """A treasury with one account, one project and a recorder that folds."""
+
+    def __init__(self, treasury: Treasury) -> None:
+        self.treasury = treasury
+        self.books = treasury.books
+        self.recorder = treasury.recorder
+        self.database = treasury.database
+        self.keeper = Keeper(treasury)
+
+    async def add(self, **fields: Any) -> Budget:
+        """Store a budget and know it."""
+        budget = make_budget(**fields)
+        async with self.database.write() as connection:
+            await store.insert(connection, budget)
+        await self.books.directory.refresh()
+        return budget
+
+    def wish(self, amount_pusd: int, tags: str = "", **fields: Any) -> Wish:
+        """A call of which this is the most that it may cost: no input, a picodollar a token."""
+        worst = Worst(input_atto=0, output_atto=10**6, per_request_pusd=0, output_tokens=amount_pusd)
+        return Wish(
+            standings=self.books.directory.find(CALLER, tags),
+            bound=Bound(targets=(worst,), input_tokens=0, output_tokens=amount_pusd),
+            cap_pusd=fields.pop("cap_pusd", None),
+            doubt=row_of(tags=tags, status="in_doubt", cost_basis="bound", **fields),
+        )
+
+    async def sum_pusd(self, budget: Budget) -> int:
+        """What the ledger says that a budget has spent in its window of now."""
+        standing = self.books.directory.get(budget.budget_id)
+        assert standing is not None
+        async with self.recorder.folding:
+            (total,) = await self.treasury.spending.read(self.recorder, [(budget, standing.window_at(NOW_NS))])
+        return total
+
+
+def row_of(**fields: Any) -> UsageRow:
+    """A row of the key."""
+    return make_row(**{"project_id": PROJECT, "key_id": KEY, "request_id": new_id(NOW_NS), **fields})
+
+
+def make_budget(**fields: Any) -> Budget:
+    """A budget on the project, of a day; fields given win."""
+    usual: dict[str, Any] = {"budget_id": f"bud_{new_id(NOW_NS)}", "account_id": ACCOUNT, "scope": "project"}
+    usual |= {"scope_id": PROJECT, "span": "day", "limit_pusd": 100, "created_ns": NOW_NS}
+    return Budget(**{**usual, **fields})
+
+
+@asynccontextmanager
+async def treasure(
+    database: Database, folder: Path, counters: Counters | None = None, *, folds: bool = True
+) -> AsyncIterator[Treasure]:
+    """Build everything; with ``folds`` off rows stay in the journal until they are flushed."""
+    async with database.write() as connection:
+        statement = "INSERT INTO accounts (account_id, name, created_ns) VALUES (:a, 'a', 0) ON CONFLICT DO NOTHING"
+        await connection.execute(text(statement), {"a": ACCOUNT})
+        statement = "INSERT INTO projects (project_id, account_id, name, created_ns) VALUES (:p, :a, 'p', 0)"
+        await connection.execute(text(f"{statement} ON CONFLICT DO NOTHING"), {"p": PROJECT, "a": ACCOUNT})
+    spending = Spending(database)
+    directory = BudgetDirectory(database)
+    await directory.refresh()
+    settings = RecorderSettings(fold_interval_ms=1 if folds else 60_000)
+    journal = Journal(folder / "journal", NOW_NS)
+    recorder = Recorder(database, journal, _note_nothing, lambda: NOW_NS, settings, spending.take_stored)
+    recorder.start()
+    books = Books(counters or MemoryCounters(), directory, lambda: NOW_NS)
+    treasury = Treasury(
+        books=books, spending=spending, recorder=recorder, database=database, lease_ns=10**12, peers=None
+    )
+    try:
+        yield Treasure(treasury)
+    finally:
+        await recorder.close()
+
+
+async def _note_nothing(*_: object) -> None:
+    """Stand in for accounts.store.note_used."""

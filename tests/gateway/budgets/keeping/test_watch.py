@@ -1,0 +1,144 @@
+"""Beside the calls: holds of the dead become charges, counters are set to the ledger, thresholds become events."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from budget_world import Treasure, row_of, treasure
+from sqlalchemy import text
+
+from gateway.budgets.bound import Bound
+from gateway.budgets.keeping.books import Crossing
+from gateway.budgets.keeping.peers import Peers
+from gateway.budgets.keeping.watch import Watch, make_event
+from gateway.counters.interface import LineName
+from gateway.counters.shared import SharedCounters
+from gateway.db import Database
+from gateway.ids import new_id
+from tests.gateway.usage_rows import NOW_NS
+
+
+@asynccontextmanager
+async def sharing(database: Database, folder: Path, redis_url: str, namespace: str) -> AsyncIterator[Treasure]:
+    """One of several processes on one Redis and one database."""
+    counters = SharedCounters.open(redis_url, namespace=namespace)
+    async with treasure(database, folder, counters) as house:
+        peers = Peers(database, house.recorder, house.books, str(folder), lambda: NOW_NS)
+        yield Treasure(msgspec.structs.replace(house.treasury, peers=peers))
+    await counters.close()
+
+
+async def hold(house: Treasure, amount_pusd: int) -> str:
+    """Hold, and tell the id."""
+    wish = house.wish(amount_pusd)
+
+    async def tighten() -> Bound:
+        return wish.bound
+
+    return (await house.keeper.reserve(wish, tighten)).doubt.request_id
+
+
+async def look(house: Treasure) -> tuple[int, int]:
+    """Spent and held."""
+    line = house.books.directory.all()[0].line_at(NOW_NS)
+    (count,) = await house.books.counters.look([LineName(budget_key=line.budget_key, window_key=line.window_key)])
+    assert count is not None
+    return count.spent_pusd, count.held_pusd
+
+
+async def test_a_dead_process_is_charged_by_another(database: Database, tmp_path: Path, redis_url: str) -> None:
+    """Its hold becomes a row at its maximum, in doubt, once its lease is over; a second sweep changes nothing."""
+    namespace = new_id(NOW_NS)
+    async with (
+        sharing(database, tmp_path / "a", redis_url, namespace) as dead,
+        sharing(database, tmp_path / "b", redis_url, namespace) as alive,
+    ):
+        await dead.add(limit_pusd=1_000)
+        await alive.books.directory.refresh()
+        request_id = await hold(dead, 100)
+        watch = Watch(alive.treasury)
+        await watch.sweep()
+        assert await look(alive) == (0, 100)
+        alive.books.now_ns = lambda: NOW_NS + 2 * alive.treasury.lease_ns
+        for _ in range(2):
+            await watch.sweep()
+        assert await look(alive) == (100, 0)
+        await alive.recorder.flush()
+        async with database.read() as connection:
+            asked = text("SELECT request_id, status, cost_pusd, cost_basis FROM usage")
+            assert [tuple(row) for row in await connection.execute(asked)] == [(request_id, "in_doubt", 100, "bound")]
+
+
+async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path, redis_url: str) -> None:
+    """Where nothing moved meanwhile; money held elsewhere keeps it from falling."""
+    async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
+        await house.add(limit_pusd=1_000)
+        await hold(house, 100)
+        watch = Watch(house.treasury)
+        house.recorder.record(row_of(cost_pusd=7))
+        await watch.audit()
+        assert await look(house) == (7, 100)
+        line = house.books.directory.all()[0].line_at(NOW_NS)
+        name = LineName(budget_key=line.budget_key, window_key=line.window_key)
+        await house.books.counters.adjust(name, 50)
+        await watch.audit()
+        assert await look(house) == (57, 100)
+        await house.books.counters.release(next(iter(house.books.open)), NOW_NS)
+        await watch.audit()
+        assert await look(house) == (7, 0)
+
+
+async def test_a_process_waits_for_what_others_recorded(database: Database, tmp_path: Path, redis_url: str) -> None:
+    """A new line is not begun before every living process has stored its rows."""
+    namespace = new_id(NOW_NS)
+    async with (
+        sharing(database, tmp_path / "a", redis_url, namespace) as one,
+        sharing(database, tmp_path / "b", redis_url, namespace) as two,
+    ):
+        assert one.treasury.peers is not None
+        assert two.treasury.peers is not None
+        await two.treasury.peers.beat()
+        await one.add(limit_pusd=1_000)
+        two.recorder.record(row_of(cost_pusd=42))
+        holding = asyncio.ensure_future(hold(one, 100))
+        await asyncio.sleep(0.04)
+        assert not holding.done()
+        for _ in range(3):
+            await two.treasury.peers.beat()
+            await asyncio.sleep(0.06)
+        await holding
+        assert await look(one) == (42, 100)
+        assert len(two.books.directory) == 1
+
+
+async def test_a_threshold_becomes_one_event(database: Database, tmp_path: Path) -> None:
+    """With the figures, whoever tells it again."""
+    async with treasure(database, tmp_path) as house:
+        await house.add(limit_pusd=1_000)
+        (standing,) = house.books.directory.all()
+        crossing = Crossing(standing.budget, standing.window_at(NOW_NS), 0.5, 600)
+        assert make_event(crossing, 1).once == make_event(crossing, 2).once
+        house.books.crossings.extend([crossing, crossing])
+        await Watch(house.treasury).work()
+        async with database.read() as connection:
+            (row,) = (await connection.execute(text("SELECT name, payload FROM events"))).all()
+        assert row[0] == "usage.threshold"
+        told = json.loads(row[1])
+        assert (told["threshold"], told["spent_usd"], told["window"]) == (0.5, "0.0000000006", "day")
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_it_starts_and_stops(database: Database, tmp_path: Path, redis_url: str, is_shared: bool) -> None:
+    """And leaves no process behind in the table of those who spend."""
+    async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
+        parts = house.treasury if is_shared else msgspec.structs.replace(house.treasury, peers=None)
+        watch = Watch(parts)
+        watch.start()
+        await asyncio.sleep(0.1)
+        await watch.close()
+        async with database.read() as connection:
+            assert (await connection.execute(text("SELECT COUNT(*) FROM spenders"))).scalar_one() == 0

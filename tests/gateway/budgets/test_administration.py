@@ -1,0 +1,72 @@
+"""What people do with budgets: how they stand, what is booked, and the credit of a new account."""
+
+from pathlib import Path
+
+import pytest
+from budget_world import ACCOUNT, PROJECT, row_of, treasure
+from budgeting import home
+from running import always, chat_reply, json_reply, upstream
+
+from gateway.budgets import administration
+from gateway.budgets.administration import MAX_BUDGETS, TooManyBudgets, Wanted
+from gateway.db import Database
+
+WANTED = Wanted(
+    account_id=ACCOUNT,
+    scope="account",
+    scope_id=ACCOUNT,
+    span="month",
+    limit_pusd=100,
+    action="block",
+    thresholds=(1.0,),
+)
+
+
+async def test_a_budget_stands_as_the_ledger_says(database: Database, tmp_path: Path) -> None:
+    """From the moment it is made, stored rows and waiting ones; entries move it."""
+    async with treasure(database, tmp_path, folds=False) as house:
+        house.recorder.record(row_of(cost_pusd=30))
+        state = await administration.create(house.treasury, WANTED)
+        assert (state.spent_pusd, state.held_pusd) == (30, 0)
+        await administration.record_spending(house.treasury, ACCOUNT, 12, "usr_1")
+        (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
+        assert state.spent_pusd == 42
+        assert await administration.sum_month(house.treasury, ACCOUNT, "UTC") == 42
+        await administration.reset(house.treasury, ACCOUNT, "month", "UTC", "usr_1")
+        (state,) = await administration.list_own(house.treasury, ACCOUNT, with_operators=False)
+        assert state.spent_pusd == 0
+        await administration.delete(house.treasury, state.budget.budget_id)
+        assert await administration.list_own(house.treasury, ACCOUNT, with_operators=False) == []
+        assert house.books.directory.is_empty
+
+
+async def test_an_account_has_so_many_budgets_at_most(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is looked at for a call."""
+    assert MAX_BUDGETS >= 100
+    monkeypatch.setattr(administration, "MAX_BUDGETS", 2)
+    async with treasure(database, tmp_path) as house:
+        await house.add(scope="project", scope_id=PROJECT)
+        await administration.create(house.treasury, WANTED)
+        with pytest.raises(TooManyBudgets):
+            await administration.create(house.treasury, WANTED)
+
+
+@pytest.mark.row("E39")
+async def test_a_new_account_has_its_credit_and_no_more(tmp_path: Path) -> None:
+    """Ten dollars at the start where the operator grants them; what is beyond is refused as missing credits."""
+    config = '[accounts]\ncredit_grant_usd = "0.0005"\n'
+    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider, config) as ann:
+        statuses = [(await ann.chat(max_tokens=10)).status_code for _ in range(12)]
+        answer = await ann.chat(max_tokens=10)
+        assert (statuses[0], answer.status_code) == (200, 402)
+        error = answer.json()["error"]
+        assert (error["code"], error["type"], error["details"]["limit_usd"]) == (
+            "insufficient_credits",
+            "insufficient_quota",
+            "0.0005",
+        )
+        assert await ann.sum_ledger_pusd() <= 5 * 10**8
+        # A balance is no budget that its owner could delete.
+        assert await ann.budgets() == []

@@ -1,0 +1,111 @@
+"""The bound of a call is never below what it costs, and what an amount affords never costs more."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.budgets.bound import LEAST_OUTPUT_TOKENS, Bound, Reach, Worst, bound_call, from_count
+from gateway.budgets.exclusions import Shape
+from providers.catalogue import load_catalogue
+from providers.chat import Usage
+from providers.pricing.price_rows import PriceRow, TierRow
+from providers.pricing.prices import cost_pusd, load_prices, read_price
+from providers.tokens import Tokenizers
+from providers.wire import Call
+
+TIERED = read_price(
+    PriceRow(
+        provider="p",
+        model="m",
+        effective_from="2020-01-01",
+        input="1.25",
+        cached_input="0.125",
+        cache_write="1.5625",
+        output="10",
+        per_request="0.001",
+        tiers=(TierRow(above_input_tokens=200_000, input="2.5", output="15"),),
+    ),
+    "test",
+    is_operator=True,
+)
+WORST = st.builds(
+    Worst,
+    input_atto=st.integers(0, 10**9),
+    output_atto=st.integers(0, 10**9),
+    per_request_pusd=st.integers(0, 10**12),
+    output_tokens=st.integers(0, 200_000),
+)
+
+
+def make_call(words: int = 1, **more: object) -> Call:
+    """A chat."""
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "word " * words}]}).encode()
+    return Call(endpoint="chat/completions", body=body, model="m", **more)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 300_000), st.integers(0, 4_000), st.integers(0, 3))
+def test_no_usage_costs_more_than_the_bound(input_tokens: int, output_tokens: int, split: int) -> None:
+    """Whatever the buckets, the tier and the number of answers."""
+    call = Call(endpoint="chat/completions", body=b"x" * 300_000, model="m", max_tokens=1_000, n=4)
+    bound = bound_call(call, [Reach(prices=(TIERED,), max_output_tokens=8_000)], 1)
+    buckets = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "input_tokens")
+    usage = Usage(**{buckets[split]: input_tokens}, output_tokens=output_tokens)
+    assert cost_pusd(TIERED, usage) <= bound.pusd
+
+
+@given(st.lists(WORST, max_size=3), st.integers(0, 10**6), st.integers(1, 8), st.integers(0, 10**15))
+def test_what_is_afforded_fits(targets: list[Worst], input_tokens: int, n: int, amount_pusd: int) -> None:
+    """The longest reply that an amount pays for costs no more than it, at every target; one more token does."""
+    longest = max((target.output_tokens for target in targets), default=0)
+    bound = Bound(targets=tuple(targets), input_tokens=input_tokens, output_tokens=longest, n=n)
+    tokens = bound.affords(amount_pusd)
+    if tokens >= 0:
+        assert bound.cost_pusd(tokens) <= amount_pusd
+    if 0 <= tokens < longest:
+        assert max(t.cost_pusd(input_tokens, min(t.output_tokens, tokens + 1), n) for t in targets) >= 0
+    assert tokens <= longest
+
+
+def test_the_smaller_of_two_limits_holds_and_an_unknown_one_is_set() -> None:
+    """The caller's, the model's, or the configured one, which then has to be sent."""
+    reach = Reach(prices=(TIERED,), max_output_tokens=100)
+    unknown = Reach(prices=(TIERED,), max_output_tokens=None)
+    assert bound_call(make_call(max_tokens=7), [reach], 50).output_tokens == 7
+    assert bound_call(make_call(max_tokens=700), [reach], 50).output_tokens == 100
+    bound = bound_call(make_call(), [unknown], 50)
+    assert (bound.output_tokens, bound.needs_limit) == (50, True)
+    assert bound_call(make_call(max_tokens=3), [unknown], 50).needs_limit is False
+    assert bound_call(make_call(), [reach], 50).least_pusd == bound_call(make_call(), [reach], 50).cost_pusd(
+        LEAST_OUTPUT_TOKENS
+    )
+
+
+def test_images_and_tools_add_to_the_input() -> None:
+    """More than the longest that any provider counts for them."""
+    plain = bound_call(make_call(), [], 1).input_tokens
+    assert bound_call(make_call(), [], 1, Shape(images=2)).input_tokens - plain >= 2 * 48_169
+    assert bound_call(make_call(), [], 1, Shape(has_tools=True)).input_tokens - plain >= 650
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "unheard-of"])
+def test_a_count_tightens_the_bound_and_stays_above_itself(model: str) -> None:
+    """By a margin that is larger where another model's tokenizer counts."""
+    call = make_call(2_000)
+    counted = Tokenizers().count_prompt(model, call.body)
+    bound = bound_call(call, [Reach(prices=(TIERED,), max_output_tokens=10)], 1)
+    tight = from_count(bound, model, counted, Shape())
+    assert counted * 1.1 < tight.input_tokens < bound.input_tokens
+    assert from_count(bound, model, 10**9, Shape()) == bound
+
+
+def test_models_that_have_a_price_have_a_limit_but_for_two() -> None:
+    """A call to OpenAI's and Anthropic's current models needs no limit that the caller did not ask for."""
+    catalogue, prices = load_catalogue(), load_prices()
+    for provider in ("openai", "anthropic"):
+        models = [model for model in catalogue.provider_models(provider) if prices.lookup(provider, model, 2 * 10**18)]
+        known = [model for model in models if catalogue.max_output_tokens(provider, model) is not None]
+        chats = [m for m in models if (row := catalogue.row(provider, m)) is not None and row.kind != "embeddings"]
+        assert len(models) > 5
+        assert set(chats) - set(known) <= {"claude-mythos-5-2", "claude-fable-5-2"}

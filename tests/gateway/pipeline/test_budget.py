@@ -1,0 +1,153 @@
+"""Room 3 through a whole gateway: caps, exclusions, missing prices, further tries, and streams that do not end."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from budgeting import CHAT, home
+from fakes import make_call
+from running import STREAM_HEAD, Request, always, chat_reply, framed, json_reply, upstream
+
+from gateway.pipeline.budget import Guard, limit_reply
+from providers.delivered import Delivered
+from providers.tokens import Tokenizers
+
+ANSWER = always(json_reply(chat_reply()))
+CAP = "x-watchllm-max-cost-usd"
+
+
+async def test_a_call_may_say_what_it_may_cost(tmp_path: Path) -> None:
+    """Cut, then refused, without any budget; a value that is no amount is a 400."""
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        answer = await ann.chat({CAP: "0.001"}, max_tokens=4_000)
+        assert answer.status_code == 200
+        assert 64 <= int(answer.headers["x-watchllm-max-tokens"]) < 4_000
+        answer = await ann.chat({CAP: "0.000001"})
+        details = answer.json()["error"]["details"]
+        assert (answer.status_code, details["budget_id"], details["limit_usd"]) == (402, None, "0.000001")
+        assert answer.headers["x-should-retry"] == "false"
+        assert (await ann.chat({CAP: "cheap"})).status_code == 400
+        assert len(provider.requests) == 1
+
+
+async def test_what_has_no_bound_is_refused_where_a_budget_governs(tmp_path: Path) -> None:
+    """And goes out where none does."""
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        assert (await ann.chat(web_search_options={})).status_code == 200
+        made = await ann.budget("project", "100")
+        answer = await ann.chat(web_search_options={})
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["details"]["budget_id"]) == (402, "spending_limit", made["id"])
+        assert "web_search" in error["message"]
+        assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize(("policy", "status"), [("refuse", 402), ("allow", 200)])
+async def test_a_model_without_a_price_goes_by_the_policy(tmp_path: Path, policy: str, status: int) -> None:
+    """[budgets] unpriced."""
+    config = f'[budgets]\nunpriced = "{policy}"\n'
+    config += '[[models]]\nname = "x"\ntargets = [{ provider = "openai", model = "x" }]\n'
+    async with upstream(ANSWER) as provider, home(tmp_path, provider, config) as ann:
+        await ann.budget("project", "100")
+        assert (await ann.chat(model="x")).status_code == status
+
+
+async def test_a_try_that_may_be_billed_is_charged_beside_the_next(tmp_path: Path) -> None:
+    """The first provider breaks off after it was asked; its cost stands in the row, held beforehand."""
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        if len(provider.requests) == 1:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{")
+            await writer.drain()
+            writer.close()
+            raise ConnectionResetError
+        writer.write(json_reply(chat_reply()))
+
+    target = '{ provider = "openai", model = "m" }'
+    targets = f'[[models]]\nname = "twice"\ntargets = [{target}, {target}]\n'
+    async with upstream(answer) as provider, home(tmp_path, provider, targets) as ann:
+        await ann.budget("project", "1")
+        most = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10, "model": "twice"})).json()
+        answer_ = await ann.chat(model="twice", max_tokens=10)
+        assert answer_.status_code == 200, answer_.text
+        (row,) = ann.running.rows
+        assert row.attempts == 2
+        assert row.lost_pusd == round(float(most["max_cost_usd"]) * 10**12)
+        assert row.cost_pusd == row.lost_pusd + 35 * 10**6
+        (state,) = await ann.budgets()
+        assert round(float(state["spent_usd"]) * 10**12) == row.cost_pusd == await ann.sum_ledger_pusd()
+        assert state["held_usd"] == "0"
+
+
+async def test_a_try_of_which_nobody_knows_is_in_doubt(tmp_path: Path) -> None:
+    """Charged as held; the failure is told as before."""
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        raise ConnectionResetError
+
+    async with upstream(answer) as provider, home(tmp_path, provider, "[retries]\nmax_tries = 1\n") as ann:
+        await ann.budget("project", "1")
+        assert (await ann.chat(max_tokens=10)).status_code == 502
+        (row,) = ann.running.rows
+        assert (row.status, row.cost_basis, row.is_estimated) == ("in_doubt", "bound", True)
+        (state,) = await ann.budgets()
+        assert round(float(state["spent_usd"]) * 10**12) == row.cost_pusd > 0
+
+
+async def test_a_stream_that_goes_beyond_its_limit_is_cut(tmp_path: Path) -> None:
+    """By an error event and without [DONE]; it is charged no more than was held."""
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        for _ in range(5_000):
+            delta: dict[str, Any] = {"index": 0, "delta": {"content": " hello"}, "finish_reason": None}
+            writer.write(framed(b"data: " + json.dumps({"id": "c", "choices": [delta]}).encode() + b"\n\n"))
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    async with upstream(answer) as provider, home(tmp_path, provider) as ann:
+        await ann.budget("project", "1")
+        reply = await ann.chat(stream=True, max_tokens=100)
+        assert "[DONE]" not in reply.text
+        assert '"code":"spending_limit"' in reply.text
+        assert 100 <= reply.text.count(" hello") <= 200
+        (row,) = ann.running.rows
+        quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 100, "stream": True})).json()
+        assert row.status == "incomplete"
+        assert row.cost_pusd <= round(float(quote["max_cost_usd"]) * 10**12)
+
+
+def test_a_stream_within_its_limit_is_never_cut() -> None:
+    """Whatever another model's tokenizer counts."""
+
+    class Reader:
+        """A stream of a hundred words."""
+
+        def delivered(self) -> Any:
+            """What was said."""
+            said = Delivered()
+            said.add([" hello"] * 100)
+            return said
+
+    tokenizers = Tokenizers()
+    for model in ("gpt-4o", "claude-sonnet-4-5", "unheard-of"):
+        assert Guard(tokenizers, model, 100)(Reader()) is None  # type: ignore[arg-type]
+        assert Guard(tokenizers, model, 50)(Reader()) is not None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (b"", b'{"model":"m","max_tokens":7}'),
+        (b',"max_tokens":100', b'{"model":"m","max_tokens":7}'),
+        (b', "max_completion_tokens" : null', b'{"model":"m", "max_completion_tokens" : 7}'),
+        (b',"max_tokens":1,"max_completion_tokens":2', b'{"model":"m","max_tokens":7,"max_completion_tokens":7}'),
+    ],
+)
+def test_a_limit_is_spliced_into_the_bytes(more: bytes, expected: bytes) -> None:
+    """Every other byte stays."""
+    call = limit_reply(make_call(body=b'{"model":"m"' + more + b"}"), 7)
+    assert (call.body, call.max_tokens) == (expected, 7)

@@ -1,0 +1,120 @@
+"""Budgets over HTTP: the interface's shapes, whose a scope is, and what is refused."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from budgeting import PASSWORD, Home, home
+from running import always, chat_reply, json_reply, upstream
+from sqlalchemy import text
+
+from gateway.ids import new_id
+
+
+@pytest.fixture
+async def ann(tmp_path: Path) -> AsyncIterator[Home]:
+    """Somebody with an account."""
+    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider) as made:
+        yield made
+
+
+async def make(ann: Home, **body: Any) -> tuple[int, Any]:
+    """Ask for a budget."""
+    answer = await ann.person.post("/api/budgets", json={"window": "day", "limit_usd": "1.00", **body})
+    return answer.status_code, answer.json()
+
+
+async def test_a_budget_is_made_listed_and_deleted(ann: Home) -> None:
+    """With the interface's fields; deleted it refuses no more."""
+    status, made = await make(ann, scope="project", scope_id=ann.project_id, action="block")
+    assert status == 201
+    assert made["id"].startswith("bud_")
+    assert made["resets_at"].endswith("T00:00:00Z")
+    expected = {"scope": "project", "scope_id": ann.project_id, "window": "day", "limit_usd": "1", "action": "block"}
+    assert expected.items() <= made.items()
+    assert (made["spent_usd"], made["held_usd"], made["thresholds"]) == ("0", "0", [0.5, 0.8, 1.0])
+    assert await ann.budgets() == [made]
+    await ann.person.delete(f"/api/budgets/{made['id']}")
+    refusing = await ann.budget("project", "0")
+    assert (await ann.chat()).status_code == 402
+    answer = await ann.person.delete(f"/api/budgets/{refusing['id']}")
+    assert (answer.status_code, answer.json()) == (200, {"success": True, "message": "Budget deleted"})
+    assert (await ann.chat()).status_code == 200
+    assert await ann.budgets() == []
+
+
+async def test_what_was_spent_before_counts(ann: Home) -> None:
+    """A budget knows its window's calls, of its own scope alone, stored or not."""
+    for tag in ("red", "red, blue", ""):
+        assert (await ann.chat({"x-watchllm-tags": tag}, max_tokens=10)).status_code == 200
+    tags = [await make(ann, scope="tag", scope_id=tag) for tag in ("red", "blue", "green")]
+    assert [body["spent_usd"] for _, body in tags] == ["0.00007", "0.000035", "0"]
+    scopes = {"account": None, "project": ann.project_id, "key": ann.key_id}
+    for scope, scope_id in scopes.items():
+        body = {"scope": scope} if scope_id is None else {"scope": scope, "scope_id": scope_id}
+        status, made = await make(ann, **body)
+        assert (status, made["spent_usd"], made["scope_id"]) == (201, "0.000105", scope_id or ann.account_id)
+
+
+async def test_a_tag_budget_governs_its_tag(ann: Home) -> None:
+    """Other calls go out."""
+    await make(ann, scope="tag", scope_id="red", limit_usd="0")
+    assert (await ann.chat({"x-watchllm-tags": "blue, red"})).status_code == 402
+    assert (await ann.chat({"x-watchllm-tags": "blue"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"scope": "project"}, 400, "scope_id"),
+        ({"scope": "project", "scope_id": "nonsense"}, 404, "scope_id"),
+        ({"scope": "key", "scope_id": f"key_{new_id(1)}"}, 404, "scope_id"),
+        ({"scope": "account", "scope_id": f"acct_{new_id(1)}"}, 404, "scope_id"),
+        ({"scope": "tag", "scope_id": "a,b"}, 400, "scope_id"),
+        ({"scope": "account", "limit_usd": "-1"}, 400, "limit_usd"),
+        ({"scope": "account", "limit_usd": "99999999"}, 400, "limit_usd"),
+        ({"scope": "account", "window": "year"}, 400, "window"),
+        ({"scope": "account", "limit": "1"}, 400, None),
+        ({"scope": "account", "thresholds": [0]}, 400, None),
+    ],
+)
+async def test_what_cannot_be_is_refused(ann: Home, body: dict[str, Any], status: int, field: str | None) -> None:
+    """In the proxy's envelope, naming the field; nothing is stored."""
+    answered, told = await make(ann, **body)
+    assert answered == status, told
+    assert field in (None, told["error"]["param"]) or field in told["error"]["message"]
+    assert await ann.budgets() == []
+
+
+async def test_another_account_is_not_found(ann: Home) -> None:
+    """Neither its projects and keys as scopes, nor its budgets."""
+    _, made = await make(ann, scope="account")
+    wanted = {"email": "bob@example.com", "password": PASSWORD, "name": "Bob"}
+    bob = (await ann.person.post("/api/v1/auth/register", json=wanted)).json()["access_token"]
+    ann.person.headers["authorization"] = f"Bearer {bob}"
+    for scope, scope_id in (("project", ann.project_id), ("key", ann.key_id), ("account", ann.account_id)):
+        assert (await make(ann, scope=scope, scope_id=scope_id))[0] == 404
+    assert (await ann.person.delete(f"/api/budgets/{made['id']}")).status_code == 404
+    assert await ann.budgets() == []
+
+
+async def test_an_operator_budgets_the_operators_projects(ann: Home) -> None:
+    """Those that the command line made belong to no account."""
+    operators = ann.running.gateway.services.directory.find(ann.running.live_key.encode(), 0)
+    project_id = operators.project_id  # type: ignore[union-attr]
+    assert (await make(ann, scope="project", scope_id=project_id))[0] == 404
+    async with ann.database.write() as connection:
+        await connection.execute(text("UPDATE users SET is_operator = TRUE"))
+    status, made = await make(ann, scope="project", scope_id=project_id, limit_usd="0")
+    assert status == 201
+    async with ann.running.client() as caller:
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+        assert (await caller.post("/v1/chat/completions", json=body)).status_code == 402
+    assert [state["id"] for state in await ann.budgets()] == [made["id"]]
+
+
+async def test_a_key_cannot_budget(ann: Home) -> None:
+    """One of a project concerns no account."""
+    answer = await ann.caller.get("/api/budgets")
+    assert answer.status_code == 403

@@ -1,0 +1,108 @@
+"""Document A's spending guardrails: its literal requests, and an account's budgets behind them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from budgeting import Home, home
+from running import always, chat_reply, json_reply, upstream
+
+SPENDING = "/api/v1/guardrails/spending"
+
+
+@pytest.fixture
+async def ann(tmp_path: Path) -> AsyncIterator[Home]:
+    """Somebody with an account."""
+    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider) as made:
+        yield made
+
+
+async def post(ann: Home, what: str, body: dict[str, Any]) -> tuple[int, Any]:
+    """Post to a guardrail."""
+    answer = await ann.person.post(f"{SPENDING}/{what}", json=body)
+    return answer.status_code, answer.json()
+
+
+@pytest.mark.row("A29")
+@pytest.mark.row("A30")
+@pytest.mark.row("A31")
+@pytest.mark.row("A32")
+async def test_the_documents_own_course(ann: Home) -> None:
+    """Record, show, check and reset as document A writes them, with every field."""
+    await ann.budget("account", "1000.00", "month")
+    await ann.budget("account", "200.00", "hour", action="alert")
+    assert await post(ann, "record", {"amount": 150.50}) == (
+        200,
+        {"message": "Spending recorded successfully", "new_total": 150.50},
+    )
+    shown = (await ann.person.get(SPENDING)).json()
+    assert shown == {
+        "window_spent": 150.50,
+        "window_limit": 1000.00,
+        "window_name": "monthly",
+        "percentage_used": 15.05,
+        "violations": [],
+    }
+    assert await post(ann, "record", {"amount": 25.50}) == (
+        200,
+        {"message": "Spending recorded successfully", "new_total": 176.00},
+    )
+    assert await post(ann, "check", {"estimated_cost": 50.00}) == (
+        200,
+        {"allowed": True, "spent": 176.00, "limit": 1000.00},
+    )
+    await ann.budget("account", "100.00", "day")
+    assert await post(ann, "check", {"estimated_cost": 50.00}) == (
+        402,
+        {"allowed": False, "violations": [{"window": "daily", "spent": 176, "limit": 100}], "spent": 176},
+    )
+    assert (await ann.person.get(SPENDING)).json()["violations"] == [{"window": "daily", "spent": 176, "limit": 100}]
+    assert await post(ann, "reset", {"window_name": "monthly"}) == (200, {"message": "Spending reset successfully"})
+    assert (await ann.person.get(SPENDING)).json()["window_spent"] == 0
+    # The other windows keep what was spent in them.
+    assert {state["window"]: state["spent_usd"] for state in await ann.budgets()} == {
+        "month": "0",
+        "hour": "176",
+        "day": "176",
+    }
+
+
+async def test_what_is_recorded_counts_against_calls(ann: Home) -> None:
+    """The budget that blocks knows it at once, and knows the reset too, with a counter that calls have begun."""
+    await ann.budget("account", "1", "month")
+    assert (await ann.chat(max_tokens=10)).status_code == 200
+    await post(ann, "record", {"amount": 1})
+    assert (await ann.chat(max_tokens=10)).status_code == 402
+    await post(ann, "reset", {"window_name": "monthly"})
+    assert (await ann.chat(max_tokens=10)).status_code == 200
+    (state,) = await ann.budgets()
+    # The call after the reset.
+    assert state["spent_usd"] == "0.000035"
+
+
+async def test_without_a_budget_there_is_no_limit(ann: Home) -> None:
+    """The month is shown all the same, with null for the limit."""
+    await ann.chat(max_tokens=10)
+    shown = (await ann.person.get(SPENDING)).json()
+    assert (shown["window_spent"], shown["window_limit"], shown["percentage_used"]) == (0.000035, None, 0)
+    assert await post(ann, "check", {"estimated_cost": 5}) == (200, {"allowed": True, "spent": 0.000035, "limit": None})
+
+
+@pytest.mark.parametrize("amount", [-1, "x", None, "1e30", 1e-13, [1]])
+async def test_an_amount_that_is_none_is_refused(ann: Home, amount: Any) -> None:
+    """In document A's envelope, naming the field."""
+    status, body = await post(ann, "record", {"amount": amount})
+    assert (status, body["code"], body["details"]["field"]) == (400, "VALIDATION_ERROR", "amount")
+
+
+async def test_an_unknown_window_is_refused(ann: Home) -> None:
+    """The five names are the only ones."""
+    status, body = await post(ann, "reset", {"window_name": "yearly"})
+    assert (status, body["code"]) == (400, "VALIDATION_ERROR")
+
+
+async def test_a_stranger_sees_nothing(ann: Home) -> None:
+    """Without a credential 401."""
+    answer = await ann.person.get(SPENDING, headers={"authorization": ""})
+    assert answer.status_code == 401
