@@ -40,12 +40,8 @@ from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
 from gateway.accounts.tenancy.upkeep import Upkeep
 from gateway.accounts.vault import Vault
 from gateway.backends.purses import Purses
-from gateway.budgets.directory import BudgetDirectory
-from gateway.budgets.keeping.books import Books
-from gateway.budgets.keeping.keeper import Keeper
-from gateway.budgets.keeping.peers import Peers
-from gateway.budgets.keeping.treasury import Treasury
-from gateway.budgets.keeping.watch import Watch
+from gateway.budgets.administration import grant_credit
+from gateway.budgets.keeping.opening import open_keeper
 from gateway.budgets.spending import Spending
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
@@ -88,16 +84,11 @@ from gateway.upstreams import build_prices, build_routes, build_upstreams
 from gateway.web.claim import claim_url
 from gateway.web.document import build_openapi_config
 from providers.catalogue import load_catalogue
+from providers.pricing.prices import parse_usd
 from providers.tokens import Tokenizers
 from providers.transport.address_guard import AddressGuard
 
 log = logging.getLogger("gateway.app")
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1_000_000
-# A hold of the only process ends with its call or with the process, which its journal tells.
-LOCAL_LEASE_NS = 1 << 61
-# Through Redis a hold is given up when its call must have been over for this long.
-LEASE_MARGIN_NS = 20 * NS_PER_S
 Checks = dict[str, Callable[[], Awaitable[None]]]
 
 
@@ -150,7 +141,7 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         history.start()
         stack.push_async_callback(history.close)
         counters = build_counters(settings, stack)
-        budgets = await build_budgets(settings, database, counters, recorder, stack)
+        budgets = await open_keeper(settings, database, counters, recorder, stack)
         metrics = Metrics(
             version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
         )
@@ -212,34 +203,6 @@ def build_limiting(settings: Settings, counters: Counters, master: bytes) -> Lim
         strangers=Strangers(buckets) if limits.enforce else None,
         attempts=Attempts(gate, buckets, limits.auth_per_minute) if limits.auth_per_minute else None,
     )
-
-
-async def build_budgets(
-    settings: Settings, database: Database, counters: Counters, recorder: Recorder, stack: AsyncExitStack
-) -> Keeper:
-    """What holds money for calls, with the budgets in memory and the work beside the calls."""
-    directory = BudgetDirectory(database)
-    await directory.start()
-    stack.push_async_callback(directory.close)
-    books = Books(counters, directory, time.time_ns)
-    peers: Peers | None = None
-    lease_ns = LOCAL_LEASE_NS
-    if books.local is None:
-        journal = f"{socket.gethostname()}:{settings.data_dir.resolve()}"
-        peers = Peers(database, recorder, books, journal, time.time_ns)
-        lease_ns = settings.timeouts.total_ms * NS_PER_MS + LEASE_MARGIN_NS
-    treasury = Treasury(
-        books=books,
-        spending=Spending(database),
-        recorder=recorder,
-        database=database,
-        lease_ns=lease_ns,
-        peers=peers,
-    )
-    watch = Watch(treasury)
-    watch.start()
-    stack.push_async_callback(watch.close)
-    return Keeper(treasury)
 
 
 def build_recorder(database: Database, settings: Settings) -> Recorder:
@@ -337,7 +300,19 @@ def build_identity(services: Services, database: Database, master: bytes, stack:
         open_sign_up=settings.accounts.open_sign_up,
         public_url=settings.server.public_url,
         attempts=services.limiting.attempts,
+        grant=_granting(services),
     )
+
+
+def _granting(services: Services) -> Callable[[str], Awaitable[None]] | None:
+    grant_pusd = parse_usd(services.settings.accounts.credit_grant_usd)
+    if not grant_pusd:
+        return None
+
+    async def grant(account_id: str) -> None:
+        await grant_credit(services.budgets.treasury, account_id, grant_pusd)
+
+    return grant
 
 
 def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Checks, identity: Identity) -> Litestar:

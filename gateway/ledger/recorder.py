@@ -19,7 +19,7 @@ the database refuses for its values goes to ``refused.records`` in the journal's
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 
@@ -43,11 +43,8 @@ FIRST_PAUSE_MS = 100
 LONGEST_PAUSE_MS = 5_000
 _log = logging.getLogger(__name__)
 
-# A row may be stored already, and is then no reason to try for ever.
 
 NoteUsed = Callable[[AsyncConnection, Mapping[str, int]], Awaitable[None]]
-# Takes rows that are being stored for the first time, inside the same transaction.
-TakeStored = Callable[[AsyncConnection, Sequence[UsageRow]], Awaitable[None]]
 
 
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +75,7 @@ class Recorder:
         note_used: NoteUsed,
         now_ns: Callable[[], int],
         settings: RecorderSettings | None = None,
-        take_stored: TakeStored | None = None,
+        take_stored: store.TakeStored | None = None,
     ) -> None:
         self.folding = asyncio.Lock()
         self.recovered: tuple[UsageRow, ...] = ()

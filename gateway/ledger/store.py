@@ -5,7 +5,7 @@ inserting twice, as a replay does, changes nothing.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,8 @@ from gateway.ledger import rollups
 from gateway.ledger.row import UsageRow
 from gateway.ledger.spans import Range, find_windows
 
+# Takes rows that are being stored for the first time, inside the same transaction.
+TakeStored = Callable[[AsyncConnection, Sequence[UsageRow]], Awaitable[None]]
 COLUMNS = tuple(field.name for field in msgspec.structs.fields(UsageRow))
 _TYPES: dict[Any, str] = {str: "TEXT", int: "BIGINT", bool: "BOOLEAN"}
 _INTO = f"INSERT INTO usage ({', '.join(COLUMNS)})"

@@ -16,18 +16,15 @@ from gateway.accounts.tenancy.people import Admission, Registration, SignedIn, T
 from gateway.accounts.tenancy.people_store import User
 from gateway.analytics.dashboard import count_calls
 from gateway.analytics.moments import moment_text
-from gateway.budgets.administration import grant_credit
 from gateway.config.secret import Secret
 from gateway.db import Database
 from gateway.envelope import Surface
 from gateway.ids import parse_id, to_uuid
-from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_account
 from gateway.surfaces.api.usage import wait_for_rows
 from gateway.surfaces.guards import COOKIE, anybody, identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of, attempting
 from gateway.surfaces.paths import surface_of
-from providers.pricing.prices import parse_usd
 
 AnyRequest = Request[Any, Any, Any]
 TAG = "People"
@@ -138,11 +135,9 @@ async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Respons
     now_ns = identity.now_ns()
     async with attempting(request, identity.attempts, data.email, now_ns):
         signed_in = await identity.people.register(wanted, admission, address_of(request), now_ns)
-    services: Services = request.app.state.services
-    grant_pusd = parse_usd(services.settings.accounts.credit_grant_usd)
-    if grant_pusd and admission.invitation is None:
+    if identity.grant is not None and admission.invitation is None:
         # Who joins by an invitation joins an account that has its credit.
-        await grant_credit(services.budgets.treasury, signed_in.person.account_id, grant_pusd)
+        await identity.grant(signed_in.person.account_id)
     surface: Surface = "S" if data.username is not None else surface_of(request.url.path, request.headers)
     return answer_signed_in(request, signed_in, surface, status=201)
 
