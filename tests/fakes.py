@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from fake_directories import FakeCredentials, FakeDirectory
+from idle_keeper import make_keeper
 from limiting import make_limiting
 
 from gateway.accounts.credential_directory import CredentialDirectory
@@ -15,11 +16,6 @@ from gateway.backends.breaker import Breaker
 from gateway.backends.in_process import InProcessReply
 from gateway.backends.interface import Backend, Sink
 from gateway.backends.purses import Purses
-from gateway.budgets.directory import BudgetDirectory
-from gateway.budgets.keeping.books import Books
-from gateway.budgets.keeping.keeper import Keeper
-from gateway.budgets.keeping.treasury import Treasury
-from gateway.budgets.spending import Spending
 from gateway.config.settings import Breaker as BreakerSettings
 from gateway.config.settings import Retries, Settings
 from gateway.counters.memory import MemoryCounters
@@ -360,15 +356,6 @@ def make_table(*backends: Any, aliases: dict[str, tuple[tuple[str, str], ...]] |
         catalogue=Catalogue((), "2026-01-01"),
         breaker=BreakerSettings(),
     )
-
-
-def make_keeper() -> Keeper:
-    """A keeper that knows no budget."""
-    directory = BudgetDirectory(cast("Any", None))
-    books = Books(MemoryCounters(), directory, lambda: NOW_NS)
-    nothing, recorder = cast("Any", None), cast("Any", FakeRecorder())
-    spending = Spending(nothing)
-    return Keeper(Treasury(books=books, spending=spending, recorder=recorder, database=nothing, lease_ns=1 << 61))
 
 
 def make_services(*backends: Any, settings: Settings | None = None, **parts: Any) -> Services:
