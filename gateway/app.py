@@ -20,8 +20,6 @@ from typing import Any
 import msgspec
 import uvloop
 from litestar import Litestar
-from litestar.datastructures import State
-from litestar.di import Provide
 
 from gateway.accounts import store
 from gateway.accounts.credential_directory import CredentialDirectory
@@ -47,7 +45,6 @@ from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
 from gateway.db import Database, DatabaseUnavailable
-from gateway.errors import Fault
 from gateway.ids import IdSource
 from gateway.ledger.history import History
 from gateway.ledger.journal import Journal
@@ -58,49 +55,20 @@ from gateway.limits.gate import Gate
 from gateway.limits.limiting import Limiting
 from gateway.limits.strangers import Strangers
 from gateway.pipeline.services import Services
+from gateway.routes import Checks, Estate, build_app
 from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
-from gateway.surfaces import faults
-from gateway.surfaces.api.auth import AUTH_ROUTES
-from gateway.surfaces.api.budgets import BUDGET_ROUTES
-from gateway.surfaces.api.credentials import CREDENTIAL_ROUTES
-from gateway.surfaces.api.guardrails import GUARDRAIL_ROUTES
-from gateway.surfaces.api.keys import KEY_ROUTES
-from gateway.surfaces.api.people import PEOPLE_ROUTES
-from gateway.surfaces.api.projects import PROJECT_ROUTES
-from gateway.surfaces.api.prompt_cache import show_prompt_cache
-from gateway.surfaces.api.requests import show_request
-from gateway.surfaces.api.statistics import STATISTICS_ROUTES
-from gateway.surfaces.api.team import TEAM_ROUTES
-from gateway.surfaces.api.usage import export_usage, show_usage
 from gateway.surfaces.guards import Identity
-from gateway.surfaces.headers import guard_answers
-from gateway.surfaces.limits import answer_fault, count_request, show_limits
-from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
-from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
-from gateway.surfaces.proxy.quote import quote_chat
+from gateway.surfaces.proxy.openai import OpenAiDoor
 from gateway.telemetry import Metrics
 from gateway.upstreams import build_prices, build_routes, build_upstreams
 from gateway.web.claim import claim_url
-from gateway.web.document import build_openapi_config
 from providers.catalogue import load_catalogue
 from providers.pricing.prices import parse_usd
 from providers.tokens import Tokenizers
 from providers.transport.address_guard import AddressGuard
 
 log = logging.getLogger("gateway.app")
-Checks = dict[str, Callable[[], Awaitable[None]]]
-
-
-class Estate(msgspec.Struct, frozen=True, kw_only=True):
-    """What routes ask for by these names besides the services."""
-
-    database: Database
-    project_keys: ProjectKeys
-    projects: Projects
-    credentials: Credentials
-    members: Members
-    accounts: Accounts
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -313,69 +281,6 @@ def _granting(services: Services) -> Callable[[str], Awaitable[None]] | None:
         await grant_credit(services.budgets.treasury, account_id, grant_pusd)
 
     return grant
-
-
-def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Checks, identity: Identity) -> Litestar:
-    """Everything that is not on the short way."""
-    provided = {"services": services, **{name: getattr(estate, name) for name in estate.__struct_fields__}}
-
-    ops = OpsParts(
-        version=services.metrics.version,
-        metrics=services.metrics,
-        checks=checks,
-        allow=parse_networks(services.settings.ops.allow),
-        public_url=services.settings.server.public_url,
-        now_ns=services.now_ns,
-        ticks_ns=services.ticks_ns,
-    )
-    return Litestar(
-        route_handlers=[
-            list_models,
-            show_model,
-            show_usage,
-            export_usage,
-            show_prompt_cache,
-            show_request,
-            *STATISTICS_ROUTES,
-            *AUTH_ROUTES,
-            *PEOPLE_ROUTES,
-            *TEAM_ROUTES,
-            *PROJECT_ROUTES,
-            *KEY_ROUTES,
-            *CREDENTIAL_ROUTES,
-            *BUDGET_ROUTES,
-            *GUARDRAIL_ROUTES,
-            quote_chat,
-            *proxied_routes(door, services),
-            build_ops_router(ops),
-        ],
-        dependencies={name: _provide(part) for name, part in provided.items()},
-        before_request=count_request,
-        after_request=faults.name_answer,
-        before_send=[
-            show_limits,
-            guard_answers(services.settings.server.public_url, frozenset(map(bytes.decode, PATHS))),
-        ],
-        state=State(
-            {
-                "services": services,
-                "identity": identity,
-                "database": estate.database,
-                "project_keys": estate.project_keys,
-            }
-        ),
-        exception_handlers={**faults.HANDLERS, Fault: answer_fault},
-        openapi_config=build_openapi_config(version=services.metrics.version),
-        request_max_body_size=services.settings.server.max_body_bytes,
-        logging_config=None,
-    )
-
-
-def _provide(part: Any) -> Provide:
-    def give() -> Any:
-        return part
-
-    return Provide(give, sync_to_thread=False)
 
 
 def serve(settings: Settings) -> int:

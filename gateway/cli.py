@@ -222,7 +222,7 @@ def run_serve(arguments: argparse.Namespace, environ: Environ) -> int:
     configure_logging(settings.log_level, sys.stderr)
     # The whole gateway takes half a second to import, which the other commands must not pay.
     from gateway.app import serve  # noqa: PLC0415
-    from gateway.key_commands import REFUSALS  # noqa: PLC0415
+    from gateway.commands.keys import REFUSALS  # noqa: PLC0415
 
     try:
         return serve(settings)
@@ -260,11 +260,11 @@ def run_keys(arguments: argparse.Namespace, environ: Environ) -> int:
     """Make, list or revoke keys."""
     settings = _load(arguments, environ, storage_only=True)
     # SQLAlchemy takes longer to import than check and import take to run.
-    from gateway import key_commands  # noqa: PLC0415
+    from gateway.commands import keys  # noqa: PLC0415
 
     try:
-        print(asyncio.run(key_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
-    except key_commands.REFUSALS as error:
+        print(asyncio.run(keys.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except keys.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0
 
@@ -273,11 +273,11 @@ def run_accounts(arguments: argparse.Namespace, environ: Environ) -> int:
     """List accounts, change the plan of one, or make a link for who is to be an operator."""
     settings = _load(arguments, environ, storage_only=True)
     # As for keys.
-    from gateway import account_commands  # noqa: PLC0415
+    from gateway.commands import accounts  # noqa: PLC0415
 
     try:
-        print(asyncio.run(account_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
-    except account_commands.REFUSALS as error:
+        print(asyncio.run(accounts.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except accounts.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0
 
@@ -286,12 +286,12 @@ def run_credentials(arguments: argparse.Namespace, environ: Environ) -> int:
     """Store, list or remove the operator's keys at providers."""
     settings = _load(arguments, environ)
     # As for keys.
-    from gateway import vault_commands  # noqa: PLC0415
+    from gateway.commands import vault  # noqa: PLC0415
 
     try:
-        verb = vault_commands.CREDENTIAL_VERBS[arguments.verb]
+        verb = vault.CREDENTIAL_VERBS[arguments.verb]
         print(asyncio.run(verb(settings, arguments, time.time_ns())))
-    except vault_commands.REFUSALS as error:
+    except vault.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0
 
@@ -300,11 +300,11 @@ def run_vault(arguments: argparse.Namespace, environ: Environ) -> int:
     """Rotate the keys of stored secrets, or tell what is encrypted under which."""
     settings = _load(arguments, environ, storage_only=True)
     # As for keys.
-    from gateway import vault_commands  # noqa: PLC0415
+    from gateway.commands import vault  # noqa: PLC0415
 
     try:
-        print(asyncio.run(vault_commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
-    except vault_commands.REFUSALS as error:
+        print(asyncio.run(vault.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except vault.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0
 
@@ -313,10 +313,10 @@ def run_ledger(arguments: argparse.Namespace, environ: Environ) -> int:
     """Prove the sums of the usage."""
     settings = _load(arguments, environ, storage_only=True)
     # As for keys.
-    from gateway.analytics import commands  # noqa: PLC0415
+    from gateway.commands import ledger  # noqa: PLC0415
 
     try:
-        print(asyncio.run(commands.VERBS[arguments.verb](settings, arguments, time.time_ns())))
-    except commands.REFUSALS as error:
+        print(asyncio.run(ledger.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+    except ledger.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
     return 0

@@ -12,9 +12,9 @@ from gateway.accounts.audit import Actor, Deed, append_entry
 from gateway.accounts.master import load_master_key
 from gateway.accounts.tenancy.people_store import begin_claim_link
 from gateway.accounts.tenancy.tokens import make_claim_token
+from gateway.commands.keys import REFUSALS as STORAGE_REFUSALS
+from gateway.commands.keys import open_database
 from gateway.config.settings import Settings
-from gateway.key_commands import REFUSALS as STORAGE_REFUSALS
-from gateway.key_commands import open_database
 from gateway.limits.plans import InvalidPlan
 from gateway.limits.plans_store import WantedPlan, list_plans, set_plan
 from gateway.web.claim import claim_url

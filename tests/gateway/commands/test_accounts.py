@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.account_commands import REFUSALS, VERBS
 from gateway.accounts.tenancy import people_store
 from gateway.cli import build_parser
+from gateway.commands.accounts import REFUSALS, VERBS
 from gateway.config.settings import Settings
 from gateway.db import Database
 

@@ -12,9 +12,9 @@ from sqlalchemy import text
 from gateway.accounts.credential_directory import ActiveCredential, CredentialDirectory
 from gateway.accounts.credentials import CredentialInvalid, UnknownCredential
 from gateway.accounts.vault import load_vault
+from gateway.commands.vault import CREDENTIAL_VERBS, list_providers, write_credentials
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.db import Database
-from gateway.vault_commands import CREDENTIAL_VERBS, list_providers, write_credentials
 
 NOW_NS = 1_736_935_200_000_000_000
 CANARY = "sk-canary-0123456789"

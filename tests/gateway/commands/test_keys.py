@@ -11,9 +11,9 @@ import pytest
 from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
 from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, derive_key, load_master_key
+from gateway.commands.keys import KeyInvalid, ListedKey, UnknownKey, create_key, list_keys, revoke_key, write_table
 from gateway.config.settings import Settings
 from gateway.db import Database
-from gateway.key_commands import KeyInvalid, ListedKey, UnknownKey, create_key, list_keys, revoke_key, write_table
 
 NOW_NS = 1_736_935_200_000_000_000
 WANTED = {

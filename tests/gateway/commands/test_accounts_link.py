@@ -10,12 +10,12 @@ import pytest
 from households import CHEAP, MASTER, NOW_NS, ORIGIN, PASSWORD
 from sqlalchemy import text
 
-from gateway.account_commands import make_link
 from gateway.accounts.tenancy.passwords import Passwords
 from gateway.accounts.tenancy.people import Admission, People, Registration
 from gateway.accounts.tenancy.refusals import Refusal
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
+from gateway.commands.accounts import make_link
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.db import Database

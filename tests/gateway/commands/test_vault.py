@@ -13,10 +13,10 @@ from gateway.accounts.credential_directory import ActiveCredential, CredentialDi
 from gateway.accounts.credentials import NewCredential, create_credential
 from gateway.accounts.master import MasterKeyError
 from gateway.accounts.vault import load_vault
+from gateway.commands.vault import CredentialsLost, Rotated, rotate, show_status, write_rotated
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.db import Database
-from gateway.vault_commands import CredentialsLost, Rotated, rotate, show_status, write_rotated
 
 NOW_NS = 1_736_935_200_000_000_000
 OLD, NEW = (Secret(base64.b64encode(bytes([number]) * 32).decode()) for number in (1, 2))

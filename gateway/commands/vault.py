@@ -20,10 +20,10 @@ from gateway.accounts.master import MasterKeyError
 from gateway.accounts.rotation import Progress, VaultStatus
 from gateway.accounts.vault import load_vault
 from gateway.analytics.moments import moment_text
+from gateway.commands.keys import open_database
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.db import DatabaseInvalid, DatabaseUnavailable
-from gateway.key_commands import open_database
 from gateway.migrations.apply import DatabaseTooNew
 from providers.registry import PROVIDERS
 

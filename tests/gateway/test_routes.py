@@ -1,0 +1,58 @@
+"""Every route on one framework: who may pass, what is not there, and the same answers as on the short way."""
+
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx
+import pytest
+import pytest_asyncio
+from running import Running, always, chat_reply, json_reply, openai_config, running, upstream
+
+GUARDS = ("gateway.surfaces.guards", "gateway.surfaces.access")
+HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One gateway for this module, with an OpenAI that always says the same."""
+    async with upstream(always(json_reply(chat_reply()))) as provider:
+        async with running(tmp_path_factory.mktemp("routes"), openai_config(provider)) as gateway:
+            yield gateway
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestRoutes:
+    """What the framework answers."""
+
+    async def test_the_framework_answers_as_the_short_way_does(self, gateway: Running) -> None:
+        """The same app under any ASGI server."""
+        transport = httpx.ASGITransport(cast("Any", gateway.gateway.app))
+        headers = {"authorization": f"Bearer {gateway.live_key}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://any.test", headers=headers) as framework:
+            ordinary = await framework.post("/v1/chat/completions", json=HELLO)
+        async with gateway.client() as client:
+            short = await client.post("/v1/chat/completions", json=HELLO)
+        assert set(ordinary.headers) == set(short.headers)
+        figures = ("x-WatchLLM-latency-ms", "x_WatchLLM_latency_ms")
+        assert {**ordinary.json(), **dict.fromkeys(figures, 0)} == {**short.json(), **dict.fromkeys(figures, 0)}
+
+    async def test_every_route_says_who_may_pass(self, gateway: Running) -> None:
+        """Each handler carries a guard of gateway.surfaces; only what the framework adds by itself has none."""
+        unguarded: list[str] = []
+        for route in gateway.gateway.app.routes:
+            handlers: list[Any] = getattr(route, "route_handlers", None) or [cast("Any", route).route_handler]
+            for handler in handlers:
+                is_ours = not route.path.startswith("/schema") and handler.handler_name != "options_handler"
+                guards = [guard for guard in handler.guards or () if guard.__module__ in GUARDS]
+                if is_ours and not guards:
+                    unguarded.append(f"{route.path} {handler.handler_name}")
+        assert unguarded == []
+
+    @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nowhere", 404), ("DELETE", "/v1/models", 405)])
+    async def test_what_is_not_there_is_told_in_json(
+        self, gateway: Running, method: str, path: str, status: int
+    ) -> None:
+        """The framework's refusals, in the envelope."""
+        async with gateway.client() as client:
+            response = await client.request(method, path)
+        assert (response.status_code, set(response.json())) == (status, {"error"})
