@@ -88,6 +88,22 @@ async def make_operators_credential(world: World) -> str:
     return "openai"
 
 
+async def make_budget(world: World) -> str:
+    """A budget of Ann's account."""
+    return await world.make("/api/budgets", BUDGET)
+
+
+async def make_request(world: World) -> str:
+    """A call of Ann's project, in its usage."""
+    keys = f"/api/projects/{world.project_id}/keys"
+    key = (await world.ask_as(world.ann.token, "POST", keys, {"name": "made", "kind": "test"})).json()["key"]
+    answer = await world.ask_as(key, "POST", "/v1/chat/completions", CHAT)
+    assert answer.is_success, answer.text
+    await world.running.gateway.services.recorder.flush()
+    return str(answer.headers["x-watchllm-request-id"])
+
+
+BUDGET = {"scope": "account", "window": "month", "limit_usd": "10"}
 CHAT = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 LOGIN = {"email": "nobody@example.com", "password": PASSWORD}
 MATRIX: dict[str, Line] = {
@@ -126,6 +142,7 @@ MATRIX: dict[str, Line] = {
     "DELETE /api/account/invitations/{invitation_id}": Line("object", make=make_invitation),
     "GET /api/projects/{project_id}/usage": Line("object"),
     "GET /api/projects/{project_id}/usage/export": Line("object"),
+    "GET /api/projects/{project_id}/prompt-cache": Line("object"),
     "GET /api/projects": Line("account"),
     "POST /api/projects": Line("account", {"name": "another"}),
     "GET /api/projects/{project_id}": Line("object"),
@@ -143,6 +160,17 @@ MATRIX: dict[str, Line] = {
     "GET /api/providers": Line("operator"),
     "POST /api/providers": Line("operator", {"provider": "openai", "api_key": "sk-new"}),
     "DELETE /api/providers/{provider}": Line("operator", make=make_operators_credential),
+    "GET /api/budgets": Line("account"),
+    "POST /api/budgets": Line("account", BUDGET),
+    "DELETE /api/budgets/{budget_id}": Line("object", make=make_budget),
+    "GET /api/v1/guardrails/spending": Line("account"),
+    "POST /api/v1/guardrails/spending/record": Line("account", {"amount": 1}),
+    "POST /api/v1/guardrails/spending/check": Line("account", {"estimated_cost": 1}, is_viewers=True),
+    "POST /api/v1/guardrails/spending/reset": Line("account", {"window_name": "daily"}),
+    "GET /api/dashboard/stats": Line("account"),
+    "GET /api/requests/{request_id}": Line("object", make=make_request),
+    "GET /v1/usage": Line("account"),
+    "POST /v1/quote": Line("key", CHAT),
     "GET /v1/models": Line("key"),
     "GET /v1/models/{model}": Line("key", make=make_model),
     "POST /v1/chat/completions": Line("key", CHAT),
