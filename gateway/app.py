@@ -41,6 +41,7 @@ from gateway.backends.purses import Purses
 from gateway.budgets.administration import grant_credit
 from gateway.budgets.keeping.opening import open_keeper
 from gateway.budgets.spending import Spending
+from gateway.budgets.store import set_zone
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
@@ -248,7 +249,7 @@ def build_estate(
         projects=Projects(database, keys, names | services.settings.providers.keys(), follow),
         credentials=Credentials(database, vault, names, guard, follow),
         members=Members(database),
-        accounts=Accounts(database),
+        accounts=Accounts(database, set_zone),
     )
 
 

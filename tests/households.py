@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts.audit import Actor, Occasion, read_entries
 from gateway.accounts.tenancy.account import Accounts
@@ -41,7 +42,12 @@ class House:
         self.passwords = Passwords(CHEAP)
         self.people = self.at_cost(self.passwords)
         self.members = Members(database)
-        self.accounts = Accounts(database)
+        # What budgets were told.
+        self.zones: list[tuple[str, str]] = []
+        self.accounts = Accounts(database, self._note_zone)
+
+    async def _note_zone(self, _connection: AsyncConnection, account_id: str, zone: str) -> None:
+        self.zones.append((account_id, zone))
 
     def at_cost(self, passwords: Passwords) -> People:
         """The same people, their passwords hashed otherwise."""

@@ -5,6 +5,7 @@ changed.
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -26,6 +27,10 @@ _ZONE = re.compile(r"(?!posix/|right/)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+
 MAX_ZONE_CHARS = 64
 
 
+# Tells whoever reckons by the account's days, inside the transaction that moves them: account and zone.
+TellZone = Callable[[AsyncConnection, str, str], Awaitable[None]]
+
+
 class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
     """Entries of the log, newest first, and the id to ask for older ones with; None: there are no older ones."""
 
@@ -36,8 +41,9 @@ class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
 class Accounts:
     """Every account."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tell_zone: TellZone) -> None:
         self._database = database
+        self._tell_zone = tell_zone
 
     async def find(self, person: Person) -> Account:
         """Read the person's account. Raises Refusal."""
@@ -59,6 +65,8 @@ class Accounts:
             account = await people_store.find_account(connection, person.account_id)
             account = msgspec.structs.replace(account, **changes)
             await people_store.change_account(connection, account)
+            if zone is not None:
+                await self._tell_zone(connection, account.account_id, account.zone)
             actor = Actor(kind="user", actor_id=person.user_id, origin=origin)
             told = ", ".join(f"{field} {shown(value)}" for field, value in changes.items())
             deed = Deed(account_id=person.account_id, action="account.change", object_id=person.account_id, detail=told)

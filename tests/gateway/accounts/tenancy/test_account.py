@@ -19,6 +19,7 @@ async def test_an_owner_renames_the_account_and_sets_its_zone(house: House, ada:
     await house.accounts.change(ada.person, " Analytical Engines ", None, ORIGIN, NOW_NS)
     changed = await house.accounts.change(ada.person, None, "Europe/London", ORIGIN, NOW_NS)
     assert await house.accounts.find(ada.person) == changed
+    assert house.zones == [(ada.person.account_id, "Europe/London")]
     assert (changed.name, changed.zone, changed.plan) == ("Analytical Engines", "Europe/London", "free")
     page = await house.accounts.read_log(ada.person, 9, None)
     told = sorted(entry.detail for entry in page.entries if entry.action == "account.change")
