@@ -66,10 +66,10 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     # The caller's x-watchllm-tags and x-watchllm-session.
     tags: str = ""
     session: str = ""
-    # The tries that failed, as gateway.ledger.trail writes them; empty where none did.
-    trail: str = ""
     # What earlier tries of the call may have cost, a part of ``cost_pusd``; the counts are those of the last try.
     lost_pusd: int = 0
+    # The tries that failed, as gateway.ledger.trail writes them; empty where none did.
+    trail: str = ""
 
     @property
     def total_tokens(self) -> int:

@@ -25,10 +25,11 @@ from gateway.ledger.settle import settle_call
 from gateway.pipeline import meter
 from gateway.pipeline.flow import Inbound, Route, Target
 from gateway.pipeline.meter import Produced
+from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
 from providers import splice
 from providers.delivered import Delivered
-from providers.errors import ProviderError, Refused
+from providers.errors import ProviderError, Refused, Truncated
 from providers.pricing.prices import Price
 from providers.tokens import Tokenizers, rule_for
 from providers.wire import Call, StreamReader
@@ -96,13 +97,13 @@ def may_govern(inbound: Inbound, services: Services) -> bool:
     return not services.budgets.books.directory.is_empty or inbound.max_cost_pusd is not None
 
 
-async def hold(inbound: Inbound, services: Services) -> tuple[Inbound, Funds | None]:
+async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple[Inbound, Funds | None]:
     """Hold what a call may cost; the call comes back as it may go out. Raises Fault."""
     caller, call, cap = inbound.caller, inbound.call, inbound.max_cost_pusd
     standings = services.budgets.books.directory.find(caller, inbound.tags)
     if caller.kind == "test" or (not standings and cap is None):
         return inbound, None
-    route = services.routes.find(call.model)
+    route = table.find(call.model)
     if route is None or (caller.allowed_models is not None and call.model not in caller.allowed_models):
         # Refused in the room that routes.
         return inbound, None
@@ -170,8 +171,13 @@ async def send_off(funds: Funds, services: Services) -> None:
         ) from full
 
 
-def may_be_billed(error: ProviderError) -> bool:
-    """Whether a try that failed may have to be paid: it went out, and no answer says that nothing was made."""
+def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
+    """Whether a try that failed has to be accounted for: it went out, and no answer says that nothing was made.
+
+    Where a budget governs, whatever may be billed is; else only what was made for certain, an answer that broke off.
+    """
+    if funds is None:
+        return isinstance(error, Truncated)
     return error.sent and not isinstance(error, Refused)
 
 

@@ -42,13 +42,13 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     hold: limits.Hold | None = None
     try:
         hold = limits.admit(services.recorder, metrics)
-        if budget.may_govern(inbound, services):
-            inbound, journey.funds = await budget.hold(inbound, services)
-            journey.inbound = inbound
-        lookup.find(inbound)
         table = services.routes
         if not services.purses.credentials.is_empty:
             table = table.of(services.purses.of(inbound.caller.project_id))
+        if budget.may_govern(inbound, services):
+            inbound, journey.funds = await budget.hold(inbound, table, services)
+            journey.inbound = inbound
+        lookup.find(inbound)
         path = route.choose(table, inbound.call.model, inbound.caller)
         upstream = await send.send(journey, path)
         if upstream.relay is not None:

@@ -168,7 +168,7 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
             code = _note_failure(target, error, services)
             tried = Try(backend.name, target.model, code, waited_ns // 1_000_000)
             journey.trail = add_try(journey.trail, tried)
-            journey.doubtful = target if budget.may_be_billed(error) else None
+            journey.doubtful = target if budget.may_be_billed(error, journey.funds) else None
             wait_ms = _wait_before_retry(error, journey, services.settings.retries) if tries_again else None
             if wait_ms is None or journey.client.is_gone:
                 raise

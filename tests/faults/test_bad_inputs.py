@@ -31,7 +31,8 @@ OWN_TESTS = frozenset({"auth-026"})
 def is_here(case: Case) -> bool:
     """Whether a case is played in this file."""
     kind = case.get("behaviour", {}).get("kind")
-    return case["id"] not in OWN_TESTS and "fault" not in case and (kind in BEHAVIOURS or kind not in LONG)
+    elsewhere = OWN_TESTS | PROCESSES.keys()
+    return case["id"] not in elsewhere and "fault" not in case and (kind in BEHAVIOURS or kind not in LONG)
 
 
 HERE = [case for case in runnable(load_cases().values()) if is_here(case)]

@@ -10,6 +10,7 @@ from households import NOW_NS, PASSWORD, House
 from limiting import make_limiting
 from litestar import Litestar, get, post
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.response import Stream
 from plans import ACTOR
 
@@ -116,6 +117,10 @@ class Town:
         )
         self.app = Litestar(
             ROUTES,
+            dependencies={
+                "services": Provide(lambda: services, sync_to_thread=False),
+                "database": Provide(lambda: house.database, sync_to_thread=False),
+            },
             before_request=count_request,
             before_send=[show_limits],
             after_request=faults.name_answer,
