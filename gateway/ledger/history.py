@@ -6,6 +6,7 @@ it is done, sums are made from the rows: exact, and slower.
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger.rollups import fold_history
@@ -21,6 +22,7 @@ class History:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -28,21 +30,26 @@ class History:
         self._task = asyncio.create_task(self._work())  # noqa: TID251 - kept, and awaited on close
 
     async def close(self) -> None:
-        """Stop."""
+        """Stop after the piece that is under way: a transaction that is cut off can leave SQLite locked for a while."""
+        self._stopping.set()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait((self._task,))
 
     async def _work(self) -> None:
         pieces = 0
-        while True:
+        while not self._stopping.is_set():
             try:
                 if not await fold_history(self._database):
                     break
                 pieces += 1
-                await asyncio.sleep(PAUSE_MS / 1_000)
+                await self._pause(PAUSE_MS)
             except DatabaseUnavailable as error:
                 _log.warning("older usage rows are not summed up yet: %s", error)
-                await asyncio.sleep(AWAY_PAUSE_MS / 1_000)
+                await self._pause(AWAY_PAUSE_MS)
         if pieces:
-            _log.info("older usage rows are summed up")
+            _log.info("%d pieces of older usage rows are summed up", pieces)
+
+    async def _pause(self, pause_ms: int) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_ms / 1_000):
+                await self._stopping.wait()
