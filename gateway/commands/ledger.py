@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine
 import msgspec
 
 from gateway.analytics.verify import Difference, find_differences
+from gateway.commands.keys import open_database
 from gateway.config.settings import Settings
-from gateway.db import Database, DatabaseInvalid, DatabaseUnavailable
+from gateway.db import DatabaseInvalid, DatabaseUnavailable
 from gateway.migrations.apply import DatabaseTooNew
 
 # So many are told; one is enough to know.
@@ -29,14 +30,11 @@ async def verify(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -
     """Compare every sum with its rows. Raises LedgerDiffers with the differences."""
     told: list[Difference] = []
     count = 0
-    database = await Database.open(settings.database_url.reveal() if settings.database_url else None, settings.data_dir)
-    try:
+    async with open_database(settings) as database:
         async for difference in find_differences(database):
             count += 1
             if len(told) < MAX_TOLD:
                 told.append(difference)
-    finally:
-        await database.close()
     if count:
         lines = [msgspec.json.encode(each).decode() if wanted.json else write_difference(each) for each in told]
         raise LedgerDiffers("\n".join([f"{count} sums differ from their rows; restore a backup", *lines]))

@@ -7,14 +7,13 @@ import msgspec
 from sqlalchemy import text
 
 from gateway.accounts.audit import Actor, Deed, append_entry
+from gateway.accounts.store import take_revision
 from gateway.db import Database
 from gateway.limits.plans import LEAST, check_plan
 
 _READ = text("SELECT plan, rate_overrides FROM accounts WHERE account_id = :account_id")
 _LIST = text("SELECT account_id, name, plan, rate_overrides FROM accounts ORDER BY created_ns, account_id")
 _SET = text("UPDATE accounts SET plan = :plan, rate_overrides = :rate_overrides WHERE account_id = :account_id")
-# The row stays locked until the commit, so revisions become visible in their order and a reader misses none.
-_NEXT_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'keys' RETURNING value")
 _TOUCH_KEYS = text(
     "UPDATE keys SET revision = :revision "
     "WHERE project_id IN (SELECT project_id FROM projects WHERE account_id = :account_id)"
@@ -65,7 +64,7 @@ async def set_plan(database: Database, wanted: WantedPlan, actor: Actor, now_ns:
         values = {"account_id": account_id, "plan": plan, "rate_overrides": stored}
         if not (await connection.execute(_SET, values)).rowcount:
             return False
-        revision = (await connection.execute(_NEXT_REVISION)).scalar_one()
+        revision = await take_revision(connection)
         await connection.execute(_TOUCH_KEYS, {"account_id": account_id, "revision": revision})
         deed = Deed(account_id=account_id, action="account.plan", object_id=account_id, detail=plan)
         await append_entry(connection, actor, deed, now_ns)

@@ -42,9 +42,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     hold: limits.Hold | None = None
     try:
         hold = limits.admit(services.recorder, metrics)
-        table = services.routes
-        if not services.purses.credentials.is_empty:
-            table = table.of(services.purses.of(inbound.caller.project_id))
+        table = services.routes_of(inbound.caller)
         if budget.may_govern(inbound, services):
             inbound, journey.funds = await budget.hold(inbound, table, services)
             journey.inbound = inbound

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.accounts.directory import KeyDirectory
+from gateway.accounts.directory import KeyDirectory, KeyRecord
 from gateway.backends.purses import Purses
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.keeper import Keeper
@@ -46,3 +46,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     jitter: random.Random
     # Streams that are being relayed, for the sweep that keeps silent ones alive.
     relays: set[Relay]
+
+    def routes_of(self, caller: KeyRecord) -> RouteTable:
+        """The routes with what the caller's project calls by stored credentials; without any, those of all."""
+        purses = self.purses
+        return self.routes if purses.credentials.is_empty else self.routes.of(purses.of(caller.project_id))

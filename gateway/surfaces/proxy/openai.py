@@ -23,7 +23,7 @@ from gateway.limits.passage import Passage
 from gateway.limits.refusals import lines_of
 from gateway.pipeline import limits, lookup, reply, run
 from gateway.pipeline.flow import CacheWish, Inbound
-from gateway.pipeline.route import SANDBOX, RouteTable
+from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.faults import not_allowed
@@ -234,7 +234,7 @@ async def show_model(
     for card in _cards(services, caller):
         if card.id == name:
             return card
-    table = _table_of(services, caller)
+    table = services.routes_of(caller)
     if caller.kind == "live" and caller.allowed_models is None and table.find(name) is not None:
         # Callable without being listed: a name with a provider's prefix, or a new model of a known family.
         return ModelCard(id=name, created=0, owned_by=table.owner(name))
@@ -248,7 +248,7 @@ def _cards(services: Services, caller: KeyRecord) -> list[ModelCard]:
     allowed = caller.allowed_models
     return [
         ModelCard(id=card.id, created=card.created, owned_by=card.owned_by)
-        for card in _table_of(services, caller).cards()
+        for card in services.routes_of(caller).cards()
         if allowed is None or card.id in allowed
     ]
 
@@ -257,11 +257,6 @@ def address_of(scope: Scope) -> str:
     """The network address that a request came from; what it says itself of where it came from is not asked."""
     address = scope["client"]
     return "" if address is None else address[0]
-
-
-def _table_of(services: Services, caller: KeyRecord) -> RouteTable:
-    """With what the caller's project calls by stored credentials."""
-    return services.routes.of(services.purses.of(caller.project_id))
 
 
 def proxied_routes(door: OpenAiDoor, services: Services) -> list[ASGIRouteHandler]:

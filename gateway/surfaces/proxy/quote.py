@@ -50,9 +50,8 @@ async def quote_chat(request: AnyRequest, services: NamedDependency[Services]) -
     if not body:
         raise Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")
     call = bodies.decode(ENDPOINT, body)
-    caller, purses = key_of(request), services.purses
-    table = services.routes if purses.credentials.is_empty else services.routes.of(purses.of(caller.project_id))
-    path = route.choose(table, call.model, caller)
+    caller = key_of(request)
+    path = route.choose(services.routes_of(caller), call.model, caller)
     now_ns = services.now_ns()
     found = budget.assess(call, path, services, now_ns)
     unbounded = [f"{exclusion.name}: {exclusion.reason}" for exclusion in found.shape.excluded]
