@@ -1,1 +1,1 @@
-"""Stored answers: bytes in, bytes out; a leaf package that knows no chat, no key and no price."""
+"""Stored answers, a leaf package: bytes in, bytes out; it knows no chat, no key and no price."""

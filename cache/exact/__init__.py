@@ -1,0 +1,1 @@
+"""The exact layer: the same request again gets the same answer."""

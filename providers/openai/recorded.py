@@ -1,0 +1,231 @@
+"""An answer kept for later: whole or as the stream that it was, and made into either when it is given again.
+
+Where an answer named itself and its time, a mark stands instead, so that each time it is given it gets its own. The
+mark is a NUL, which no JSON holds bare.
+
+Failure behavior: what cannot be read as an answer of OpenAI's shapes raises InvalidAnswer; it is not kept then.
+"""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import msgspec
+
+from providers.errors import InvalidAnswer
+from providers.openai.reply import BROKEN_JSON
+from providers.openai.template import PREFIX, SEPARATOR
+
+MARK = b"\0"
+# What every answer has anew.
+_OWN_NAMES = frozenset({"id", "created"})
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY = msgspec.json.Decoder(dict[str, Any])
+_encode = msgspec.json.Encoder().encode
+# What comes in pieces in a stream's deltas and is said by putting them one behind the other.
+_JOINED = frozenset({"content", "refusal", "reasoning", "reasoning_content", "arguments", "name"})
+
+Json = dict[str, Any]
+
+
+class ChoiceEnd(msgspec.Struct, frozen=True, gc=False):
+    """What decides whether a choice may be kept."""
+
+    content: bool
+    has_tool_calls: bool
+    is_refused: bool
+    finish_reason: str | None
+
+
+class Recorded(msgspec.Struct, kw_only=True):
+    """An answer: ``body`` of one that came whole; ``events``, ``held`` and ``usage_chunk`` of one that was a stream.
+
+    The other form is made when it is first asked for, and kept.
+    """
+
+    endpoint: str
+    body: bytes | None = None
+    # Server-sent events but for the last chunk with a finish_reason, which is held for the figures, and the usage's.
+    events: bytes | None = None
+    held: bytes | None = None
+    usage_chunk: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of what is kept."""
+        return sum(len(part) for part in (self.body, self.events, self.held, self.usage_chunk) if part is not None)
+
+    def as_body(self, name: str, created_s: int) -> bytes:
+        """The answer whole, with a name and time of its own."""
+        if self.body is None:
+            self.body = _mark(_encode(_fold(self._chunks(), self.endpoint)))
+        return self.body.replace(MARK, _own(self.endpoint, name, created_s))
+
+    def as_stream(self, name: str, created_s: int) -> tuple[bytes, bytes, bytes | None]:
+        """The answer as events, the chunk to be held and the usage's chunk, with a name and time of its own."""
+        if self.held is None:
+            assert self.body is not None, "it came in one of the two forms"  # noqa: S101 - for the type checkers
+            *first, held, usage = map(_encode, _unfold(_ANY.decode(self.body.replace(MARK, b'"id":""', 1))))
+            self.events = b"".join([PREFIX + _mark(chunk) + SEPARATOR for chunk in first])
+            self.held, self.usage_chunk = _mark(held), _mark(usage)
+        own = _own(self.endpoint, name, created_s)
+        usage_chunk = self.usage_chunk
+        return (
+            (self.events or b"").replace(MARK, own),
+            self.held.replace(MARK, own),
+            None if usage_chunk is None else usage_chunk.replace(MARK, own),
+        )
+
+    def _chunks(self) -> list[Json]:
+        parts = [event.removeprefix(PREFIX) for event in (self.events or b"").split(SEPARATOR) if event]
+        parts += [part for part in (self.held, self.usage_chunk) if part is not None]
+        return [_ANY.decode(part.replace(MARK, b'"id":""', 1)) for part in parts]
+
+
+def record_body(endpoint: str, body: bytes) -> Recorded:
+    """Keep a whole answer."""
+    return Recorded(endpoint=endpoint, body=body if endpoint == "embeddings" else _mark(body))
+
+
+def record_stream(endpoint: str, pieces: Iterable[bytes], held: bytes, usage_chunk: bytes | None) -> Recorded:
+    """Keep a stream as it went to the client: whole events, cut at any place."""
+    events: list[bytes] = []
+    for event in b"".join(pieces).split(SEPARATOR):
+        if event.startswith(PREFIX):
+            events.append(PREFIX + _mark(event[len(PREFIX) :]) + SEPARATOR)
+        elif event.strip() and not event.startswith(b":"):
+            raise InvalidAnswer("an event of the stream is not one line of data")
+    return Recorded(
+        endpoint=endpoint,
+        events=b"".join(events),
+        held=_mark(held),
+        usage_chunk=None if usage_chunk is None else _mark(usage_chunk),
+    )
+
+
+def read_ends(recorded: Recorded) -> list[ChoiceEnd]:
+    """How each choice of a chat's or a completion's answer ended."""
+    body = _ANY.decode(recorded.as_body("", 0))
+    found: list[ChoiceEnd] = []
+    for choice in _objects(body.get("choices")):
+        message = choice.get("message")
+        said = cast("Json", message) if isinstance(message, dict) else {"content": choice.get("text")}
+        finish = choice.get("finish_reason")
+        found.append(
+            ChoiceEnd(
+                content=bool(said.get("content")),
+                has_tool_calls=bool(said.get("tool_calls") or said.get("function_call")),
+                is_refused=bool(said.get("refusal")) or bool(choice.get("content_filter_results")),
+                finish_reason=finish if isinstance(finish, str) else None,
+            )
+        )
+    return found
+
+
+def _mark(body: bytes) -> bytes:
+    """Put the mark in place of what every answer has anew; what has neither name nor time stays as it is."""
+    try:
+        members = _MEMBERS.decode(body)
+    except BROKEN_JSON as broken:
+        raise InvalidAnswer(f"an answer to be kept is not JSON: {broken}") from broken
+    if not members.keys() & _OWN_NAMES:
+        return body
+    rest = [b"%b:%b" % (_encode(name), value) for name, value in members.items() if name not in _OWN_NAMES]
+    return b"{%b}" % b",".join([MARK, *rest])
+
+
+def _own(endpoint: str, name: str, created_s: int) -> bytes:
+    prefix = b"chatcmpl" if endpoint == "chat/completions" else b"cmpl"
+    return b'"id":"%b-%b","created":%d' % (prefix, name.encode(), created_s)
+
+
+def _objects(value: Any) -> list[Json]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _fold(chunks: list[Json], endpoint: str) -> Json:
+    """One whole answer of a stream's chunks."""
+    is_chat = endpoint == "chat/completions"
+    choices: dict[int, Json] = {}
+    calls: dict[int, dict[Any, Json]] = {}
+    body: Json = {"id": "", "object": "chat.completion" if is_chat else "text_completion"}
+    for chunk in chunks:
+        body |= {name: value for name, value in chunk.items() if name not in {"object", "choices"}}
+        for part in _objects(chunk.get("choices")):
+            index = part.get("index")
+            number = index if isinstance(index, int) else 0
+            _fold_choice(choices.setdefault(number, {}), calls.setdefault(number, {}), part)
+    for number, choice in choices.items():
+        if is_chat:
+            choice.setdefault("message", {"role": "assistant", "content": None})
+        if calls[number]:
+            choice["message"]["tool_calls"] = [calls[number][index] for index in sorted(calls[number])]
+    body["choices"] = [{"index": index, **choices[index]} for index in sorted(choices)]
+    return body
+
+
+def _fold_choice(choice: Json, calls: dict[Any, Json], part: Json) -> None:
+    for name, value in part.items():
+        if name == "delta":
+            message = choice.setdefault("message", {"role": "assistant", "content": None})
+            delta = dict(cast("Json", value)) if isinstance(value, dict) else {}
+            for call in _objects(delta.pop("tool_calls", None)):
+                index = call.get("index", 0)
+                _join(calls.setdefault(index, {}), {known: part for known, part in call.items() if known != "index"})
+            _join(message, delta)
+        elif name == "text":
+            choice["text"] = choice.get("text", "") + (value or "")
+        elif name == "logprobs" and isinstance(choice.get(name), dict) and isinstance(value, dict):
+            _join(choice[name], cast("Json", value))
+        elif name != "index" and (value is not None or name not in choice):
+            choice[name] = value
+
+
+def _join(whole: Json, part: Json) -> None:
+    """Add the next part of a message, a call or its logprobs: texts and lists go on, all else is said anew."""
+    for name, value in part.items():
+        known = whole.get(name)
+        if isinstance(known, str) and isinstance(value, str) and name in _JOINED:
+            whole[name] = known + value
+        elif isinstance(known, dict) and isinstance(value, dict):
+            _join(cast("Json", known), cast("Json", value))
+        elif isinstance(known, list) and isinstance(value, list):
+            whole[name] = known + value
+        elif value is not None or name not in whole:
+            whole[name] = value
+
+
+def _unfold(body: Json) -> list[Json]:
+    """A stream's chunks of a whole answer; the last but one has the last finish_reason, the last the usage."""
+    is_chat = body.get("object") != "text_completion"
+    kind = "chat.completion.chunk" if is_chat else "text_completion"
+    base: Json = {name: value for name, value in body.items() if name not in {"choices", "usage"}} | {"object": kind}
+    said: list[Json] = []
+    ends: list[Json] = []
+    for choice in _objects(body.get("choices")):
+        index = choice.get("index", 0)
+        rest = {n: v for n, v in choice.items() if n not in {"index", "message", "text", "finish_reason"}}
+        end: Json = {"index": index, "logprobs": None, "finish_reason": choice.get("finish_reason")}
+        if is_chat:
+            *before, last = _deltas(choice)
+            said += [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None} for delta in before]
+            said.append({"index": index, **rest, "delta": last, "finish_reason": None})
+            ends.append({**end, "delta": {}})
+        else:
+            said.append({"index": index, **rest, "text": choice.get("text"), "finish_reason": None})
+            ends.append({**end, "text": ""})
+    if not ends:
+        raise InvalidAnswer("the answer has no choices")
+    chunks = [{**base, "choices": [part]} for part in [*said, *ends]]
+    return [*chunks, {**base, "choices": [], "usage": body.get("usage")}]
+
+
+def _deltas(choice: Json) -> list[Json]:
+    """What a message says: who speaks, what was thought, and then all else."""
+    message = dict(cast("Json", choice.get("message") or {}))
+    first: Json = {"role": message.pop("role", "assistant"), "content": ""}
+    thought = {name: message.pop(name) for name in ("reasoning", "reasoning_content") if message.get(name)}
+    calls = _objects(message.get("tool_calls"))
+    if calls:
+        message["tool_calls"] = [{"index": number, **call} for number, call in enumerate(calls)]
+    said = {name: value for name, value in message.items() if value is not None}
+    return [first, *([thought] if thought else []), said]

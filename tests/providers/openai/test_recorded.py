@@ -1,0 +1,206 @@
+"""An answer that was kept says the same in both forms, whichever it came in, under a name of its own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import recordings
+
+from providers.errors import InvalidAnswer
+from providers.openai.recorded import Recorded, read_ends, record_body, record_stream
+from providers.openai.stream import OpenAiStream
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+FOLDERS = ("openai/chat", "groq/chat", "openrouter/chat")
+ANSWERS = [*sorted(GOLDEN.glob("openai/*.*")), *recordings.recordings(*FOLDERS)]
+CHAT = "chat/completions"
+BODY = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 17,
+    "model": "gpt-4o",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello", "reasoning_content": "Greet.", "refusal": None},
+            "logprobs": {"content": [{"token": "Hello", "logprob": -0.1}], "refusal": None},
+            "finish_reason": "stop",
+        },
+        {
+            "index": 1,
+            "message": {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},
+                    {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+                ],
+            },
+            "logprobs": None,
+            "finish_reason": "tool_calls",
+        },
+    ],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+    "system_fingerprint": "fp",
+}
+
+
+def chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:
+    """A chunk as JSON."""
+    base = {"id": "chatcmpl-9", "object": "chat.completion.chunk", "created": 3, "model": "m"}
+    return json.dumps(base | {"choices": choices} | more).encode()
+
+
+def event(choice: dict[str, Any]) -> bytes:
+    """A chunk of one choice, as an event."""
+    return b"data: " + chunk([{"index": 0, "finish_reason": None} | choice]) + b"\n\n"
+
+
+def said(choice: dict[str, Any]) -> dict[str, Any]:
+    """What a choice says: everything but empty members, which the two forms write differently."""
+    message = {name: value for name, value in choice.get("message", {}).items() if value not in (None, "", [])}
+    calls = [{n: v for n, v in call.items() if n != "index"} for call in message.pop("tool_calls", [])]
+    return {
+        "message": message,
+        "calls": calls,
+        "text": choice.get("text"),
+        "finish": choice.get("finish_reason"),
+        "logprobs": choice.get("logprobs"),
+    }
+
+
+def streamed(recorded: Recorded) -> Recorded:
+    """What a client that was given the stream has, kept again."""
+    events, held, usage_chunk = recorded.as_stream("again", 5)
+    return record_stream(recorded.endpoint, [events], held, usage_chunk)
+
+
+def test_a_whole_answer_has_a_name_and_time_of_its_own_each_time() -> None:
+    """Two answers that were one are told apart, and say the same."""
+    recorded = record_body(CHAT, json.dumps(BODY).encode())
+    first, second = (json.loads(recorded.as_body(name, at)) for name, at in (("one", 1), ("two", 2)))
+    assert (first["id"], first["created"], second["id"], second["created"]) == ("chatcmpl-one", 1, "chatcmpl-two", 2)
+    assert first | {"id": 0, "created": 0} == second | {"id": 0, "created": 0} == BODY | {"id": 0, "created": 0}
+
+
+def test_a_whole_answer_becomes_a_stream() -> None:
+    """Who speaks, thoughts, words with their logprobs, calls, ends and usage: what a streaming client needs."""
+    events, held, usage_chunk = record_body(CHAT, json.dumps(BODY).encode()).as_stream("x", 7)
+    chunks = [json.loads(line[6:]) for line in events.decode().split("\n\n") if line]
+    assert {(part["id"], part["created"], part["object"]) for part in chunks} == {
+        ("chatcmpl-x", 7, "chat.completion.chunk")
+    }
+    deltas = [part["choices"][0]["delta"] for part in chunks if part["choices"][0]["index"] == 0]
+    assert deltas == [{"role": "assistant", "content": ""}, {"reasoning_content": "Greet."}, {"content": "Hello"}, {}]
+    assert [part["index"] for part in chunks[-2]["choices"][0]["delta"]["tool_calls"]] == [0, 1]
+    assert json.loads(held)["choices"][0]["finish_reason"] == "tool_calls"
+    assert usage_chunk is not None
+    assert json.loads(usage_chunk)["usage"] == BODY["usage"]
+    assert json.loads(usage_chunk)["choices"] == []
+
+
+def test_a_whole_answer_as_a_stream_and_back_says_the_same() -> None:
+    """Nothing is lost on the way through the other form."""
+    back = json.loads(streamed(record_body(CHAT, json.dumps(BODY).encode())).as_body("x", 17))
+    assert [said(choice) for choice in back["choices"]] == [said(choice) for choice in BODY["choices"]]  # type: ignore[attr-defined]
+    assert (back["usage"], back["system_fingerprint"], back["object"]) == (BODY["usage"], "fp", BODY["object"])
+
+
+def test_a_stream_keeps_the_boundaries_of_its_chunks() -> None:
+    """Each piece of text comes in the chunk that it came in."""
+    pieces = [event({"delta": {"content": text}}) for text in ("Hel", "lo", " you")]
+    recorded = record_stream(CHAT, pieces, chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]), None)
+    events, _, usage_chunk = recorded.as_stream("x", 7)
+    texts = [json.loads(line[6:])["choices"][0]["delta"]["content"] for line in events.decode().split("\n\n") if line]
+    assert texts == ["Hel", "lo", " you"]
+    assert usage_chunk is None
+    whole = json.loads(recorded.as_body("y", 8))
+    assert whole["choices"][0]["message"] == {"role": "assistant", "content": "Hello you"}
+
+
+def test_calls_in_pieces_are_put_together() -> None:
+    """A stream's tool calls, cut anywhere and mixed, become whole ones in their order."""
+    parts = [
+        [{"index": 1, "id": "b", "function": {"name": "g", "arguments": ""}}],
+        [{"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"x'}}],
+        [{"index": 0, "function": {"arguments": '":1}'}}, {"index": 1, "function": {"arguments": "{}"}}],
+    ]
+    pieces = [event({"delta": {"tool_calls": calls}}) for calls in parts]
+    recorded = record_stream(CHAT, pieces, chunk([{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]), None)
+    calls = json.loads(recorded.as_body("x", 1))["choices"][0]["message"]["tool_calls"]
+    assert calls == [
+        {"id": "a", "function": {"name": "f", "arguments": '{"x":1}'}},
+        {"id": "b", "function": {"name": "g", "arguments": "{}"}},
+    ]
+
+
+def test_a_completion_in_both_forms() -> None:
+    """The old endpoint's answers have texts instead of messages."""
+    body = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "usage": {"total_tokens": 3}}
+    body["choices"] = [{"index": 0, "text": "Once upon", "logprobs": None, "finish_reason": "stop"}]
+    recorded = record_body("completions", json.dumps(body).encode())
+    again = json.loads(streamed(recorded).as_body("x", 1))
+    assert again["id"] == "cmpl-x"
+    assert again["choices"][0]["text"] == "Once upon"
+    assert read_ends(recorded)[0].content
+
+
+def test_numbers_are_kept_as_they_came() -> None:
+    """An embeddings answer has neither name nor time; its bytes stay."""
+    body = b'{"object":"list","data":[{"embedding":[0.10,1e-3],"index":0}],"model":"m","usage":{"prompt_tokens":1}}'
+    assert record_body("embeddings", body).as_body("x", 1) == body
+
+
+def read(path: Path) -> tuple[bytes, bool, str | None]:
+    """An answer's bytes, whether it is a stream, and its text's digest where that is known."""
+    if path.is_relative_to(GOLDEN):
+        return path.read_bytes(), path.suffix == ".sse", None
+    item = recordings.load(path)
+    body = recordings.body_of(item)
+    return body, body.startswith((b"data:", b":")), (item["golden"] or {}).get("text_sha256")
+
+
+def keep(endpoint: str, body: bytes, *, is_stream: bool) -> Recorded | None:
+    """Keep an answer as the gateway does; None for what is no whole one."""
+    if not is_stream:
+        return record_body(endpoint, body) if b'"choices"' in body else None
+    reader = OpenAiStream()
+    out = reader.feed(body) + reader.end()
+    if reader.failure is not None or reader.held is None:
+        return None
+    return record_stream(endpoint, [out], reader.held, reader.usage_chunk)
+
+
+@pytest.mark.parametrize("path", ANSWERS, ids=lambda path: path.stem)
+def test_a_real_answer_says_the_same_in_both_forms(path: Path) -> None:
+    """Every recorded answer survives the way through the other form and back."""
+    endpoint = "completions" if path.stem == "completion" else CHAT
+    body, is_stream, digest = read(path)
+    recorded = keep(endpoint, body, is_stream=is_stream)
+    if recorded is None:
+        return
+    first = json.loads(recorded.as_body("x", 1))
+    second = json.loads(streamed(record_body(endpoint, recorded.as_body("x", 1))).as_body("x", 1))
+    assert [said(choice) for choice in first["choices"]] == [said(choice) for choice in second["choices"]]
+    assert first.get("usage") == second.get("usage")
+    if digest is not None:
+        assert recordings.digest(first["choices"][0]["message"].get("content") or "") == digest
+
+
+@pytest.mark.parametrize("piece", [b"data: {not json}\n\n", b"event: x\ndata: {}\n\n"])
+def test_what_is_no_stream_is_not_kept(piece: bytes) -> None:
+    """An event that cannot be read is an error, which keeps the answer from being kept."""
+    with pytest.raises(InvalidAnswer):
+        record_stream(CHAT, [piece], chunk([]), None)
+
+
+def test_how_choices_ended_is_told() -> None:
+    """Tool calls, refusals, filters and empty answers are seen in either form."""
+    ends = read_ends(streamed(record_body(CHAT, json.dumps(BODY).encode())))
+    assert [(end.content, end.has_tool_calls, end.finish_reason) for end in ends] == [
+        (True, False, "stop"),
+        (False, True, "tool_calls"),
+    ]
+    refused = {"choices": [{"message": {"content": "", "refusal": "No."}, "finish_reason": "stop"}], "id": ""}
+    assert read_ends(record_body(CHAT, json.dumps(refused).encode()))[0].is_refused
