@@ -55,7 +55,8 @@ def list_contenders(data_dir: Path, peers_file: Path | None) -> list[Contender]:
             name="watchllm",
             port=9102,
             command=(*gateway, "--data-dir", str(data_dir)),
-            headers=("Authorization: Bearer {key}",),
+            # The load repeats one request: its answer is kept each time, key and all, and never given.
+            headers=("Authorization: Bearer {key}", "x-watchllm-cache: write"),
         ),
     ]
     if (BENCH / "passthrough.py").exists():

@@ -42,6 +42,9 @@ from gateway.budgets.administration import grant_credit
 from gateway.budgets.keeping.opening import open_keeper
 from gateway.budgets.spending import Spending
 from gateway.budgets.store import set_zone
+from gateway.caching.answers import Answers
+from gateway.caching.caching import Caching
+from gateway.caching.directory import CacheDirectory
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
@@ -111,9 +114,8 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         stack.push_async_callback(history.close)
         counters = build_counters(settings, stack)
         budgets = await open_keeper(settings, database, counters, recorder, stack)
-        metrics = Metrics(
-            version=version("watchllm-gateway"), gauges={"watchllm_ledger_pending_rows": lambda: recorder.pending}
-        )
+        caching = await open_caching(settings, database, stack)
+        metrics = Metrics(version=version("watchllm-gateway"), gauges=build_gauges(recorder, caching))
         catalogue = load_catalogue()
         services = Services(
             settings=settings,
@@ -121,6 +123,7 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
             counters=counters,
             limiting=build_limiting(settings, counters, master),
             budgets=budgets,
+            caching=caching,
             routes=build_routes(settings, catalogue, upstreams.backends),
             purses=Purses(credentials, upstreams.openings, time.time_ns),
             prices=build_prices(settings, catalogue),
@@ -148,6 +151,28 @@ async def _bootstrap(database: Database, digester: KeyDigester) -> None:
     if made is not None:
         print(f"api_key {made.live.key}\ntest_key {made.test.key}", flush=True)
         print("These two keys are shown only now; 'watchllm keys create' makes more.", file=sys.stderr, flush=True)
+
+
+def build_gauges(recorder: Recorder, caching: Caching) -> dict[str, Callable[[], int]]:
+    """What is asked at every scrape."""
+    return {
+        "watchllm_ledger_pending_rows": lambda: recorder.pending,
+        "watchllm_cache_entries": lambda: len(caching.answers),
+    }
+
+
+async def open_caching(settings: Settings, database: Database, stack: AsyncExitStack) -> Caching:
+    """The answers of this process, and what projects want of them."""
+    given = settings.cache
+    answers = Answers(
+        max_bytes=given.max_mb << 20,
+        max_project_bytes=given.max_project_mb << 20,
+        max_answer_bytes=given.max_answer_kb << 10,
+    )
+    directory = CacheDirectory(database, given, answers)
+    await directory.start()
+    stack.push_async_callback(directory.close)
+    return Caching(answers, directory)
 
 
 def build_counters(settings: Settings, stack: AsyncExitStack) -> Counters:

@@ -44,6 +44,7 @@ KINDS: dict[str, FaultKind] = _rows(
     FaultKind("rate_limit_exceeded", 429, "rate_limit_error", "Too many requests, here or at the provider."),
     FaultKind("quota_exceeded", 429, "insufficient_quota", "The plan's requests of this month are used."),
     FaultKind("server_error", 500, "server_error", "A fault of the gateway itself; the log has the request id."),
+    FaultKind("cache_error", 500, "server_error", "The cache could not be changed or purged; calls are never told so."),
     FaultKind("provider_error", 502, "provider_error", "The provider answered with an error of its own."),
     FaultKind("upstream_error", 502, "provider_error", "The provider broke a stream off with an error event."),
     FaultKind("upstream_auth", 502, "provider_error", "The provider refused the gateway's own credential."),

@@ -17,6 +17,7 @@ _INSERT = text(
 )
 
 USAGE_THRESHOLD = "usage.threshold"
+CACHE_RECALLED = "cache.recalled"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,22 +22,23 @@ from gateway.pipeline.services import Services
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.api.budgets import BUDGET_ROUTES
+from gateway.surfaces.api.cache import CACHE_ROUTES
 from gateway.surfaces.api.credentials import CREDENTIAL_ROUTES
 from gateway.surfaces.api.guardrails import GUARDRAIL_ROUTES
 from gateway.surfaces.api.keys import KEY_ROUTES
 from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.projects import PROJECT_ROUTES
-from gateway.surfaces.api.prompt_cache import show_prompt_cache
-from gateway.surfaces.api.requests import show_request
-from gateway.surfaces.api.statistics import STATISTICS_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
-from gateway.surfaces.api.usage import export_usage, show_usage
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.headers import guard_answers
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
+from gateway.surfaces.views.prompt_cache import show_prompt_cache
+from gateway.surfaces.views.requests import show_request
+from gateway.surfaces.views.statistics import STATISTICS_ROUTES
+from gateway.surfaces.views.usage import export_usage, show_usage
 from gateway.web.document import build_openapi_config
 
 Checks = dict[str, Callable[[], Awaitable[None]]]
@@ -84,6 +85,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
             *CREDENTIAL_ROUTES,
             *BUDGET_ROUTES,
             *GUARDRAIL_ROUTES,
+            *CACHE_ROUTES,
             quote_chat,
             *proxied_routes(door, services),
             build_ops_router(ops),

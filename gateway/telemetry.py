@@ -58,6 +58,7 @@ METRICS: dict[str, Metric] = {
         Metric("watchllm_requests_in_flight", "gauge", "Calls being answered."),
         Metric("watchllm_holds_open", "gauge", "Reservations of budgets that are not settled."),
         Metric("watchllm_ledger_pending_rows", "gauge", "Rows in the journal that the database does not have yet."),
+        Metric("watchllm_cache_entries", "gauge", "Answers that this process keeps."),
         Metric("watchllm_build_info", "gauge", "1, labelled with the versions.", ("version", "python")),
     )
 }

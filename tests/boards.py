@@ -20,11 +20,11 @@ from gateway.ledger import store
 from gateway.pipeline.services import Services
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
-from gateway.surfaces.api.prompt_cache import show_prompt_cache
-from gateway.surfaces.api.requests import show_request
-from gateway.surfaces.api.statistics import STATISTICS_ROUTES
-from gateway.surfaces.api.usage import SCOPE, export_usage, show_usage
 from gateway.surfaces.guards import Identity
+from gateway.surfaces.views.prompt_cache import show_prompt_cache
+from gateway.surfaces.views.requests import show_request
+from gateway.surfaces.views.statistics import STATISTICS_ROUTES
+from gateway.surfaces.views.usage import SCOPE, export_usage, show_usage
 from tests.gateway.usage_rows import PROJECT_ID
 
 READER = msgspec.structs.replace(CALLER, project_id=PROJECT_ID, scopes=frozenset({SCOPE}))

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from caches import make_caching
 from fake_directories import FakeCredentials, FakeDirectory
 from idle_keeper import make_keeper
 from limiting import make_limiting
@@ -371,6 +372,7 @@ def make_services(*backends: Any, settings: Settings | None = None, **parts: Any
         **{"ticks_ns": Clock(), "metrics": Metrics(version="1")},
         "jitter": random.Random(1),  # noqa: S311 - guards nothing
         **{"relays": set(), "counters": MemoryCounters(), "limiting": make_limiting(), "budgets": make_keeper()},
+        "caching": make_caching(),
     }
     return Services(**{**usual, **parts})
 

@@ -40,7 +40,11 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
     """Start a gateway with this configuration text; every usage row is also kept in ``rows``."""
     path = data_dir / "watchllm.toml"
     path.write_text(config, encoding="utf-8")
-    settings = load_settings(path, environ or {}, {"data_dir": str(data_dir / "data"), "server.port": 0})
+    given: dict[str, object] = {"data_dir": str(data_dir / "data"), "server.port": 0}
+    if "[cache]" not in config:
+        # Tests repeat their requests and mean each; those of the cache say what they want of it.
+        given["cache.mode"] = "off"
+    settings = load_settings(path, environ or {}, given)
     printed = io.StringIO()
     listener = listen(settings.server)
     port = listener.getsockname()[1]

@@ -111,7 +111,7 @@ class PriceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cache(msgspec.Struct, frozen=True, kw_only=True):
-    """``[cache]``: checked in this version; a later one acts on it."""
+    """``[cache]``: whose answers are kept, how long and how many. A project may set what stands here of its own."""
 
     mode: Annotated[
         Literal["off", "exact", "shadow", "semantic"],
@@ -126,6 +126,10 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
         Rate | None,
         Meta(description="The same per request. One of the two named: it alone holds; both named: both hold."),
     ] = None
+    tool_calls: Annotated[bool, Meta(description="Keep answers that call tools as well.")] = False
+    max_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="Memory for answers, in each process.")] = 256
+    max_project_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="What one project may fill of it.")] = 64
+    max_answer_kb: Annotated[int, Meta(ge=1, le=32_768, description="A longer answer is not kept.")] = 1_024
 
 
 class Budgets(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,6 +54,7 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     cost_pusd: int = 0
     saved_pusd: int = 0
     # operator | reported | bundled | free | unpriced | none (nothing was produced) | bound (the most it may have cost)
+    # | cache (the gateway answered)
     cost_basis: str = "none"
     price_id: str = ""
     # From the first byte of the request to the last of the answer.
@@ -70,6 +71,8 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     lost_pusd: int = 0
     # The tries that failed, as gateway.ledger.trail writes them; empty where none did.
     trail: str = ""
+    # What was kept and answered the call; empty where the call was made.
+    cache_entry: str = ""
 
     @property
     def total_tokens(self) -> int:

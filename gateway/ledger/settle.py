@@ -14,13 +14,15 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """What a call costs, in picodollars, by which authority, and the id of the price that made it."""
 
     pusd: int
-    # operator | reported | bundled | free | unpriced | none
+    # operator | reported | bundled | free | unpriced | none | cache
     basis: str
     price_id: str = ""
 
 
 FREE = Cost(pusd=0, basis="free")
 NOTHING = Cost(pusd=0, basis="none")
+# The gateway had the answer already.
+GIVEN = Cost(pusd=0, basis="cache")
 
 
 def settle(usage: Usage, price: Price | None) -> Cost:

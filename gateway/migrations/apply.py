@@ -18,6 +18,7 @@ from gateway.migrations import (
     v0004_control,
     v0005_budgets,
     v0006_rollups,
+    v0008_cache,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -30,6 +31,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0004_control.STATEMENTS,
     v0005_budgets.STATEMENTS,
     v0006_rollups.STATEMENTS,
+    v0008_cache.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

@@ -8,6 +8,7 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Backend
+from gateway.caching.answers import StoredAnswer
 from gateway.limits.passage import Passage
 from providers.chat import Usage
 from providers.wire import Call
@@ -40,6 +41,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     started_ns: int
     cache: CacheWish = "default"
+    # How long the answer may be kept; None: as the project wants it.
+    ttl_s: int | None = None
     # The key's and the call's own.
     tags: str = ""
     session: str = ""
@@ -80,3 +83,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     # Monotonic ns: the answer's first byte from the provider, and the time spent waiting for providers.
     first_byte_ns: int = 0
     waited_ns: int = 0
+    # The answer that was kept, where it was given again.
+    stored: StoredAnswer | None = None

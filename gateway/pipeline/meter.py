@@ -1,4 +1,4 @@
-"""Room 7: how many tokens a call used. What the provider reports wins; else a tokenizer counts what was produced.
+"""Room 8: how many tokens a call used. What the provider reports wins; else a tokenizer counts what was produced.
 
 Failure behavior: counting never fails a call. Every figure that a provider did not report is marked as an estimate.
 """

@@ -1,10 +1,10 @@
-"""Room 8: the call becomes its usage row, which is its charge, durable before the client sees the answer's end."""
+"""Room 9: the call becomes its usage row, which is its charge, durable before the client sees the answer's end."""
 
 import logging
 
 from gateway.ledger.journal import JournalFull
 from gateway.ledger.row import UsageRow
-from gateway.ledger.settle import FREE, settle_call
+from gateway.ledger.settle import FREE, GIVEN, settle_call
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.services import Services
 from providers.chat import NO_USAGE
@@ -14,14 +14,13 @@ log = logging.getLogger("gateway.pipeline.record")
 
 def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str = "") -> UsageRow:
     """The row of one call; pricing it is ledger.settle's work."""
-    call, caller, target = inbound.call, inbound.caller, outcome.target
+    call, caller = inbound.call, inbound.caller
     usage = outcome.usage
-    provider = model = ""
-    is_free = False
-    if target is not None:
-        backend, model = target.backend, target.model
-        provider, is_free = backend.name, backend.is_free
+    provider, model, is_free = _who_answered(outcome)
     cost = FREE if is_free else settle_call(services.prices, provider, model, inbound.created_ns, usage)
+    stored, tokens_saved, saved_pusd = outcome.stored, 0, 0
+    if stored is not None and usage is not None:
+        tokens_saved, saved_pusd, cost = usage.total_tokens, cost.pusd, GIVEN
     counted = usage or NO_USAGE
     started_ns = inbound.started_ns
     latency_ns = services.ticks_ns() - started_ns
@@ -41,7 +40,7 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         outcome.http_status,
         outcome.error_code,
         call.stream,
-        False,  # is_cached
+        stored is not None,
         counted.input_tokens,
         counted.cache_read_tokens,
         counted.cache_write_tokens,
@@ -54,9 +53,9 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         counted.reasoning_tokens,
         counted.estimated,
         counted.anomalous,
-        0,  # tokens_saved
+        tokens_saved,
         cost.pusd,
-        0,  # saved_pusd
+        saved_pusd,
         cost.basis,
         cost.price_id,
         latency_ns // 1_000_000,
@@ -67,10 +66,19 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         inbound.tags,
         inbound.session,
         trail=trail,
+        cache_entry="" if stored is None else stored.entry_id,
     )
     if inbound.passage is not None:
-        inbound.passage.used_tokens = row.total_tokens
+        inbound.passage.used_tokens = 0 if row.is_cached else row.total_tokens
     return row
+
+
+def _who_answered(outcome: Outcome) -> tuple[str, str, bool]:
+    """The provider, its name for the model, and whether it is free; nothing where nobody was asked."""
+    target, stored = outcome.target, outcome.stored
+    if target is not None:
+        return target.backend.name, target.model, target.backend.is_free
+    return ("", "", False) if stored is None else (stored.provider, stored.upstream_model, stored.is_free)
 
 
 async def write(row: UsageRow, services: Services) -> None:

@@ -1,4 +1,4 @@
-"""Room 6: the answer goes to the client. A stream flows first and gets its end here; a whole one goes at once.
+"""Room 7: the answer goes to the client. A stream flows first and gets its end here; a whole one goes at once.
 
 The provider's bytes stay as they are: the gateway's figures are spliced into the body of a whole answer, or into the
 chunk with the finish_reason of a stream.
@@ -11,7 +11,8 @@ from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import meter
 from gateway.pipeline.flow import PASSED, Inbound, Target, header_text
-from gateway.pipeline.send import Upstream
+from gateway.pipeline.lookup import Given
+from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from providers import splice
 from providers.pricing.prices import format_usd
@@ -22,16 +23,17 @@ STREAM_TYPE = b"content-type: text/event-stream; charset=utf-8\r\ncache-control:
 DONE = b"data: [DONE]\n\n"
 
 
-def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, figures: bytes) -> bytes:
+def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, told: bytes, figures: bytes) -> bytes:
     """Identity, cache, target and figures; the caller's wishes that the dialect left out; the provider's that pass."""
     dropped = b""
     if upstream.dropped:
         dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
     if inbound.limited_tokens is not None:
         dropped += b"x-watchllm-max-tokens: %d\r\n" % inbound.limited_tokens
-    return b"%bx-watchllm-request-id: %b\r\nx-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n%b%b%b%b" % (
+    return b"%bx-watchllm-request-id: %b\r\n%b%b%b%b%b" % (
         kind,
         inbound.request_id.encode(),
+        told,
         upstream.target.lines,
         figures,
         dropped,
@@ -39,17 +41,18 @@ def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, figures: bytes) 
     )
 
 
-def _figures(cost: bytes, latency_ms: int) -> bytes:
+def _figures(cost: bytes, latency_ms: int, cached: bytes = b"false") -> bytes:
     """The documents' three members, with hyphens and with underscores."""
     return (
-        b'"x-WatchLLM-cached":false,"x-WatchLLM-cost-usd":"%s","x-WatchLLM-latency-ms":%d,'
-        b'"x_WatchLLM_cached":false,"x_WatchLLM_cost_usd":"%s","x_WatchLLM_latency_ms":%d'
-        % (cost, latency_ms, cost, latency_ms)
+        b'"x-WatchLLM-cached":%b,"x-WatchLLM-cost-usd":"%b","x-WatchLLM-latency-ms":%d,'
+        b'"x_WatchLLM_cached":%b,"x_WatchLLM_cost_usd":"%b","x_WatchLLM_latency_ms":%d'
+        % (cached, cost, latency_ms, cached, cost, latency_ms)
     )
 
 
-async def flow(inbound: Inbound, upstream: Upstream, client: Client, services: Services) -> None:
-    """Let a stream run until only its end is missing."""
+async def flow(journey: Journey, upstream: Upstream, told: bytes) -> None:
+    """Let a stream run until only its end is missing; ``told`` are the header lines of the cache."""
+    inbound, client, services = journey.inbound, journey.client, journey.services
     relay = upstream.relay
     assert relay is not None, "asked for streams only"  # noqa: S101 - for the type checkers
     estimate = meter.estimate_pusd(inbound.call, upstream.target, services)
@@ -62,7 +65,7 @@ async def flow(inbound: Inbound, upstream: Upstream, client: Client, services: S
     if estimate is not None:
         cost = format_usd(estimate).encode()
         figures = b"x-watchllm-cost-usd: %s\r\nx-watchllm-cost-basis: estimate\r\n%s" % (cost, figures)
-    client.start(_headers(STREAM_TYPE, inbound, upstream, figures))
+    client.start(_headers(STREAM_TYPE, inbound, upstream, told, figures))
     services.relays.add(relay)
     try:
         relay.attach(client)
@@ -73,8 +76,9 @@ async def flow(inbound: Inbound, upstream: Upstream, client: Client, services: S
     upstream.waited_ns += services.ticks_ns() - now_ns
 
 
-def finish(inbound: Inbound, upstream: Upstream, client: Client, row: UsageRow) -> None:
+def finish(journey: Journey, upstream: Upstream, told: bytes, row: UsageRow) -> None:
     """Send what was held back, now that the row is durable."""
+    inbound, client = journey.inbound, journey.client
     cost = format_usd(row.cost_pusd).encode()
     members = _figures(cost, row.latency_ms)
     if upstream.answer is not None:
@@ -83,7 +87,7 @@ def finish(inbound: Inbound, upstream: Upstream, client: Client, row: UsageRow) 
             row.latency_ms,
             row.overhead_us / 1000,
         )
-        head = _headers(JSON_TYPE, inbound, upstream, figures)
+        head = _headers(JSON_TYPE, inbound, upstream, told, figures)
         client.send(200, head, *splice.append_apart(upstream.answer.body, members))
     elif upstream.relay is not None:
         client.end(_tail(inbound, upstream, upstream.relay.reader, members))
@@ -94,12 +98,54 @@ def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: b
     if reader.failure is not None:
         # Clients take a stream that merely stops for a success: only an error event tells them.
         return b"data: %s\n\n" % envelope(as_stream_fault(reader.failure, upstream.target.backend))
+    return _last_events(inbound, reader.held, reader.usage_chunk, figures)
+
+
+def _last_events(inbound: Inbound, held: bytes | None, usage_chunk: bytes | None, figures: bytes) -> bytes:
     tail = b""
-    if reader.held is not None:
-        tail = b"data: %s\n\n" % splice.append(reader.held, figures)
-    if inbound.call.wants_usage and reader.usage_chunk is not None:
-        tail += b"data: %s\n\n" % reader.usage_chunk
+    if held is not None:
+        tail = b"data: %s\n\n" % splice.append(held, figures)
+    if inbound.call.wants_usage and usage_chunk is not None:
+        tail += b"data: %s\n\n" % usage_chunk
     return tail + DONE
+
+
+def give(inbound: Inbound, given: Given, told: bytes, client: Client, row: UsageRow) -> None:
+    """Send an answer that was kept, now that the row of its being given is durable."""
+    members = _figures(b"0", row.latency_ms, b"true")
+    head = _given_head(inbound, given.answer.lines, told, row.latency_ms, row.overhead_us / 1000)
+    if inbound.call.stream:
+        client.start(head)
+        client.end(given.events + _last_events(inbound, given.held, given.usage_chunk, members))
+    else:
+        client.send(200, head, *splice.append_apart(given.body, members))
+
+
+def begin_joined(inbound: Inbound, target: Target, told: bytes, client: Client, services: Services) -> None:
+    """Begin the stream of a call that follows another one."""
+    elapsed_ns = services.ticks_ns() - inbound.started_ns
+    client.start(_given_head(inbound, target.lines, told, elapsed_ns // 1_000_000, elapsed_ns / 1e6))
+
+
+def end_joined(inbound: Inbound, given: Given, rest: bytes, client: Client, row: UsageRow) -> None:
+    """End it with what it lacks yet."""
+    members = _figures(b"0", row.latency_ms, b"true")
+    client.end(rest + _last_events(inbound, given.held, given.usage_chunk, members))
+
+
+def _given_head(inbound: Inbound, lines: bytes, told: bytes, latency_ms: int, overhead_ms: float) -> bytes:
+    return (
+        b"%bx-watchllm-request-id: %b\r\n%b%bx-watchllm-cost-usd: 0\r\nx-watchllm-latency-ms: %d\r\n"
+        b"x-watchllm-overhead-ms: %.3f\r\n"
+        % (
+            STREAM_TYPE if inbound.call.stream else JSON_TYPE,
+            inbound.request_id.encode(),
+            told,
+            lines,
+            latency_ms,
+            overhead_ms,
+        )
+    )
 
 
 def refuse(request_id: str, client: Client, fault: Fault, target: Target | None = None, headers: Headers = ()) -> None:

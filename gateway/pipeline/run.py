@@ -6,18 +6,20 @@ exactly one usage row, written before the client sees the end of its answer.
 
 import asyncio
 import logging
+from functools import partial
 
 import msgspec
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
+from gateway.caching.flights import Flight, SharedClient
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.limits.passage import Passage
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
-from gateway.pipeline.flow import Inbound, Outcome
+from gateway.pipeline.flow import Inbound, Outcome, Route, Target
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import SendFailed, Upstream
 from gateway.pipeline.services import Services
@@ -40,36 +42,110 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     metrics = services.metrics
     metrics.requests_in_flight += 1
     hold: limits.Hold | None = None
+    fault: Fault | None = None
+    found = lookup.NOT_ASKED
     try:
         hold = limits.admit(services.recorder, metrics)
         table = services.routes_of(inbound.caller)
+        body = inbound.call.body
         if budget.may_govern(inbound, services):
             inbound, journey.funds = await budget.hold(inbound, table, services)
             journey.inbound = inbound
-        lookup.find(inbound)
         path = route.choose(table, inbound.call.model, inbound.caller)
-        upstream = await send.send(journey, path)
-        if upstream.relay is not None:
-            await reply.flow(inbound, upstream, client, services)
-        usage = None if upstream.answer is None else meter.believe(upstream.answer.usage)
-        outcome = await _outcome(journey, upstream) if usage is None else _end(upstream, usage, client, error_code="")
-        row = await _write(journey, outcome)
-        reply.finish(inbound, upstream, client, row)
-    except Fault as fault:
-        reply.refuse(inbound.request_id, client, fault)
+        found = lookup.find(inbound, body, path, services)
+        if not found.is_known:
+            await _call(journey, path, found)
+        elif not await _spare(journey, found, path.targets[0]):
+            await _call(journey, path, found)
+    except Fault as refusal:
+        fault = refusal
+        reply.refuse(inbound.request_id, client, refusal)
     except SendFailed as failed:
-        await _fail(journey, failed)
+        fault = await _fail(journey, failed)
     except asyncio.CancelledError:
-        await _stop(journey, _stopping())
+        fault = _stopping()
+        await _stop(journey, fault)
     except Exception:
         log.exception("request %s failed", inbound.request_id)
-        await _stop(journey, Fault("server_error", "The gateway failed; its log has the reason."))
+        fault = Fault("server_error", "The gateway failed; its log has the reason.")
+        await _stop(journey, fault)
     finally:
         metrics.requests_in_flight -= 1
+        found.land(fault)
         if journey.funds is not None:
             journey.funds.release()
         if hold is not None:
             hold.release()
+
+
+async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None:
+    """Make the call, and keep its answer where that is wanted."""
+    if found.flight is not None and journey.inbound.call.stream:
+        journey.client = SharedClient(journey.client, found.flight)
+    upstream = await send.send(journey, path)
+    if upstream.relay is not None:
+        await reply.flow(journey, upstream, found.lines)
+    usage = None if upstream.answer is None else meter.believe(upstream.answer.usage)
+    outcome = (
+        await _outcome(journey, upstream) if usage is None else _end(upstream, usage, journey.client, error_code="")
+    )
+    row = await _write(journey, outcome)
+    reply.finish(journey, upstream, found.lines, row)
+    if found.policy is not None:
+        lookup.keep(found, journey, outcome, row)
+
+
+async def _spare(journey: send.Journey, found: lookup.Found, target: Target) -> bool:
+    """Answer without a call of its own; False where that cannot be."""
+    if found.given is not None:
+        await _give(journey, found.given, found.lines)
+        return True
+    return found.joined is not None and await _join(journey, found.joined, target)
+
+
+async def _give(journey: send.Journey, given: lookup.Given, told: bytes) -> None:
+    """Give an answer that was kept."""
+    row = await _write(journey, _given(given))
+    reply.give(journey.inbound, given, told, journey.client, row)
+
+
+async def _join(journey: send.Journey, flight: Flight, target: Target) -> bool:
+    """Wait for somebody else's call that asks the same; False where it brought nothing that this one can have."""
+    inbound, client, services = journey.inbound, journey.client, journey.services
+    told = lookup.joined_lines(flight)
+    begin = partial(reply.begin_joined, inbound, target, told, client, services) if inbound.call.stream else None
+    follower = flight.follow(client, begin, services.loop)
+    try:
+        await follower.ended
+    except asyncio.CancelledError:
+        follower.leave()
+        if follower.has_begun:
+            reply.break_off(inbound.request_id, client, _stopping(), has_begun=True)
+        raise
+    fault = follower.fault or flight.fault
+    given = None if flight.answer is None else lookup.give(flight.answer, inbound)
+    if follower.is_gone:
+        await _write(journey, Outcome(status="cancelled", http_status=CLIENT_GONE))
+    elif follower.has_begun:
+        if fault is None and given is not None:
+            row = await _write(journey, _given(given))
+            reply.end_joined(inbound, given, follower.rest, client, row)
+        else:
+            fault = fault or Fault("upstream_truncated", "The answer that this call shared was broken off.")
+            await _write(journey, Outcome(status="incomplete", http_status=OK, error_code=fault.code))
+            reply.break_off(inbound.request_id, client, fault, has_begun=True)
+    elif fault is not None:
+        await _write(journey, Outcome(status="failed", http_status=fault.status, error_code=fault.code))
+        reply.refuse(inbound.request_id, client, fault)
+    elif given is None or not flight.is_shared:
+        return False
+    else:
+        await _give(journey, given, told)
+    return True
+
+
+def _given(given: lookup.Given) -> Outcome:
+    return Outcome(status="complete", http_status=OK, usage=given.answer.usage, stored=given.answer)
 
 
 async def run_limited(inbound: Inbound, passage: Passage, client: Client, services: Services) -> None:
@@ -132,7 +208,7 @@ def _end(upstream: Upstream, usage: Usage, client: Client, *, error_code: str, i
     )
 
 
-async def _fail(journey: send.Journey, failed: SendFailed) -> None:
+async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
     """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
     request_id, client = journey.inbound.request_id, journey.client
     fault = as_fault(failed.error, failed.target.backend)
@@ -160,6 +236,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> None:
             is_in_doubt=journey.doubtful is not None,
         )
     reply.refuse(request_id, client, fault, failed.target, failed.error.headers)
+    return fault
 
 
 def _stopping() -> Fault:

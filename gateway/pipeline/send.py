@@ -1,4 +1,4 @@
-"""Room 5: the call goes out; tries and fallbacks happen here, all of them before the first byte to the client.
+"""Room 6: the call goes out; tries and fallbacks happen here, all of them before the first byte to the client.
 
 Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a broken answer) moves on to the next
 target, and on the last target is tried again with growing, jittered waits that honour Retry-After, within a number of

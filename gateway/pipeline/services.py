@@ -10,6 +10,7 @@ from gateway.accounts.directory import KeyDirectory, KeyRecord
 from gateway.backends.purses import Purses
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.keeper import Keeper
+from gateway.caching.caching import Caching
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.ids import IdSource
@@ -29,6 +30,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     counters: Counters
     limiting: Limiting
     budgets: Keeper
+    caching: Caching
     routes: RouteTable
     # What projects call beside and instead of the configured backends.
     purses: Purses

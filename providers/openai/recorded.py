@@ -6,13 +6,14 @@ mark is a NUL, which no JSON holds bare.
 Failure behavior: what cannot be read as an answer of OpenAI's shapes raises InvalidAnswer; it is not kept then.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
 
 from providers.errors import InvalidAnswer
-from providers.openai.reply import BROKEN_JSON
+from providers.openai.reply import BROKEN_JSON, REPLY, ChoiceWire, MessageWire
 from providers.openai.template import PREFIX, SEPARATOR
 
 MARK = b"\0"
@@ -27,19 +28,10 @@ _JOINED = frozenset({"content", "refusal", "reasoning", "reasoning_content", "ar
 Json = dict[str, Any]
 
 
-class ChoiceEnd(msgspec.Struct, frozen=True, gc=False):
-    """What decides whether a choice may be kept."""
-
-    content: bool
-    has_tool_calls: bool
-    is_refused: bool
-    finish_reason: str | None
-
-
 class Recorded(msgspec.Struct, kw_only=True):
     """An answer: ``body`` of one that came whole; ``events``, ``held`` and ``usage_chunk`` of one that was a stream.
 
-    The other form is made when it is first asked for, and kept.
+    What is needed to give it again is made when it is first asked for, and kept.
     """
 
     endpoint: str
@@ -48,6 +40,8 @@ class Recorded(msgspec.Struct, kw_only=True):
     events: bytes | None = None
     held: bytes | None = None
     usage_chunk: bytes | None = None
+    # The form that it came in has the mark.
+    is_marked: bool = False
 
     @property
     def size(self) -> int:
@@ -56,69 +50,108 @@ class Recorded(msgspec.Struct, kw_only=True):
 
     def as_body(self, name: str, created_s: int) -> bytes:
         """The answer whole, with a name and time of its own."""
+        if not self.is_marked:
+            self._mark()
         if self.body is None:
             self.body = _mark(_encode(_fold(self._chunks(), self.endpoint)))
         return self.body.replace(MARK, _own(self.endpoint, name, created_s))
 
     def as_stream(self, name: str, created_s: int) -> tuple[bytes, bytes, bytes | None]:
         """The answer as events, the chunk to be held and the usage's chunk, with a name and time of its own."""
+        if not self.is_marked:
+            self._mark()
         if self.held is None:
             assert self.body is not None, "it came in one of the two forms"  # noqa: S101 - for the type checkers
             *first, held, usage = map(_encode, _unfold(_ANY.decode(self.body.replace(MARK, b'"id":""', 1))))
             self.events = b"".join([PREFIX + _mark(chunk) + SEPARATOR for chunk in first])
             self.held, self.usage_chunk = _mark(held), _mark(usage)
         own = _own(self.endpoint, name, created_s)
-        usage_chunk = self.usage_chunk
         return (
             (self.events or b"").replace(MARK, own),
             self.held.replace(MARK, own),
-            None if usage_chunk is None else usage_chunk.replace(MARK, own),
+            None if self.usage_chunk is None else self.usage_chunk.replace(MARK, own),
         )
 
+    def _mark(self) -> None:
+        """Put the mark into the form that it came in."""
+        if self.body is not None and self.endpoint != "embeddings":
+            self.body = _mark(self.body)
+        if self.held is not None:
+            chunks = [PREFIX + _mark(event.removeprefix(PREFIX)) + SEPARATOR for event in _events(self.events or b"")]
+            self.events, self.held = b"".join(chunks), _mark(self.held)
+            self.usage_chunk = None if self.usage_chunk is None else _mark(self.usage_chunk)
+        self.is_marked = True
+
     def _chunks(self) -> list[Json]:
-        parts = [event.removeprefix(PREFIX) for event in (self.events or b"").split(SEPARATOR) if event]
+        parts = [event.removeprefix(PREFIX) for event in _events(self.events or b"")]
         parts += [part for part in (self.held, self.usage_chunk) if part is not None]
         return [_ANY.decode(part.replace(MARK, b'"id":""', 1)) for part in parts]
 
 
 def record_body(endpoint: str, body: bytes) -> Recorded:
     """Keep a whole answer."""
-    return Recorded(endpoint=endpoint, body=body if endpoint == "embeddings" else _mark(body))
+    return Recorded(endpoint=endpoint, body=body)
 
 
-def record_stream(endpoint: str, pieces: Iterable[bytes], held: bytes, usage_chunk: bytes | None) -> Recorded:
-    """Keep a stream as it went to the client: whole events, cut at any place."""
-    events: list[bytes] = []
-    for event in b"".join(pieces).split(SEPARATOR):
-        if event.startswith(PREFIX):
-            events.append(PREFIX + _mark(event[len(PREFIX) :]) + SEPARATOR)
-        elif event.strip() and not event.startswith(b":"):
-            raise InvalidAnswer("an event of the stream is not one line of data")
-    return Recorded(
-        endpoint=endpoint,
-        events=b"".join(events),
-        held=_mark(held),
-        usage_chunk=None if usage_chunk is None else _mark(usage_chunk),
+def record_stream(endpoint: str, events: bytes, held: bytes, usage_chunk: bytes | None) -> Recorded:
+    """Keep a stream as it went to the client, and what was held back of it."""
+    return Recorded(endpoint=endpoint, events=events, held=held, usage_chunk=usage_chunk)
+
+
+def is_whole(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
+    """Whether an answer, just recorded, is complete and unfiltered in each choice, and calls only tools it may.
+
+    A stream is judged by its bytes, since reading each chunk again would cost more than relaying it did.
+    """
+    if recorded.endpoint == "embeddings":
+        return True
+    ends = _CALLING_ENDS if allows_calls else _ENDS
+    if recorded.body is not None:
+        try:
+            answer = REPLY.decode(recorded.body)
+        except BROKEN_JSON:
+            # Of unusual types: it went to its caller as it was, and is not given to others.
+            return False
+        return (
+            len(answer.choices or ()) == choices
+            and all(_is_whole(choice, ends) for choice in answer.choices or ())
+            and _is_unfiltered(recorded.body)
+        )
+    events, held = recorded.events or b"", recorded.held or b""
+    found = [*_FINISH.findall(events), *_FINISH.findall(held)]
+    return (
+        len(found) == choices
+        and all(end.decode() in ends for end in found)
+        and (allows_calls or (_CALLS.search(events) is None and _CALLS.search(held) is None))
+        and _is_unfiltered(events)
+        and _is_unfiltered(held)
     )
 
 
-def read_ends(recorded: Recorded) -> list[ChoiceEnd]:
-    """How each choice of a chat's or a completion's answer ended."""
-    body = _ANY.decode(recorded.as_body("", 0))
-    found: list[ChoiceEnd] = []
-    for choice in _objects(body.get("choices")):
-        message = choice.get("message")
-        said = cast("Json", message) if isinstance(message, dict) else {"content": choice.get("text")}
-        finish = choice.get("finish_reason")
-        found.append(
-            ChoiceEnd(
-                content=bool(said.get("content")),
-                has_tool_calls=bool(said.get("tool_calls") or said.get("function_call")),
-                is_refused=bool(said.get("refusal")) or bool(choice.get("content_filter_results")),
-                finish_reason=finish if isinstance(finish, str) else None,
-            )
-        )
-    return found
+_ENDS = frozenset({"stop"})
+_CALLING_ENDS = frozenset({"stop", "tool_calls"})
+_FINISH = re.compile(rb'"finish_reason":\s*"([^"]*)"')
+_CALLS = re.compile(rb'"(?:tool_calls":\s*\[\s*\{|function_call":\s*\{)')
+_REFUSES = re.compile(rb'"(?:refusal":\s*"[^"]|filtered":\s*true)')
+
+
+def _is_whole(choice: ChoiceWire, ends: frozenset[str]) -> bool:
+    message = choice.message or MessageWire(content=choice.text)
+    calls = bool(message.tool_calls or message.function_call)
+    return choice.finish_reason in ends and (ends is _CALLING_ENDS if calls else bool(message.content))
+
+
+def _is_unfiltered(said: bytes) -> bool:
+    return _REFUSES.search(said) is None
+
+
+def _events(data: bytes) -> Iterator[bytes]:
+    """Whole events without what ends them; raises InvalidAnswer for one that is not one line of data."""
+    for event in data.split(SEPARATOR):
+        if event.startswith(PREFIX):
+            yield event
+        elif event.strip() and not event.startswith(b":"):
+            raise InvalidAnswer("an event of the stream is not one line of data")
 
 
 def _mark(body: bytes) -> bytes:

@@ -103,6 +103,11 @@ async def make_request(world: World) -> str:
     return str(answer.headers["x-watchllm-request-id"])
 
 
+async def recall_body(world: World) -> dict[str, str]:
+    """A call to be recalled."""
+    return {"request_id": await make_request(world)}
+
+
 BUDGET = {"scope": "account", "window": "month", "limit_usd": "10"}
 CHAT = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 LOGIN = {"email": "nobody@example.com", "password": PASSWORD}
@@ -143,6 +148,10 @@ MATRIX: dict[str, Line] = {
     "GET /api/projects/{project_id}/usage": Line("object"),
     "GET /api/projects/{project_id}/usage/export": Line("object"),
     "GET /api/projects/{project_id}/prompt-cache": Line("object"),
+    "GET /api/projects/{project_id}/cache": Line("object"),
+    "PATCH /api/projects/{project_id}/cache": Line("object", {"mode": "off"}),
+    "DELETE /api/projects/{project_id}/cache": Line("object"),
+    "POST /api/projects/{project_id}/cache/recall": Line("object", recall_body),
     "GET /api/projects": Line("account"),
     "POST /api/projects": Line("account", {"name": "another"}),
     "GET /api/projects/{project_id}": Line("object"),

@@ -22,10 +22,10 @@ from gateway.envelope import Surface
 from gateway.ids import parse_id, to_uuid
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_account
-from gateway.surfaces.api.usage import wait_for_rows
 from gateway.surfaces.guards import COOKIE, anybody, identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of, attempting
 from gateway.surfaces.paths import surface_of
+from gateway.surfaces.views.usage import wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
 TAG = "People"

@@ -54,6 +54,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     # Of the directory that knew the caller.
     revision: int
     cache: CacheWish = "default"
+    # How long the answer may be kept; None: as the project wants it.
+    ttl_s: int | None = None
     # The key's and the call's own.
     tags: str = ""
     session: str = ""
@@ -124,6 +126,7 @@ class OpenAiDoor:
             created_ns=created_ns,
             started_ns=started_ns,
             cache=visit.cache,
+            ttl_s=visit.ttl_s,
             tags=visit.tags,
             session=visit.session,
             passage=passage,
@@ -146,10 +149,14 @@ class OpenAiDoor:
 def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:
     """Add what steers the gateway; raises Fault."""
     _check_type(single)
-    wish = single.get(b"x-watchllm-cache")
+    given = single.get(b"x-watchllm-cache")
+    wish = "default" if given is None else lookup.read_wish(given)
+    control = single.get(b"cache-control")
+    ttl = single.get(b"x-watchllm-cache-ttl")
     return msgspec.structs.replace(
         visit,
-        cache="default" if wish is None else lookup.read_wish(wish),
+        cache=wish if control is None else lookup.read_control(control, wish),
+        ttl_s=None if ttl is None else lookup.read_ttl(ttl),
         tags=join_tags(visit.caller.tags, _bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags")),
         session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
         max_cost_pusd=read_cap(single.get(b"x-watchllm-max-cost-usd")),

@@ -1,15 +1,16 @@
-"""Room 3: the caller's words about the cache."""
+"""Room 5: the caller's words about the cache."""
 
 from typing import get_args
 
 import pytest
-from fakes import make_inbound
+from caches import make_answer, make_caching
+from fakes import FakeBackend, make_inbound, make_services, make_target
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Fault
-from gateway.pipeline.flow import CacheWish
-from gateway.pipeline.lookup import WISHES, find, read_wish
+from gateway.pipeline.flow import CacheWish, Route
+from gateway.pipeline.lookup import WISHES, find, read_control, read_ttl, read_wish
 
 
 @pytest.mark.parametrize("word", ["off", "read", "write", "refresh", "only"])
@@ -46,14 +47,68 @@ def test_any_other_word_is_refused_with_the_ones_that_exist(value: bytes) -> Non
     assert len(fault.message) < 350
 
 
-def test_only_asks_for_a_stored_answer_and_there_is_none() -> None:
+@pytest.mark.parametrize(
+    ("value", "wish", "then"),
+    [
+        (b"no-store", "default", "off"),
+        (b"No-Store, max-age=0", "only", "off"),
+        (b"no-cache", "default", "refresh"),
+        (b"max-age=0, no-cache", "default", "refresh"),
+        (b"no-cache", "only", "only"),
+        (b"max-age=60", "default", "default"),
+        (b"", "read", "read"),
+    ],
+)
+def test_cache_control_is_honoured(value: bytes, wish: CacheWish, then: CacheWish) -> None:
+    """HTTP's own words, where the caller's own of the same request do not say otherwise."""
+    assert read_control(value, wish) == then
+
+
+@given(st.binary(max_size=100))
+def test_any_time_to_live_is_seconds_or_refused(value: bytes) -> None:
+    """Nothing else gets through, and the refusal names the header."""
+    try:
+        ttl_s = read_ttl(value)
+    except Fault as fault:
+        assert (fault.status, fault.param) == (400, "x-watchllm-cache-ttl")
+    else:
+        assert 1 <= ttl_s <= 31_536_000
+        assert str(ttl_s) == value.decode().strip().lstrip("0")
+
+
+ROUTE = Route(targets=(make_target(FakeBackend()),), reason="")
+
+
+async def test_only_asks_for_a_stored_answer_and_there_is_none() -> None:
     """504 cache_miss, and asking again will not help."""
     with pytest.raises(Fault) as missed:
-        find(make_inbound(cache="only"))
+        find(make_inbound(cache="only"), b"{}", ROUTE, make_services())
     assert (missed.value.status, missed.value.code, missed.value.should_retry) == (504, "cache_miss", False)
 
 
 @pytest.mark.parametrize("wish", ["default", "off", "read", "write", "refresh"])
-def test_every_other_wish_lets_the_call_go_on(wish: str) -> None:
-    """Nothing is stored yet, so the provider is asked."""
-    find(make_inbound(cache=wish))
+async def test_where_the_cache_is_off_every_other_wish_lets_the_call_go_on(wish: str) -> None:
+    """Nothing is looked for and nothing is kept."""
+    found = find(make_inbound(cache=wish), b"{}", ROUTE, make_services())
+    assert b"bypass" in found.lines
+    assert (found.given, found.joined, found.flight, found.key) == (None, None, None, None)
+
+
+async def test_what_the_provider_is_asked_to_store_is_asked_each_time() -> None:
+    """A kept answer would leave undone what the caller wants done there."""
+    services = make_services(caching=make_caching(mode="exact"))
+    assert find(make_inbound(), b'{"store":true}', ROUTE, services).key is None
+    assert find(make_inbound(), b'{"seed":1}', ROUTE, services).key is not None
+
+
+async def test_an_answer_that_cannot_be_given_again_is_a_miss() -> None:
+    """What is wrong with what is kept harms no call: it is forgotten, and the provider is asked."""
+    caching = make_caching(mode="exact")
+    services = make_services(caching=caching)
+    key = find(make_inbound(), b"{}", ROUTE, services).key
+    assert key is not None
+    caching.answers.keep(key, make_answer(body=b"not JSON"), ttl_s=60, saved_pusd=1)
+    found = find(make_inbound(), b"{}", ROUTE, services)
+    assert found.given is None
+    assert found.key == key
+    assert len(caching.answers) == 0

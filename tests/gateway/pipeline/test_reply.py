@@ -30,7 +30,7 @@ from gateway.ledger.row import UsageRow
 from gateway.pipeline import record
 from gateway.pipeline.flow import Inbound, Outcome, Target, header_text
 from gateway.pipeline.reply import finish, flow, refuse
-from gateway.pipeline.send import Gist, Upstream, read_gist
+from gateway.pipeline.send import Gist, Journey, Upstream, read_gist
 from gateway.pipeline.services import Services
 from providers.chat import Answer, Usage
 from providers.errors import ProviderError, Truncated
@@ -43,6 +43,8 @@ IDENTITY = {
     "x-watchllm-provider": "openai",
     "x-watchllm-model": "m",
 }
+# The cache was not asked.
+TOLD = b"x-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
 FIGURES = {"cached": False, "cost-usd": "0.000035", "latency-ms": 100}
 
 
@@ -80,7 +82,8 @@ def at_100_ms() -> Services:
 def finished(upstream: Upstream) -> FakeClient:
     """The client of a whole answer."""
     client, inbound = FakeClient(), make_inbound()
-    finish(inbound, upstream, client, row_of(inbound, upstream, at_100_ms()))
+    services = at_100_ms()
+    finish(Journey(inbound, client, services), upstream, TOLD, row_of(inbound, upstream, services))
     return client
 
 
@@ -93,8 +96,9 @@ async def streamed(*pieces: bytes, error: ProviderError | None = None, wants_usa
     relay = Relay(backend.dialect.open_stream(inbound.call), exchange, services.loop, cancels=True)
     exchange.attach(relay)
     upstream = upstream_of(relay)
-    await flow(inbound, upstream, client, services)
-    finish(inbound, upstream, client, row_of(inbound, upstream, services))
+    journey = Journey(inbound, client, services)
+    await flow(journey, upstream, TOLD)
+    finish(journey, upstream, TOLD, row_of(inbound, upstream, services))
     return client
 
 
@@ -132,7 +136,8 @@ async def test_a_stream_without_a_price_has_no_cost_header() -> None:
     exchange = FakeExchange(STREAM)
     relay = Relay(FakeBackend().dialect.open_stream(inbound.call), exchange, services.loop, cancels=True)
     exchange.attach(relay)
-    await flow(inbound, upstream_of(relay, target=make_target(FakeBackend(), model="unknown")), client, services)
+    upstream = upstream_of(relay, target=make_target(FakeBackend(), model="unknown"))
+    await flow(Journey(inbound, client, services), upstream, TOLD)
     assert "x-watchllm-cost-usd" not in client.headers
 
 
@@ -265,7 +270,7 @@ async def test_a_running_stream_is_known_to_the_sweep() -> None:
     exchange = FakeExchange(STREAM, is_prompt=False)
     relay = Relay(FakeBackend().dialect.open_stream(inbound.call), exchange, services.loop, cancels=True)
     exchange.attach(relay)
-    task = services.loop.create_task(flow(inbound, upstream_of(relay), client, services))
+    task = services.loop.create_task(flow(Journey(inbound, client, services), upstream_of(relay), TOLD))
     await turn()
     assert services.relays == {relay}
     exchange.play()
@@ -280,7 +285,7 @@ async def test_a_stream_whose_call_is_cancelled_is_closed() -> None:
     exchange = FakeExchange(is_prompt=False)
     relay = Relay(FakeBackend().dialect.open_stream(inbound.call), exchange, services.loop, cancels=False)
     exchange.attach(relay)
-    task = services.loop.create_task(flow(inbound, upstream_of(relay), FakeClient(), services))
+    task = services.loop.create_task(flow(Journey(inbound, FakeClient(), services), upstream_of(relay), TOLD))
     await turn()
     task.cancel()
     await services.loop.create_task(_settled(task))

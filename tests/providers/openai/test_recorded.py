@@ -8,7 +8,7 @@ import pytest
 import recordings
 
 from providers.errors import InvalidAnswer
-from providers.openai.recorded import Recorded, read_ends, record_body, record_stream
+from providers.openai.recorded import Recorded, is_whole, record_body, record_stream
 from providers.openai.stream import OpenAiStream
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -73,7 +73,7 @@ def said(choice: dict[str, Any]) -> dict[str, Any]:
 def streamed(recorded: Recorded) -> Recorded:
     """What a client that was given the stream has, kept again."""
     events, held, usage_chunk = recorded.as_stream("again", 5)
-    return record_stream(recorded.endpoint, [events], held, usage_chunk)
+    return record_stream(recorded.endpoint, events, held, usage_chunk)
 
 
 def test_a_whole_answer_has_a_name_and_time_of_its_own_each_time() -> None:
@@ -110,7 +110,7 @@ def test_a_whole_answer_as_a_stream_and_back_says_the_same() -> None:
 def test_a_stream_keeps_the_boundaries_of_its_chunks() -> None:
     """Each piece of text comes in the chunk that it came in."""
     pieces = [event({"delta": {"content": text}}) for text in ("Hel", "lo", " you")]
-    recorded = record_stream(CHAT, pieces, chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]), None)
+    recorded = record_stream(CHAT, b"".join(pieces), chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}]), None)
     events, _, usage_chunk = recorded.as_stream("x", 7)
     texts = [json.loads(line[6:])["choices"][0]["delta"]["content"] for line in events.decode().split("\n\n") if line]
     assert texts == ["Hel", "lo", " you"]
@@ -127,7 +127,9 @@ def test_calls_in_pieces_are_put_together() -> None:
         [{"index": 0, "function": {"arguments": '":1}'}}, {"index": 1, "function": {"arguments": "{}"}}],
     ]
     pieces = [event({"delta": {"tool_calls": calls}}) for calls in parts]
-    recorded = record_stream(CHAT, pieces, chunk([{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]), None)
+    recorded = record_stream(
+        CHAT, b"".join(pieces), chunk([{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]), None
+    )
     calls = json.loads(recorded.as_body("x", 1))["choices"][0]["message"]["tool_calls"]
     assert calls == [
         {"id": "a", "function": {"name": "f", "arguments": '{"x":1}'}},
@@ -143,7 +145,7 @@ def test_a_completion_in_both_forms() -> None:
     again = json.loads(streamed(recorded).as_body("x", 1))
     assert again["id"] == "cmpl-x"
     assert again["choices"][0]["text"] == "Once upon"
-    assert read_ends(recorded)[0].content
+    assert is_whole(record_body("completions", json.dumps(body).encode()), 1, allows_calls=False)
 
 
 def test_numbers_are_kept_as_they_came() -> None:
@@ -169,7 +171,7 @@ def keep(endpoint: str, body: bytes, *, is_stream: bool) -> Recorded | None:
     out = reader.feed(body) + reader.end()
     if reader.failure is not None or reader.held is None:
         return None
-    return record_stream(endpoint, [out], reader.held, reader.usage_chunk)
+    return record_stream(endpoint, out, reader.held, reader.usage_chunk)
 
 
 @pytest.mark.parametrize("path", ANSWERS, ids=lambda path: path.stem)
@@ -192,15 +194,62 @@ def test_a_real_answer_says_the_same_in_both_forms(path: Path) -> None:
 def test_what_is_no_stream_is_not_kept(piece: bytes) -> None:
     """An event that cannot be read is an error, which keeps the answer from being kept."""
     with pytest.raises(InvalidAnswer):
-        record_stream(CHAT, [piece], chunk([]), None)
+        record_stream(CHAT, piece, chunk([]), None).as_body("x", 1)
 
 
-def test_how_choices_ended_is_told() -> None:
-    """Tool calls, refusals, filters and empty answers are seen in either form."""
-    ends = read_ends(streamed(record_body(CHAT, json.dumps(BODY).encode())))
-    assert [(end.content, end.has_tool_calls, end.finish_reason) for end in ends] == [
-        (True, False, "stop"),
-        (False, True, "tool_calls"),
-    ]
-    refused = {"choices": [{"message": {"content": "", "refusal": "No."}, "finish_reason": "stop"}], "id": ""}
-    assert read_ends(record_body(CHAT, json.dumps(refused).encode()))[0].is_refused
+def whole(finish: str = "stop", **message: Any) -> Recorded:
+    """An answer that came whole."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Yes."} | message, "finish_reason": finish}
+    return record_body(CHAT, json.dumps({"id": "x", "created": 1, "choices": [choice]}).encode())
+
+
+def flowed(finish: str = "stop", **delta: Any) -> Recorded:
+    """An answer that was a stream."""
+    events = event({"delta": {"content": "Yes."}}) + (event({"delta": delta}) if delta else b"")
+    return record_stream(CHAT, events, chunk([{"index": 0, "delta": {}, "finish_reason": finish}]), None)
+
+
+CALLS = {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize("make", [whole, flowed])
+def test_what_may_be_kept(make: Any) -> None:
+    """Complete, unfiltered answers; tool calls where they are allowed."""
+    assert is_whole(make(), 1, allows_calls=False)
+    assert is_whole(make(refusal=None, tool_calls=[]), 1, allows_calls=False)
+    assert is_whole(make(refusal=None, tool_calls=None), 1, allows_calls=False)
+    assert is_whole(make("tool_calls", **CALLS), 1, allows_calls=True)
+
+
+@pytest.mark.parametrize("make", [whole, flowed])
+@pytest.mark.parametrize(
+    ("finish", "message"),
+    [
+        ("length", {}),
+        ("content_filter", {}),
+        ("tool_calls", CALLS),
+        ("stop", CALLS),
+        ("stop", {"function_call": {"name": "f", "arguments": "{}"}}),
+        ("stop", {"refusal": "I cannot."}),
+        ("stop", {"content_filter_results": {"hate": {"filtered": True}}}),
+        ("", {}),
+    ],
+)
+def test_what_may_not_be_kept(make: Any, finish: str, message: dict[str, Any]) -> None:
+    """Truncated, filtered, refused and tool-calling answers are not given again, whichever form they came in."""
+    assert not is_whole(make(finish, **message), 1, allows_calls=False)
+
+
+def test_an_empty_answer_is_not_kept() -> None:
+    """What says nothing helps nobody."""
+    assert not is_whole(whole(content=""), 1, allows_calls=False)
+    assert not is_whole(whole(content=None), 1, allows_calls=False)
+
+
+def test_all_choices_must_be_there() -> None:
+    """Of several choices each must be complete."""
+    several = record_body(CHAT, json.dumps(BODY).encode())
+    assert not is_whole(several, 2, allows_calls=False)
+    assert is_whole(several, 2, allows_calls=True)
+    assert not is_whole(several, 3, allows_calls=True)
+    assert is_whole(streamed(several), 2, allows_calls=True)

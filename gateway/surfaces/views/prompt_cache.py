@@ -17,7 +17,7 @@ from gateway.db import Database
 from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
-from gateway.surfaces.api.usage import SCOPE, TAG, usd_number, wait_for_rows
+from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
 

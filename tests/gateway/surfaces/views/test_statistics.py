@@ -7,7 +7,7 @@ from households import House
 
 from gateway.accounts.directory import KeyRecord
 from gateway.analytics.moments import NS_PER_DAY, day_start_ns, month_start_ns
-from gateway.surfaces.api.usage import SCOPE
+from gateway.surfaces.views.usage import SCOPE
 from tests.gateway.usage_rows import PROJECT_ID, make_row
 
 # NOW_NS is 2026-09-21T14:13:20Z.

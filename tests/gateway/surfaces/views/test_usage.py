@@ -135,7 +135,7 @@ async def test_rows_that_do_not_reach_the_database_are_not_waited_for_long(
     board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The page comes without them."""
-    monkeypatch.setattr("gateway.surfaces.api.usage.FRESHNESS_S", 0.001)
+    monkeypatch.setattr("gateway.surfaces.views.usage.FRESHNESS_S", 0.001)
     board.recorder.is_stuck = True
     assert (await board.get()).json()["total"] == 0
 

@@ -19,7 +19,7 @@ from gateway.ledger.row import UsageRow
 from gateway.ledger.trail import read_trail
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_own
-from gateway.surfaces.api.usage import SCOPE, TAG, usd_number, wait_for_rows
+from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 from providers.pricing.prices import Price, PriceTable, format_usd
 
 AnyRequest = Request[Any, Any, Any]
@@ -85,9 +85,10 @@ class PriceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CacheView(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the gateway's cache answered, and what that saved."""
+    """Whether the gateway's cache answered, with which entry, and what that saved."""
 
     cached: bool
+    entry: str | None
     tokens_saved: int
     saved_usd: msgspec.Raw
 
@@ -182,7 +183,12 @@ def _view(call: Call, prices: PriceTable) -> RequestView:
         ),
         tokens=_tokens(row),
         price=_price(call, prices.find(row.price_id) if row.price_id else None),
-        cache=CacheView(cached=row.is_cached, tokens_saved=row.tokens_saved, saved_usd=usd_number(row.saved_pusd)),
+        cache=CacheView(
+            cached=row.is_cached,
+            entry=row.cache_entry or None,
+            tokens_saved=row.tokens_saved,
+            saved_usd=usd_number(row.saved_pusd),
+        ),
     )
 
 

@@ -16,7 +16,7 @@ from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_account, may_in_own
-from gateway.surfaces.api.usage import SCOPE, TAG, usd_number, wait_for_rows
+from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
 PERIODS: tuple[Period, ...] = get_args(Period)

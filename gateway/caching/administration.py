@@ -1,0 +1,70 @@
+"""What people and programs do to a project's cache: change what it does, purge it, recall an answer that was wrong.
+
+Failure behavior: each is written with its audit entry in one transaction, or not at all; this process follows at once,
+every other within a second. Raises DatabaseUnavailable as gateway.db does.
+"""
+
+from typing import Any
+
+import msgspec
+
+from gateway.accounts import audit
+from gateway.accounts.audit import Occasion
+from gateway.caching import store
+from gateway.caching.answers import Purge, entry_id_of
+from gateway.caching.caching import Caching
+from gateway.caching.policy import Policy
+from gateway.db import Database
+from gateway.events import CACHE_RECALLED, Event, append_event
+
+# So many calls that an entry answered are named.
+MAX_SERVED = 10_000
+
+
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recall removed, and which calls had been answered with it."""
+
+    entries: list[str]
+    requests: list[str]
+
+
+async def change(
+    database: Database, caching: Caching, project_id: str, changes: dict[str, Any], occasion: Occasion
+) -> Policy:
+    """Set what is named, None: take it back; returns what is in force then."""
+    async with database.write() as connection:
+        wishes = msgspec.structs.replace(await store.read_wishes(connection, project_id), **changes)
+        await store.write_wishes(connection, project_id, wishes)
+        detail = msgspec.json.encode(changes).decode()
+        await audit.note(connection, occasion, "cache.change", project_id, detail)
+    await caching.directory.refresh()
+    return caching.policy_of(project_id)
+
+
+async def purge(database: Database, caching: Caching, wanted: Purge, occasion: Occasion) -> int:
+    """Remove what meets the terms, in every process; returns how many answers this one kept of it."""
+    async with database.write() as connection:
+        await store.write_purge(connection, wanted, occasion.now_ns)
+        detail = msgspec.json.encode(wanted).decode()
+        await audit.note(connection, occasion, "cache.purge", wanted.project_id, detail)
+    return caching.answers.purge(wanted)
+
+
+async def recall(
+    database: Database, caching: Caching, project_id: str, request_id: str, occasion: Occasion
+) -> Recalled | None:
+    """Take back the answer of a call, which was wrong; None: the project has no such call."""
+    async with database.write() as connection:
+        served_by = await store.find_entry(connection, project_id, request_id)
+        if served_by is None:
+            return None
+        entry_id = served_by or entry_id_of(request_id)
+        served = await store.read_served(connection, project_id, entry_id, MAX_SERVED)
+        wanted = Purge(project_id=project_id, entry_id=entry_id)
+        await store.write_purge(connection, wanted, occasion.now_ns)
+        await audit.note(connection, occasion, "cache.recall", project_id, request_id)
+        payload = {"project_id": project_id, "request_id": request_id, "entries": [entry_id], "requests": served}
+        fact = Event(name=CACHE_RECALLED, account_id=occasion.account_id, payload=payload, created_ns=occasion.now_ns)
+        await append_event(connection, fact)
+    was_kept = caching.answers.purge(wanted) > 0
+    return Recalled(entries=[entry_id] if was_kept or served or served_by else [], requests=served)

@@ -1,0 +1,122 @@
+"""The answers that this process keeps, found by their requests' keys and by their own ids.
+
+Failure behavior: it is memory within bounds, so there is nothing to fail; what had to leave is a miss.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from cache.exact.store import ExactStore, Item
+from providers.chat import Usage
+from providers.openai.recorded import Recorded
+
+NS_PER_S = 1_000_000_000
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer and where it came from."""
+
+    entry_id: str
+    project_id: str
+    # The name that its caller used.
+    model: str
+    provider: str
+    upstream_model: str
+    # Header lines that name provider and model.
+    lines: bytes
+    is_free: bool
+    tags: tuple[str, ...]
+    created_ns: int
+    usage: Usage
+    recorded: Recorded
+
+
+class Purge(msgspec.Struct, frozen=True, kw_only=True):
+    """Which of a project's answers go: those that meet every term given; without one, all."""
+
+    project_id: str
+    entry_id: str | None = None
+    tag: str | None = None
+    model: str | None = None
+    # Stored before this time.
+    before_ns: int | None = None
+
+    def covers(self, answer: StoredAnswer) -> bool:
+        """Whether an answer meets the terms."""
+        return (
+            (self.entry_id is None or answer.entry_id == self.entry_id)
+            and (self.tag is None or self.tag in answer.tags)
+            and (self.model is None or answer.model == self.model)
+            and (self.before_ns is None or answer.created_ns < self.before_ns)
+        )
+
+
+def entry_id_of(request_id: str) -> str:
+    """The id of the entry that a call's answer becomes."""
+    return f"ce_{request_id}"
+
+
+class Answers:
+    """What is kept; one a process."""
+
+    def __init__(self, *, max_bytes: int, max_project_bytes: int, max_answer_bytes: int) -> None:
+        self._store = ExactStore(max_bytes=max_bytes, max_tenant_bytes=max_project_bytes)
+        self.max_answer_bytes = max_answer_bytes
+
+    def __len__(self) -> int:
+        """How many answers are kept."""
+        return len(self._store)
+
+    @property
+    def size(self) -> int:
+        """Bytes that they take."""
+        return self._store.size
+
+    @property
+    def evictions(self) -> int:
+        """How many had to leave for others."""
+        return self._store.evictions
+
+    def find(self, key: bytes, now_ns: int) -> StoredAnswer | None:
+        """The answer to a request, None where none is kept or it is too old."""
+        item = self._store.get(key, now_ns)
+        if item is None:
+            return None
+        answer: StoredAnswer = item.value
+        return answer
+
+    def keep(self, key: bytes, answer: StoredAnswer, *, ttl_s: int, saved_pusd: int) -> bool:
+        """Keep an answer for a time, in place of any before it; tells whether there is room."""
+        if answer.recorded.size > self.max_answer_bytes:
+            return False
+        item = Item(
+            key=key,
+            tenant=answer.project_id,
+            value=answer,
+            # Twice: in time it is kept in the form that a later caller wants as well.
+            size=2 * answer.recorded.size,
+            worth=saved_pusd,
+            expires_ns=answer.created_ns + ttl_s * NS_PER_S,
+        )
+        return item not in self._store.put(item)
+
+    def of(self, project_id: str) -> Iterator[Item]:
+        """What is kept of a project, as it is now."""
+        return self._store.of(project_id)
+
+    def forget(self, key: bytes) -> None:
+        """Remove the answer to a request."""
+        self._store.remove(key)
+
+    def purge(self, purge: Purge) -> int:
+        """Remove what a purge covers; returns how many went."""
+        gone = [item.key for item in self.of(purge.project_id) if purge.covers(item.value)]
+        for key in gone:
+            self._store.remove(key)
+        return len(gone)
+
+
+def age_s(answer: StoredAnswer, now_ns: int) -> int:
+    """How long ago an answer was stored, whole seconds."""
+    return max(0, now_ns - answer.created_ns) // NS_PER_S

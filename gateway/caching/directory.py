@@ -1,0 +1,48 @@
+"""What each project wants of the cache, in memory, and every purge that any process was asked for.
+
+Failure behavior: while the database is away what is known stays in force; see gateway.accounts.follower.
+"""
+
+from gateway.accounts.follower import Follower
+from gateway.caching import store
+from gateway.caching.answers import Answers
+from gateway.caching.policy import Policy, Wishes, combine
+from gateway.config.settings import Cache
+from gateway.db import Database
+
+
+class CacheDirectory(Follower):
+    """Finds a project's policy, and follows what every process changes and purges."""
+
+    things = "cache settings"
+
+    def __init__(self, database: Database, settings: Cache, answers: Answers) -> None:
+        super().__init__()
+        self._database = database
+        self._settings = settings
+        self._answers = answers
+        self._default = combine(settings, Wishes())
+        self._policies: dict[str, Policy] = {}
+        self._revision = 0
+
+    def __len__(self) -> int:
+        """Count the projects that set anything."""
+        return len(self._policies)
+
+    def policy_of(self, project_id: str) -> Policy:
+        """What is in force for a project."""
+        return self._policies.get(project_id, self._default)
+
+    async def take_changes(self) -> None:
+        """Take over what changed since the last time. Raises DatabaseUnavailable."""
+        async with self._database.read() as connection:
+            changes = await store.read_changes(connection, self._revision)
+            if changes.revision < self._revision:
+                # The database was replaced by an older copy.
+                self._policies.clear()
+                changes = await store.read_changes(connection, 0)
+        for project_id, wishes in changes.wishes.items():
+            self._policies[project_id] = combine(self._settings, wishes)
+        for purge in changes.purges:
+            self._answers.purge(purge)
+        self._revision = changes.revision

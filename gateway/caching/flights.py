@@ -1,0 +1,239 @@
+"""Calls under way whose answers others wait for: the same request is sent to the provider once.
+
+The first to ask leads: its call is made, metered and charged. Those who ask the same meanwhile follow: they get its
+stream as it comes, or its answer when it is whole. A leader that leaves does not end a call that others wait for.
+
+Failure behavior: what ends the leader's call ends the others with the same fault. Of an answer too long to be kept
+nobody can join the rest, who waits for it whole asks alone, and a follower that reads too slowly is given up.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.backends.interface import Client
+from gateway.caching.answers import StoredAnswer
+from gateway.errors import Fault
+from providers.handoff import Handoff
+
+# More is shared with nobody who comes later, and a follower this far behind is given up.
+MAX_SHARED_BYTES = 1_048_576
+
+
+class Follower:
+    """One who waits for another's call; ``begin`` sends the head of its stream, None: it wants the answer whole."""
+
+    __slots__ = ("_begin", "_flight", "_position", "client", "ended", "fault", "has_begun", "is_gone", "is_slow")
+
+    def __init__(
+        self, client: Client, begin: Callable[[], None] | None, flight: "Flight", loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.client = client
+        # Done when the call has ended, or this client has left.
+        self.ended: Handoff[None] = Handoff(loop=loop)
+        self.has_begun = False
+        self.is_gone = False
+        self.is_slow = False
+        # Why it ends before the call does.
+        self.fault: Fault | None = None
+        self._begin = begin
+        self._flight = flight
+        # How many pieces it has.
+        self._position = 0
+        client.watch(self._leave, self._press)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Send what has come and is not sent yet, while the client takes it."""
+        pieces = self._flight.pieces
+        while self._begin is not None and self._position < len(pieces) and not (self.is_slow or self.is_gone):
+            if not self.has_begun:
+                self.has_begun = True
+                self._begin()
+            piece = pieces[self._position]
+            self._position += 1
+            self.client.write(piece)
+
+    @property
+    def rest(self) -> bytes:
+        """What is not sent yet, at the end of the call."""
+        return b"".join(self._flight.pieces[self._position :])
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether it takes the answer as it comes."""
+        return self._begin is not None
+
+    def keep_up(self, piece: bytes | None) -> None:
+        """Nothing is kept for it any more: it must take each piece as it comes, or end."""
+        if self.is_slow or self._position < len(self._flight.pieces):
+            self.fault = Fault("service_unavailable", "The answer came faster than this connection took it.")
+            self._flight.leave(self)
+            self.end()
+        elif piece is not None and not self.is_gone:
+            self.client.write(piece)
+
+    def rewind(self) -> None:
+        """It has everything that came."""
+        self._position = 0
+
+    def end(self) -> None:
+        """The call has ended."""
+        if not self.ended.done():
+            self.ended.hand(None)
+
+    def leave(self) -> None:
+        """Wait no longer."""
+        self._flight.leave(self)
+
+    def _leave(self) -> None:
+        self.is_gone = True
+        self._flight.leave(self)
+        self.end()
+
+    def _press(self, is_slow: bool) -> None:
+        self.is_slow = is_slow
+        if not is_slow:
+            self.catch_up()
+
+
+class Flight:
+    """A call under way, and who follows it."""
+
+    __slots__ = (
+        "_flights", "_followers", "_key", "_leader_left", "answer", "entry_id", "fault", "is_shared", "pieces", "size",
+    )  # fmt: skip
+
+    def __init__(self, flights: "Flights", key: bytes, entry_id: str) -> None:
+        self._flights = flights
+        self._key = key
+        # What its answer is kept as.
+        self.entry_id = entry_id
+        self._followers: list[Follower] = []
+        # What a stream has brought so far; dropped once it is too much to keep.
+        self.pieces: list[bytes] = []
+        self.size = 0
+        self.is_shared = True
+        # How it ended: with an answer, which is set before it lands, or with a fault.
+        self.answer: StoredAnswer | None = None
+        self.fault: Fault | None = None
+        self._leader_left: Callable[[], None] | None = None
+
+    @property
+    def has_followers(self) -> bool:
+        """Whether anybody else waits for it."""
+        return bool(self._followers)
+
+    def follow(self, client: Client, begin: Callable[[], None] | None, loop: asyncio.AbstractEventLoop) -> Follower:
+        """Wait for this call."""
+        follower = Follower(client, begin, self, loop)
+        self._followers.append(follower)
+        return follower
+
+    def leave(self, follower: Follower) -> None:
+        """Somebody waits no longer; with the last of all the call is nobody's any more."""
+        if follower in self._followers:
+            self._followers.remove(follower)
+            if not self._followers and self._leader_left is not None:
+                self._leader_left()
+
+    def leader_left(self, on_gone: Callable[[], None]) -> None:
+        """The leader's client left: the call ends with it, or with the last of those who follow."""
+        if self._followers:
+            self._leader_left = on_gone
+        else:
+            on_gone()
+
+    def take(self, piece: bytes) -> None:
+        """The next piece of a stream."""
+        if not self.is_shared:
+            for follower in self._streaming():
+                follower.keep_up(piece)
+            return
+        self.pieces.append(piece)
+        self.size += len(piece)
+        for follower in tuple(self._followers):
+            follower.catch_up()
+        if self.size > MAX_SHARED_BYTES:
+            self._keep_no_more()
+
+    def land(self, fault: Fault | None) -> None:
+        """The call has ended, with ``answer`` or with a fault; whoever asks the same now asks anew."""
+        self._flights.remove(self._key, self)
+        self.fault = fault
+        followers, self._followers = self._followers, []
+        for follower in followers:
+            follower.end()
+
+    def _streaming(self) -> list[Follower]:
+        return [follower for follower in self._followers if follower.is_streaming]
+
+    def _keep_no_more(self) -> None:
+        for follower in self._streaming():
+            follower.keep_up(None)
+        self.is_shared = False
+        self._flights.remove(self._key, self)
+        self.pieces = []
+        for follower in self._streaming():
+            follower.rewind()
+
+
+class SharedClient:
+    """The leader's client: what it gets is taken for the others and for the cache as well."""
+
+    __slots__ = ("_client", "_flight")
+
+    def __init__(self, client: Client, flight: Flight) -> None:
+        self._client = client
+        self._flight = flight
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._client.is_gone and not self._flight.has_followers
+
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
+        """Answer at once."""
+        self._client.send(status, head, *body)
+
+    def start(self, head: bytes) -> None:
+        """Begin a stream."""
+        self._client.start(head)
+
+    def write(self, data: bytes) -> None:
+        """Send the next part."""
+        self._client.write(data)
+        self._flight.take(data)
+
+    def end(self, data: bytes) -> None:
+        """Send the last part, which each follower has of its own."""
+        self._client.end(data)
+
+    def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
+        """Tell when nobody waits any more, and of slow reading by the leader."""
+        flight = self._flight
+        self._client.watch(lambda: flight.leader_left(on_gone), on_pressure)
+
+
+class Flights:
+    """The calls under way, by their requests' keys."""
+
+    def __init__(self) -> None:
+        self._flights: dict[bytes, Flight] = {}
+
+    def __len__(self) -> int:
+        """How many calls could be followed."""
+        return len(self._flights)
+
+    def find(self, key: bytes) -> Flight | None:
+        """The call under way that asks the same."""
+        return self._flights.get(key)
+
+    def open(self, key: bytes, entry_id: str) -> Flight:
+        """Lead: who asks the same from now on follows."""
+        flight = self._flights[key] = Flight(self, key, entry_id)
+        return flight
+
+    def remove(self, key: bytes, flight: Flight) -> None:
+        """Nobody can follow any more."""
+        if self._flights.get(key) is flight:
+            del self._flights[key]

@@ -1,0 +1,92 @@
+"""The SQL of the cache: what projects set, and what was purged, so that every process does the same."""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.caching.answers import Purge
+from gateway.caching.policy import Wishes
+
+_SETTINGS = tuple(field.name for field in msgspec.structs.fields(Wishes))
+_TAKE_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'cache' RETURNING value")
+_READ_REVISION = text("SELECT value FROM revisions WHERE name = 'cache'")
+_READ_WISHES = text(f"SELECT {', '.join(_SETTINGS)} FROM cache_settings WHERE project_id = :project_id")  # noqa: S608 - made of constants
+_READ_CHANGED = text(f"SELECT project_id, {', '.join(_SETTINGS)} FROM cache_settings WHERE revision > :since")  # noqa: S608 - made of constants
+_WRITE_WISHES = text(
+    f"INSERT INTO cache_settings (project_id, revision, {', '.join(_SETTINGS)}) "  # noqa: S608 - made of constants
+    f"VALUES (:project_id, :revision, {', '.join(f':{name}' for name in _SETTINGS)}) "
+    "ON CONFLICT (project_id) DO UPDATE SET revision = excluded.revision, "
+    + ", ".join(f"{name} = excluded.{name}" for name in _SETTINGS)
+)
+_READ_PURGES = text(
+    "SELECT project_id, entry_id, tag, model, before_ns FROM cache_purges WHERE revision > :since ORDER BY revision"
+)
+_WRITE_PURGE = text(
+    "INSERT INTO cache_purges (revision, project_id, entry_id, tag, model, before_ns, made_ns) "
+    "VALUES (:revision, :project_id, :entry_id, :tag, :model, :before_ns, :now_ns)"
+)
+# Every process has done what is older; a process that starts has nothing to purge.
+KEPT_PURGES_NS = 3_600 * 1_000_000_000
+_FORGET_PURGES = text("DELETE FROM cache_purges WHERE made_ns < :until_ns")
+_READ_SERVED = text(
+    "SELECT request_id FROM usage WHERE project_id = :project_id AND cache_entry = :entry_id AND cache_entry <> '' "
+    "ORDER BY request_id LIMIT :limit"
+)
+_READ_ENTRY = text("SELECT cache_entry FROM usage WHERE project_id = :project_id AND request_id = :request_id")
+
+
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened since a revision."""
+
+    revision: int
+    wishes: dict[str, Wishes]
+    purges: Sequence[Purge]
+
+
+async def read_changes(connection: AsyncConnection, since: int) -> Changes:
+    """Read what changed after a revision."""
+    revision: int = (await connection.execute(_READ_REVISION)).scalar_one()
+    if revision == since:
+        return Changes(revision=revision, wishes={}, purges=())
+    changed = (await connection.execute(_READ_CHANGED, {"since": since})).mappings().all()
+    purges = (await connection.execute(_READ_PURGES, {"since": since})).mappings().all()
+    return Changes(
+        revision=revision,
+        wishes={row["project_id"]: msgspec.convert(dict(row), Wishes, strict=False) for row in changed},
+        purges=[msgspec.convert(dict(row), Purge) for row in purges],
+    )
+
+
+async def read_wishes(connection: AsyncConnection, project_id: str) -> Wishes:
+    """What a project sets."""
+    row = (await connection.execute(_READ_WISHES, {"project_id": project_id})).mappings().one_or_none()
+    return Wishes() if row is None else msgspec.convert(dict(row), Wishes, strict=False)
+
+
+async def write_wishes(connection: AsyncConnection, project_id: str, wishes: Wishes) -> None:
+    """Set what a project wishes, in place of what it wished before."""
+    revision: int = (await connection.execute(_TAKE_REVISION)).scalar_one()
+    values = {"project_id": project_id, "revision": revision, **msgspec.structs.asdict(wishes)}
+    await connection.execute(_WRITE_WISHES, values)
+
+
+async def write_purge(connection: AsyncConnection, purge: Purge, now_ns: int) -> None:
+    """Have every process purge."""
+    revision: int = (await connection.execute(_TAKE_REVISION)).scalar_one()
+    await connection.execute(_WRITE_PURGE, {**msgspec.structs.asdict(purge), "revision": revision, "now_ns": now_ns})
+    await connection.execute(_FORGET_PURGES, {"until_ns": now_ns - KEPT_PURGES_NS})
+
+
+async def find_entry(connection: AsyncConnection, project_id: str, request_id: str) -> str | None:
+    """The entry that answered a call of the project, '' where none did; None: there is no such call."""
+    values = {"project_id": project_id, "request_id": request_id}
+    found: str | None = (await connection.execute(_READ_ENTRY, values)).scalar_one_or_none()
+    return found
+
+
+async def read_served(connection: AsyncConnection, project_id: str, entry_id: str, limit: int) -> list[str]:
+    """The calls of the project that an entry answered, oldest first."""
+    values = {"project_id": project_id, "entry_id": entry_id, "limit": limit}
+    return list((await connection.execute(_READ_SERVED, values)).scalars())

@@ -1,0 +1,166 @@
+"""A project's cache over HTTP: what it does, what is purged, and the recall of an answer that was wrong.
+
+Failure behavior: what is somebody else's is not found. While the database is away the answer is 500 ``cache_error``
+(row W50), and what was in force stays so.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Request, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, UnsetType
+
+from gateway.analytics.moments import parse_moment
+from gateway.caching import administration
+from gateway.caching.administration import Recalled
+from gateway.caching.answers import Purge
+from gateway.caching.policy import Policy
+from gateway.db import Database, DatabaseUnavailable
+from gateway.errors import Fault, shown
+from gateway.ids import parse_id
+from gateway.pipeline.services import Services
+from gateway.surfaces.access import caller_of, may_in_project
+from gateway.surfaces.api.projects import occasion_of, project_of
+from gateway.surfaces.views.usage import wait_for_rows
+
+AnyRequest = Request[Any, Any, Any]
+TAG = "Cache"
+# A key needs it besides having been made to manage its project.
+SCOPE = "usage:read"
+PATH = "/api/projects/{project_id:str}/cache"
+TERMS = ("tag", "model", "before", "entry")
+_Bound = Annotated[float, Meta(gt=0, lt=1)]
+_TtlS = Annotated[int, Meta(ge=1, le=31_536_000)]
+
+
+class CacheBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to change; null takes the project's own setting back."""
+
+    mode: Literal["off", "exact", "shadow", "semantic"] | UnsetType | None = UNSET
+    ttl_s: _TtlS | UnsetType | None = UNSET
+    scope: Literal["project", "key"] | UnsetType | None = UNSET
+    tool_calls: bool | UnsetType | None = UNSET
+    max_wrong_rate: _Bound | UnsetType | None = UNSET
+    max_wrong_hit_rate: _Bound | UnsetType | None = UNSET
+
+
+class RecallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The call whose answer was wrong, by its x-watchllm-request-id."""
+
+    request_id: str
+
+
+class Purged(msgspec.Struct, frozen=True, kw_only=True):
+    """How many answers went."""
+
+    purged: int
+
+
+@get(PATH, summary="What the cache does for a project", tags=[TAG], guards=[may_in_project("usage:read", scope=SCOPE)])
+async def show_cache(request: AnyRequest, project_id: FromPath[str], services: NamedDependency[Services]) -> Policy:
+    """What is in force: the project's own settings, and the configuration's where it has none."""
+    return services.caching.policy_of(project_of(caller_of(request)))
+
+
+@patch(
+    PATH,
+    summary="Change what the cache does for a project",
+    tags=[TAG],
+    guards=[may_in_project("projects", scope=SCOPE, is_managing=True)],
+)
+async def change_cache(
+    request: AnyRequest,
+    project_id: FromPath[str],
+    data: JSONBody[CacheBody],
+    services: NamedDependency[Services],
+    database: NamedDependency[Database],
+) -> Policy:
+    """Setting one of the two bounds replaces the configuration's; null takes the project's own away."""
+    changes = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
+    own = project_of(caller_of(request))
+    with _told():
+        return await administration.change(database, services.caching, own, changes, occasion_of(request))
+
+
+@delete(
+    PATH,
+    summary="Purge a project's answers",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_in_project("projects", scope=SCOPE, is_managing=True)],
+)
+async def purge_cache(
+    request: AnyRequest,
+    project_id: FromPath[str],
+    services: NamedDependency[Services],
+    database: NamedDependency[Database],
+) -> Purged:
+    """What meets every term given: `tag`, `model`, `before` (RFC 3339), `entry`; without one, everything."""
+    given = dict(request.query_params.items())
+    unknown = next((name for name in given if name not in TERMS), None)
+    if unknown is not None:
+        # A term that is mistyped would purge more than was meant.
+        raise Fault("invalid_request", f"{shown(unknown)} is no term; there are {', '.join(TERMS)}.", param=unknown)
+    wanted = Purge(
+        project_id=project_of(caller_of(request)),
+        entry_id=given.get("entry"),
+        tag=given.get("tag"),
+        model=given.get("model"),
+        before_ns=_read_moment(given.get("before")),
+    )
+    with _told():
+        return Purged(purged=await administration.purge(database, services.caching, wanted, occasion_of(request)))
+
+
+@post(
+    f"{PATH}/recall",
+    summary="Recall an answer that was wrong",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_in_project("projects", scope=SCOPE, is_managing=True)],
+)
+async def recall_answer(
+    request: AnyRequest,
+    project_id: FromPath[str],
+    data: JSONBody[RecallBody],
+    services: NamedDependency[Services],
+    database: NamedDependency[Database],
+) -> Recalled:
+    """The entry goes, and every call that it answered is named."""
+    unknown = Fault("not_found", f"There is no request {shown(data.request_id)} in this project.", param="request_id")
+    try:
+        request_id = parse_id(data.request_id)
+    except ValueError:
+        raise unknown from None
+    await wait_for_rows(services)
+    own = project_of(caller_of(request))
+    with _told():
+        recalled = await administration.recall(database, services.caching, own, request_id, occasion_of(request))
+    if recalled is None:
+        raise unknown
+    return recalled
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whoever manages the cache is told that it failed; no call ever is."""
+    try:
+        yield
+    except DatabaseUnavailable as away:
+        raise Fault("cache_error", "The database is not there, so nothing was changed; ask again.") from away
+
+
+def _read_moment(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_moment(text)
+    except ValueError as invalid:
+        raise Fault("invalid_request", f"'before': {invalid}.", param="before") from invalid
+
+
+CACHE_ROUTES = [show_cache, change_cache, purge_cache, recall_answer]

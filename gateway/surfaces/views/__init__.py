@@ -1,0 +1,1 @@
+"""What was used, spent and saved, as people and programs read it."""

@@ -1,0 +1,88 @@
+"""What is done to a project's cache is written with who did it, and followed at once."""
+
+from caches import make_answer
+from households import AT, NOW_NS
+from sqlalchemy import text
+
+from gateway.accounts.audit import read_entries
+from gateway.accounts.store import find_or_create_project
+from gateway.caching import administration
+from gateway.caching.answers import Answers, Purge, entry_id_of
+from gateway.caching.caching import Caching
+from gateway.caching.directory import CacheDirectory
+from gateway.config.settings import Cache
+from gateway.db import Database
+from gateway.ledger import store as ledger
+from tests.gateway.usage_rows import make_row
+
+KEY = b"k" * 16
+
+
+async def opened(database: Database) -> tuple[Caching, str]:
+    """A cache on a database, and a project."""
+    answers = Answers(max_bytes=1 << 20, max_project_bytes=1 << 20, max_answer_bytes=1 << 16)
+    directory = CacheDirectory(database, Cache(), answers)
+    await directory.refresh()
+    return Caching(answers, directory), (await find_or_create_project(database, "p", 1)).project_id
+
+
+async def deeds(database: Database) -> list[tuple[str, str, str]]:
+    """Action, object and detail of the audit log, in their order."""
+    async with database.read() as connection:
+        entries = await read_entries(connection, None, 100)
+    found = [(entry.action, entry.object_id, entry.detail) for entry in entries if entry.action.startswith("cache.")]
+    return sorted(found)
+
+
+async def test_a_change_is_in_force_when_it_is_answered(database: Database) -> None:
+    """And only what it names is changed."""
+    caching, project_id = await opened(database)
+    await administration.change(database, caching, project_id, {"mode": "off"}, AT)
+    policy = await administration.change(database, caching, project_id, {"ttl_s": 5}, AT)
+    assert (policy.mode, policy.ttl_s) == ("off", 5)
+    assert policy == caching.policy_of(project_id)
+    assert await deeds(database) == [
+        ("cache.change", project_id, '{"mode":"off"}'),
+        ("cache.change", project_id, '{"ttl_s":5}'),
+    ]
+
+
+async def test_a_purge_is_done_here_and_written_for_the_others(database: Database) -> None:
+    """Another process that follows purges as well."""
+    caching, project_id = await opened(database)
+    other, _ = await opened(database)
+    for each in (caching, other):
+        each.answers.keep(KEY, make_answer(project_id=project_id), ttl_s=10**6, saved_pusd=1)
+    assert await administration.purge(database, caching, Purge(project_id=project_id), AT) == 1
+    assert (len(caching.answers), len(other.answers)) == (0, 1)
+    await other.directory.refresh()
+    assert len(other.answers) == 0
+    assert [deed[0] for deed in await deeds(database)] == ["cache.purge"]
+
+
+async def test_a_recall_names_every_call_that_got_the_answer(database: Database) -> None:
+    """Of this project, whoever kept the answer; a call of somebody else is not known."""
+    caching, project_id = await opened(database)
+    made, given = make_row(NOW_NS, project_id=project_id), make_row(NOW_NS + 1, project_id=project_id)
+    entry_id = entry_id_of(made.request_id)
+    given = make_row(NOW_NS + 1, project_id=project_id, is_cached=True, cache_entry=entry_id)
+    async with database.write() as connection:
+        await ledger.insert_rows(connection, [made, given])
+    recalled = await administration.recall(database, caching, project_id, made.request_id, AT)
+    assert recalled == administration.Recalled(entries=[entry_id], requests=[given.request_id])
+    again = await administration.recall(database, caching, project_id, given.request_id, AT)
+    assert again == recalled
+    assert await administration.recall(database, caching, "proj_other", made.request_id, AT) is None
+    async with database.read() as connection:
+        events = (await connection.execute(text("SELECT name FROM events"))).scalars().all()
+    assert events == ["cache.recalled", "cache.recalled"]
+
+
+async def test_an_answer_that_was_never_kept_has_nothing_to_recall(database: Database) -> None:
+    """The call is known, and no entry is named."""
+    caching, project_id = await opened(database)
+    row = make_row(NOW_NS, project_id=project_id)
+    async with database.write() as connection:
+        await ledger.insert_rows(connection, [row])
+    recalled = await administration.recall(database, caching, project_id, row.request_id, AT)
+    assert recalled == administration.Recalled(entries=[], requests=[])

@@ -1,0 +1,76 @@
+"""Kept answers: found in their time, purged by any term, within their bounds."""
+
+import pytest
+from caches import AT_NS, make_answer
+
+from gateway.caching.answers import NS_PER_S, Answers, Purge, age_s, entry_id_of
+from providers.openai.recorded import record_body
+
+KEY, OTHER = b"k" * 16, b"o" * 16
+
+
+def shelf(*, max_bytes: int = 1 << 20, max_answer_bytes: int = 1 << 16) -> Answers:
+    """Room for some answers."""
+    return Answers(max_bytes=max_bytes, max_project_bytes=max_bytes, max_answer_bytes=max_answer_bytes)
+
+
+def test_an_answer_is_found_in_its_time() -> None:
+    """From when it was made until its time is over."""
+    answers = shelf()
+    assert answers.keep(KEY, make_answer(), ttl_s=60, saved_pusd=5)
+    assert answers.find(KEY, AT_NS + 60 * NS_PER_S - 1) is not None
+    assert answers.find(KEY, AT_NS + 60 * NS_PER_S) is None
+    assert len(answers) == 0
+
+
+def test_a_long_answer_is_not_kept() -> None:
+    """One answer does not push out all others."""
+    answers = shelf(max_answer_bytes=100)
+    long = make_answer(recorded=record_body("chat/completions", b"x" * 101))
+    assert not answers.keep(KEY, long, ttl_s=60, saved_pusd=5)
+    assert len(answers) == 0
+
+
+def test_an_answer_without_room_is_not_kept() -> None:
+    """It is told, so that nobody counts on it."""
+    assert not shelf(max_bytes=10).keep(KEY, make_answer(), ttl_s=60, saved_pusd=5)
+
+
+def test_both_forms_are_counted() -> None:
+    """An answer that was a stream may be kept whole as well in time: the bytes are taken from the start."""
+    answers = shelf()
+    answers.keep(KEY, make_answer(recorded=record_body("chat/completions", b"x" * 1_000)), ttl_s=60, saved_pusd=5)
+    assert answers.size > 2_000
+
+
+@pytest.mark.parametrize(
+    ("purge", "gone"),
+    [
+        (Purge(project_id="p"), 1),
+        (Purge(project_id="q"), 0),
+        (Purge(project_id="p", entry_id="ce_1"), 1),
+        (Purge(project_id="p", entry_id="ce_2"), 0),
+        (Purge(project_id="p", tag="blue"), 1),
+        (Purge(project_id="p", tag="green"), 0),
+        (Purge(project_id="p", model="gpt-4"), 1),
+        (Purge(project_id="p", model="gpt-4-0613"), 0),
+        (Purge(project_id="p", before_ns=AT_NS + 1), 1),
+        (Purge(project_id="p", before_ns=AT_NS), 0),
+        (Purge(project_id="p", tag="blue", model="gpt-4"), 1),
+        (Purge(project_id="p", tag="blue", model="gpt-3"), 0),
+    ],
+)
+def test_a_purge_takes_what_meets_every_term(purge: Purge, gone: int) -> None:
+    """Without a term all of the project; each term narrows."""
+    answers = shelf()
+    answers.keep(KEY, make_answer(tags=("red", "blue")), ttl_s=60, saved_pusd=5)
+    answers.keep(OTHER, make_answer(project_id="r"), ttl_s=60, saved_pusd=5)
+    assert answers.purge(purge) == gone
+    assert len(answers) == 2 - gone
+
+
+def test_an_entry_is_named_by_the_call_that_brought_it() -> None:
+    """Who has a call's id has its entry's."""
+    assert entry_id_of("01m8") == "ce_01m8"
+    assert age_s(make_answer(), AT_NS + 5 * NS_PER_S + 1) == 5
+    assert age_s(make_answer(), AT_NS - 1) == 0
