@@ -31,7 +31,7 @@ from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, BUCKETS, decode_previous_keys, derive_key, load_master_key
 from gateway.accounts.tenancy.account import Accounts
 from gateway.accounts.tenancy.members import Members
-from gateway.accounts.tenancy.passwords import PasswordCost, Passwords
+from gateway.accounts.tenancy.passwords import DEFAULT_COST, PasswordCost, Passwords
 from gateway.accounts.tenancy.people import People
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
@@ -85,7 +85,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
+async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT_COST) -> AsyncGenerator[Gateway]:
     """Build everything, and close it in reverse order. Prints the keys of an empty installation once."""
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -140,7 +140,7 @@ async def open_gateway(settings: Settings) -> AsyncGenerator[Gateway]:
         share_breakers(services, stack)
         door = OpenAiDoor(services)
         checks = build_checks(settings, database, stack)
-        identity = build_identity(services, database, master, stack)
+        identity = build_identity(services, database, master, password_cost, stack)
         estate = build_estate(services, database, digester, vault, guard)
         app = build_app(services, door, estate, checks, identity)
         yield Gateway(services=services, door=door, app=app, identity=identity)
@@ -278,10 +278,12 @@ def build_estate(
     )
 
 
-def build_identity(services: Services, database: Database, master: bytes, stack: AsyncExitStack) -> Identity:
+def build_identity(
+    services: Services, database: Database, master: bytes, password_cost: PasswordCost, stack: AsyncExitStack
+) -> Identity:
     """What knows people by their passwords, tokens and cookies."""
     settings = services.settings
-    passwords = Passwords(PasswordCost())
+    passwords = Passwords(password_cost)
     stack.callback(passwords.close)
     tokens, lifetimes = AccessTokens(master, decode_previous(settings)), Lifetimes()
     upkeep = Upkeep(database, lifetimes, services.now_ns)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from households import CHEAP
 
 from gateway.app import Gateway, open_gateway
 from gateway.config.loading import load_settings
@@ -37,7 +39,10 @@ class Running(msgspec.Struct, kw_only=True):
 
 @asynccontextmanager
 async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
-    """Start a gateway with this configuration text; every usage row is also kept in ``rows``."""
+    """Start a gateway with this configuration text; every usage row is also kept in ``rows``.
+
+    Its people's passwords cost next to nothing: what they do cost is proven where nothing else is.
+    """
     path = data_dir / "watchllm.toml"
     path.write_text(config, encoding="utf-8")
     given: dict[str, object] = {"data_dir": str(data_dir / "data"), "server.port": 0}
@@ -50,7 +55,7 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
     port = listener.getsockname()[1]
     async with contextlib.AsyncExitStack() as stack:
         with contextlib.redirect_stdout(printed):
-            gateway = await stack.enter_async_context(open_gateway(settings))
+            gateway = await stack.enter_async_context(open_gateway(settings, CHEAP))
         rows = _watch(gateway)
         ready = asyncio.Event()
         server = make_server(gateway.app, gateway.door, settings.server, ready.set, lambda _: None)
@@ -69,7 +74,8 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
                 rows=rows,
             )
         finally:
-            server.should_exit = True
+            if not server.should_exit:
+                server.handle_exit(signal.SIGTERM, None)
             await serving
 
 

@@ -1,5 +1,6 @@
 """Settings become a running gateway: what counts, what answers, and that all of it closes."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,8 +9,11 @@ import pytest
 import pytest_asyncio
 from running import Running, always, chat_reply, json_reply, openai_config, running, upstream
 from settings_files import AT_NS, settings_of
+from sqlalchemy import text
 
-from gateway.app import build_counters
+from gateway.accounts.tenancy.people import Admission, Registration
+from gateway.app import build_counters, open_gateway
+from gateway.config.secret import Secret
 from gateway.counters.interface import RateWindow
 from gateway.counters.memory import MemoryCounters
 
@@ -67,3 +71,13 @@ async def test_a_gateway_that_closes_has_folded_its_rows(tmp_path: Path) -> None
         await client.post("/v1/chat/completions", json=HELLO)
         recorder = first.gateway.services.recorder
     assert recorder.pending == 0
+
+
+async def test_a_password_costs_what_the_standard_recommends(tmp_path: Path) -> None:
+    """In a gateway as it is served; the tests' own gateways hash cheaply."""
+    async with open_gateway(settings_of(tmp_path)) as gateway:
+        wanted = Registration(email="ann@example.com", password=Secret("correct horse"), full_name="Ann")
+        await gateway.identity.people.register(wanted, Admission(is_open=True), "192.0.2.7", time.time_ns())
+        async with gateway.app.state.database.read() as connection:
+            stored = (await connection.execute(text("SELECT password_hash FROM users"))).scalar_one()
+    assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")

@@ -44,6 +44,9 @@ class PasswordCost(msgspec.Struct, frozen=True, kw_only=True):
     max_pending: int = 64
 
 
+DEFAULT_COST = PasswordCost()
+
+
 class PasswordCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a password was right; where it was, a fresh hash if the stored one was made at another cost."""
 
