@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from running import STREAM_HEAD, Answer, Request, Running, framed, json_reply
+from waiting_clock import waiting_clock
 
 HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello!"}], "stream": True}
 COUNTS = {"prompt_tokens": 15, "completion_tokens": 10, "total_tokens": 25}
@@ -82,9 +83,11 @@ def events_of(body: bytes) -> list[Any]:
 
 
 async def until(condition: Callable[[], bool], within_s: float = 1.0) -> None:
-    """Wait for something that another task does."""
-    async with asyncio.timeout(within_s):
+    """Wait for something that another task does; raises TimeoutError where it waited longer."""
+    async with waiting_clock() as clock:
         while not condition():
+            if clock.seconds > within_s:
+                raise TimeoutError
             await asyncio.sleep(0.005)
 
 

@@ -11,6 +11,7 @@ import pytest
 from clients.small_providers import event, frame
 from openai import AsyncOpenAI
 from running import STREAM_HEAD, Answer, Request, Upstream, always, framed, json_reply, openai_config, running, upstream
+from streaming import until
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello!"}]
 CHAT: dict[str, Any] = {"model": "gpt-4", "messages": HELLO}
@@ -176,7 +177,5 @@ async def test_a_client_that_leaves_closes_the_call_to_the_provider(tmp_path: Pa
         async for _ in stream:
             break
         await stream.close()
-        async with asyncio.timeout(1):
-            while provider.open:
-                await asyncio.sleep(0.01)
+        await until(lambda: not provider.open)
     assert len(provider.requests) == 1

@@ -9,6 +9,7 @@ from faults.world import Gateway, gateway
 from proof.load import Provider, ask, configure, is_right, journal_files, open_provider
 from proof.raw_client import Heard, RawClient
 from running import upstream
+from waiting_clock import waiting_clock
 
 
 async def stream_all(running: Gateway, provider: Provider, streams: int) -> list["asyncio.Task[Heard]"]:
@@ -32,14 +33,12 @@ async def _hear_out(client: RawClient) -> Heard:
 
 async def seconds_until_refused(port: int) -> float:
     """How long a connection can still be made; what is accepted must be closed without an answer."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(10), waiting_clock() as clock:
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionError:
-                return loop.time() - started
+                return clock.seconds
             writer.close()
             await asyncio.sleep(0.01)
 

@@ -237,6 +237,15 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+async def some_turns() -> None:
+    """Let what is on its way arrive: twenty turns of the loop, a millisecond apart.
+
+    One long sleep would be over in one turn where the machine let the process do nothing meanwhile.
+    """
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+
+
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every test runs on both kinds of event loop."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -266,6 +275,12 @@ def then() -> type[Then]:
 def wait_until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
     """Wait for a condition."""
     return until
+
+
+@pytest.fixture
+def settle() -> Callable[[], Awaitable[None]]:
+    """Let what is on its way arrive."""
+    return some_turns
 
 
 @pytest.fixture(scope="session")

@@ -41,21 +41,21 @@ async def test_chunks_of_one_read_come_as_one_piece(lab):
     assert tape.pieces == [b"a" * 100]
 
 
-async def test_a_late_sink_gets_at_once_what_is_here(lab, make_tape):
+async def test_a_late_sink_gets_at_once_what_is_here(lab, make_tape, settle):
     """attach delivers what has arrived, synchronously, the end included."""
     upstream = await lab.serve([HEAD, chunk(b"one"), chunk(b"two"), LAST])
     exchange = await lab.open(upstream)
-    await asyncio.sleep(0.02)
+    await settle()
     tape = make_tape()
     exchange.attach(tape)
     assert (tape.pieces, tape.ends) == ([b"onetwo"], [None])
 
 
-async def test_a_late_sink_gets_what_came_before_an_error(lab, then, make_tape):
+async def test_a_late_sink_gets_what_came_before_an_error(lab, then, make_tape, settle):
     """An error that came before the sink is told after the bytes that came before it."""
     upstream = await lab.serve([HEAD, chunk(b"one"), then.CLOSE])
     exchange = await lab.open(upstream)
-    await asyncio.sleep(0.02)
+    await settle()
     tape = make_tape()
     exchange.attach(tape)
     assert tape.pieces == [b"one"]
@@ -87,11 +87,11 @@ async def test_read_returns_the_body(lab):
     assert lab.counts(upstream) == (0, 1)
 
 
-async def test_read_of_what_is_all_here_returns(lab):
+async def test_read_of_what_is_all_here_returns(lab, settle):
     """The end may have come before the reader."""
     upstream = await lab.serve([HEAD + chunk(b"one") + LAST])
     exchange = await lab.open(upstream)
-    await asyncio.sleep(0.02)
+    await settle()
     assert await exchange.read(3) == b"one"
 
 
@@ -112,11 +112,11 @@ async def test_read_refuses_what_is_announced_too_large(lab, then):
         await exchange.read(9)
 
 
-async def test_read_raises_what_went_wrong_before(lab, then):
+async def test_read_raises_what_went_wrong_before(lab, then, settle):
     """An error waits for its reader."""
     upstream = await lab.serve([HEAD, chunk(b"one"), then.CLOSE])
     exchange = await lab.open(upstream)
-    await asyncio.sleep(0.02)
+    await settle()
     with pytest.raises(Truncated):
         await exchange.read(100)
 
@@ -209,7 +209,7 @@ async def test_a_head_without_a_consumer_times_out(lab, then, make_tape):
     assert isinstance(await tape.end(), TimedOut)
 
 
-async def test_a_paused_stream_is_not_read(lab, then, make_tape, wait_until):
+async def test_a_paused_stream_is_not_read(lab, then, make_tape, wait_until, settle):
     """The server is slowed down by its own socket, and everything comes after resume."""
     data = b"x" * 65_536
     upstream = await lab.serve([HEAD, *([chunk(data)] * 200), LAST])
@@ -217,9 +217,9 @@ async def test_a_paused_stream_is_not_read(lab, then, make_tape, wait_until):
     tape = make_tape()
     exchange.attach(tape)
     exchange.pause()
-    await asyncio.sleep(0.03)
+    await settle()
     seen = len(tape.data)
-    await asyncio.sleep(0.03)
+    await settle()
     assert len(tape.data) == seen < 100 * len(data)
     exchange.resume()
     assert await tape.end() is None
@@ -269,12 +269,12 @@ async def test_a_connection_paused_at_the_end_serves_on(lab, make_tape):
     assert upstream.connections == 1
 
 
-async def test_an_unwanted_body_does_not_pile_up(lab, then, make_tape, wait_until):
+async def test_an_unwanted_body_does_not_pile_up(lab, then, make_tape, wait_until, settle):
     """Before attach only so much is kept; then the socket waits, and nothing is lost."""
     data = b"x" * 65_536
     upstream = await lab.serve([HEAD, *([chunk(data)] * 200), LAST])
     exchange = await lab.open(upstream)
-    await asyncio.sleep(0.05)
+    await settle()
     assert sum(map(len, exchange._parts)) < 2 * 1024 * 1024
     tape = make_tape()
     exchange.attach(tape)
