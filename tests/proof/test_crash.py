@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from faults.world import Gateway, gateway
+from machine_speed import slowness
 from proof.load import Callers, configure, is_answered, is_right, journal_files, open_provider
 from proof.raw_client import Heard
 from running import upstream
@@ -31,7 +32,7 @@ class Answers(msgspec.Struct, kw_only=True):
     answered: dict[str, int]
     # Answers that were no answers, though nobody had killed anything.
     refused: list[Heard]
-    # From a start to readiness, by the clock and by the process's own work, which other load does not lengthen.
+    # From a start to readiness: by the clock, less what other load took, and by the process's own work.
     starts_s: list[float]
     own_s: list[float]
 
@@ -44,6 +45,7 @@ class Answers(msgspec.Struct, kw_only=True):
 
 
 @pytest.mark.long
+@pytest.mark.quiet
 @pytest.mark.timeout(400)
 async def test_every_answer_outlives_fifty_kills(tmp_path: Path) -> None:
     """Each answer that a client has whole has exactly one row, no call has two, and no row a wrong cost."""
@@ -56,7 +58,7 @@ async def test_every_answer_outlives_fifty_kills(tmp_path: Path) -> None:
         for _ in range(KILLS):
             started = time.monotonic()
             async with gateway(tmp_path, config) as running:
-                answers.starts_s.append(time.monotonic() - started)
+                answers.starts_s.append(time.monotonic() - started - starved_s(running.process.pid))
                 answers.own_s.append(cpu_seconds(running.process.pid))
                 key = key or running.keys["api_key"]
                 await _load_and_kill(running, Callers(running.port, key, numbers, answers.take), moments)
@@ -73,8 +75,16 @@ async def test_every_answer_outlives_fifty_kills(tmp_path: Path) -> None:
     assert len(rows) - len(answers.answered) <= KILLS * CALLERS
     assert answers.refused == []
     assert journal_files(tmp_path) == []
-    assert max(answers.own_s) < LIMIT_S
-    assert statistics.median(answers.starts_s) < LIMIT_S
+    limit_s = LIMIT_S * slowness()
+    assert max(answers.own_s) < limit_s
+    assert statistics.median(answers.starts_s) < limit_s
+
+
+def starved_s(process_id: int) -> float:
+    """How long a process waited for a processor that others had; 0 where the kernel does not tell."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{process_id}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
 
 
 def cpu_seconds(process_id: int) -> float:
