@@ -39,6 +39,13 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrent: int | None = None
+    # The first key of its line of rotations; None: it took over from none.
+    root_id: str | None = None
+
+    @property
+    def counted_id(self) -> str:
+        """The key by which limits and budgets count it: one for the whole line of rotations."""
+        return self.root_id or self.key_id
 
 
 class KeyFault(enum.Enum):
@@ -113,4 +120,5 @@ def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
         requests_per_minute=row.requests_per_minute,
         tokens_per_minute=row.tokens_per_minute,
         max_concurrent=row.max_concurrent,
+        root_id=row.root_id,
     )

@@ -34,9 +34,11 @@ _NEXT_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'keys
 _INSERT_KEY = text(
     "INSERT INTO keys (key_id, project_id, name, kind, issuer, is_managing, is_account_wide, display, digest, scopes, "
     "allowed_models, tags, requests_per_minute, tokens_per_minute, max_concurrent, expires_ns, made_by, replaces, "
-    "revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, :name, :kind, :issuer, "
+    "root_id, revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, :name, :kind, :issuer, "
     ":is_managing, :is_account_wide, :display, :digest, :scopes, :allowed_models, :tags, :requests_per_minute, "
-    ":tokens_per_minute, :max_concurrent, :expires_ns, :made_by, :replaces, NULL, :created_ns, NULL, :revision)"
+    ":tokens_per_minute, :max_concurrent, :expires_ns, :made_by, :replaces, "
+    "(SELECT COALESCE(old.root_id, old.key_id) FROM keys AS old WHERE old.key_id = :replaces), "
+    "NULL, :created_ns, NULL, :revision)"
 )
 _LIST_KEYS = text(
     "SELECT keys.key_id, keys.project_id, projects.name AS project_name, keys.name, keys.kind, keys.is_managing, "
@@ -52,8 +54,8 @@ _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
 _READ_CHANGES = text(
     "SELECT keys.digest, keys.key_id, keys.project_id, keys.kind, keys.is_managing, keys.scopes, keys.allowed_models, "
     "keys.expires_ns, keys.revoked_ns, keys.revision, keys.is_account_wide, keys.tags, keys.requests_per_minute, "
-    "keys.tokens_per_minute, keys.max_concurrent, accounts.account_id, accounts.plan, accounts.rate_overrides "
-    "FROM keys JOIN projects ON projects.project_id = keys.project_id "
+    "keys.tokens_per_minute, keys.max_concurrent, keys.root_id, accounts.account_id, accounts.plan, "
+    "accounts.rate_overrides FROM keys JOIN projects ON projects.project_id = keys.project_id "
     "LEFT JOIN accounts ON accounts.account_id = projects.account_id WHERE keys.revision > :seen ORDER BY keys.revision"
 )
 _NOTE_USED = text(
@@ -147,6 +149,8 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None
     tokens_per_minute: int | None
     max_concurrent: int | None
+    # The first key of its line of rotations; None: it took over from none.
+    root_id: str | None
 
 
 class BootstrapKeys(msgspec.Struct, frozen=True, kw_only=True):

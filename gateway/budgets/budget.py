@@ -36,6 +36,13 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     deleted_ns: int | None = None
     # Of the IANA database: where its days begin.
     zone: str = "UTC"
+    # The first key of its line of rotations, where the scope is a key that took over from another.
+    root_id: str | None = None
+
+    @property
+    def counted_id(self) -> str:
+        """By which its scope's spending is kept: a key and its successors are one."""
+        return self.root_id or self.scope_id
 
     @property
     def tag(self) -> str | None:

@@ -114,7 +114,7 @@ class BudgetDirectory(Follower):
                 self._standings.pop(budget.budget_id, None)
         self._by_scope = {}
         for standing in self._standings.values():
-            place = (standing.budget.scope, standing.budget.scope_id)
+            place = (standing.budget.scope, standing.budget.counted_id)
             self._by_scope.setdefault(place, []).append(standing)
         self._has_tags = any(scope == "tag" for scope, _ in self._by_scope)
         self._remembered = {}
@@ -122,7 +122,7 @@ class BudgetDirectory(Follower):
         self.revision += 1
 
     def _find_plain(self, caller: KeyRecord) -> tuple[Standing, ...]:
-        places = [("key", caller.key_id), ("project", caller.project_id)]
+        places = [("key", caller.counted_id), ("project", caller.project_id)]
         if caller.account_id is not None:
             places.append(("account", caller.account_id))
         found = [standing for place in places for standing in self._by_scope.get(place, ())]

@@ -1,13 +1,14 @@
 """What scopes have spent: in the database by slots of a quarter of an hour, and in rows that it does not have yet.
 
-The slots are written in the transaction that stores the rows, so the two never differ. Whoever holds the recorder's
-``folding`` sees rows either stored or not stored, and their sum is the ledger's to the picodollar.
+The slots are written in the transaction that stores the rows, or that corrects them, so the two never differ. Whoever
+holds the recorder's ``folding`` sees rows either stored or not stored, and their sum is the ledger's to the picodollar.
 
 Failure behavior: raises DatabaseUnavailable as gateway.db does, and while rows are known to the disk alone, since
 nobody could tell their sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,10 +19,21 @@ from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.row import UsageRow
 
-MAX_KNOWN_PROJECTS = 100_000
+# Of projects and keys, each.
+MAX_KNOWN = 100_000
 _MAX_ROUNDS = 8
 
 Wanted = Sequence[tuple[Budget, Window]]
+
+
+class Amount(NamedTuple):
+    """Money that a call cost, or by which its cost was corrected."""
+
+    project_id: str
+    key_id: str
+    tags: str
+    created_ns: int
+    pusd: int
 
 
 def cost_of(row: UsageRow) -> int:
@@ -29,25 +41,41 @@ def cost_of(row: UsageRow) -> int:
     return 0 if row.is_cached else row.cost_pusd
 
 
+def scopes_of(account_id: str | None, project_id: str, counted_id: str, tags: str) -> list[tuple[str, str]]:
+    """List every scope that a call's cost counts in; ``counted_id`` is the first key of its key's rotations."""
+    scopes = [("project", project_id), ("key", counted_id)]
+    if account_id is not None:
+        scopes.append(("account", account_id))
+    if tags:
+        scopes += [("tag", tag_scope_id(account_id, tag)) for tag in split_tags(tags)]
+    return scopes
+
+
 class Spending:
     """Keeps the slots and sums up windows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Whose a project is never changes.
+        # Whose a project is, and from which key another came, never changes.
         self._accounts: dict[str, str | None] = {}
+        self._roots: dict[str, str] = {}
 
     async def take_stored(self, connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
         """Add rows that are being stored to their slots, inside the same transaction."""
+        await self.add(
+            connection, (Amount(row.project_id, row.key_id, row.tags, row.created_ns, cost_of(row)) for row in rows)
+        )
+
+    async def add(self, connection: AsyncConnection, amounts: Iterable[Amount]) -> None:
+        """Add amounts, which may be negative, to the slots of their calls, inside the caller's transaction."""
         grouped: dict[tuple[str, str, str, int], int] = {}
-        for row in rows:
-            cost = cost_of(row)
-            if cost:
-                group = (row.project_id, row.key_id, row.tags, row.created_ns // SLOT_NS)
-                grouped[group] = grouped.get(group, 0) + cost
+        for amount in amounts:
+            if amount.pusd:
+                group = (amount.project_id, amount.key_id, amount.tags, amount.created_ns // SLOT_NS)
+                grouped[group] = grouped.get(group, 0) + amount.pusd
         if not grouped:
             return
-        await self._learn(connection, {group[0] for group in grouped})
+        await self._learn(connection, {group[0] for group in grouped}, {group[1] for group in grouped})
         spent: dict[tuple[str, str, int], int] = {}
         for (project_id, key_id, tags, slot), cost in grouped.items():
             for scope, scope_id in self._scopes(project_id, key_id, tags):
@@ -61,19 +89,20 @@ class Spending:
             raise DatabaseUnavailable("usage rows wait in the journal, so what was spent is not known yet")
         async with self._database.read() as connection:
             stored = [await store.sum_window(connection, budget, window) for budget, window in wanted]
-            if any(budget.scope in ("account", "tag") for budget, _ in wanted):
+            if any(budget.scope != "project" for budget, _ in wanted):
                 for _ in range(_MAX_ROUNDS):
-                    unknown = {row.project_id for row in recorder.unfolded()} - self._accounts.keys()
-                    if not unknown:
+                    projects = {row.project_id for row in recorder.unfolded()} - self._accounts.keys()
+                    keys = {row.key_id for row in recorder.unfolded()} - self._roots.keys()
+                    if not projects and not keys:
                         break
-                    await self._learn(connection, unknown)
+                    await self._learn(connection, projects, keys)
         return [
             total + self._sum_unfolded(recorder, budget, window)
             for total, (budget, window) in zip(stored, wanted, strict=True)
         ]
 
     def _sum_unfolded(self, recorder: Recorder, budget: Budget, window: Window) -> int:
-        scope = (budget.scope, budget.scope_id)
+        scope = (budget.scope, budget.counted_id)
         return sum(
             cost_of(row)
             for row in recorder.unfolded()
@@ -81,19 +110,16 @@ class Spending:
         )
 
     def _scopes(self, project_id: str, key_id: str, tags: str) -> list[tuple[str, str]]:
-        """List every scope that a call's cost counts in."""
-        account_id = self._accounts.get(project_id)
-        scopes = [("project", project_id), ("key", key_id)]
-        if account_id is not None:
-            scopes.append(("account", account_id))
-        if tags:
-            scopes += [("tag", tag_scope_id(account_id, tag)) for tag in split_tags(tags)]
-        return scopes
+        return scopes_of(self._accounts.get(project_id), project_id, self._roots.get(key_id, key_id), tags)
 
-    async def _learn(self, connection: AsyncConnection, project_ids: set[str]) -> None:
-        unknown = project_ids - self._accounts.keys()
-        if unknown:
-            if len(self._accounts) > MAX_KNOWN_PROJECTS:
+    async def _learn(self, connection: AsyncConnection, project_ids: set[str], key_ids: set[str]) -> None:
+        if unknown := project_ids - self._accounts.keys():
+            if len(self._accounts) > MAX_KNOWN:
                 self._accounts.clear()
                 unknown = project_ids
             self._accounts.update(await store.read_accounts(connection, sorted(unknown)))
+        if unknown := key_ids - self._roots.keys():
+            if len(self._roots) > MAX_KNOWN:
+                self._roots.clear()
+                unknown = key_ids
+            self._roots.update(await store.read_roots(connection, sorted(unknown)))

@@ -17,9 +17,12 @@ from gateway.db import Database
 _COLUMNS = (
     "budgets.budget_id, budgets.account_id, budgets.kind, budgets.scope, budgets.scope_id, budgets.span, "
     "budgets.limit_pusd, budgets.action, budgets.thresholds, budgets.created_ns, budgets.deleted_ns, "
-    "COALESCE(accounts.zone, 'UTC') AS zone"
+    "COALESCE(accounts.zone, 'UTC') AS zone, keys.root_id"
 )
-_FROM = "FROM budgets LEFT JOIN accounts ON accounts.account_id = budgets.account_id"
+_FROM = (
+    "FROM budgets LEFT JOIN accounts ON accounts.account_id = budgets.account_id "
+    "LEFT JOIN keys ON budgets.scope = 'key' AND keys.key_id = budgets.scope_id"
+)
 # The row stays locked until the commit, so revisions become visible in their order and a reader misses none.
 _NEXT_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'budgets' RETURNING value")
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'budgets'")
@@ -71,6 +74,8 @@ _ADD_SPEND = text(
     "ON CONFLICT (scope, scope_id, slot) DO UPDATE SET pusd = spend.pusd + excluded.pusd"
 )
 _READ_ACCOUNTS = text("SELECT project_id, account_id FROM projects WHERE project_id = :project_id")
+_READ_ROOT = text("SELECT root_id FROM keys WHERE key_id = :key_id")
+_READ_CORRECTED = text("SELECT value FROM revisions WHERE name = 'corrections'")
 _FIND_PROJECT = text("SELECT account_id FROM projects WHERE project_id = :scope_id AND deleted_ns IS NULL")
 _FIND_KEY = text(
     "SELECT projects.account_id FROM keys JOIN projects ON projects.project_id = keys.project_id "
@@ -191,6 +196,15 @@ async def add_spend(connection: AsyncConnection, spent: Mapping[tuple[str, str, 
     )
 
 
+async def read_roots(connection: AsyncConnection, key_ids: Iterable[str]) -> dict[str, str]:
+    """Read the first key of the line of rotations of each key; one that took over from none is its own."""
+    found: dict[str, str] = {}
+    for key_id in key_ids:
+        root_id: str | None = (await connection.execute(_READ_ROOT, {"key_id": key_id})).scalar_one_or_none()
+        found[key_id] = root_id or key_id
+    return found
+
+
 async def read_accounts(connection: AsyncConnection, project_ids: Iterable[str]) -> dict[str, str | None]:
     """Read whose the projects are."""
     found: dict[str, str | None] = {}
@@ -200,14 +214,19 @@ async def read_accounts(connection: AsyncConnection, project_ids: Iterable[str])
     return found
 
 
+async def read_corrected(connection: AsyncConnection) -> int:
+    """Tell how often corrections were booked; see gateway.budgets.rerating."""
+    return int((await connection.execute(_READ_CORRECTED)).scalar_one())
+
+
 def _scope_of(budget: Budget) -> dict[str, Any]:
-    return {"scope": budget.scope, "scope_id": budget.scope_id}
+    return {"scope": budget.scope, "scope_id": budget.counted_id}
 
 
 def _values(budget: Budget) -> dict[str, Any]:
     values = msgspec.structs.asdict(budget)
     values["thresholds"] = msgspec.json.encode(budget.thresholds).decode()
-    del values["deleted_ns"], values["zone"]
+    del values["deleted_ns"], values["zone"], values["root_id"]
     return values
 
 

@@ -82,7 +82,7 @@ class Gate:
 
     def _find_policy(self, caller: KeyRecord) -> CallPolicy:
         requests = self.windows_of(caller, "proxy")
-        key_id, per_minute, tokens = caller.key_id, caller.requests_per_minute, caller.tokens_per_minute
+        key_id, per_minute, tokens = caller.counted_id, caller.requests_per_minute, caller.tokens_per_minute
         if per_minute is not None:
             requests = (
                 RateWindow(policy_key=f"key-requests:{key_id}", period="minute", limit=_count(per_minute)),

@@ -18,6 +18,7 @@ from gateway.migrations import (
     v0004_control,
     v0005_budgets,
     v0006_rollups,
+    v0007_money,
     v0008_cache,
 )
 
@@ -31,6 +32,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0004_control.STATEMENTS,
     v0005_budgets.STATEMENTS,
     v0006_rollups.STATEMENTS,
+    v0007_money.STATEMENTS,
     v0008_cache.STATEMENTS,
 )
 

@@ -4,9 +4,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from budgeting import CHAT, home
+from budgeting import CHAT, Home, home
 from running import always, chat_reply, json_reply, upstream
 from sqlalchemy import text
+
+from providers.pricing.prices import format_usd
 
 # A call of 15 tokens in and 10 out.
 COST_PUSD = 15 * 1_000_000 + 10 * 2_000_000
@@ -109,3 +111,50 @@ async def test_thresholds_become_events_once(tmp_path: Path, action: str) -> Non
             await asyncio.sleep(0.02)
         assert [name for name, _, _ in events] == ["usage.threshold"] * (3 if action == "alert" else 0)
         assert {account for _, _, account in events} <= {ann.account_id}
+
+
+async def rotate(ann: Home, key_id: str, overlap_s: int = 3_600) -> tuple[str, dict[str, str]]:
+    """Rotate a key; its successor's id, and the header to call with."""
+    path = f"/api/projects/{ann.project_id}/keys/{key_id}/rotate"
+    answer = await ann.person.post(path, json={"overlap_s": overlap_s})
+    assert answer.status_code == 200, answer.text
+    made = answer.json()
+    return made["id"], {"authorization": f"Bearer {made['key']}"}
+
+
+@pytest.mark.row("W5")
+async def test_a_rotation_is_no_way_to_a_fresh_budget(tmp_path: Path) -> None:
+    """While both work, old and new key spend from one budget, and no successor of a successor has another."""
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        made = await ann.budget("key", "0.001", "day")
+        keys: list[dict[str, str]] = [{}]
+        key_id = ann.key_id
+        for _ in range(2):
+            assert (await ann.chat(keys[-1], max_tokens=10)).status_code == 200
+            key_id, headers = await rotate(ann, key_id)
+            keys.append(headers)
+        admitted = 2
+        while any([(await ann.chat(headers, max_tokens=10)).status_code == 200 for headers in keys]):
+            admitted = len(provider.requests)
+        for headers in keys:
+            refused = await ann.chat(headers, max_tokens=10)
+            assert refused.status_code == 402
+            assert refused.json()["error"]["details"]["budget_id"] == made["id"]
+        (state,) = await ann.budgets()
+        assert state["scope_id"] == ann.key_id
+        assert await ann.sum_ledger_pusd() == admitted * COST_PUSD == round(float(state["spent_usd"]) * 10**12)
+
+
+async def test_a_successors_budget_knows_what_the_key_before_it_spent(tmp_path: Path) -> None:
+    """Made on the new key, it holds for the old one too, and in the running window counts what that has spent."""
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        assert (await ann.chat(max_tokens=10)).status_code == 200
+        successor, headers = await rotate(ann, ann.key_id)
+        answer = await ann.person.post(
+            "/api/budgets",
+            json={"scope": "key", "scope_id": successor, "window": "month", "limit_usd": format_usd(COST_PUSD)},
+        )
+        made = answer.json()
+        assert (made["scope_id"], made["spent_usd"]) == (successor, format_usd(COST_PUSD))
+        assert [(await ann.chat(each, max_tokens=10)).status_code for each in ({}, headers)] == [402, 402]
+        assert len(provider.requests) == 1

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
-from budget_world import ACCOUNT, CALLER, KEY, PROJECT, treasure
+from budget_world import ACCOUNT, CALLER, KEY, PROJECT, row_of, treasure
+from sqlalchemy import text
 
-from gateway.accounts.directory import KeyRecord
+from gateway.accounts.directory import KeyDirectory, KeyRecord
+from gateway.accounts.keys import KeyDigester
+from gateway.accounts.store import NewKey, create_key
 from gateway.budgets import store
 from gateway.budgets.budget import tag_scope_id
 from gateway.db import Database
@@ -37,6 +40,32 @@ async def test_what_governs_a_call(database: Database, tmp_path: Path) -> None:
         assert directory.find(stranger, "red") == ()
         assert [standing.budget for standing in directory.of_account(ACCOUNT)] == [account]
         assert len(directory) == 6
+
+
+async def test_a_line_of_rotations_has_one_budget(database: Database, tmp_path: Path) -> None:
+    """Whichever of its keys the budget names, and whichever calls."""
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO projects (project_id, name, created_ns) VALUES ('proj_1', 'p', 0)"))
+    digester = KeyDigester(bytes(32))
+    made = await create_key(database, digester, NewKey(project_id=PROJECT), NOW_NS)
+    ids = [made.key_id]
+    for _ in range(2):
+        successor = NewKey(project_id=PROJECT, replaces=ids[-1])
+        ids.append((await create_key(database, digester, successor, NOW_NS)).key_id)
+    async with treasure(database, tmp_path) as house:
+        budgets = [await house.add(scope="key", scope_id=key_id) for key_id in ids]
+        keys = KeyDirectory(database, digester)
+        await keys.refresh()
+        for record in keys._known.values():
+            assert isinstance(record, KeyRecord)
+            found = [standing.budget for standing in house.books.directory.find(record, "")]
+            assert [budget.budget_id for budget in found] == [budget.budget_id for budget in budgets]
+            assert {budget.counted_id for budget in found} == {record.counted_id} == {ids[0]}
+        for key_id in ids:
+            house.recorder.record(row_of(key_id=key_id, cost_pusd=7))
+        assert [await house.sum_pusd(budget) for budget in found] == [21, 21, 21]
+        await house.recorder.flush()
+        assert [await house.sum_pusd(budget) for budget in found] == [21, 21, 21]
 
 
 async def test_a_deleted_budget_governs_no_more(database: Database, tmp_path: Path) -> None:

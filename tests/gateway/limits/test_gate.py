@@ -85,3 +85,12 @@ async def test_with_redis_away_each_process_counts_by_itself() -> None:
     taken = [(await gate.take((MONTH,), (1,), NOW_NS)).is_admitted for _ in range(2)]
     await gate.give_back((MONTH,), (1,), NOW_NS)
     assert (taken, (await gate.take((MONTH,), (1,), NOW_NS)).is_admitted) == ([True, False], True)
+
+
+def test_a_rotated_key_and_its_successor_share_their_limits() -> None:
+    """While both work they are one key."""
+    gate = make_gate(enforce=False)
+    old = msgspec.structs.replace(MEMBER, **OWN)
+    both = [gate.policy_of(key) for key in (old, msgspec.structs.replace(old, key_id="key_9", root_id=old.key_id))]
+    assert both[0] is not None
+    assert both[0] == both[1]
