@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from gateway.analytics import moments
 from gateway.config.loading import load_settings
 from gateway.config.settings import ConfigError, Settings
 from gateway.logs import configure_logging
@@ -21,6 +22,8 @@ from gateway.logs import configure_logging
 Environ = Mapping[str, str]
 USAGE_ERROR = 2
 FAILURE = 1
+# As a shell tells of SIGINT.
+INTERRUPTED = 130
 _NS_PER_S = 1_000_000_000
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"([1-9]\d{0,8})([smhdw])")
@@ -178,9 +181,29 @@ def _add_admin(admin: argparse.ArgumentParser) -> None:
 def _add_ledger(ledger: argparse.ArgumentParser) -> None:
     verbs = ledger.add_subparsers(title="verbs", metavar="VERB", required=True)
     verify = verbs.add_parser("verify", help="prove that every sum of usage is that of its rows")
-    _add_sources(verify)
-    verify.add_argument("--json", action="store_true", help="print JSON")
-    verify.set_defaults(run=run_ledger, verb="verify")
+    rerate = verbs.add_parser("rerate", help="book what calls cost by the prices in force now beyond their charge")
+    rerate.add_argument(
+        "--from", dest="from_ns", metavar="DATE", type=parse_moment, required=True, help="UTC, included"
+    )
+    rerate.add_argument("--to", dest="to_ns", metavar="DATE", type=parse_end, help="UTC, included; default: now")
+    rerate.add_argument("--dry-run", action="store_true", help="tell who owes what, and book nothing")
+    for name, verb in (("verify", verify), ("rerate", rerate)):
+        _add_sources(verb)
+        verb.add_argument("--json", action="store_true", help="print JSON")
+        verb.set_defaults(run=run_ledger, verb=name)
+
+
+def parse_moment(text: str, *, is_end: bool = False) -> int:
+    """Read a date or an RFC 3339 moment into ns since the epoch; with ``is_end`` a date ends with its day."""
+    try:
+        return moments.parse_moment(text, is_end=is_end)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parse_end(text: str) -> int:
+    """Read the end of a period, which includes a date that is named."""
+    return parse_moment(text, is_end=True)
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
@@ -310,13 +333,20 @@ def run_vault(arguments: argparse.Namespace, environ: Environ) -> int:
 
 
 def run_ledger(arguments: argparse.Namespace, environ: Environ) -> int:
-    """Prove the sums of the usage."""
-    settings = _load(arguments, environ, storage_only=True)
+    """Prove the sums of the usage, or re-rate calls."""
+    now_ns = time.time_ns()
+    if arguments.verb == "rerate" and arguments.from_ns >= (arguments.to_ns or now_ns):
+        end = "now" if arguments.to_ns is None else "--to"
+        begin = moments.moment_text(arguments.from_ns)
+        raise CommandError(f"--from is {begin}, which is not before {end}: nothing lies between them", USAGE_ERROR)
+    settings = _load(arguments, environ, storage_only=arguments.verb == "verify")
     # As for keys.
     from gateway.commands import ledger  # noqa: PLC0415
 
     try:
-        print(asyncio.run(ledger.VERBS[arguments.verb](settings, arguments, time.time_ns())))
+        print(asyncio.run(ledger.VERBS[arguments.verb](settings, arguments, now_ns)))
     except ledger.REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
+    except KeyboardInterrupt:
+        raise CommandError("stopped; what was booked stays, and running it again goes on", INTERRUPTED) from None
     return 0

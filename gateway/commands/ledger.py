@@ -1,4 +1,4 @@
-"""What ``watchllm ledger`` does: proves the sums of the usage that a running server shares.
+"""What ``watchllm ledger`` does: proves the sums of the usage that a running server shares, and re-rates calls.
 
 Failure behavior: what the operator can put right raises one of REFUSALS, whose text says what to do.
 """
@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.analytics.verify import Difference, find_differences
 from gateway.commands.keys import open_database
+from gateway.commands.rerating import rerate_ledger
 from gateway.config.settings import Settings
 from gateway.db import DatabaseInvalid, DatabaseUnavailable
 from gateway.migrations.apply import DatabaseTooNew
@@ -41,7 +42,10 @@ async def verify(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -
     return '{"differences":0}' if wanted.json else "every sum is that of its rows"
 
 
-VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, None, str]]] = {"verify": verify}
+VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, None, str]]] = {
+    "verify": verify,
+    "rerate": rerate_ledger,
+}
 
 
 def write_difference(found: Difference) -> str:

@@ -8,8 +8,8 @@ Failure behavior: raises DatabaseUnavailable as gateway.db does. Counts of token
 not fit are refused with the rows that make them, and the recorder keeps those aside.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
@@ -97,6 +97,17 @@ def write_sums(rows: str, spans: Sequence[int] = SPANS) -> str:
     )
 
 
+class Group(NamedTuple):
+    """What tells in which sums a row is; see gateway.ledger.row."""
+
+    project_id: str
+    created_ns: int
+    key_id: str
+    model: str
+    provider: str
+    upstream_model: str
+
+
 _FOLD_HISTORY = text(
     f"{_INTO} {write_sums('FROM usage WHERE request_id >= :rolled_from AND (CAST(:until AS TEXT) IS NULL OR request_id < :until)')} "  # noqa: E501
     f"ORDER BY {', '.join(KEY)} {_ADD}"
@@ -119,6 +130,24 @@ async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> Non
             # PostgreSQL has no NUL: names that differ by one alone are the same there.
             batch = msgspec.json.encode(sum_rows([_without_nul(row) for row in rows]))
         await connection.exec_driver_sql(_POSTGRES_ADD, (batch.decode(),))
+    else:
+        await connection.exec_driver_sql(_SQLITE_ADD, sums)
+
+
+async def add_costs(connection: AsyncConnection, costs: Iterable[tuple[Group, int]]) -> None:
+    """Add amounts, which may be negative, to the sums that stored rows are in, inside the caller's transaction."""
+    totals: dict[tuple[Any, ...], int] = {}
+    for (project_id, created_ns, *others), pusd in costs:
+        for span_ns in SPANS:
+            key = (project_id, span_ns, created_ns // span_ns * span_ns, *others)
+            totals[key] = totals.get(key, 0) + pusd
+    nothing = dict.fromkeys(MEASURES, 0)
+    sums: list[tuple[Any, ...]] = []
+    for key in sorted(totals):
+        high, low = divmod(totals[key], PART)
+        sums.append((*key, *(nothing | {"cost_high": high, "cost_low": low}).values()))
+    if connection.dialect.name == "postgresql":
+        await connection.exec_driver_sql(_POSTGRES_ADD, (msgspec.json.encode(sums).decode(),))
     else:
         await connection.exec_driver_sql(_SQLITE_ADD, sums)
 

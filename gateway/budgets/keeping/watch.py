@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import msgspec
 
+from gateway.budgets import store
 from gateway.budgets.keeping.books import Crossing, Unsettled
 from gateway.budgets.keeping.peers import BEAT_S
 from gateway.budgets.keeping.treasury import Treasury
@@ -24,6 +25,7 @@ from providers.pricing.prices import format_usd
 
 SWEEP_S = 2.0
 AUDIT_S = 5.0
+CORRECTED_S = 1.0
 # A sweeper that died leaves what it had claimed to the next one.
 CLAIM_NS = 15_000_000_000
 MAX_AUDITED = 500
@@ -45,6 +47,8 @@ class Watch:
         self._peers = treasury.peers
         self._tasks: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
+        # The revision of the corrections that the counters of this process know.
+        self._corrected = -1
 
     def start(self) -> None:
         """Begin; what a dead process left open is charged."""
@@ -60,6 +64,8 @@ class Watch:
                 self._repeat("beat", BEAT_S, self._peers.beat),
                 self._repeat("audit", AUDIT_S, self.audit),
             ]
+        else:
+            works.append(self._repeat("corrections", CORRECTED_S, self.take_corrections))
         for work in works:
             self._tasks.append(asyncio.create_task(work))  # noqa: TID251 - kept, and awaited on close
 
@@ -130,6 +136,30 @@ class Watch:
             # A process that died may have rows that only its journal has: until then less is not believed.
             if total > count.spent_pusd or (peers.are_whole and not count.held_pusd):
                 await books.counters.adjust(name, total - count.spent_pusd, if_spent_pusd=count.spent_pusd)
+
+    async def take_corrections(self) -> None:
+        """In one process: bring the counters to the ledger where calls were re-rated by a command beside it."""
+        books, local = self._books, self._books.local
+        assert local is not None, "through Redis the audit does this"  # noqa: S101 - for the type checkers
+        if books.directory.is_empty:
+            return
+        async with self._database.read() as connection:
+            revision = await store.read_corrected(connection)
+        if revision == self._corrected:
+            return
+        standings, now_ns = books.directory.all(), books.now_ns()
+        for start in range(0, len(standings), MAX_AUDITED):
+            part = standings[start : start + MAX_AUDITED]
+            wanted = [(standing.budget, standing.window_at(now_ns)) for standing in part]
+            names = [LineName(budget_key=budget.budget_id, window_key=window.key) for budget, window in wanted]
+            async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
+                sums = await self._spending.read(self._recorder, wanted)
+                # From here on nothing is awaited, so each counter stands where its sum does but for corrections.
+                for standing, name, count, total in zip(part, names, local.look(names), sums, strict=True):
+                    if count is not None and count.spent_pusd != total:
+                        local.adjust(name, total - count.spent_pusd)
+                        books.note_spent(standing, now_ns, max(total, 0))
+        self._corrected = revision
 
     async def _charge(self, expired: ExpiredHold) -> None:
         """A hold whose process is gone: the call may have been billed, so it is charged at the most it may cost."""

@@ -15,10 +15,13 @@ from gateway.budgets.bound import Bound
 from gateway.budgets.keeping.books import Crossing
 from gateway.budgets.keeping.peers import Peers
 from gateway.budgets.keeping.watch import Watch, make_event
+from gateway.budgets.rerating import Wanted, rerate
 from gateway.counters.interface import LineName
 from gateway.counters.shared import SharedCounters
 from gateway.db import Database
 from gateway.ids import new_id
+from providers.pricing.price_rows import PriceRow
+from providers.pricing.prices import PriceTable
 from tests.gateway.usage_rows import NOW_NS
 
 
@@ -142,3 +145,27 @@ async def test_it_starts_and_stops(database: Database, tmp_path: Path, redis_url
         await watch.close()
         async with database.read() as connection:
             assert (await connection.execute(text("SELECT COUNT(*) FROM spenders"))).scalar_one() == 0
+
+
+async def test_corrections_reach_the_counters_of_the_only_process(database: Database, tmp_path: Path) -> None:
+    """Calls that a command re-rated beside it count at once, thresholds included; nothing is read where none was."""
+    prices = PriceTable((), (PriceRow(provider="openai", model="m", effective_from="2020-01-01", input="1"),))
+    async with treasure(database, tmp_path) as house:
+        watch = Watch(house.treasury)
+        await watch.take_corrections()
+        await house.add(limit_pusd=200_000_000)
+        house.recorder.record(row_of(cost_pusd=0, cost_basis="unpriced", upstream_model="m"))
+        await house.recorder.flush()
+        await hold(house, 10)
+        await watch.take_corrections()
+        assert await look(house) == (0, 10)
+        wanted = Wanted(from_ns=0, to_ns=2**63 - 1, books=True)
+        assert [owed.calls async for owed in rerate(database, prices, wanted, NOW_NS)] == [1]
+        # Stored by this process and not yet by the database, or settled: both are in the sum and in the counter.
+        await watch.take_corrections()
+        assert await look(house) == (150_000_000, 10)
+        assert [crossing.threshold for crossing in house.books.crossings] == [0.5]
+        async with database.write() as connection:
+            await connection.execute(text("UPDATE spend SET pusd = 0"))
+        await watch.take_corrections()
+        assert await look(house) == (150_000_000, 10)

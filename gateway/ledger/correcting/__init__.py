@@ -1,0 +1,1 @@
+"""Corrections of what calls were charged: what they cost by the prices in force now, kept beside the rows."""
