@@ -180,7 +180,7 @@ def _add_admin(admin: argparse.ArgumentParser) -> None:
 
 def _add_ledger(ledger: argparse.ArgumentParser) -> None:
     verbs = ledger.add_subparsers(title="verbs", metavar="VERB", required=True)
-    verify = verbs.add_parser("verify", help="prove that every sum of usage is that of its rows")
+    verify = verbs.add_parser("verify", help="prove that sums of usage, and budgets, are those of the rows")
     rerate = verbs.add_parser("rerate", help="book what calls cost by the prices in force now beyond their charge")
     rerate.add_argument(
         "--from", dest="from_ns", metavar="DATE", type=parse_moment, required=True, help="UTC, included"

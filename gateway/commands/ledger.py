@@ -8,12 +8,16 @@ from collections.abc import Callable, Coroutine
 
 import msgspec
 
+from gateway.analytics.moments import moment_text
 from gateway.analytics.verify import Difference, find_differences
+from gateway.budgets.proof import SpendDifference
+from gateway.budgets.proof import find_differences as proof_of_budgets
 from gateway.commands.keys import open_database
 from gateway.commands.rerating import rerate_ledger
 from gateway.config.settings import Settings
 from gateway.db import DatabaseInvalid, DatabaseUnavailable
 from gateway.migrations.apply import DatabaseTooNew
+from providers.pricing.prices import format_usd
 
 # So many are told; one is enough to know.
 MAX_TOLD = 100
@@ -28,14 +32,15 @@ REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, LedgerDiffers)
 
 
 async def verify(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -> str:
-    """Compare every sum with its rows. Raises LedgerDiffers with the differences."""
-    told: list[Difference] = []
+    """Compare every sum, and what budgets count, with the rows. Raises LedgerDiffers with the differences."""
+    told: list[Difference | SpendDifference] = []
     count = 0
     async with open_database(settings) as database:
-        async for difference in find_differences(database):
-            count += 1
-            if len(told) < MAX_TOLD:
-                told.append(difference)
+        for proof in (find_differences, proof_of_budgets):
+            async for difference in proof(database):
+                count += 1
+                if len(told) < MAX_TOLD:
+                    told.append(difference)
     if count:
         lines = [msgspec.json.encode(each).decode() if wanted.json else write_difference(each) for each in told]
         raise LedgerDiffers("\n".join([f"{count} sums differ from their rows; restore a backup", *lines]))
@@ -48,8 +53,14 @@ VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, N
 }
 
 
-def write_difference(found: Difference) -> str:
+def write_difference(found: Difference | SpendDifference) -> str:
     """Write a difference for a terminal."""
+    if isinstance(found, SpendDifference):
+        name = found.budget_id or "no budget"
+        return (
+            f"{found.scope} {found.scope_id} ({name}), {found.window} from {moment_text(found.start_ns)}: "
+            f"{format_usd(found.kept_pusd)} USD instead of {format_usd(found.rows_pusd)} USD"
+        )
     measures = ", ".join(f"{name} {kept} instead of {rows}" for name, (rows, kept) in found.measures.items())
     return (
         f"{found.project_id} {found.key_id} {found.model} ({found.provider}/{found.upstream_model}), spans of "

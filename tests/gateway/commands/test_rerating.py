@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.budgets import rerating
+from gateway.budgets.spending import Spending
 from gateway.cli import main
 from gateway.db import Database
 from gateway.ledger import store
@@ -25,8 +26,12 @@ def folder(tmp_path: Path) -> Path:
         async with database.write() as connection:
             insert = "INSERT INTO projects (project_id, account_id, name, created_ns) VALUES (:p, 'acct_1', 'shop', 0)"
             await connection.execute(text(insert), {"p": PROJECT_ID})
-            rows = [make_row(cost_pusd=1, cost_basis="unpriced"), make_row(status="in_doubt"), make_row(project_id="x")]
-            await store.insert_rows(connection, rows)
+            rows = [
+                make_row(cost_pusd=1, cost_basis="unpriced"),
+                make_row(status="in_doubt"),
+                make_row(project_id="x", key_id="k"),
+            ]
+            await Spending(database).take_stored(connection, await store.insert_rows(connection, rows))
         await database.close()
 
     asyncio.run(run())
