@@ -18,8 +18,11 @@ from bench.contenders import BENCH, UPSTREAM_PORT, Contender, list_contenders
 from bench.load import Result, Stand, Step, measure, parse_step
 from bench.processes import Running, StartError, answers, spawn, start, stop
 from bench.table import render_table
+from bench.views.answers import measure_views
 
 STEPS = "c1,c64,c256,burst64,paced64,embed16"
+# How quickly a year of usage is looked at; see bench.views.
+VIEWS = "views"
 BUILD = BENCH / "build"
 
 
@@ -32,6 +35,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--warm", type=float, default=1, help="seconds of c64 for everyone before the first round")
     parser.add_argument("--only", default="", help="names of contenders, as in nginx,watchllm; all by default")
     parser.add_argument("--peers", type=Path, help="a JSON file such as bench/peers.example.json")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of the step views, a step by itself")
+    parser.add_argument("--keep", type=Path, help="the data directory of the step views, filled once and kept")
     return parser.parse_args()
 
 
@@ -83,6 +88,9 @@ def main() -> int:
     """Run the benchmark."""
     options = parse_arguments()
     try:
+        if options.steps == VIEWS:
+            BUILD.mkdir(exist_ok=True)
+            return measure_views(options.rows, pick_cores()[0], BUILD, options.keep)
         steps = [parse_step(name) for name in options.steps.split(",")]
         build_tools()
         with ExitStack() as stack:

@@ -80,8 +80,10 @@ def answers(contender: Contender) -> bool:
         connection.close()
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all its children."""
+def stop(process: subprocess.Popen[bytes] | None) -> None:
+    """End a process and all its children; None is none."""
+    if process is None:
+        return
     for number in (signal.SIGTERM, signal.SIGCONT):
         signal_tree(process, number)
     try:

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database
-from gateway.ledger.rollups import DIMENSIONS, SPANS, STRETCH_NS, fold_history
+from gateway.ledger.rollups import DAY_NS, DIMENSIONS, SPANS, STRETCH_NS, fold_history
 from gateway.ledger.sums import NOTHING, Dimension, Sums, Wanted, read_sums
 
 BY: tuple[Dimension, ...] = ("key_id", "model", "provider", "upstream_model")
@@ -57,8 +58,9 @@ async def _compare(database: Database, project_id: str, start_ns: int) -> list[D
     wanted = Wanted(project_ids=(project_id,), from_ns=start_ns, to_ns=start_ns + STRETCH_NS)
     async with database.read() as connection:
         rows = await read_sums(connection, wanted, BY, _EVERY_GROUP, longest_ns=0)
+        days = await _read_days(connection, wanted)
         kept = {span: await read_sums(connection, wanted, BY, _EVERY_GROUP, longest_ns=span) for span in SPANS}
-    found: list[Difference] = []
+    found = [_tell_day(project_id, day, *pair) for day, pair in days.items() if pair[0] != pair[1]]
     for span_ns, sums in kept.items():
         for group in sorted(rows.keys() | sums.keys()):
             measures = _differ(rows.get(group, NOTHING), sums.get(group, NOTHING))
@@ -67,6 +69,20 @@ async def _compare(database: Database, project_id: str, start_ns: int) -> list[D
                 place: dict[str, Any] = {"project_id": project_id, "start_ns": start_ns, "span_ns": span_ns}
                 found.append(Difference(**names, **place, measures=measures))
     return found
+
+
+async def _read_days(connection: AsyncConnection, wanted: Wanted) -> dict[int, tuple[Sums, Sums]]:
+    """What the rows of each day make, and what is kept of whole projects."""
+    rows = await read_sums(connection, wanted, ("day",), _EVERY_GROUP, longest_ns=0)
+    kept = await read_sums(connection, wanted, ("day",), _EVERY_GROUP)
+    return {key[0]: (rows.get(key, NOTHING), kept.get(key, NOTHING)) for key in sorted(rows.keys() | kept.keys())}
+
+
+def _tell_day(project_id: str, day: int, of_rows: Sums, kept: Sums) -> Difference:
+    """A day of a whole project, whatever key and model."""
+    names = dict.fromkeys(DIMENSIONS, "*")
+    measures = _differ(of_rows, kept)
+    return Difference(project_id=project_id, start_ns=day * DAY_NS, span_ns=DAY_NS, measures=measures, **names)
 
 
 def _differ(of_rows: Sums, kept: Sums) -> dict[str, tuple[int, int]]:

@@ -169,7 +169,7 @@ async def _compare(connection: AsyncConnection, group: _Group, whole: _Whole, pi
         for project_id, key_id, tags, slot, high, low in await connection.execute(
             _SUM_ROWS, {"names": names, **period}
         ):
-            counted_id = whole.roots.get(key_id, key_id)
+            counted_id = whole.roots.get(key_id) or str(key_id)
             whole.loose_keys.discard(counted_id)
             for scope, scope_id in scopes_of(group.account_id, project_id, counted_id, tags):
                 group.places[scope].add(scope_id)

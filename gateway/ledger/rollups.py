@@ -108,10 +108,30 @@ class Group(NamedTuple):
     upstream_model: str
 
 
-_FOLD_HISTORY = text(
-    f"{_INTO} {write_sums('FROM usage WHERE request_id >= :rolled_from AND (CAST(:until AS TEXT) IS NULL OR request_id < :until)')} "  # noqa: E501
-    f"ORDER BY {', '.join(KEY)} {_ADD}"
+_DAY_COLUMNS = ("project_id", "start_ns", *MEASURES)
+_INTO_DAYS = f"INSERT INTO usage_days ({', '.join(_DAY_COLUMNS)})"
+_ADD_DAYS = "ON CONFLICT (project_id, start_ns) DO UPDATE SET " + ", ".join(
+    f"{name} = usage_days.{name} + excluded.{name}" for name in MEASURES
 )
+_SQLITE_ADD_DAYS = f"{_INTO_DAYS} VALUES ({', '.join('?' * len(_DAY_COLUMNS))}) {_ADD_DAYS}"
+_POSTGRES_SELECT_DAYS = ", ".join(
+    f"(s ->> {position})::{'TEXT' if name in _TEXTS else 'BIGINT'}" for position, name in enumerate(_DAY_COLUMNS)
+)
+_POSTGRES_ADD_DAYS = (
+    f"{_INTO_DAYS} SELECT {_POSTGRES_SELECT_DAYS} FROM jsonb_array_elements($1::jsonb) AS s {_ADD_DAYS}"  # noqa: S608 - made of constants
+)
+
+
+def write_day_sums(rows: str) -> str:
+    """Write the SELECT that sums up ``rows``, as for ``write_sums``, by project and day."""
+    start = f"created_ns - created_ns % {DAY_NS}"
+    sums = ", ".join(f"SUM({how}) AS {name}" for name, how in MEASURES.items())
+    return f"SELECT project_id, {start} AS start_ns, {sums} {rows} GROUP BY project_id, {start}"
+
+
+_HISTORY = "FROM usage WHERE request_id >= :rolled_from AND (CAST(:until AS TEXT) IS NULL OR request_id < :until)"
+_FOLD_HISTORY = text(f"{_INTO} {write_sums(_HISTORY)} ORDER BY {', '.join(KEY)} {_ADD}")
+_FOLD_HISTORY_DAYS = text(f"{_INTO_DAYS} {write_day_sums(_HISTORY)} ORDER BY project_id, start_ns {_ADD_DAYS}")
 
 
 async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
@@ -124,14 +144,10 @@ async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> Non
     if not rows:
         return
     sums = sum_rows(rows)
-    if connection.dialect.name == "postgresql":
-        batch = msgspec.json.encode(sums)
-        if b"\\u0000" in batch:
-            # PostgreSQL has no NUL: names that differ by one alone are the same there.
-            batch = msgspec.json.encode(sum_rows([_without_nul(row) for row in rows]))
-        await connection.exec_driver_sql(_POSTGRES_ADD, (batch.decode(),))
-    else:
-        await connection.exec_driver_sql(_SQLITE_ADD, sums)
+    if connection.dialect.name == "postgresql" and b"\\u0000" in msgspec.json.encode(sums):
+        # PostgreSQL has no NUL: names that differ by one alone are the same there.
+        sums = sum_rows([_without_nul(row) for row in rows])
+    await _add_sums(connection, sums)
 
 
 async def add_costs(connection: AsyncConnection, costs: Iterable[tuple[Group, int]]) -> None:
@@ -146,10 +162,31 @@ async def add_costs(connection: AsyncConnection, costs: Iterable[tuple[Group, in
     for key in sorted(totals):
         high, low = divmod(totals[key], PART)
         sums.append((*key, *(nothing | {"cost_high": high, "cost_low": low}).values()))
+    await _add_sums(connection, sums)
+
+
+async def _add_sums(connection: AsyncConnection, sums: Sequence[tuple[Any, ...]]) -> None:
+    """Add what is in the order of the key, with the days that it makes."""
+    days = sum_days(sums)
     if connection.dialect.name == "postgresql":
         await connection.exec_driver_sql(_POSTGRES_ADD, (msgspec.json.encode(sums).decode(),))
+        await connection.exec_driver_sql(_POSTGRES_ADD_DAYS, (msgspec.json.encode(days).decode(),))
     else:
-        await connection.exec_driver_sql(_SQLITE_ADD, sums)
+        await connection.exec_driver_sql(_SQLITE_ADD, list(sums))
+        await connection.exec_driver_sql(_SQLITE_ADD_DAYS, days)
+
+
+def sum_days(sums: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Sum up what ``sum_rows`` made by project and day: values for usage_days, in the order of its key."""
+    days: dict[tuple[str, int], list[int]] = {}
+    for project_id, span_ns, start_ns, *rest in sums:
+        if span_ns == DAY_NS:
+            measured = rest[len(DIMENSIONS) :]
+            known = days.get((project_id, start_ns))
+            days[project_id, start_ns] = (
+                measured if known is None else [a + b for a, b in zip(known, measured, strict=True)]
+            )
+    return [(*key, *days[key]) for key in sorted(days)]
 
 
 def _without_nul(row: UsageRow) -> UsageRow:
@@ -235,6 +272,7 @@ async def fold_history(database: Database) -> bool:
             return False
         wanted = {"until": until, "skipped": HISTORY_ROWS - 1}
         rolled_from: str = (await connection.execute(_FIND_NEXT, wanted)).scalar_one_or_none() or ""
-        await connection.execute(_FOLD_HISTORY, {"until": until, "rolled_from": rolled_from})
+        for statement in (_FOLD_HISTORY, _FOLD_HISTORY_DAYS):
+            await connection.execute(statement, {"until": until, "rolled_from": rolled_from})
         await connection.execute(_MOVE_ROLLED, {"rolled_from": rolled_from})
     return rolled_from != ""

@@ -16,6 +16,8 @@ from gateway.ledger.spans import MAX_EDGES, MAX_PIECES, cut
 
 # ``day`` counts days since the epoch.
 Dimension = Literal["project_id", "key_id", "model", "provider", "upstream_model", "day"]
+# What sums of whole projects by day can be told by.
+_OF_DAYS: frozenset[Dimension] = frozenset({"project_id", "day"})
 # Groups that one question may have; those that cost most are told.
 MAX_GROUPS = 20_000
 _CORRECTIONS = "FROM corrections WHERE corrections.request_id = usage.request_id"
@@ -143,12 +145,20 @@ def _statement(by: tuple[Dimension, ...], *, has_model: bool) -> TextClause:
     def columns(sources: dict[str, str], figures: str) -> str:
         return ", ".join([*(f"{sources.get(name, name)} AS {name}" for name in by), figures])
 
+    days = others = ""
+    if not has_model and set(by) <= _OF_DAYS:
+        # Whole projects by day are kept apart: they are a fraction of those by key and model.
+        days = (
+            f"SELECT {columns(kept, measures)} FROM piece CROSS JOIN usage_days WHERE project_id IN :project_ids "  # noqa: S608
+            f"AND piece.span = {DAY_NS} AND start_ns >= piece.since AND start_ns < piece.until UNION ALL "
+        )
+        others = f"AND piece.span <> {DAY_NS} "
     # The order of a CROSS JOIN is kept by SQLite: each part looks its rows up in the index.
     statement = (
         f"WITH piece (span, since, until) AS (VALUES {pieces}), edge (since, until) AS (VALUES {edges}) "  # noqa: S608 - made of constants
         f"SELECT {columns({}, ', '.join(f'SUM({name}) AS {name}' for name in MEASURES))} FROM ("
-        f"SELECT {columns(kept, measures)} FROM piece CROSS JOIN usage_rollups WHERE project_id IN :project_ids "
-        f"AND span_ns = piece.span AND start_ns >= piece.since AND start_ns < piece.until{model} UNION ALL "
+        f"{days}SELECT {columns(kept, measures)} FROM piece CROSS JOIN usage_rollups WHERE project_id IN :project_ids "
+        f"{others}AND span_ns = piece.span AND start_ns >= piece.since AND start_ns < piece.until{model} UNION ALL "
         f"SELECT {columns(rows, ', '.join(f'{how} AS {name}' for name, how in CORRECTED.items()))} "
         f"FROM edge CROSS JOIN usage WHERE project_id IN :project_ids "
         f"AND created_ns >= edge.since AND created_ns < edge.until{model}) AS parts "

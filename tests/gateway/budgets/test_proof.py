@@ -139,7 +139,7 @@ async def test_a_balance_is_what_was_granted(database: Database) -> None:
 
 async def begin(connection: AsyncConnection) -> None:
     """An installation with two accounts, the operator's project, a line of three keys, and no calls."""
-    for name in ("corrections", "usage", "usage_rollups", "spend", "budgets", "keys", "projects"):
+    for name in ("corrections", "usage", "usage_rollups", "usage_days", "spend", "budgets", "keys", "projects"):
         await connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608 - constants
     for project_id, account_id in PROJECTS.items():
         insert = "INSERT INTO projects (project_id, account_id, name, created_ns) VALUES (:p, :a, :p, 0)"

@@ -115,7 +115,7 @@ async def test_two_at_once_book_once(database: Database, database_url: str, tmp_
 async def test_stopped_anywhere_it_goes_on(database: Database, tmp_path: Path, stop_after: int) -> None:
     """Between two pages, or inside one whose transaction is lost: what is booked is whole."""
     async with database.write() as connection:
-        for name in ("corrections", "usage", "usage_rollups", "spend"):
+        for name in ("corrections", "usage", "usage_rollups", "usage_days", "spend"):
             await connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608 - constants
     async with treasure(database, tmp_path) as house:
         await store_rows(house, *(row_of(cost_pusd=1, tags="red") for _ in range(20)))

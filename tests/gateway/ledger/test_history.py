@@ -20,6 +20,7 @@ async def test_a_history_is_summed_up(database: Database, monkeypatch: pytest.Mo
     async with database.write() as connection:
         await store.insert_rows(connection, [make_row(NOW_NS + number) for number in range(20)])
         await connection.execute(text("DELETE FROM usage_rollups"))
+        await connection.execute(text("DELETE FROM usage_days"))
         await connection.execute(text("UPDATE rollup_state SET rolled_from = NULL"))
     fold, turns = rollups.fold_history, 0
 

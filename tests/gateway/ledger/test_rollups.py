@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from gateway.db import Database
 from gateway.ledger import rollups, store
-from gateway.ledger.rollups import KEY, MEASURES, SPANS, fold_history, sum_rows, write_sums
+from gateway.ledger.rollups import KEY, MEASURES, SPANS, fold_history, sum_days, sum_rows, write_sums
 from gateway.ledger.row import UsageRow
 from tests.gateway.ledger.test_sums import ROWS
 from tests.gateway.usage_rows import NOW_NS, make_row
@@ -26,6 +26,14 @@ async def read_kept(database: Database) -> list[tuple[Any, ...]]:
         return sorted(tuple(row) for row in found)
 
 
+async def read_days(database: Database) -> list[tuple[Any, ...]]:
+    """The sums of whole projects by day."""
+    columns = ", ".join(("project_id", "start_ns", *MEASURES))
+    async with database.read() as connection:
+        found = await connection.execute(text(f"SELECT {columns} FROM usage_days"))  # noqa: S608 - constants
+        return sorted(tuple(row) for row in found)
+
+
 async def sum_by_statement(database: Database) -> list[tuple[Any, ...]]:
     """The sums that the stored rows have by the statement for the history."""
     async with database.read() as connection:
@@ -36,7 +44,8 @@ async def sum_by_statement(database: Database) -> list[tuple[Any, ...]]:
 async def forget(database: Database, *, rows: bool = False) -> None:
     """Make the rows a history that was never summed up, or delete them as well."""
     async with database.write() as connection:
-        await connection.execute(text("DELETE FROM usage_rollups"))
+        for table in ("usage_rollups", "usage_days"):
+            await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
         await connection.execute(text("UPDATE rollup_state SET rolled_from = NULL"))
         if rows:
             await connection.execute(text("DELETE FROM usage"))
@@ -67,6 +76,7 @@ async def test_history_and_new_rows_make_the_same_sums(
             pass
     await insert(database, *rows)
     assert await read_kept(database) == await sum_by_statement(database) == sorted(sum_rows(rows))
+    assert await read_days(database) == sum_days(sum_rows(rows))
 
 
 async def test_a_fresh_database_has_no_history(database: Database) -> None:

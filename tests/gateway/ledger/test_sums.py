@@ -102,7 +102,7 @@ async def test_sums_equal_the_rows(
 ) -> None:
     """To the last count and picodollar: any rows in any batches, some of them again, over any period."""
     async with database.write() as connection:
-        for table in ("usage", "usage_rollups"):
+        for table in ("usage", "usage_rollups", "usage_days"):
             await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
     places = sorted({0, len(rows), *(place for place in cuts if place < len(rows))})
     for first, last in pairwise(places):
@@ -122,7 +122,7 @@ async def test_sums_equal_the_rows(
 async def test_amounts_are_exact(costs: list[int], database: Database) -> None:
     """To the picodollar, also beyond what 64 bits hold."""
     async with database.write() as connection:
-        for table in ("usage", "usage_rollups"):
+        for table in ("usage", "usage_rollups", "usage_days"):
             await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
     await insert(database, *(make_row(cost_pusd=cost, saved_pusd=cost) for cost in costs))
     sums = await total(database)

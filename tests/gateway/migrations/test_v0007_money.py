@@ -18,6 +18,7 @@ async def test_rotated_keys_become_a_line(database_url: str, tmp_path: Path) -> 
     async with database.write() as connection:
         # Back to the version before.
         for statement in (
+            "DROP TABLE usage_days",
             "ALTER TABLE keys DROP COLUMN root_id",
             "DELETE FROM revisions WHERE name = 'corrections'",
             "UPDATE schema_version SET version = version - 1",
