@@ -102,7 +102,9 @@ async def read_sums(
     if not wanted.project_ids:
         return {}
     is_rolled = await read_rolled(connection, locks=False) == ""
-    longest_ns = min(longest_ns, DAY_NS) if "day" in by else longest_ns
+    # A year of a project's days are fewer sums than a stretch of its keys and models.
+    is_of_days = wanted.model is None and set(by) <= _OF_DAYS
+    longest_ns = min(longest_ns, DAY_NS) if "day" in by or is_of_days else longest_ns
     parts = cut((wanted.from_ns, wanted.to_ns), longest_ns=longest_ns, is_rolled=is_rolled)
     values: dict[str, Any] = {"project_ids": list(wanted.project_ids), "limit": limit}
     if wanted.model is not None:
