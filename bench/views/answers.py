@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bench.contenders import Contender
-from bench.processes import Running, StartError, start, stop
+from bench.processes import Running, StartError, read_cpu_s, start, stop
 from bench.views.year import RARE_MODEL, YEAR_NS, fill
 
 PORT = 9104
@@ -35,6 +35,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     path: str
     times_ms: list[float]
+    # Processor time of the gateway for one answer: what a machine that does nothing else would need.
+    cpu_ms: float
 
     @property
     def is_quick(self) -> bool:
@@ -103,7 +105,7 @@ def measure_views(rows: int, core: int, folder: Path, kept: Path | None) -> int:
         running = _start(data_dir, core, folder)
         try:
             client.sign_in("login")
-            asked = [_ask(client, *view) for view in list_views(filled)]
+            asked = [_ask(client, running, *view) for view in list_views(filled)]
         finally:
             stop(running.process)
     print(render(asked, rows))
@@ -177,11 +179,13 @@ def list_views(filled: Filled) -> list[tuple[str, str, bool]]:
 def render(asked: list[Asked], rows: int) -> str:
     """Write the table."""
     width = max(len(each.name) for each in asked)
-    lines = [f"{'view, of ' + format(rows, ',') + ' calls':<{width}}  first ms  p50 ms  max ms"]
+    lines = [f"{'view, of ' + format(rows, ',') + ' calls':<{width}}  first ms  p50 ms  max ms  CPU ms"]
     for each in asked:
         note = "" if each.is_quick else f"  slower than {LIMIT_MS} ms"
         times = each.times_ms
-        lines.append(f"{each.name:<{width}}  {times[0]:8.1f}  {median(times):6.1f}  {max(times):6.1f}{note}")
+        lines.append(
+            f"{each.name:<{width}}  {times[0]:8.1f}  {median(times):6.1f}  {max(times):6.1f}  {each.cpu_ms:6.1f}{note}"
+        )
     return "\n".join(lines)
 
 
@@ -191,8 +195,11 @@ def _start(data_dir: Path, core: int, folder: Path) -> Running:
     return start(Contender(name="views", port=PORT, command=command, ready_s=60), core, folder / "views.log")
 
 
-def _ask(client: Client, name: str, path: str, flows: bool) -> Asked:
-    return Asked(name=name, path=path, times_ms=[client.time_ms(path, flows=flows) for _ in range(RUNS)])
+def _ask(client: Client, running: Running, name: str, path: str, flows: bool) -> Asked:
+    pid = running.process.pid if running.process is not None else 0
+    before_s = read_cpu_s(pid)
+    times_ms = [client.time_ms(path, flows=flows) for _ in range(RUNS)]
+    return Asked(name=name, path=path, times_ms=times_ms, cpu_ms=(read_cpu_s(pid) - before_s) * 1_000 / RUNS)
 
 
 def _day(moment_ns: int) -> str:
