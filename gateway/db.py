@@ -14,6 +14,7 @@ import fcntl
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -229,10 +230,35 @@ async def _locked(path: Path, timeouts: DatabaseTimeouts) -> AsyncGenerator[None
         yield
 
 
+class _SqliteConnection(sqlite3.Connection):
+    """A connection whose closing ends its transaction, whoever still holds one of its cursors.
+
+    SQLite keeps a closed connection, with its locks, until its last statement is finalised. A task that was cancelled
+    while it read rows leaves its cursor in the traceback of the cancellation: a cycle, which stays until the garbage
+    collector comes by, and so would the lock that all writers wait for.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a cursor, and remember it as long as it lives."""
+        cursor = super().cursor(*args, **kwargs)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close(self) -> None:
+        """Finalise what is open and close, which rolls back what was not committed; twice does no harm."""
+        while self._cursors:
+            self._cursors.pop().close()
+        super().close()
+
+
 def _sqlite_engine(path: Path, timeouts: DatabaseTimeouts, *, is_writer: bool = False) -> AsyncEngine:
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
-        connect_args={"timeout": timeouts.statement_ms / 1_000},
+        connect_args={"timeout": timeouts.statement_ms / 1_000, "factory": _SqliteConnection},
         pool_size=1 if is_writer else _SQLITE_READERS,
         max_overflow=0,
         pool_timeout=timeouts.transaction_ms / 1_000,

@@ -30,7 +30,7 @@ class History:
         self._task = asyncio.create_task(self._work())  # noqa: TID251 - kept, and awaited on close
 
     async def close(self) -> None:
-        """Stop after the piece that is under way: a transaction that is cut off can leave SQLite locked for a while."""
+        """Stop after the piece that is under way, which is short: cut off, its work would be lost."""
         self._stopping.set()
         if self._task is not None:
             await asyncio.wait((self._task,))

@@ -1,12 +1,15 @@
 """The database: one set of rules for SQLite and PostgreSQL, and clear words when there is none."""
 
 import asyncio
+import gc
+import itertools
 import socket
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Generator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,6 +19,9 @@ from gateway.db import SQLITE_FILE, Database, DatabaseInvalid, DatabaseTimeouts,
 
 COUNT = text("SELECT COUNT(*) FROM revisions WHERE name IN ('keys', 'bootstrap', 'a', 'late')")
 INSERT = text("INSERT INTO revisions (name, value) VALUES (:name, :value)")
+GROW = text("UPDATE revisions SET value = value + 1 RETURNING value")
+LIST = text("SELECT name FROM revisions")
+DELETE = text("DELETE FROM revisions WHERE name IN ('a', 'late')")
 # Takes far longer than any limit here, on either database.
 ENDLESS = text(
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT COUNT(*) FROM n"
@@ -141,6 +147,71 @@ async def test_giving_up_at_any_step_returns_the_connection(database: Database) 
     async with asyncio.timeout(5):
         assert await count(database) == 2
         await use(is_writer=True)
+
+
+class CutShort:
+    """Awaits a coroutine and cancels its task at one of its steps; ``steps`` counts them."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], cancel_at: int) -> None:
+        self._coroutine = coroutine
+        self._cancel_at = cancel_at
+        self.steps = 0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Pass everything on between the coroutine and the loop."""
+        inner = self._coroutine.__await__()
+        error: BaseException | None = None
+        while True:
+            try:
+                waiting = inner.send(None) if error is None else inner.throw(error)
+            except StopIteration:
+                return
+            error = None
+            self.steps += 1
+            if self.steps == self._cancel_at:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+            try:
+                yield waiting
+            except BaseException as thrown:
+                error = thrown
+
+
+async def test_a_write_that_is_cancelled_at_any_await_frees_the_lock(database_url: str, tmp_path: Path) -> None:
+    """Wherever a writer is cut off, another connection writes at once, and finds all of its work or none."""
+    impatient = DatabaseTimeouts(statement_ms=2_000, transaction_ms=4_000)
+    cancelled = 0
+    async with opened(database_url, tmp_path) as database, opened(database_url, tmp_path, impatient) as other:
+
+        async def write() -> None:
+            async with database.write() as connection:
+                await connection.execute(INSERT, {"name": "a", "value": 1})
+                (await connection.execute(GROW)).all()
+                (await connection.execute(LIST)).all()
+                await connection.execute(INSERT, {"name": "late", "value": 1})
+
+        # What only the garbage collector would free stays.
+        gc.disable()
+        try:
+            for step in itertools.count(1):
+                writing = CutShort(write(), step)
+                task = asyncio.create_task(_await(writing))
+                await asyncio.wait((task,))
+                assert await count(other) in (2, 4)
+                async with other.write() as connection:
+                    await connection.execute(DELETE)
+                if not task.cancelled():
+                    break
+                cancelled += 1
+        finally:
+            gc.enable()
+    assert writing.steps < step
+    assert cancelled == step - 1 > 10
+
+
+async def _await(awaitable: Awaitable[None]) -> None:
+    await awaitable
 
 
 async def test_a_mistake_in_the_values_is_no_outage(database: Database) -> None:
