@@ -267,6 +267,13 @@ class Counters(Protocol):
         """
         ...
 
+    async def seize(self, memo_prefix: bytes, now_ns: int, claim_ns: int) -> tuple[ExpiredHold, ...]:
+        """Hand out the holds whose memo begins so, lease or not, but for those that ``sweep`` has handed out.
+
+        For whoever knows that their holders are gone. As with ``sweep`` each goes to one caller, for ``claim_ns``.
+        """
+        ...
+
     async def adjust(self, line: LineName, delta_pusd: int, if_spent_pusd: int | None = None) -> bool:
         """Correct what a line has spent, never below 0: what came without a hold, or what the ledger says otherwise.
 

@@ -154,22 +154,17 @@ class LocalHolds:
         expired = sorted(
             (hold.expires_ns, hold_id, hold) for hold_id, hold in self._open.items() if hold.expires_ns <= now_ns
         )
-        swept: list[ExpiredHold] = []
-        for expires_ns, hold_id, hold in expired[:max_holds]:
-            hold.is_claimed = True
-            hold.expires_ns = now_ns + claim_ns
-            names = tuple(
-                LineName(budget_key=line.budget_key, window_key=line.window_key) for line in hold.wanted.lines
-            )
-            swept.append(
-                ExpiredHold(
-                    hold_id=hold_id, amount_pusd=hold.amount_pusd, expires_ns=expires_ns, lines=names, memo=hold.memo
-                )
-            )
+        swept = tuple(_claim(hold, now_ns + claim_ns) for _, _, hold in expired[:max_holds])
         self._lines = {key: line for key, line in self._lines.items() if line.open or line.drop_ns > now_ns}
         self._settled = {key: kept for key, kept in self._settled.items() if kept.kept_until_ns > now_ns}
         self._settled_before = {key: kept for key, kept in self._settled_before.items() if kept.kept_until_ns > now_ns}
-        return tuple(swept)
+        return swept
+
+    def seize(self, memo_prefix: bytes, now_ns: int, claim_ns: int) -> tuple[ExpiredHold, ...]:
+        """Hand out the holds whose memo begins so, lease or not, but for those that were handed out."""
+        check_lease(claim_ns)
+        found = [hold for hold in self._open.values() if not hold.is_claimed and hold.memo.startswith(memo_prefix)]
+        return tuple(_claim(hold, now_ns + claim_ns) for hold in found)
 
     def adjust(self, line: LineName, delta_pusd: int, if_spent_pusd: int | None = None) -> bool:
         """Correct what a line has spent, never below 0; tells whether there is one, and whether it said so."""
@@ -212,6 +207,20 @@ class LocalHolds:
             self._settled_before = self._settled
             self._settled = {}
         self._settled[hold_id] = ended
+
+
+def _claim(hold: _Hold, claimed_ns: int) -> ExpiredHold:
+    names = tuple(LineName(budget_key=line.budget_key, window_key=line.window_key) for line in hold.wanted.lines)
+    claimed = ExpiredHold(
+        hold_id=hold.wanted.hold_id,
+        amount_pusd=hold.amount_pusd,
+        expires_ns=hold.expires_ns,
+        lines=names,
+        memo=hold.memo,
+    )
+    hold.is_claimed = True
+    hold.expires_ns = claimed_ns
+    return claimed
 
 
 def _refuse(lines: Sequence[BudgetLine], counted: Sequence[_Line], min_pusd: int, now_ns: int) -> Refused:

@@ -69,6 +69,10 @@ class MemoryCounters:
         self.slots.drop_old(now_ns - SLOT_KEPT_NS)
         return self.holds.sweep(now_ns, claim_ns, max_holds)
 
+    async def seize(self, memo_prefix: bytes, now_ns: int, claim_ns: int) -> tuple[ExpiredHold, ...]:
+        """Hand out the holds whose memo begins so, lease or not."""
+        return self.holds.seize(memo_prefix, now_ns, claim_ns)
+
     async def adjust(self, line: LineName, delta_pusd: int, if_spent_pusd: int | None = None) -> bool:
         """Correct what a line has spent."""
         return self.holds.adjust(line, delta_pusd, if_spent_pusd)

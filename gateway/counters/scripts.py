@@ -27,6 +27,7 @@ class Scripts(msgspec.Struct, frozen=True, kw_only=True):
     settle: Script
     renew: Script
     sweep: Script
+    seize: Script
     look: Script
     adjust: Script
 

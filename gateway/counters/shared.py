@@ -153,6 +153,21 @@ class SharedCounters:
         check_lease(claim_ns)
         arguments = (self._hold_prefix, _to_us(now_ns), _up_to_us(now_ns + claim_ns), max_holds)
         rows: list[list[bytes]] = await self.link.run(self._scripts.sweep, [self._ends_key], arguments)
+        return self._read_claimed(rows)
+
+    async def seize(self, memo_prefix: bytes, now_ns: int, claim_ns: int) -> tuple[ExpiredHold, ...]:
+        """Hand out the holds whose memo begins so, lease or not, a stretch of the open holds at a time."""
+        check_lease(claim_ns)
+        found: list[ExpiredHold] = []
+        cursor = b"0"
+        while True:
+            arguments = (self._hold_prefix, memo_prefix, _up_to_us(now_ns + claim_ns), cursor)
+            cursor, *rows = await self.link.run(self._scripts.seize, [self._ends_key], arguments)
+            found += self._read_claimed(rows)
+            if cursor == b"0":
+                return tuple(found)
+
+    def _read_claimed(self, rows: list[list[bytes]]) -> tuple[ExpiredHold, ...]:
         return tuple(
             ExpiredHold(
                 hold_id=hold_id.decode(),

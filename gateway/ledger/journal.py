@@ -8,7 +8,9 @@ Before a call that money is held for goes out, its hold is written too. A hold w
 process may have had billed: ``find_open_holds`` tells those of the orphans.
 
 A process writes to a segment of its own, which it holds locked. What a dead process left behind can be locked, and is
-taken over by the next one that opens the folder.
+taken over by the next one that opens the folder. Each has a name there, ``owner``. One that finds nobody else alive in
+the folder has taken over all that the dead left: ``heirs_of`` names them, and what is in no record of theirs was never
+written.
 
 Failure behavior: a row that cannot be written whole raises JournalFull and leaves no part of itself behind, or only
 such a part as a reader passes over. Damage found in a segment is logged, costs the damaged records alone, and keeps
@@ -16,9 +18,11 @@ the file under the ending ``.damaged``.
 """
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -33,6 +37,10 @@ _SUFFIX = ".journal"
 _DRAFT_SUFFIX = ".draft"
 _DAMAGED_SUFFIX = ".damaged"
 _BATCH_ROWS = 500
+_OWNER_SUFFIX = ".owner"
+_LOCK_TIMEOUT_S = 5.0
+_LOCK_PAUSE_S = 0.01
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _log = logging.getLogger(__name__)
 
 
@@ -95,9 +103,14 @@ class Journal:
         self._syncing: asyncio.Task[None] | None = None
         # Descriptors of what was sealed, or made, since the last sync.
         self._unsynced: list[int] = []
+        self.owner = new_id(now_ns)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.orphans = _take_orphans(folder)
+            self._tenure, is_alone = _enter(folder)
+            dead = _list_owners(folder) if is_alone else ()
+            self.orphans, is_whole = _take_orphans(folder)
+            self.heirs_of: tuple[str, ...] = dead if is_whole else ()
+            fcntl.flock(self._tenure, fcntl.LOCK_SH)
             self.active = self._begin(now_ns)
         except OSError as error:
             raise JournalFull(f"no journal can be kept in {folder} ({error.strerror}): make it writable") from error
@@ -174,6 +187,17 @@ class Journal:
                     ended.update(row.request_id for row in rows if row.request_id in holds)
         return [hold for hold in holds.values() if hold.request_id not in ended]
 
+    def sign(self) -> None:
+        """Let the next one here know of this process, which holds money elsewhere. Raises JournalFull."""
+        try:
+            (self._folder / f"{self.owner}{_OWNER_SUFFIX}").write_text(_boot_id(), encoding="ascii")
+        except OSError as error:
+            raise JournalFull(f"{self._folder} cannot be written ({error.strerror}): make room on the disk") from error
+
+    def bury(self, owner: str) -> None:
+        """Forget one of ``heirs_of``."""
+        (self._folder / f"{owner}{_OWNER_SUFFIX}").unlink(missing_ok=True)
+
     def keep_refused(self, row: UsageRow) -> None:
         """Put a row that the database refuses into a file that is never deleted here."""
         descriptor = os.open(self._folder / REFUSED_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -197,7 +221,7 @@ class Journal:
             _remove(self.active)
         else:
             os.close(self.active.descriptor)
-        for descriptor in (*(segment.descriptor for segment in self._sealed), *self._unsynced):
+        for descriptor in (*(segment.descriptor for segment in self._sealed), *self._unsynced, self._tenure):
             os.close(descriptor)
 
     async def _sync_once(self) -> None:
@@ -227,9 +251,47 @@ class Journal:
         return Segment(path, descriptor, 0)
 
 
-def _take_orphans(folder: Path) -> list[Segment]:
-    """Lock, oldest first, every segment that no living process holds."""
+def _enter(folder: Path) -> tuple[int, bool]:
+    """Lock the folder, alone where nobody else has it; the lock falls with the process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    deadline_s = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        for kind in (fcntl.LOCK_EX, fcntl.LOCK_SH):
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            return descriptor, kind == fcntl.LOCK_EX
+        if time.monotonic() > deadline_s:
+            os.close(descriptor)
+            raise OSError(errno.EBUSY, "another process has been taking it over for too long")
+        # Whoever has it alone takes over the files of the dead, and then lets others in.
+        time.sleep(_LOCK_PAUSE_S)
+
+
+def _list_owners(folder: Path) -> tuple[str, ...]:
+    """Name those who kept a journal here since the machine was started; what was before it a loss of power may know."""
+    owners: list[str] = []
+    for path in sorted(folder.glob(f"*{_OWNER_SUFFIX}")):
+        if path.read_text(encoding="ascii") == _boot_id() != "":
+            owners.append(path.stem)
+        else:
+            path.unlink()
+    return tuple(owners)
+
+
+def _boot_id() -> str:
+    """The machine's name for the time since it was started; empty where it has none."""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _take_orphans(folder: Path) -> tuple[list[Segment], bool]:
+    """Lock, oldest first, every segment that no living process holds; tells whether those were all."""
     orphans: list[Segment] = []
+    is_whole = True
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         try:
             descriptor = os.open(path, os.O_RDWR)
@@ -239,6 +301,7 @@ def _take_orphans(folder: Path) -> list[Segment]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
+            is_whole = False
             continue
         status = os.fstat(descriptor)
         if status.st_nlink:
@@ -246,7 +309,7 @@ def _take_orphans(folder: Path) -> list[Segment]:
         else:
             # Another process took it over and deleted it before its lock fell.
             os.close(descriptor)
-    return orphans
+    return orphans, is_whole
 
 
 def _cut(segment: Segment) -> None:

@@ -85,7 +85,7 @@ class Recorder:
         self._new_holds: list[UsageRow] = []
         self._has_holds_behind = False
         self._database = database
-        self._journal = journal
+        self.journal = journal
         self._note_used = note_used
         self._now_ns = now_ns
         self._settings = settings or RecorderSettings()
@@ -121,7 +121,7 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to fold, with what dead processes left first."""
-        self.recovered = tuple(self._journal.find_open_holds())
+        self.recovered = tuple(self.journal.find_open_holds())
         for hold in self.recovered:
             with suppress(JournalFull):
                 self.record(hold)
@@ -154,7 +154,7 @@ class Recorder:
     def record(self, row: UsageRow) -> None:
         """Make a row survive this process's end. Raises JournalFull; the row is then kept, but in memory only."""
         try:
-            self._journal.append(row)
+            self.journal.append(row)
         except JournalFull:
             self._defer(row)
             raise
@@ -185,7 +185,7 @@ class Recorder:
             holds, self._new_holds = self._new_holds, []
         full: JournalFull | None = None
         try:
-            self._journal.append(*rows, holds=holds)
+            self.journal.append(*rows, holds=holds)
         except JournalFull as error:
             full = error
             for row in rows:
@@ -200,7 +200,7 @@ class Recorder:
 
     async def synced(self) -> None:
         """Wait until all that was recorded survives a loss of power too. Raises JournalFull."""
-        await self._journal.sync()
+        await self.journal.sync()
 
     async def flush(self) -> None:
         """Wait until the database has all that was recorded before; the caller sets the time limit."""
@@ -223,15 +223,15 @@ class Recorder:
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._drop_folded()
-        if not self._journal.is_synced:
+        if not self.journal.is_synced:
             with suppress(JournalFull):
-                await self._journal.sync()
+                await self.journal.sync()
         is_folded = not (self.pending or self.has_rows_on_disk_alone)
         if not is_folded:
             _log.warning("%d usage rows wait in the journal for the next start", self.pending)
         if self._deferred:
             _log.error("%d usage rows could be written nowhere and are lost", len(self._deferred))
-        await self._journal.close(is_folded=is_folded)
+        await self.journal.close(is_folded=is_folded)
 
     def _enqueue(self, row: UsageRow) -> None:
         if self._holds:
@@ -292,14 +292,14 @@ class Recorder:
 
     def _append_deferred(self) -> None:
         while self._deferred:
-            self._journal.append(self._deferred[0])
+            self.journal.append(self._deferred[0])
             self._enqueue(self._deferred.popleft())
 
     def _rotate(self) -> None:
         """Seal a segment that is long enough, or whose rows must be read again, since that needs its end."""
         self._move_holds()
-        if self._journal.has_outgrown_segment or (self._unqueued and len(self._queue) < BATCH_ROWS):
-            segment = self._journal.seal(self._now_ns())
+        if self.journal.has_outgrown_segment or (self._unqueued and len(self._queue) < BATCH_ROWS):
+            segment = self.journal.seal(self._now_ns())
             self._sealed.append(_Sealed(segment, self._queued, self._unqueued > 0))
             self._unqueued_sealed += self._unqueued
             self._unqueued = 0
@@ -309,7 +309,7 @@ class Recorder:
     def _move_holds(self) -> None:
         """Write the open holds again, so that they do not go with the segment that they were in."""
         if self._has_holds_behind:
-            self._journal.append(holds=list(self._holds.values()))
+            self.journal.append(holds=list(self._holds.values()))
             self._has_holds_behind = False
 
     async def _fold_queue(self) -> None:
@@ -337,7 +337,7 @@ class Recorder:
             return
         self._reading = None
         self._sealed.remove(sealed)
-        self._journal.drop(sealed.segment)
+        self.journal.drop(sealed.segment)
         if not any(other.is_partial for other in self._sealed):
             self._unqueued_sealed = 0
 
@@ -348,7 +348,7 @@ class Recorder:
             and not self._sealed[0].is_partial
             and self._folded >= self._sealed[0].queued
         ):
-            self._journal.drop(self._sealed.popleft().segment)
+            self.journal.drop(self._sealed.popleft().segment)
 
     async def _insert(self, rows: list[UsageRow]) -> None:
         """Store rows in one transaction; where values are refused, halve until the culprit is alone."""
@@ -356,7 +356,7 @@ class Recorder:
             noted = await self._store(rows)
         except (DBAPIError, OverflowError) as error:
             if len(rows) == 1:
-                await asyncio.to_thread(self._journal.keep_refused, rows[0])
+                await asyncio.to_thread(self.journal.keep_refused, rows[0])
                 _log.error("the database refuses the usage row of %s: %s", rows[0].request_id, error)
                 return
             half = len(rows) // 2
@@ -391,8 +391,8 @@ class Recorder:
         """Bring the journal to the disk itself at every interval."""
         while True:
             await asyncio.sleep(self._settings.sync_interval_ms / 1_000)
-            if not self._journal.is_synced:
+            if not self.journal.is_synced:
                 try:
-                    await self._journal.sync()
+                    await self.journal.sync()
                 except JournalFull as error:
                     _log.error("a loss of power would take the last usage rows: %s", error)

@@ -70,6 +70,10 @@ _READ_MODEL_LOGS = text(
 _FIND_KNOWN = text("SELECT request_id FROM usage WHERE request_id IN :request_ids").bindparams(
     bindparam("request_ids", expanding=True)
 )
+_READ_COSTS = text("SELECT request_id, is_cached, cost_pusd FROM usage WHERE request_id IN :request_ids").bindparams(
+    bindparam("request_ids", expanding=True)
+)
+_ASKED_TOGETHER = 1_000
 # Above every row.
 _NEWEST = {"before_ns": 2**63 - 1, "before_id": ""}
 
@@ -176,3 +180,13 @@ def _name(windows: Sequence[Range]) -> dict[str, int]:
 
 def _read(found: Sequence[RowMapping]) -> list[UsageLog]:
     return [msgspec.convert(dict(row), UsageLog, strict=False) for row in found]
+
+
+async def read_costs(connection: AsyncConnection, request_ids: Sequence[str]) -> dict[str, int]:
+    """What calls cost, in picodollars, for those of which there is a row; from the cache they cost nothing."""
+    costs: dict[str, int] = {}
+    for start in range(0, len(request_ids), _ASKED_TOGETHER):
+        asked = list(request_ids[start : start + _ASKED_TOGETHER])
+        for row in await connection.execute(_READ_COSTS, {"request_ids": asked}):
+            costs[row.request_id] = 0 if row.is_cached else int(row.cost_pusd)
+    return costs

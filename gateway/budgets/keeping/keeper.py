@@ -18,6 +18,7 @@ from gateway.budgets.budget import Budget
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import OpenHold
 from gateway.budgets.keeping.funds import Funds
+from gateway.budgets.keeping.memo import write_memo
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.windows import Window
 from gateway.counters.interface import (
@@ -38,7 +39,6 @@ from gateway.ledger.row import UsageRow
 SEED_TIMEOUT_S = 8.0
 _RETRY_MS = 1_000
 _MAX_ROUNDS = 5
-_to_memo = msgspec.msgpack.Encoder()
 
 Tighten = Callable[[], Awaitable[Bound]]
 
@@ -128,7 +128,9 @@ class Keeper:
             amount_pusd=amount_pusd,
             least_pusd=None if least_pusd is None else min(least_pusd, amount_pusd),
             lease_ns=self._lease_ns,
-            memo=b"" if books.local is not None else _to_memo.encode(_with_cost(doubt, amount_pusd)),
+            memo=b""
+            if books.local is not None
+            else write_memo(self._recorder.journal.owner, _with_cost(doubt, amount_pusd)),
         )
         now_ns = books.now_ns()
         try:

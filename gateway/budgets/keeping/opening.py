@@ -34,6 +34,7 @@ async def open_keeper(
     peers: Peers | None = None
     lease_ns = LOCAL_LEASE_NS
     if books.local is None:
+        recorder.journal.sign()
         journal = f"{socket.gethostname()}:{settings.data_dir.resolve()}"
         peers = Peers(database, recorder, books, journal, time.time_ns)
         lease_ns = settings.timeouts.total_ms * _NS_PER_MS + LEASE_MARGIN_NS

@@ -8,19 +8,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
 from gateway.budgets import store
 from gateway.budgets.keeping.books import Crossing, Unsettled
+from gateway.budgets.keeping.memo import read_memo
 from gateway.budgets.keeping.peers import BEAT_S
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.refusal import moment_text
 from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.events import USAGE_THRESHOLD, Event, append_event
+from gateway.ledger import store
 from gateway.ledger.journal import JournalFull
-from gateway.ledger.row import UsageRow
 from providers.pricing.prices import format_usd
 
 SWEEP_S = 2.0
@@ -30,9 +32,11 @@ CORRECTED_S = 1.0
 CLAIM_NS = 15_000_000_000
 MAX_AUDITED = 500
 _PAUSE_S = 1.0
+_TOGETHER = 16
 _AUDIT_TIMEOUT_S = 10.0
+# Less than a claim lasts: what is not ended by then another process charges.
+_RECLAIM_TIMEOUT_S = 10.0
 _log = logging.getLogger(__name__)
-_from_memo = msgspec.msgpack.Decoder(UsageRow)
 
 
 class Watch:
@@ -63,6 +67,7 @@ class Watch:
             works += [
                 self._repeat("beat", BEAT_S, self._peers.beat),
                 self._repeat("audit", AUDIT_S, self.audit),
+                self._inherit(),
             ]
         else:
             works.append(self._repeat("corrections", CORRECTED_S, self.take_corrections))
@@ -111,6 +116,31 @@ class Watch:
                     books.open[hold_id] = hold._replace(renewed_ns=now_ns)
         for expired in await books.counters.sweep(now_ns, CLAIM_NS):
             await self._charge(expired)
+
+    async def reclaim(self, owner: str) -> None:
+        """End what a dead process held, all of whose records are here: what has no row was never sent, and is free."""
+        books = self._books
+        async with asyncio.timeout(_RECLAIM_TIMEOUT_S):
+            # Its rows, and those of the calls of which nobody knows how they ended.
+            await self._recorder.flush()
+            held = await books.counters.seize(owner.encode(), books.now_ns(), CLAIM_NS)
+            async with self._database.read() as connection:
+                costs = await store.read_costs(connection, [hold.hold_id for hold in held])
+            # Further tries have holds of their own, and no row: the call's row is the charge of all.
+            for start in range(0, len(held), _TOGETHER):
+                some = held[start : start + _TOGETHER]
+                await asyncio.gather(*(books.settle(hold.hold_id, costs.get(hold.hold_id, 0)) for hold in some))
+        if held:
+            free = len(held) - len(costs)
+            _log.info(
+                "%d holds of a process that died are ended; %d were of calls that never went out", len(held), free
+            )
+
+    async def _inherit(self) -> None:
+        for owner in self._recorder.journal.heirs_of:
+            while not await self._attempt("reclaim", partial(self.reclaim, owner)):
+                await asyncio.sleep(_PAUSE_S)
+            self._recorder.journal.bury(owner)
 
     async def audit(self) -> None:
         """Set the counters in Redis to what the ledger says, where they stood still meanwhile."""
@@ -164,7 +194,7 @@ class Watch:
     async def _charge(self, expired: ExpiredHold) -> None:
         """A hold whose process is gone: the call may have been billed, so it is charged at the most it may cost."""
         try:
-            row = _from_memo.decode(expired.memo)
+            row = read_memo(expired.memo)
         except msgspec.MsgspecError:
             _log.error("the hold %s tells nothing of its call and is charged to its budgets only", expired.hold_id)
         else:
@@ -188,17 +218,19 @@ class Watch:
             await self._attempt(name, act)
             await asyncio.sleep(interval_s)
 
-    async def _attempt(self, name: str, act: Callable[[], Awaitable[None]]) -> None:
+    async def _attempt(self, name: str, act: Callable[[], Awaitable[None]]) -> bool:
+        """Tell whether it was done."""
         try:
             await act()
         except (CountersUnavailable, DatabaseUnavailable, TimeoutError) as error:
             if name not in self._failing:
                 _log.warning("%s of budgets waits: %s", name, str(error) or "timed out")
             self._failing.add(name)
-        else:
-            if name in self._failing:
-                _log.warning("%s of budgets goes on", name)
-            self._failing.discard(name)
+            return False
+        if name in self._failing:
+            _log.warning("%s of budgets goes on", name)
+        self._failing.discard(name)
+        return True
 
 
 def make_event(crossing: Crossing, now_ns: int) -> Event:

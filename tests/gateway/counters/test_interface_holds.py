@@ -282,3 +282,20 @@ async def test_a_thousand_at_once_never_exceed_the_limit(counters: Counters) -> 
     await asyncio.gather(*(call(n) for n in range(CALLERS)))
     assert await counters.look([KEY]) == (LineCount(spent_pusd=sum(charged), held_pusd=0),)
     assert sum(charged) > line.limit_pusd // 2
+
+
+async def test_holds_of_the_gone_are_handed_out_by_their_memo(counters: Counters) -> None:
+    """Each to one caller, lease or not; those of others stay where they are."""
+    names = [f"a-{number}" for number in range(300)] + ["b-1"]
+    for name in names:
+        await counters.reserve(make_hold(name, 1, make_line(limit_pusd=1_000)), START_NS)
+    seized = [await counters.seize(b"of a-", START_NS, 5 * S) for _ in range(2)]
+    assert sorted(hold.hold_id for hold in seized[0]) == sorted(names[:-1])
+    assert seized[1] == ()
+    assert {(hold.amount_pusd, hold.lines, hold.expires_ns) for hold in seized[0]} == {(1, (KEY,), START_NS + 10 * S)}
+    for hold in seized[0][1:]:
+        await counters.release(hold.hold_id, START_NS)
+    assert await look(counters) == (0, 2)
+    # Whom the caller forgot the next sweep hands out.
+    (forgotten,) = await counters.sweep(START_NS + 6 * S, S)
+    assert forgotten.hold_id == seized[0][0].hold_id

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.ledger import journal
 from gateway.ledger.journal import REFUSED_FILE, Journal, JournalFull
 from gateway.ledger.records import read_records
 from gateway.ledger.row import UsageRow
@@ -16,9 +17,9 @@ from tests.gateway.usage_rows import NOW_NS, make_row
 ROWS = [make_row(request_id=f"{number:026d}") for number in range(6)]
 
 
-def read_orphans(journal: Journal) -> list[UsageRow]:
+def read_orphans(opened: Journal) -> list[UsageRow]:
     """Read all rows that were taken over."""
-    return [row for orphan in journal.orphans for rows in orphan.read(2) for row in rows]
+    return [row for orphan in opened.orphans for rows in orphan.read(2) for row in rows]
 
 
 def names(folder: Path) -> list[str]:
@@ -236,3 +237,33 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("")
     with pytest.raises(JournalFull, match="make it writable"):
         Journal(tmp_path / "journal", NOW_NS)
+
+
+def test_who_is_alone_in_a_folder_is_the_heir_of_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One beside another is not; what was there before the machine was started anew is nobody's."""
+
+    def die(one: Journal) -> None:
+        for descriptor in (one.active.descriptor, one._tenure, *(orphan.descriptor for orphan in one.orphans)):
+            os.close(descriptor)
+
+    first = Journal(tmp_path, 1)
+    first.sign()
+    second = Journal(tmp_path, 2)
+    second.sign()
+    assert (first.heirs_of, second.heirs_of) == ((), ())
+    die(first)
+    third = Journal(tmp_path, 3)
+    assert third.heirs_of == ()
+    die(second)
+    die(third)
+    fourth = Journal(tmp_path, 4)
+    assert fourth.heirs_of == (first.owner, second.owner)
+    fourth.bury(first.owner)
+    die(fourth)
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("another")
+    monkeypatch.setattr(journal, "_BOOT_ID", boot_id)
+    fifth = Journal(tmp_path, 5)
+    assert fifth.heirs_of == ()
+    die(fifth)
+    assert not list(tmp_path.glob("*.owner"))

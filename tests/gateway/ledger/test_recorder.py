@@ -229,7 +229,7 @@ async def test_a_full_journal_is_told_and_heals(
         write = os.write
 
         def refuse(descriptor: int, data: bytes) -> int:
-            if descriptor == recorder._journal.active.descriptor:
+            if descriptor == recorder.journal.active.descriptor:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return write(descriptor, data)
 
@@ -276,9 +276,9 @@ async def test_a_synced_row_is_on_the_disk(database: Database, tmp_path: Path) -
     """With the strict setting a loss of power takes nothing that was answered."""
     async with recording(database, tmp_path, RecorderSettings(sync_interval_ms=60_000)) as recorder:
         recorder.record(make_row())
-        assert not recorder._journal.is_synced
+        assert not recorder.journal.is_synced
         await recorder.synced()
-        assert recorder._journal.is_synced
+        assert recorder.journal.is_synced
 
 
 async def test_the_journal_is_synced_at_every_interval(database: Database, tmp_path: Path) -> None:
@@ -286,5 +286,5 @@ async def test_the_journal_is_synced_at_every_interval(database: Database, tmp_p
     async with recording(database, tmp_path) as recorder:
         recorder.record(make_row())
         async with asyncio.timeout(5):
-            while not recorder._journal.is_synced:
+            while not recorder.journal.is_synced:
                 await asyncio.sleep(0.005)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from budget_world import Treasure, row_of, treasure
 from sqlalchemy import text
 
 from gateway.budgets.bound import Bound
-from gateway.budgets.keeping.books import Crossing
+from gateway.budgets.keeping.books import Books, Crossing
 from gateway.budgets.keeping.peers import Peers
 from gateway.budgets.keeping.watch import Watch, make_event
 from gateway.budgets.rerating import Wanted, rerate
@@ -20,6 +21,8 @@ from gateway.counters.interface import LineName
 from gateway.counters.shared import SharedCounters
 from gateway.db import Database
 from gateway.ids import new_id
+from gateway.ledger.journal import Journal
+from gateway.ledger.recorder import Recorder
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable
 from tests.gateway.usage_rows import NOW_NS
@@ -33,6 +36,22 @@ async def sharing(database: Database, folder: Path, redis_url: str, namespace: s
         peers = Peers(database, house.recorder, house.books, str(folder), lambda: NOW_NS)
         yield Treasure(msgspec.structs.replace(house.treasury, peers=peers))
     await counters.close()
+
+
+@asynccontextmanager
+async def killed(alive: Treasure, folder: Path) -> AsyncIterator[Treasure]:
+    """Another process, which ends as by kill -9: nothing is stored or told, and the kernel closes its files."""
+    journal = Journal(folder / "journal", NOW_NS)
+    recorder = Recorder(alive.database, journal, note_nothing, lambda: NOW_NS)
+    recorder.journal.sign()
+    books = Books(alive.books.counters, alive.books.directory, lambda: NOW_NS)
+    yield Treasure(msgspec.structs.replace(alive.treasury, recorder=recorder, books=books))
+    os.close(journal.active.descriptor)
+    os.close(journal._tenure)
+
+
+async def note_nothing(*_: object) -> None:
+    """Stand in for accounts.store.note_used."""
 
 
 async def hold(house: Treasure, amount_pusd: int) -> str:
@@ -74,6 +93,34 @@ async def test_a_dead_process_is_charged_by_another(database: Database, tmp_path
         async with database.read() as connection:
             asked = text("SELECT request_id, status, cost_pusd, cost_basis FROM usage")
             assert [tuple(row) for row in await connection.execute(asked)] == [(request_id, "in_doubt", 100, "bound")]
+
+
+async def test_what_a_dead_process_never_sent_is_free_at_its_next_start(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """Its journal proves it: what went out is charged, what ended is settled, and the rest is room again at once."""
+    namespace = new_id(NOW_NS)
+    folder = tmp_path / "journal"
+    async with sharing(database, tmp_path / "alive", redis_url, namespace) as alive:
+        await alive.add(limit_pusd=1_000)
+        await hold(alive, 1)
+        async with killed(alive, tmp_path) as dead:
+            never_sent, sent, ended = [await hold(dead, amount) for amount in (500, 100, 30)]
+            await dead.recorder.hold(row_of(request_id=sent, status="in_doubt", cost_pusd=100))
+            await dead.recorder.commit(row_of(request_id=ended, cost_pusd=7))
+            owner = dead.recorder.journal.owner
+        assert await look(alive) == (0, 631)
+        async with sharing(database, tmp_path, redis_url, namespace) as heir:
+            assert heir.recorder.journal.heirs_of == (owner,)
+            watch = Watch(heir.treasury)
+            await watch.reclaim(owner)
+            assert await look(alive) == (107, 1)
+            # What it did not know of is not touched, and a second time changes nothing.
+            await watch.reclaim(owner)
+            assert await look(alive) == (107, 1)
+            heir.recorder.journal.bury(owner)
+        assert never_sent
+        assert not list(folder.glob(f"{owner}*"))
 
 
 async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path, redis_url: str) -> None:
