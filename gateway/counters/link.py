@@ -45,7 +45,9 @@ class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
     slow_ms: int = 50
     # In a row, until Redis is spared.
     failures: int = 5
-    # Between two probes of a Redis that is being spared.
+    # Before the first probe of a Redis that is being spared: it may have paused only for a moment.
+    first_probe_ms: int = 50
+    # Between two probes at the most; each pause is twice the one before.
     probe_ms: int = 1_000
 
 
@@ -71,6 +73,7 @@ class RedisLink:
         self._execute: Callable[..., Awaitable[Any]] = untyped.execute_command
         self._timeout_s = limits.timeout_ms / 1_000
         self._slow_s = limits.slow_ms / 1_000
+        self._first_probe_s = min(limits.first_probe_ms, limits.probe_ms) / 1_000
         self._probe_s = limits.probe_ms / 1_000
         self._limit = limits.failures
         self._failures = 0
@@ -119,8 +122,7 @@ class RedisLink:
                 answer = await self._ask(call, script, keys, arguments)
         except TimeoutError as error:
             self._calls.discard(call)
-            # A call that had its turn only now tells nothing.
-            if not call.is_blamed and asyncio.get_running_loop().time() - call.asked_s >= self._slow_s:
+            if not call.is_blamed and self._tells(call):
                 self._count_failure(f"no answer within {self._timeout_s:g} s")
             raise CountersUnavailable(f"the counters in Redis did not answer within {self._timeout_s:g} s") from error
         except (RedisError, OSError) as error:
@@ -181,6 +183,13 @@ class RedisLink:
                     self._count_failure(f"no answer within {self._slow_s:g} s")
         self._plan(now_s)
 
+    def _tells(self, call: _Call) -> bool:
+        """Whether a call that ran out of time tells of Redis: not if it had its turn only now, or the loop was busy."""
+        now_s = asyncio.get_running_loop().time()
+        due_s = call.scope.when()
+        is_late = due_s is not None and now_s - due_s >= _SECOND_LOOK_S / 2
+        return not is_late and now_s - call.asked_s >= self._slow_s
+
     def _count_failure(self, reason: str) -> None:
         self._failures += 1
         if self._failures < self._limit or self._probing is not None:
@@ -195,8 +204,10 @@ class RedisLink:
 
     async def _probe(self) -> None:
         """Ask Redis until it answers fast; the first question of each time may have to connect."""
+        pause_s = self._first_probe_s
         while True:
-            await asyncio.sleep(self._probe_s)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, self._probe_s)
             try:
                 async with asyncio.timeout(self._timeout_s):
                     await self._execute("PING")
