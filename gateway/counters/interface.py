@@ -34,6 +34,10 @@ class CountersUnavailable(Exception):
     """The shared counters cannot be used at this moment; whether the operation was done is not known."""
 
 
+class CountersSpared(CountersUnavailable):
+    """They were not asked at all."""
+
+
 class HoldIdTaken(ValueError):
     """A hold of this id is open, or was settled a moment ago; every hold needs an id of its own."""
 

@@ -24,7 +24,7 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError, RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
-from gateway.counters.interface import CountersUnavailable
+from gateway.counters.interface import CountersSpared, CountersUnavailable
 from gateway.counters.scripts import Script
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class RedisLink:
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int | bytes]) -> Any:
         """Run a script and give its answer, texts as bytes. Raises CountersUnavailable."""
         if self._probing is not None:
-            raise CountersUnavailable("Redis is being spared after failures in a row: it is probed in the background")
+            raise CountersSpared("Redis is being spared after failures in a row: it is probed in the background")
         call = _Call(asyncio.timeout(self._timeout_s))
         self._calls.add(call)
         try:

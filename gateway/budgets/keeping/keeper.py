@@ -16,13 +16,14 @@ from gateway.budgets import refusal
 from gateway.budgets.bound import Bound
 from gateway.budgets.budget import Budget
 from gateway.budgets.directory import Standing
-from gateway.budgets.keeping.books import OpenHold
+from gateway.budgets.keeping.books import OpenHold, Unsettled
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.memo import write_memo
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.windows import Window
 from gateway.counters.interface import (
     MAX_PUSD,
+    CountersSpared,
     CountersUnavailable,
     Held,
     LineState,
@@ -140,7 +141,12 @@ class Keeper:
             if isinstance(reservation, Unseeded):
                 async with asyncio.timeout(SEED_TIMEOUT_S):
                     reservation = await self._seed(hold, standings, doubt.created_ns)
+        except asyncio.CancelledError:
+            self._forget(hold)
+            raise
         except (CountersUnavailable, DatabaseUnavailable, TimeoutError) as error:
+            if not isinstance(error, CountersSpared):
+                self._forget(hold)
             raise Fault(
                 "service_unavailable",
                 "A budget governs this call, and what was spent cannot be asked right now; ask again.",
@@ -149,6 +155,12 @@ class Keeper:
         if isinstance(reservation, Held) and books.local is None:
             books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns)
         return reservation
+
+    def _forget(self, hold: NewHold) -> None:
+        """Release what Redis may have held, or hold yet, for a call that will not go out."""
+        if self.books.local is None:
+            self.books.waiting.append(Unsettled(hold.hold_id, 0))
+            self.books.wake.set()
 
     async def _seed(self, hold: NewHold, standings: Sequence[Standing], created_ns: int) -> Held | Refused:
         """Read from the ledger what the lines have spent, and reserve."""
