@@ -46,6 +46,8 @@ class Purse(msgspec.Struct, frozen=True, kw_only=True):
     # Equal for equal backends.
     key: tuple[int, ...]
     backends: Mapping[str, Backend]
+    # The credentials' ids by the provider's name, the same in every process; none where one is unreadable.
+    credential_ids: Mapping[str, str] = {}
 
 
 class StoredBackend(HttpBackend):
@@ -149,7 +151,15 @@ class Purses:
         purse = self._purses.get(key)
         if purse is None:
             backends = {name: one.backend for name, one in opened.items()}
-            purse = self._purses[key] = Purse(key=key, backends=backends)
+            purse = self._purses[key] = Purse(
+                key=key,
+                backends=backends,
+                credential_ids={
+                    name: one.found.credential_id
+                    for name, one in opened.items()
+                    if not isinstance(one.found, CredentialFault)
+                },
+            )
         view = self._views[project_id] = _View(revision=self.credentials.revision, purse=purse)
         return view
 

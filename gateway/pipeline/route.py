@@ -4,6 +4,8 @@ A project with credentials of its own has a table of its own: the same names, it
 ones, and the breakers of these apart, so that a bad credential of one project spares no target of another's.
 """
 
+from collections.abc import Mapping
+
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Backend
@@ -48,6 +50,7 @@ class RouteTable:
         self._parent: RouteTable | None = None
         self._replaced: frozenset[str] = frozenset()
         self._own: dict[tuple[int, ...], RouteTable] = {}
+        self._credential_ids: Mapping[str, str] = {}
 
     def of(self, purse: Purse) -> "RouteTable":
         """The table for calls with stored credentials: their backends beside and instead of the configured ones."""
@@ -67,6 +70,7 @@ class RouteTable:
             own._max_routes = MAX_OWN_ROUTES
             own._parent = self
             own._replaced = frozenset(purse.backends)
+            own._credential_ids = purse.credential_ids
         return own
 
     @property
@@ -107,8 +111,14 @@ class RouteTable:
         return spared
 
     def breakers(self) -> dict[str, Breaker]:
-        """The breakers of the targets that were routed to so far, by provider and model."""
-        return {f"{provider}\n{model}": target.breaker for (provider, model), target in self._targets.items()}
+        """The breakers of the targets routed to so far, by provider and model, and by credential if stored."""
+        named = {f"{provider}\n{model}": target.breaker for (provider, model), target in self._targets.items()}
+        for table in self._own.values():
+            for (provider, model), target in table._targets.items():
+                credential_id = table._credential_ids.get(provider)
+                if credential_id is not None:
+                    named[f"{provider}\n{model}\n{credential_id}"] = target.breaker
+        return named
 
     def cards(self) -> list[ModelCard]:
         """Every callable name: aliases, the providers' own lists, and the catalogue's of the configured providers."""
@@ -149,6 +159,16 @@ class RouteTable:
     def _route(self, pairs: tuple[tuple[str, str], ...], reason: str) -> Route:
         return Route(targets=tuple(self._target(provider, model) for provider, model in pairs), reason=reason)
 
+    def _breaker_of(self, provider: str, model: str) -> Breaker:
+        """One credential has one breaker for a model, whichever tables call with it."""
+        credential_id = self._credential_ids.get(provider)
+        if self._parent is not None and credential_id is not None:
+            for table in self._parent._own.values():
+                known = table._targets.get((provider, model))
+                if known is not None and table._credential_ids.get(provider) == credential_id:
+                    return known.breaker
+        return Breaker(failures=self._breaker.failures, cooldown_ms=self._breaker.cooldown_ms)
+
     def _target(self, provider: str, model: str) -> Target:
         if self._parent is not None and provider not in self._replaced:
             return self._parent._target(provider, model)
@@ -158,7 +178,7 @@ class RouteTable:
             target = Target(
                 backend=self._backends[provider],
                 model=model,
-                breaker=Breaker(failures=self._breaker.failures, cooldown_ms=self._breaker.cooldown_ms),
+                breaker=self._breaker_of(provider, model),
                 lines=b"x-watchllm-provider: %s\r\nx-watchllm-model: %s\r\n"
                 % (header_text(provider), header_text(model)),
             )

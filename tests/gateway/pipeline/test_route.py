@@ -171,7 +171,8 @@ def test_any_unknown_name_is_refused_within_bounds(model: str) -> None:
 def purse(*names: str, serial: int = 1) -> Purse:
     """Stored credentials for these providers."""
     backends = {name: cast("Backend", FakeBackend(name=name)) for name in names}
-    return Purse(key=tuple(range(serial, serial + len(names))), backends=backends)
+    credential_ids = {name: f"cred_{name}_{serial % 10}" for name in names}
+    return Purse(key=tuple(range(serial, serial + len(names))), backends=backends, credential_ids=credential_ids)
 
 
 def test_without_a_purse_the_table_is_the_configured_one() -> None:
@@ -204,6 +205,19 @@ def test_a_purses_backend_takes_the_place_of_the_configured_one_with_a_breaker_o
         own.targets[0].breaker.failed(0)
     assert configured.count_spared(0) == {"openai": 1, "groq": 0}
     assert route.targets[0].breaker.admits(0)
+
+
+def test_a_credential_has_one_breaker_that_every_process_names_alike() -> None:
+    """Whichever tables call with it; another credential at the same provider has another."""
+    configured = table("openai")
+    first, again, other = purse("openai"), purse("openai", serial=11), purse("openai", serial=2)
+    breakers = [one.targets[0].breaker for held in (first, again, other) if (one := configured.of(held).find("gpt-4"))]
+    assert breakers[0] is breakers[1]
+    assert breakers[0] is not breakers[2]
+    assert configured.breakers() == {
+        "openai\ngpt-4-0613\ncred_openai_1": breakers[0],
+        "openai\ngpt-4-0613\ncred_openai_2": breakers[2],
+    }
 
 
 def test_tables_of_purses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
