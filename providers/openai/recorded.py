@@ -172,7 +172,10 @@ def _own(endpoint: str, name: str, created_s: int) -> bytes:
 
 
 def _objects(value: Any) -> list[Json]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    items = cast("list[Any]", value)  # type: ignore[redundant-cast]
+    return [item for item in items if isinstance(item, dict)]
 
 
 def _fold(chunks: list[Json], endpoint: str) -> Json:

@@ -21,7 +21,7 @@ from gateway.budgets.refusal import moment_text
 from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.events import USAGE_THRESHOLD, Event, append_event
-from gateway.ledger import store
+from gateway.ledger import store as ledger
 from gateway.ledger.journal import JournalFull
 from providers.pricing.prices import format_usd
 
@@ -125,7 +125,7 @@ class Watch:
             await self._recorder.flush()
             held = await books.counters.seize(owner.encode(), books.now_ns(), CLAIM_NS)
             async with self._database.read() as connection:
-                costs = await store.read_costs(connection, [hold.hold_id for hold in held])
+                costs = await ledger.read_costs(connection, [hold.hold_id for hold in held])
             # Further tries have holds of their own, and no row: the call's row is the charge of all.
             for start in range(0, len(held), _TOGETHER):
                 some = held[start : start + _TOGETHER]

@@ -4,7 +4,7 @@ Failure behavior: what is somebody else's is not found. While the database is aw
 (row W50), and what was in force stays so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
@@ -146,7 +146,7 @@ async def recall_answer(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _told() -> Generator[None]:
     """Whoever manages the cache is told that it failed; no call ever is."""
     try:
         yield
