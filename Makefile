@@ -53,18 +53,16 @@ serve: $(BASE)
 unexport PYTHONDONTWRITEBYTECODE
 
 # pytest ends with 5 when it found nothing to run: a suite that has vanished is an error.
-# One that ARGS has narrowed may find nothing in one of a target's two runs: the status given second is no error.
-pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; [ "$$s" != "$(2)" ] || exit 0; \
+pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 	[ $$s -ne 5 ] || echo "make $@: pytest selected no test; the suite cannot be empty." >&2; exit $$s; }
 
 # A file's tests stay together, since they share servers; the files are dealt out in their random order.
 test: $(TEST)
 	@$(call pytest,-m "not long and not e2e and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder)
 
-# What measures times or memory runs alone, after the others.
+# One after the other: they measure times and memory, and kill processes at moments that a neighbour would move.
 test-long: $(TEST)
-	@$(call pytest,-m "long and not quiet" --timeout 900 -n $(JOBS) --dist loadfile --no-loadscope-reorder,$(if $(ARGS),5))
-	@$(call pytest,-m "long and quiet" --timeout 900,$(if $(ARGS),5))
+	@$(call pytest,-m long --timeout 900)
 
 e2e: $(TEST) chromium $(if $(wildcard $(NODE)/package.json),$(WEB))
 	@export CHROME="$(CHROME)"; $(call pytest,-m e2e --timeout 180)

@@ -78,6 +78,8 @@ class CallRecord(Protocol):
     @property
     def overhead_us(self) -> int: ...
     @property
+    def is_cached(self) -> bool: ...
+    @property
     def cost_pusd(self) -> int: ...
     @property
     def input_tokens(self) -> int: ...
@@ -176,6 +178,9 @@ class Metrics:
         series.overhead_us += overhead_us
         series.durations[bisect_left(DURATION_BOUNDS_MS, latency_ms)] += 1
         series.overheads[bisect_left(OVERHEAD_BOUNDS_US, overhead_us)] += 1
+        if record.is_cached:
+            # Nothing was used.
+            return
         series.input += record.input_tokens
         series.cache_read += record.cache_read_tokens
         series.cache_write += record.cache_write_tokens

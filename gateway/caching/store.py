@@ -21,7 +21,9 @@ _WRITE_WISHES = text(
     + ", ".join(f"{name} = excluded.{name}" for name in _SETTINGS)
 )
 _READ_PURGES = text(
-    "SELECT project_id, entry_id, tag, model, before_ns FROM cache_purges WHERE revision > :since ORDER BY revision"
+    "SELECT project_id, entry_id, tag, model, "
+    "CASE WHEN before_ns < made_ns THEN before_ns ELSE made_ns END AS before_ns "
+    "FROM cache_purges WHERE revision > :since ORDER BY revision"
 )
 _WRITE_PURGE = text(
     "INSERT INTO cache_purges (revision, project_id, entry_id, tag, model, before_ns, made_ns) "
@@ -46,7 +48,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_changes(connection: AsyncConnection, since: int) -> Changes:
-    """Read what changed after a revision."""
+    """Read what changed after a revision; a purge covers what was stored before it was made."""
     revision: int = (await connection.execute(_READ_REVISION)).scalar_one()
     if revision == since:
         return Changes(revision=revision, wishes={}, purges=())

@@ -116,7 +116,7 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
     caching = services.caching
     policy = caching.policy_of(inbound.caller.project_id)
     key: bytes | None = None
-    if policy.mode != "off" and wish != "off" and b'"store"' not in body:
+    if policy.mode != "off" and wish != "off" and body.find(b'"store"') < 0:
         place = (call.endpoint, target.backend.name, target.model)
         key = caching.key_of(inbound.caller, policy, place, body)
     if key is not None and wish in _LOOKS:
@@ -136,7 +136,7 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
         return Found(lines=_BYPASS)
     keeps, entry_id = wish in _KEEPS, entry_id_of(inbound.request_id)
     joined = flight = None
-    if wish in _LOOKS and (policy.tool_calls or b'"tools"' not in body):
+    if wish in _LOOKS and (policy.tool_calls or body.find(b'"tools"') < 0):
         joined = caching.flights.find(key)
         flight = caching.flights.open(key, entry_id) if joined is None else None
     elif keeps and call.stream:
@@ -179,7 +179,10 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         return
     inbound = journey.inbound
     recorded = None if upstream is None else _record(upstream, inbound.call.endpoint, flight)
-    if upstream is None or recorded is None or usage is None or outcome.status != "complete":
+    if upstream is None or recorded is None or usage is None or outcome.error_code:
+        return
+    if upstream.relay is not None and outcome.status != "complete":
+        # A stream that nobody waited for to its end; what came whole is whole, whoever left.
         return
     answer = StoredAnswer(
         entry_id=entry_id_of(inbound.request_id),

@@ -15,7 +15,7 @@ PREFIX = b"data: "
 SEPARATOR = b"\n\n"
 # Where a chunk says something, and OpenAI's padding against guessing texts by their lengths. Source:
 # https://platform.openai.com/docs/api-reference/chat/create, stream_options.include_obfuscation (2026-11-22).
-SAID = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|text)": ?"((?:[^"\\]++|\\.)*+)"')
+SAID = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|text)": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
 PADDING = re.compile(rb'"obfuscation": ?"([A-Za-z0-9]*)"')
 # What a form must say when it stands in the gap; no event that holds it is learnt from. And nothing must say nothing:
 # of two members that hold a thought the second counts where the first is empty.

@@ -41,7 +41,6 @@ async def _play(name: str, folder: Path) -> Seen:
 
 
 @pytest.mark.long
-@pytest.mark.quiet
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", [case["id"] for case in CASES])
 def test_a_patient_attacker_is_met_as_the_case_expects(name: str, tmp_path: Path) -> None:
@@ -88,7 +87,6 @@ async def _measure(folder: Path) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.quiet
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", [name for name in load_cases() if name == "auth-026"])
 def test_the_time_of_a_refusal_tells_nothing_of_a_key(name: str, tmp_path: Path) -> None:
@@ -123,7 +121,6 @@ async def _measure_logins(folder: Path) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.quiet
 @pytest.mark.timeout(300)
 def test_the_time_of_a_refusal_tells_nothing_of_a_person(tmp_path: Path) -> None:
     """Wrong passwords of somebody who is known and of somebody who is not cannot be told apart by their times."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Request, Running, openai_config, running, upstream
+from running import Request, Running, chat_reply, json_reply, openai_config, running, upstream
 from streaming import until
 
 HELLO: dict[str, Any] = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello!"}], "stream": True}
@@ -124,6 +124,30 @@ async def test_a_leader_that_leaves_does_not_end_what_others_wait_for(tmp_path: 
     assert text_of(body) == "Hello you"
     assert (reply.headers["x-watchllm-cache"], later.headers["x-watchllm-cache"]) == ("hit-exact", "hit-exact")
     assert [row.cost_pusd for row in gateway.rows if not row.is_cached] == [1_050_000_000]
+    assert len(provider.requests) == 1
+
+
+async def test_an_answer_that_came_whole_is_theirs_who_wait_though_its_caller_left(tmp_path: Path) -> None:
+    """It is charged to who asked for it, and the others need not ask anew."""
+    may_end = asyncio.Event()
+
+    async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
+        await may_end.wait()
+        writer.write(json_reply(chat_reply("Hello you")))
+
+    asked = HELLO | {"stream": False}
+    async with upstream(answer) as provider, running(tmp_path, openai_config(provider) + CACHED) as gateway:
+        metrics = gateway.gateway.services.metrics
+        leading = asyncio.ensure_future(read(gateway, asked))
+        await until(lambda: len(provider.requests) == 1)
+        following = asyncio.ensure_future(read(gateway, asked))
+        await until(lambda: metrics.requests_in_flight == 2)
+        leading.cancel()
+        await asyncio.wait([leading])
+        may_end.set()
+        reply, body = await following
+    assert reply.headers["x-watchllm-cache"] == "hit-exact"
+    assert json.loads(body)["choices"][0]["message"]["content"] == "Hello you"
     assert len(provider.requests) == 1
 
 

@@ -45,7 +45,6 @@ class Answers(msgspec.Struct, kw_only=True):
 
 
 @pytest.mark.long
-@pytest.mark.quiet
 @pytest.mark.timeout(400)
 async def test_every_answer_outlives_fifty_kills(tmp_path: Path) -> None:
     """Each answer that a client has whole has exactly one row, no call has two, and no row a wrong cost."""

@@ -31,7 +31,6 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 @pytest.mark.long
-@pytest.mark.quiet
 @pytest.mark.timeout(180)
 async def test_a_minute_of_load_leaves_nothing_behind(tmp_path: Path) -> None:
     """Whole, streamed and left answers, embeddings and the sandbox: no error, flat memory and flat open files."""

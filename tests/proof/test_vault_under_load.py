@@ -90,7 +90,6 @@ class Load:
 
 
 @pytest.mark.long
-@pytest.mark.quiet
 async def test_the_vault_rotates_under_load_and_no_call_fails(tmp_path: Path) -> None:
     """New versions of the key, twice, then another master key by way of a restart; each call has the key it should."""
     async with upstream(echo) as provider:

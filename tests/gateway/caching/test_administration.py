@@ -52,7 +52,7 @@ async def test_a_purge_is_done_here_and_written_for_the_others(database: Databas
     caching, project_id = await opened(database)
     other, _ = await opened(database)
     for each in (caching, other):
-        each.answers.keep(KEY, make_answer(project_id=project_id), ttl_s=10**6, saved_pusd=1)
+        each.answers.keep(KEY, make_answer(project_id=project_id, created_ns=NOW_NS - 1), ttl_s=10**6, saved_pusd=1)
     assert await administration.purge(database, caching, Purge(project_id=project_id), AT) == 1
     assert (len(caching.answers), len(other.answers)) == (0, 1)
     await other.directory.refresh()

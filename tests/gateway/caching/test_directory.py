@@ -1,6 +1,6 @@
 """What one process sets or purges, every other follows."""
 
-from caches import make_answer
+from caches import AT_NS, make_answer
 
 from gateway.accounts.store import find_or_create_project
 from gateway.caching import store
@@ -51,10 +51,22 @@ async def test_what_is_purged_is_purged_everywhere(database: Database) -> None:
     await directory.refresh()
     answers.keep(KEY, make_answer(), ttl_s=10**6, saved_pusd=1)
     async with database.write() as connection:
-        await store.write_purge(connection, Purge(project_id="p", model="gpt-4"), 1)
+        await store.write_purge(connection, Purge(project_id="p", model="gpt-4"), AT_NS + 1)
     await directory.refresh()
     assert len(answers) == 0
     answers.keep(KEY, make_answer(), ttl_s=10**6, saved_pusd=1)
+    await directory.refresh()
+    assert len(answers) == 1
+
+
+async def test_what_is_kept_after_a_purge_stays(database: Database) -> None:
+    """Processes hear of a purge up to a second later; what was asked anew meanwhile is not what was meant."""
+    answers = shelf()
+    directory = CacheDirectory(database, Cache(), answers)
+    async with database.write() as connection:
+        await store.write_purge(connection, Purge(project_id="p"), AT_NS)
+        await store.write_purge(connection, Purge(project_id="p", before_ns=AT_NS + 10), AT_NS)
+    answers.keep(KEY, make_answer(created_ns=AT_NS), ttl_s=10**6, saved_pusd=1)
     await directory.refresh()
     assert len(answers) == 1
 

@@ -21,7 +21,7 @@ async def test_rotated_keys_become_a_line(database_url: str, tmp_path: Path) -> 
             "DROP TABLE usage_days",
             "ALTER TABLE keys DROP COLUMN root_id",
             "DELETE FROM revisions WHERE name = 'corrections'",
-            "UPDATE schema_version SET version = version - 1",
+            f"UPDATE schema_version SET version = {BEFORE}",  # noqa: S608 - a number
             "INSERT INTO projects (project_id, name, created_ns) VALUES ('p', 'p', 0)",
         ):
             await connection.execute(text(statement))
