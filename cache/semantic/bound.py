@@ -1,0 +1,234 @@
+"""The error bound: which score may be served so that the share of wrong answers stays under what the owner allows."""
+
+from math import sqrt
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+UNKNOWN, WRONG, RIGHT = -1, 0, 1
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What the owner allows, each from 0 to 1; None: not bounded. Both: both hold. Neither: nothing is served."""
+
+    # Wrong answers ÷ answers from the semantic layer.
+    max_wrong_hit_rate: float | None = None
+    # Wrong answers ÷ all requests.
+    max_wrong_rate: float | None = None
+
+
+def bound_wilson(wrong: float, count: float, deviations: float) -> tuple[float, float]:
+    """Return Wilson's interval of a share; (0, 1) where nothing was counted."""
+    if count <= 0:
+        return 0.0, 1.0
+    share, square = min(1.0, max(0.0, wrong / count)), deviations * deviations
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = deviations / (1 + square / count) * sqrt(share * (1 - share) / count + square / (4 * count * count))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """One point of the report: what a bound would give, or gives, on the latest requests."""
+
+    max_wrong_rate: float | None
+    max_wrong_hit_rate: float | None
+    # Semantic hits ÷ all requests; wrong ÷ what the bound is about, with its interval at two standard deviations.
+    hit_rate: float
+    wrong_rate: float
+    wrong_rate_low: float
+    wrong_rate_high: float
+    # The lowest score served; above 1 where nothing is.
+    threshold: float
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The best stored answer of a request that no guard forbade."""
+
+    score: float
+    # Served, and known only where it is audited; if not served, the fresh answer tells.
+    served: bool
+    # The chance that the label of this record becomes known, above 0.
+    chance: float
+
+
+class Window:
+    """The latest requests of a scope: scores, and labels as they become known. One thread.
+
+    Each request has a number; ``label`` after it left the window does nothing.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.requests = 0
+        # A request without a candidate has score -1 and counts as a request only.
+        self._scores = np.full(size, -1.0, np.float32)
+        self._labels = np.full(size, UNKNOWN, np.int8)
+        self._chances = np.ones(size, np.float32)
+        self._served = np.zeros(size, np.bool_)
+        self._settled_wrong = 0.0
+        self._settled_square = 0.0
+        self._settled_hits = 0
+        self._settled_requests = 0
+
+    def add(self, record: Record | None) -> int:
+        """Take the next request, with None where it had no candidate; returns its number."""
+        number, place = self.requests, self.requests % self.size
+        if number >= self.size:
+            self._settle(place)
+        self._scores[place] = -1.0 if record is None else record.score
+        self._labels[place] = UNKNOWN
+        self._chances[place] = 1.0 if record is None else max(record.chance, 0.01)
+        self._served[place] = record is not None and record.served
+        self.requests += 1
+        return number
+
+    def label(self, number: int, *, is_right: bool) -> None:
+        """Tell whether the candidate of a request was right."""
+        if self.requests - self.size <= number < self.requests:
+            self._labels[number % self.size] = RIGHT if is_right else WRONG
+
+    def _weights(self, places: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return of each record the estimated wrongness, without bias, and its variance.
+
+        What was not labelled counts by its score; what was, corrects the score by its inverse chance.
+        """
+        scores = self._scores[places].astype(np.float64)
+        labels = self._labels[places]
+        chances = np.where(self._served[places], self._chances[places], 1.0).astype(np.float64)
+        expected = np.clip(1 - scores, 0, 1)
+        known = labels != UNKNOWN
+        error = (labels == WRONG) - expected
+        # A miss whose label never came says nothing: it counts by its score.
+        estimate = np.where(known, expected + error / chances, expected)
+        variance = np.where(known, np.square(error / chances), expected)
+        return estimate, variance
+
+    def _settle(self, place: int) -> None:
+        if self._served[place]:
+            estimate, variance = self._weights(np.array([place]))
+            self._settled_wrong += float(estimate[0])
+            self._settled_square += float(variance[0])
+            self._settled_hits += 1
+        self._settled_requests += 1
+
+    def count_served(self) -> tuple[float, float, int, int]:
+        """Return of everything so far: wrong answers served (estimate), its variance, hits, requests."""
+        places = np.flatnonzero(self._served)
+        estimate, variance = self._weights(places)
+        return (
+            self._settled_wrong + float(estimate.sum()),
+            self._settled_square + float(variance.sum()),
+            self._settled_hits + len(places),
+            self.requests,
+        )
+
+    def rank(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
+        """Return scores from the highest down, the wrong ones up to each (sum), its variance, and the requests."""
+        places = np.flatnonzero(self._scores >= 0)
+        scores = self._scores[places].astype(np.float64)
+        order = np.argsort(-scores, kind="stable")
+        estimate, variance = self._weights(places[order])
+        return scores[order], np.cumsum(estimate), np.cumsum(variance), min(self.requests, self.size)
+
+    def export(self) -> dict[str, object]:
+        """Return the state as plain values."""
+        return {
+            "size": self.size, "requests": self.requests,
+            "scores": self._scores.tobytes(), "labels": self._labels.tobytes(),
+            "chances": self._chances.tobytes(), "served": self._served.tobytes(),
+            "settled": [self._settled_wrong, self._settled_square, self._settled_hits, self._settled_requests],
+        }  # fmt: skip
+
+    @classmethod
+    def restore(cls, state: dict[str, object]) -> "Window":
+        """Return a window from its exported state; raises msgspec.ValidationError or ValueError for a damaged one."""
+        saved = msgspec.convert(state, _Saved)
+        window = cls(saved.size)
+        window.requests = saved.requests
+        window._scores[:] = np.frombuffer(saved.scores, np.float32)
+        window._labels[:] = np.frombuffer(saved.labels, np.int8)
+        window._chances[:] = np.frombuffer(saved.chances, np.float32)
+        window._served[:] = np.frombuffer(saved.served, np.bool_)
+        wrong, square, hits, requests = saved.settled
+        window._settled_wrong, window._settled_square = wrong, square
+        window._settled_hits, window._settled_requests = int(hits), int(requests)
+        return window
+
+
+class _Saved(msgspec.Struct, frozen=True, kw_only=True):
+    size: int
+    requests: int
+    scores: bytes
+    labels: bytes
+    chances: bytes
+    served: bytes
+    settled: tuple[float, float, float, float]
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What the controller lets through: scores from ``threshold`` up; above 1 nothing is served."""
+
+    threshold: float
+    hits: float
+    wrong: float
+    variance: float
+    requests: int
+
+
+NOTHING = 2.0
+# How far the limit of a window may lie above the owner's while less was spent in all than allowed.
+MOST_CATCH_UP = 1.25
+# Standard deviations in the bound on all that was served so far.
+PAST_DEVIATIONS = 2.0
+
+
+def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) -> Choice:
+    """Return the lowest threshold whose wrong answers, with a margin of standard deviations, keep every bound."""
+    scores, wrong, variance, requests = window.rank()
+    silent = Choice(threshold=NOTHING, hits=0, wrong=0, variance=0, requests=requests)
+    limits = (bounds.max_wrong_hit_rate, bounds.max_wrong_rate)
+    if requests < fewest or not len(scores) or all(limit is None for limit in limits):
+        return silent
+    counts = np.arange(1, len(scores) + 1)
+    kept = np.ones(len(scores), bool)
+    # One more than was seen: no wrong answer among a few is no proof.
+    high = np.maximum(wrong, 0) + deviations * np.sqrt(variance + 1)
+    past_wrong, past_variance, past_hits, past_requests = window.count_served()
+    past_high = past_wrong + PAST_DEVIATIONS * sqrt(past_variance)
+    if limits[0] is not None:
+        kept &= high <= _steer(limits[0], past_high, past_hits, len(scores)) * counts
+    if limits[1] is not None:
+        kept &= high <= _steer(limits[1], past_high, past_requests, requests) * requests
+    allowed = np.flatnonzero(kept)
+    if not len(allowed):
+        return silent
+    last = int(allowed[-1])
+    return Choice(
+        threshold=float(scores[last]), hits=last + 1, wrong=float(wrong[last]), variance=float(variance[last]),
+        requests=requests,
+    )  # fmt: skip
+
+
+def _steer(limit: float, wrong: float, count: int, horizon: int) -> float:
+    """Return the limit for what comes: lower by what was overspent so far, a little higher by what was not spent.
+
+    What is owed or left is evened out over one horizon; ``wrong`` is an upper bound, so the sum keeps the limit.
+    """
+    return max(0.0, min(MOST_CATCH_UP * limit, limit + (limit * count - wrong) / max(horizon, 1)))
+
+
+def draw_point(window: Window, bounds: Bounds, *, fewest: int) -> Point:
+    """Return what a bound would give on the window: its hits, and the wrong ones with an interval of two deviations."""
+    chosen = choose(window, bounds, deviations=1.0, fewest=fewest)
+    base = chosen.hits if bounds.max_wrong_hit_rate is not None else chosen.requests
+    rate, half = (max(0.0, chosen.wrong) / base, 2 * sqrt(chosen.variance + 1) / base) if base else (0.0, 1.0)
+    return Point(
+        max_wrong_rate=bounds.max_wrong_rate,
+        max_wrong_hit_rate=bounds.max_wrong_hit_rate,
+        hit_rate=chosen.hits / chosen.requests if chosen.requests else 0.0,
+        wrong_rate=rate,
+        wrong_rate_low=max(0.0, rate - half),
+        wrong_rate_high=min(1.0, rate + half),
+        threshold=chosen.threshold,
+    )

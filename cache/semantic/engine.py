@@ -1,0 +1,320 @@
+"""The semantic layer: finds a stored answer for a question, says whether it may be served, and learns from labels.
+
+One thread, in practice the event loop: each call takes below a millisecond. What is slow is handed out: ``embed``
+awaits the injected embedder, and a ``Lesson`` is trained by ``score.train`` in a worker thread and then adopted.
+
+Failure behavior: a question whose vector is not usable is a miss. A scope whose bound cannot be proven serves nothing.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from math import exp, log1p, log10, sqrt
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point
+from cache.semantic.equivalence import Digest
+from cache.semantic.features import Pair, describe_pair, describe_vetoes
+from cache.semantic.guards import find_vetoes
+from cache.semantic.index import Vector, VectorIndex
+from cache.semantic.profile import Profile, profile
+from cache.semantic.recent import Recent
+from cache.semantic.scope import Scope
+from cache.semantic.score import INPUTS, Basis, Lesson, Network, load_shipped
+from cache.semantic.values import Decision, Mode, Question, Settings, Stored, Verdict
+
+Embed = Callable[[Sequence[str]], Awaitable[Vector]]
+
+# An entry that was wrong this often, and more often than right, is served no more.
+WRONG_ENTRY = 2
+NEAR = 0.85
+RECALLED = 64
+
+
+class Engine:
+    """The semantic layer of all scopes; see the module's first lines for its rule of threads."""
+
+    def __init__(
+        self,
+        embed: Embed,
+        settings: Settings | None = None,
+        *,
+        seed: int = 0,
+        shipped: tuple[Basis, Network] | None = None,
+    ) -> None:
+        self._embed = embed
+        self.settings = settings or Settings()
+        self._shipped = shipped
+        self._random = random.Random(seed)  # noqa: S311 - chooses audits, hides nothing
+        self.index = VectorIndex()
+        self._entries: dict[int, Stored] = {}
+        self._scopes: dict[str, Scope] = {}
+        self._vectors: Recent[str, Vector] = Recent(self.settings.recent_vectors)
+        self._profiles: Recent[str, Profile] = Recent(self.settings.recent_profiles)
+
+    def __len__(self) -> int:
+        """Return how many entries can be found."""
+        return len(self.index)
+
+    async def embed(self, text: str) -> Vector:
+        """Return the unit vector (384,) float32 of a text; one embedded lately is not embedded again.
+
+        Raises what the injected embedder raises.
+        """
+        vector = self._vectors.get(text)
+        if vector is None:
+            vector = (await self._embed([text]))[0]
+            self._vectors.put(text, vector)
+        return vector
+
+    def look(self, question: Question, bounds: Bounds, mode: Mode) -> Verdict:
+        """Find the stored answer for a question and decide; counts the request. Below 0.5 ms beside the search."""
+        state, settings = self._open(question.scope), self.settings
+        asked = self._profile(question.text)
+        found = self.index.search(question.partition, question.vector, settings.searched)
+        near = [each for each in found[: settings.described] if each[1] >= settings.lowest_cosine]
+        if not near:
+            state.frequencies.add(asked.words)
+            return self._miss(state, question.scope)
+        rows, vetoes = self._describe(state, asked, question.vector, found, len(near))
+        state.frequencies.add(asked.words)
+        ids = tuple(entry_id for entry_id, _ in near)
+        scores = [_squash(float(odds)) for odds in state.network.judge(rows.astype(np.float32))]
+        allowed = [row for row, names in enumerate(vetoes) if not names and not self._is_bad(ids[row])]
+        best = max(allowed, key=lambda row: scores[row], default=None)
+        described = {"guards": vetoes[0], "neighbours": ids, "rows": rows}
+        if best is None:
+            return msgspec.structs.replace(self._miss(state, question.scope), similarity=near[0][1], **described)
+        threshold = self._choose(state, bounds)
+        decision, chance = self._decide(scores[best], threshold, mode)
+        record = Record(score=scores[best], served=decision in ("serve", "audit"), chance=chance)
+        return Verdict(
+            decision=decision, scope=question.scope, entry_id=ids[best], similarity=near[best][1], score=scores[best],
+            threshold=threshold, guards=vetoes[0], neighbours=ids, rows=rows,
+            number=state.window.add(record), weight=1 / chance,
+        )  # fmt: skip
+
+    def count(self, scope: str) -> None:
+        """Count a request that another layer answered: a bound on all requests is about these too."""
+        self._open(scope).window.add(None)
+
+    def add(self, question: Question, entry_id: int, answer: Digest | None, group: int | None = None) -> bool:
+        """Store a question under an id of the caller's, with its answer's digest and what ``learn`` returned.
+
+        False, and nothing stored, for a vector that is not usable or an id that is taken.
+        """
+        if not self.index.add(question.partition, [entry_id], question.vector[None]):
+            return False
+        self._entries[entry_id] = Stored(
+            scope=question.scope, text=question.text, answer=answer, group=entry_id if group is None else group
+        )
+        return True
+
+    def restore(self, partition: bytes, entries: dict[int, Stored], vectors: Vector) -> int:
+        """Store many questions of a partition at once, as after a start; returns how many were usable and new."""
+        ids = [entry_id for entry_id in entries if entry_id not in self._entries]
+        places = {entry_id: row for row, entry_id in enumerate(entries)}
+        count = self.index.add(partition, ids, vectors[[places[entry_id] for entry_id in ids]])
+        self._entries.update((entry_id, entries[entry_id]) for entry_id in ids if entry_id in self.index)
+        return count
+
+    def remove(self, entry_ids: Iterable[int]) -> int:
+        """Forget entries; returns how many were stored."""
+        gone = [entry_id for entry_id in entry_ids if self._entries.pop(entry_id, None) is not None]
+        return self.index.remove(gone)
+
+    def get(self, entry_id: int) -> Stored | None:
+        """Return what is stored beside a vector, to be persisted with it; None for an id that is not stored."""
+        return self._entries.get(entry_id)
+
+    def learn(self, verdict: Verdict, answer: Digest) -> int | None:
+        """Learn from a fresh answer: compare it with those of the neighbours.
+
+        Returns the group to ``add`` the question with: that of the nearest neighbour whose answer says the same.
+        """
+        state = self._open(verdict.scope)
+        state.judge.see(answer)
+        known = [(row, self._entries.get(entry_id)) for row, entry_id in enumerate(verdict.neighbours)]
+        labels: dict[int, bool] = {}
+        group: int | None = None
+        for row, stored in known:
+            if stored is None or stored.answer is None:
+                continue
+            labels[row] = state.judge.is_same(answer, stored.answer)
+            if labels[row] and group is None:
+                group = stored.group
+            if verdict.neighbours[row] == verdict.entry_id:
+                self._note(state, verdict, stored, is_right=labels[row])
+        weight = verdict.weight if verdict.decision in ("serve", "audit") else 1.0
+        state.lessons.add(verdict.rows[list(labels)], list(labels.values()), min(weight, 8.0))
+        return group
+
+    def is_same_answer(self, scope: str, left: Digest, right: Digest) -> bool:
+        """Tell whether two answers say the same, by the scope's threshold; nothing is learnt."""
+        return self._open(scope).judge.is_same(left, right, learns=False)
+
+    def answer_threshold(self, scope: str) -> float:
+        """Return the likeness from which on two answers of a scope say the same."""
+        return self._open(scope).judge.threshold
+
+    def tell(self, verdict: Verdict, *, is_right: bool) -> None:
+        """Learn whether the entry of a verdict was right, as a person or another judge says; no answer is compared."""
+        if verdict.entry_id is None:
+            return
+        state = self._open(verdict.scope)
+        stored = self._entries.get(verdict.entry_id)
+        if stored is not None:
+            self._note(state, verdict, stored, is_right=is_right)
+        row = verdict.neighbours.index(verdict.entry_id)
+        state.lessons.add(verdict.rows[row : row + 1], [is_right], 1.0)
+
+    def recall(self, entry_id: int) -> list[int]:
+        """Forget an entry whose answer was wrong, and its near neighbours that share it; returns the ids that went.
+
+        What the score and the bound learn of it is told by ``tell`` with the verdict, where it is still known.
+        """
+        stored = self._entries.get(entry_id)
+        if stored is None:
+            return []
+        near = self.index.search(self.index.find_partition(entry_id), _unit(self.index.get(entry_id)), RECALLED)
+        gone = [other for other, cosine in near if cosine >= NEAR and self._entries[other].group == stored.group]
+        gone = list(dict.fromkeys([entry_id, *gone]))
+        self.remove(gone)
+        return gone
+
+    def next_lesson(self, scope: str) -> Lesson | None:
+        """Return what to train now by ``score.train`` in a worker thread, if it is time; then ``adopt`` the result."""
+        state, settings = self._open(scope), self.settings
+        if not state.lessons.is_due(settings.first_lesson_rows, settings.lesson_growth):
+            return None
+        return state.lessons.take(state.network, epochs=settings.lesson_epochs)
+
+    def adopt(self, scope: str, network: Network) -> None:
+        """Score by what a lesson gave, unless it is not finite."""
+        if all(bool(np.isfinite(part).all()) for part in network.parts()):
+            state = self._open(scope)
+            state.network = network
+            state.version += 1
+
+    def report(self, scope: str, bounds: Sequence[Bounds]) -> list[Point]:
+        """Return what each bound would give on the latest requests of a scope, served or not."""
+        window = self._open(scope).window
+        return [draw_point(window, each, fewest=self.settings.fewest_requests) for each in bounds]
+
+    def export_state(self, scope: str) -> bytes:
+        """Return what a scope has learnt, to be kept over a restart; its entries are kept by the caller."""
+        return self._open(scope).export()
+
+    def import_state(self, scope: str, state: bytes) -> bool:
+        """Take over what a scope had learnt; False, and nothing taken, where it is damaged or of another version."""
+        return self._open(scope).restore(state)
+
+    def forget_scope(self, scope: str) -> int:
+        """Forget what a scope has learnt and its entries; returns how many these were."""
+        self._scopes.pop(scope, None)
+        return self.remove([entry_id for entry_id, stored in self._entries.items() if stored.scope == scope])
+
+    def _load(self) -> tuple[Basis, Network]:
+        if self._shipped is None:
+            self._shipped = load_shipped()
+        return self._shipped
+
+    def _open(self, scope: str) -> Scope:
+        state = self._scopes.get(scope)
+        if state is None:
+            state = Scope(self._load()[1], window=self.settings.window, rows=self.settings.lesson_rows)
+            self._scopes[scope] = state
+        return state
+
+    def _profile(self, text: str) -> Profile:
+        read = self._profiles.get(text)
+        if read is None:
+            read = profile(text)
+            self._profiles.put(text, read)
+        return read
+
+    def _describe(
+        self, state: Scope, asked: Profile, vector: Vector, found: list[tuple[int, float]], count: int
+    ) -> tuple[NDArray[np.float16], list[tuple[str, ...]]]:
+        """Return the rows (count, INPUTS) of the nearest, and which guards forbid each."""
+        basis = self._load()[0]
+        read = [self._profile(self._entries[entry_id].text) for entry_id, _ in found[:count]]
+        vetoes = [find_vetoes(asked, each) for each in read]
+        projected = np.stack([basis.project(self.index.get(entry_id)) for entry_id, _ in found[:count]])
+        features = [
+            [
+                *describe_pair(Pair(left=asked, right=read[row], cosine=cosine), state.frequencies),
+                *self._describe_context(row, found),
+                float(projected[row] @ projected[0]),
+                *describe_vetoes(vetoes[row]),
+            ]
+            for row, (_, cosine) in enumerate(found[:count])
+        ]
+        return basis.prepare(features, basis.project(vector), projected).astype(np.float16), vetoes
+
+    def _describe_context(self, row: int, found: list[tuple[int, float]]) -> list[float]:
+        """Return CONTEXT_FEATURES but the last for the neighbour at a place."""
+        groups = [self._entries[entry_id].group for entry_id, _ in found]
+        cosines = [max(cosine, 0.0) for _, cosine in found]
+        stored, group = self._entries[found[row][0]], groups[row]
+        agreeing = [cosine for cosine, each in zip(cosines, groups, strict=True) if each == group]
+        return [
+            row / 8,
+            cosines[0] - cosines[row],
+            cosines[row] - cosines[row + 1] if row + 1 < len(cosines) else 0.0,
+            len(agreeing) / 8,
+            sum(agreeing) / (sum(cosines) or 1.0),
+            max((cosine for cosine, each in zip(cosines, groups, strict=True) if each != group), default=0.0),
+            log1p(stored.right) / 3,
+            log1p(stored.wrong) / 3,
+            log10(len(self._entries) + 1) / 6,
+        ]
+
+    def _miss(self, state: Scope, scope: str) -> Verdict:
+        return Verdict(
+            decision="miss", scope=scope, entry_id=None, similarity=0.0, score=0.0, threshold=NOTHING, guards=(),
+            neighbours=(), rows=np.empty((0, INPUTS), np.float16), number=state.window.add(None), weight=1.0,
+        )  # fmt: skip
+
+    def _choose(self, state: Scope, bounds: Bounds) -> float:
+        key = (bounds.max_wrong_hit_rate, bounds.max_wrong_rate)
+        number, threshold = state.chosen.get(key, (-self.settings.choice_every, NOTHING))
+        if state.window.requests - number >= self.settings.choice_every:
+            settings = self.settings
+            chosen = choose(state.window, bounds, deviations=settings.deviations, fewest=settings.fewest_requests)
+            threshold = chosen.threshold
+            state.chosen = {key: (state.window.requests, threshold)}
+        return threshold
+
+    def _decide(self, score: float, threshold: float, mode: Mode) -> tuple[Decision, float]:
+        """Return the decision, and the chance that its label becomes known."""
+        if score < threshold:
+            return "miss", 1.0
+        if mode == "shadow":
+            return "shadow", 1.0
+        draw = self._random.random()
+        if draw < self.settings.holdout_share:
+            return "holdout", 1.0
+        # Most is learnt where right and wrong are about as likely: audits go there, at the same cost in all.
+        chance = min(1.0, self.settings.audit_share * 3 * sqrt(max(score * (1 - score), 0.04)))
+        return ("audit" if self._random.random() < chance else "serve"), chance
+
+    def _is_bad(self, entry_id: int) -> bool:
+        stored = self._entries[entry_id]
+        return stored.wrong >= WRONG_ENTRY and stored.wrong > stored.right
+
+    def _note(self, state: Scope, verdict: Verdict, stored: Stored, *, is_right: bool) -> None:
+        state.window.label(verdict.number, is_right=is_right)
+        if verdict.decision != "miss":
+            stored.right += is_right
+            stored.wrong += not is_right
+
+
+def _squash(odds: float) -> float:
+    return 1 / (1 + exp(-max(-30.0, min(30.0, odds))))
+
+
+def _unit(vector: Vector) -> Vector:
+    return (vector / np.linalg.norm(vector)).astype(np.float32)

@@ -1,0 +1,129 @@
+"""Lexical guards: reasons why two questions cannot share an answer, however near their vectors are."""
+
+from collections import Counter
+
+from cache.semantic.profile import Profile
+from cache.semantic.words import ANTONYMS, SCOPES, SYMMETRIC
+
+# Letters of a word that takes a prefix, and of an acronym.
+_SHORTEST = 4
+_ACRONYM = range(2, 6)
+_PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de")
+
+
+def find_vetoes(left: Profile, right: Profile) -> tuple[str, ...]:
+    """Return the names of the guards that forbid one answer for both: an empty tuple where none does."""
+    return tuple(name for name, forbids in GUARDS.items() if forbids(left, right))
+
+
+def have_other_numbers(left: Profile, right: Profile) -> bool:
+    """Tell whether each text has a number that the other has not, or a shared one counts another unit."""
+    if left.numbers == right.numbers:
+        return False
+    only_left, only_right = (
+        Counter(left.numbers) - Counter(right.numbers),
+        Counter(right.numbers) - Counter(left.numbers),
+    )
+    return bool(only_left and only_right)
+
+
+def have_other_units(left: Profile, right: Profile) -> bool:
+    """Tell whether the same amounts are in other units, or each text names a unit that the other has not."""
+    if left.amounts != right.amounts and left.amounts and right.amounts:
+        return True
+    return bool(set(left.units) - set(right.units)) and bool(set(right.units) - set(left.units))
+
+
+def have_other_dates(left: Profile, right: Profile) -> bool:
+    """Tell whether each text names a day, month, season or time of day that the other has not."""
+    return bool(set(left.dates) - set(right.dates)) and bool(set(right.dates) - set(left.dates))
+
+
+def have_other_negation(left: Profile, right: Profile) -> bool:
+    """Tell whether one text denies what the other asserts."""
+    return left.negations % 2 != right.negations % 2
+
+
+def have_antonyms(left: Profile, right: Profile) -> bool:
+    """Tell whether a word of one text meets its opposite in the other."""
+    only_left, only_right = left.raw - right.raw, right.raw - left.raw
+    for word in only_left:
+        if word in ANTONYMS and ANTONYMS[word] & only_right:
+            return True
+    return any(_is_prefixed(a, only_right) for a in only_left) or any(_is_prefixed(b, only_left) for b in only_right)
+
+
+def have_other_names(left: Profile, right: Profile) -> bool:
+    """Tell whether each text names something that the other does not have."""
+    only_left = left.names.difference(right.words, right.names)
+    only_right = right.names.difference(left.words, left.names)
+    if only_left and only_right:
+        return not _is_acronym(left, right)
+    return False
+
+
+def have_other_spans(left: Profile, right: Profile) -> bool:
+    """Tell whether each text has a quote, code, an address or an identifier that the other has not."""
+    if left.spans == right.spans or not (left.spans and right.spans):
+        return False
+    return any(not span <= right.raw for span in left.spans) and any(not span <= left.raw for span in right.spans)
+
+
+def have_other_order(left: Profile, right: Profile) -> bool:
+    """Tell whether the same words stand in another order, or two names have changed their places."""
+    if left.words == right.words or _is_commutative(left, right):
+        return False
+    names = left.names & right.names
+    if len(names) > 1 and _order(left, names) != _order(right, names):
+        return True
+    return Counter(left.words) == Counter(right.words) and not _is_rotated(left.words, right.words)
+
+
+def have_other_scope(left: Profile, right: Profile) -> bool:
+    """Tell whether one text only adds a condition of time, place or case to the other."""
+    only_left, only_right = set(left.content) - set(right.content), set(right.content) - set(left.content)
+    if only_left and only_right:
+        return False
+    scopes = (left.raw ^ right.raw) & SCOPES
+    return bool(scopes) and bool(only_left or only_right)
+
+
+def _is_commutative(left: Profile, right: Profile) -> bool:
+    """Tell whether a word such as "and" makes the order of its two sides meaningless, or a passive turns it round."""
+    symmetric = bool(left.raw & SYMMETRIC) and bool(right.raw & SYMMETRIC)
+    return symmetric or ("by" in left.raw) != ("by" in right.raw)
+
+
+def _order(text: Profile, names: frozenset[str]) -> list[str]:
+    return list(dict.fromkeys(word for word in text.words if word in names))
+
+
+def _is_rotated(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    """Tell whether the end of one text only stands at the beginning of the other."""
+    return any(left[at:] + left[:at] == right for at in range(1, len(left)))
+
+
+def _is_prefixed(word: str, others: frozenset[str]) -> bool:
+    return len(word) >= _SHORTEST and any(prefix + word in others for prefix in _PREFIXES)
+
+
+def _is_acronym(left: Profile, right: Profile) -> bool:
+    """Tell whether a name of one text is made of the first letters of words of the other."""
+    initials_left = "".join(word[0] for word in left.words)
+    initials_right = "".join(word[0] for word in right.words)
+    short_left = {name for name in left.names if len(name) in _ACRONYM}
+    short_right = {name for name in right.names if len(name) in _ACRONYM}
+    return any(name in initials_right for name in short_left) or any(name in initials_left for name in short_right)
+
+
+GUARDS = {
+    "numbers": have_other_numbers,
+    "units": have_other_units,
+    "dates": have_other_dates,
+    "negation": have_other_negation,
+    "antonyms": have_antonyms,
+    "names": have_other_names,
+    "spans": have_other_spans,
+    "order": have_other_order,
+    "scope": have_other_scope,
+}

@@ -1,0 +1,213 @@
+"""What a question is made of: words, numbers, units, dates, names, quotes, negation and order, read once a text."""
+
+import re
+
+import msgspec
+
+from cache.semantic.words import DATES, NEGATIONS, NUMBER_WORDS, STOP, UNITS
+
+# Letters that a stem keeps.
+_STEM = 3
+
+MAX_WORDS = 256
+MAX_CHARACTERS = 2_048
+
+_TOKENS = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)?(?:[.,:/][0-9]+)*|[$€£¥%°]|[+*/^=<>-]", re.UNICODE)
+_SPANS = re.compile(
+    r"`[^`]+`|\"[^\"]{1,200}\"|“[^”]{1,200}”|(?<!\w)'[^']{1,200}'(?!\w)|https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+"
+    r"|\b\w+(?:_\w+)+\b|\b[A-Za-z]\w*(?:\.\w+)+\(?\)?|\b\w+\(\)|(?<!\S)--?[A-Za-z][\w-]*|[/\\]\w+[/\\]\S+"
+)
+_NUMBER = re.compile(r"([0-9][0-9.,:/]*)([^\W\d_]*)$", re.UNICODE)
+_PLAIN = re.compile(r"[0-9]{1,3}(,[0-9]{2,3})+(\.[0-9]+)?$")
+_SUFFIXES = (
+    "ations",
+    "ation",
+    "ingly",
+    "ments",
+    "ment",
+    "ings",
+    "ness",
+    "ies",
+    "ing",
+    "edly",
+    "ied",
+    "ed",
+    "es",
+    "ly",
+    "s",
+)
+_MAGNITUDES = {"k": 1_000, "m": 1_000_000, "mn": 1_000_000, "bn": 1_000_000_000, "b": 1_000_000_000}
+_QUESTIONS = {
+    "what": "what", "whats": "what", "which": "what", "who": "who", "whom": "who", "whose": "who", "where": "where",
+    "when": "when", "why": "why", "how": "how", "is": "yes", "are": "yes", "was": "yes", "were": "yes", "do": "yes",
+    "does": "yes", "did": "yes", "can": "yes", "could": "yes", "should": "yes", "will": "yes", "would": "yes",
+    "has": "yes", "have": "yes", "had": "yes", "am": "yes", "may": "yes", "must": "yes",
+}  # fmt: skip
+_HOW = {"many": "many", "much": "many", "long": "long", "often": "often", "far": "far", "old": "old", "come": "why"}
+_TENSES = {
+    "was": "past", "were": "past", "did": "past", "had": "past", "used": "past", "ago": "past", "will": "future",
+    "would": "if", "going": "future", "become": "become", "becoming": "become", "became": "past", "should": "should",
+    "must": "should", "could": "if", "if": "if",
+}  # fmt: skip
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One text as the guards see it."""
+
+    # Every word in order, in lower case and stemmed; at most MAX_WORDS.
+    words: tuple[str, ...]
+    # The same without the words that carry no content.
+    content: tuple[str, ...]
+    # As written, in lower case, for antonyms.
+    raw: frozenset[str]
+    # In order: numbers in one spelling ("1,000" and "1k" are "1000").
+    numbers: tuple[str, ...]
+    units: tuple[str, ...]
+    dates: tuple[str, ...]
+    # Stems of words written with a capital inside a sentence, or with digits in them.
+    names: frozenset[str]
+    # The words of each quote, piece of code and address.
+    spans: tuple[frozenset[str], ...]
+    # Numbers with the unit behind them, as "150 mile".
+    amounts: frozenset[str]
+    negations: int
+    # What is asked: who, where, when, why, how, many, what, yes …
+    asks: str
+    tenses: frozenset[str]
+
+
+def stem(word: str) -> str:
+    """Return the word without a common English ending."""
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= _STEM and not word.endswith("ss"):
+            word = word[: -len(suffix)]
+            if suffix in ("ies", "ied"):
+                return word + "i"
+            break
+    if len(word) > _STEM and word[-1] in "ey":
+        word = word[:-1] + ("i" if word[-1] == "y" else "")
+    if len(word) > _STEM and word[-1] == word[-2] and word[-1] not in "aeiouls":
+        word = word[:-1]
+    return word
+
+
+def read_number(token: str) -> tuple[str, str] | None:
+    """Return a number in one spelling and the letters behind it, as ("1000", "km"); None for a word."""
+    match = _NUMBER.match(token)
+    if match is None:
+        return None
+    digits, tail = match[1].rstrip(".,:/"), match[2].lower()
+    if _PLAIN.match(digits):
+        digits = digits.replace(",", "")
+    if "." in digits and digits.replace(".", "", 1).isdigit():
+        digits = digits.rstrip("0").rstrip(".")
+    if tail in _MAGNITUDES and digits.replace(".", "", 1).isdigit():
+        return f"{float(digits) * _MAGNITUDES[tail]:g}", ""
+    if tail in ("st", "nd", "rd", "th"):
+        return "#" + digits, ""
+    return (digits.lstrip("0") or "0"), tail
+
+
+def profile(text: str) -> Profile:
+    """Read a text; what lies beyond MAX_CHARACTERS is one span, so that two long texts differ by their ends too."""
+    spans = [frozenset(re.findall(r"\w+", match.lower())) for match in _SPANS.findall(text[:MAX_CHARACTERS])]
+    if len(text) > MAX_CHARACTERS:
+        spans.append(frozenset((text[MAX_CHARACTERS:],)))
+    reading = _Reading()
+    previous_end, opens = 0, True
+    for match in _TOKENS.finditer(text[:MAX_CHARACTERS]):
+        gap = text[previous_end : match.start()]
+        opens = opens or any(mark in gap for mark in ".!?:\n")
+        reading.take(match[0], opens=opens)
+        previous_end, opens = match.end(), False
+        if len(reading.words) >= MAX_WORDS:
+            spans.append(frozenset((text[previous_end:MAX_CHARACTERS],)))
+            break
+    return reading.finish(tuple(spans))
+
+
+class _Reading:
+    """The words of a text, one after another."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.content: list[str] = []
+        self.raw: list[str] = []
+        self.numbers: list[str] = []
+        self.units: list[str] = []
+        self.dates: list[str] = []
+        self.names: list[str] = []
+        self.amounts: list[str] = []
+        self.negations = 0
+        self._number = ""
+
+    def take(self, token: str, *, opens: bool) -> None:
+        """Take the next word; ``opens``: it begins a sentence, where a capital says nothing."""
+        word = self._open(token.lower())
+        self.raw.append(word)
+        number = read_number(word)
+        if number is not None:
+            self._take_number(*number)
+            return
+        before, self._number = self._number, NUMBER_WORDS.get(word, "")
+        stemmed = stem(word)
+        self.words.append(stemmed)
+        if word in NUMBER_WORDS:
+            self.numbers.append(NUMBER_WORDS[word])
+        elif word in UNITS:
+            self.units.append(UNITS[word])
+            if before:
+                self.amounts.append(f"{before} {UNITS[word]}")
+        elif word in DATES:
+            self.dates.append(DATES[word])
+        if word in NEGATIONS:
+            self.negations += 1
+        elif word not in STOP:
+            self.content.append(stemmed)
+        named = token[0].isupper() and not opens and word not in STOP and word != "i"
+        if named or (len(token) > 1 and token.isupper()) or any(character.isdigit() for character in token):
+            self.names.append(stemmed)
+
+    def _open(self, word: str) -> str:
+        """Return a word without what an apostrophe joins to it; a contracted "not" counts as one."""
+        if "'" not in word and "\u2019" not in word:
+            return word
+        word = word.replace("\u2019", "'")
+        if word.endswith("n't"):
+            self.negations += 1
+            self.words.append("not")
+            return {"won't": "will", "can't": "can", "shan't": "shall"}.get(word, word[:-3])
+        return word.split("'", 1)[0]
+
+    def _take_number(self, digits: str, tail: str) -> None:
+        self.numbers.append(digits)
+        self.words.append(digits)
+        self.content.append(digits)
+        self._number = "" if tail else digits
+        if tail in UNITS:
+            self.amounts.append(f"{digits} {UNITS[tail]}")
+            self.units.append(UNITS[tail])
+        elif tail:
+            self.content.append(digits + tail)
+            self.names.append(digits + tail)
+
+    def finish(self, spans: tuple[frozenset[str], ...]) -> Profile:
+        """Put together what was read."""
+        asks = next((_QUESTIONS[word] for word in self.raw if word in _QUESTIONS), "")
+        if asks == "how":
+            after = self.raw[self.raw.index("how") + 1 :][:1]
+            asks = _HOW.get(after[0], "how") if after else "how"
+        return Profile(
+            words=tuple(self.words),
+            content=tuple(self.content),
+            raw=frozenset(self.raw),
+            numbers=tuple(self.numbers),
+            units=tuple(self.units),
+            dates=tuple(self.dates),
+            names=frozenset(self.names),
+            spans=spans,
+            amounts=frozenset(self.amounts),
+            negations=self.negations,
+            asks=asks,
+            tenses=frozenset(_TENSES[word] for word in self.raw if word in _TENSES),
+        )

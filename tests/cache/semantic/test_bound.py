@@ -1,0 +1,125 @@
+"""The bound is kept where it can be, and nothing is served where it cannot be proven."""
+
+import numpy as np
+import pytest
+
+from cache.semantic.bound import NOTHING, Bounds, Record, Window, bound_wilson, choose, draw_point
+
+
+def play(bounds: Bounds, *, seed: int, requests: int = 6_000, drift: float = 0.0) -> tuple[float, float, float]:
+    """Serve by the controller where a score is as honest as it claims, less ``drift``; returns hits, ÷ all, ÷ hits."""
+    source, window = np.random.default_rng(seed), Window(2_000)
+    hits = wrong = 0
+    threshold = NOTHING
+    for number in range(requests):
+        if number % 50 == 0:
+            threshold = choose(window, bounds, deviations=1.0, fewest=200).threshold
+        score = float(source.beta(2, 1))
+        right = bool(source.random() < score - drift)
+        if source.random() < 0.5:
+            window.add(None)
+            continue
+        served = score >= threshold
+        chance = 0.15 if served else 1.0
+        at = window.add(Record(score=score, served=served, chance=chance))
+        if source.random() < chance:
+            window.label(at, is_right=right)
+        hits += served
+        wrong += served and not right
+    return hits / requests, wrong / requests, wrong / max(1, hits)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.02, 0.05])
+@pytest.mark.parametrize("drift", [0.0, 0.1])
+def test_a_bound_on_all_requests_is_kept(limit: float, drift: float) -> None:
+    """Wrong ÷ all stays at or under the bound, with an honest score and with one that promises too much."""
+    runs = [play(Bounds(max_wrong_rate=limit), seed=seed, drift=drift) for seed in range(3)]
+    assert max(rate for _, rate, _ in runs) <= limit
+    assert drift > 0 or min(hits for hits, _, _ in runs) > 0.03
+
+
+@pytest.mark.parametrize("limit", [0.05, 0.1])
+def test_a_bound_on_hits_is_kept(limit: float) -> None:
+    """Wrong ÷ hits stays under the bound, and something is served."""
+    runs = [play(Bounds(max_wrong_hit_rate=limit), seed=seed) for seed in range(3)]
+    assert max(rate for _, _, rate in runs) <= limit * 1.1
+    assert min(hits for hits, _, _ in runs) > 0.01
+
+
+def test_both_bounds_hold_where_both_are_set() -> None:
+    """The stricter one decides."""
+    _, of_all, of_hits = play(Bounds(max_wrong_rate=0.2, max_wrong_hit_rate=0.05), seed=1)
+    assert of_hits <= 0.055
+    assert of_all <= 0.2
+
+
+def test_without_a_bound_or_requests_nothing_is_served() -> None:
+    """No bound and no proof both mean silence."""
+    window = Window(100)
+    assert choose(window, Bounds(max_wrong_rate=0.5), deviations=1, fewest=1).threshold == NOTHING
+    for _ in range(100):
+        window.label(window.add(Record(score=0.99, served=False, chance=1)), is_right=True)
+    assert choose(window, Bounds(), deviations=1, fewest=1).threshold == NOTHING
+    assert choose(window, Bounds(max_wrong_rate=0.5), deviations=1, fewest=200).threshold == NOTHING
+    assert choose(window, Bounds(max_wrong_rate=0.5), deviations=1, fewest=100).threshold == pytest.approx(0.99)
+
+
+def test_a_scope_falls_silent_when_its_served_answers_turn_wrong() -> None:
+    """Audits alone drive it back to shadow."""
+    window, bounds = Window(1_000), Bounds(max_wrong_rate=0.02)
+    for _ in range(500):
+        window.label(window.add(Record(score=0.9, served=False, chance=1)), is_right=True)
+    assert choose(window, bounds, deviations=1, fewest=200).threshold < 1
+    for number in range(300):
+        at = window.add(Record(score=0.9, served=True, chance=0.1))
+        if number % 10 == 0:
+            window.label(at, is_right=False)
+    assert choose(window, bounds, deviations=1, fewest=200).threshold == NOTHING
+
+
+def test_a_window_comes_back_from_its_state() -> None:
+    """Exported and restored, it chooses the same; a damaged state is refused."""
+    source, window = np.random.default_rng(0), Window(300)
+    for _ in range(500):
+        score = float(source.random())
+        at = window.add(Record(score=score, served=score > 0.8, chance=0.5) if score > 0.2 else None)
+        window.label(at, is_right=bool(source.random() < score))
+    state = window.export()
+    again = Window.restore(state)
+    bounds = Bounds(max_wrong_hit_rate=0.2)
+    assert choose(again, bounds, deviations=1, fewest=1) == choose(window, bounds, deviations=1, fewest=1)
+    assert again.count_served() == window.count_served()
+    with pytest.raises(ValueError):
+        Window.restore({**state, "scores": b"123"})
+    with pytest.raises(ValueError):
+        Window.restore({})
+
+
+def test_a_label_that_comes_too_late_changes_nothing() -> None:
+    """The window has moved on."""
+    window = Window(2)
+    first = window.add(Record(score=0.5, served=False, chance=1))
+    for _ in range(2):
+        window.add(Record(score=0.5, served=False, chance=1))
+    before = window.export()
+    window.label(first, is_right=False)
+    assert window.export() == before
+
+
+def test_the_report_gives_rates_with_their_interval() -> None:
+    """A point has the hits of its bound and an interval around the wrong ones."""
+    window = Window(400)
+    for number in range(400):
+        window.label(window.add(Record(score=0.9, served=False, chance=1)), is_right=number % 100 != 0)
+    point = draw_point(window, Bounds(max_wrong_rate=0.05), fewest=200)
+    assert point.hit_rate == pytest.approx(1)
+    assert point.wrong_rate == pytest.approx(0.01)
+    assert point.wrong_rate_low < 0.01 < point.wrong_rate_high <= 0.05
+    assert draw_point(Window(10), Bounds(max_wrong_rate=0.05), fewest=200).hit_rate == 0
+
+
+def test_wilson_brackets_the_share() -> None:
+    """Textbook values, and nothing known of nothing."""
+    assert bound_wilson(0, 0, 2) == (0, 1)
+    low, high = bound_wilson(5, 100, 1.96)
+    assert (low, high) == (pytest.approx(0.0215, abs=0.001), pytest.approx(0.1118, abs=0.001))

@@ -1,0 +1,55 @@
+"""The guards, by pairs that differ in one thing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cache.semantic.guards import find_vetoes
+from cache.semantic.profile import profile
+
+TRAPS = [
+    ("What is 21 plus 4?", "What is 21 plus 5?", "numbers"),
+    ("Convert 5 miles to km", "Convert 5 km to miles", "units"),
+    ("Is the shop open on Monday?", "Is the shop open on Tuesday?", "dates"),
+    ("Should I rinse rice?", "Should I not rinse rice?", "negation"),
+    ("How do I enable roaming?", "How do I disable roaming?", "antonyms"),
+    ("Is it legal to record calls?", "Is it illegal to record calls?", "antonyms"),
+    ("When did Anna move to Rome?", "When did Anna move to Oslo?", "names"),
+    ("What does `git rm` do?", "What does `git mv` do?", "spans"),
+    ("Who beat Anna, was it Berta?", "Who beat Berta, was it Anna?", "order"),
+    ("How do I copy from disk to tape?", "How do I copy from tape to disk?", "order"),
+    ("Can I swim?", "Can I swim after lunch?", "scope"),
+]
+SAME = [
+    ("How do I reset my password?", "How can I reset my password?"),
+    ("On my phone, how do I set up voicemail?", "How do I set up voicemail on my phone?"),
+    ("What is 1,000 plus 2?", "What is 1000 plus two?"),
+    ("How many km are in 5 miles?", "Convert 5 miles to km"),
+    ("What is the World Health Organisation?", "What is the WHO?"),
+    ("The ball was thrown by Anna to Tom, right?", "Anna threw the ball to Tom, right?"),
+]
+
+
+@pytest.mark.parametrize(("left", "right", "guard"), TRAPS)
+def test_a_trap_is_vetoed(left: str, right: str, guard: str) -> None:
+    """Each guard sees its kind of trap, from both sides."""
+    assert guard in find_vetoes(profile(left), profile(right))
+    assert guard in find_vetoes(profile(right), profile(left))
+
+
+@pytest.mark.parametrize(("left", "right"), SAME)
+def test_a_rewording_passes(left: str, right: str) -> None:
+    """What only sounds different is left to the score."""
+    assert find_vetoes(profile(left), profile(right)) == ()
+
+
+@given(st.text(max_size=200))
+def test_a_text_passes_beside_itself(text: str) -> None:
+    """No guard objects to the same text."""
+    assert find_vetoes(profile(text), profile(text)) == ()
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_guards_are_symmetric(left: str, right: str) -> None:
+    """It does not matter which of two texts was stored."""
+    assert find_vetoes(profile(left), profile(right)) == find_vetoes(profile(right), profile(left))

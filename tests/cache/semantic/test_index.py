@@ -1,0 +1,64 @@
+"""The index finds what is stored, in its partition only."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cache.semantic.index import VectorIndex
+
+SIZE = 8
+
+
+def make_vectors(count: int, seed: int = 0) -> np.ndarray:
+    """Return unit vectors (count, SIZE)."""
+    drawn = np.random.default_rng(seed).normal(size=(count, SIZE))
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.booleans()), max_size=40))
+def test_nothing_is_found_in_another_partition_or_after_it_was_removed(steps: list[tuple[str, int, bool]]) -> None:
+    """Whatever is added and removed, a search gives stored ids of its own partition."""
+    index, vectors, homes = VectorIndex(dimensions=SIZE), make_vectors(31), dict[int, bytes]()
+    for name, entry_id, adds in steps:
+        partition = name.encode()
+        if adds and index.add(partition, [entry_id], vectors[entry_id][None]):
+            homes[entry_id] = partition
+        elif not adds:
+            assert index.remove([entry_id]) == (homes.pop(entry_id, None) is not None)
+        for asked in (b"a", b"b", b"c", b"none"):
+            found = index.search(asked, vectors[entry_id], 50)
+            assert {each for each, _ in found} == {each for each, home in homes.items() if home == asked}
+            assert all(index.get(each) @ vectors[entry_id] == pytest.approx(cosine, abs=0.01) for each, cosine in found)
+    assert len(index) == len(homes)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf, -np.inf, 2.0])
+def test_a_vector_that_is_none_is_neither_stored_nor_found(bad: float) -> None:
+    """Zero, NaN, infinite or too long: no match and no crash."""
+    index, good = VectorIndex(dimensions=SIZE), make_vectors(2)
+    broken = np.full(SIZE, bad, np.float32)
+    assert index.add(b"p", [1, 2], np.stack([good[0], broken])) == 1
+    assert index.search(b"p", broken, 4) == []
+    assert [each for each, _ in index.search(b"p", good[0], 4)] == [1]
+    assert index.add(b"p", [3], np.ones((1, SIZE - 1), np.float32)) == 0
+
+
+def test_the_nearest_comes_first() -> None:
+    """Cosines fall."""
+    index, vectors = VectorIndex(dimensions=SIZE), make_vectors(50)
+    index.add(b"p", range(100, 150), vectors)
+    found = index.search(b"p", vectors[7], 5)
+    assert found[0] == (107, pytest.approx(1, abs=0.01))
+    assert [cosine for _, cosine in found] == sorted((cosine for _, cosine in found), reverse=True)
+
+
+def test_an_id_is_stored_once() -> None:
+    """A taken id keeps its vector, in whatever partition it lies."""
+    index, vectors = VectorIndex(dimensions=SIZE), make_vectors(2)
+    assert index.add(b"p", [1], vectors[:1]) == 1
+    assert index.add(b"q", [1], vectors[1:]) == 0
+    assert index.find_partition(1) == b"p"
+    with pytest.raises(KeyError):
+        index.get(2)
