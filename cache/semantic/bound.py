@@ -6,7 +6,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+Numbers = NDArray[np.float64]
+
 UNKNOWN, WRONG, RIGHT = -1, 0, 1
+
+# Log odds from which on a score may promise more than it keeps.
+BEND = 2.0
+# What is believed of the curve's terms before there are labels, and how firmly (1 ÷ variance).
+_BELIEF = np.array([0.0, 1.0, -0.3])
+_FIRMNESS = np.array([1.0, 4.0, 4.0])
+_STEPS = 6
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +61,37 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     chance: float
 
 
+class Curve(msgspec.Struct, frozen=True, kw_only=True):
+    """The chance that an answer of a score is wrong: logistic over the score's log odds, flatter at the top."""
+
+    terms: Numbers
+    covariance: Numbers
+
+    def find_wrong(self, scores: NDArray[np.float32]) -> Numbers:
+        """Return the chance for each score (n,)."""
+        wrong: Numbers = 1 / (1 + np.exp(np.clip(_find_terms(scores) @ self.terms, -30, 30)))
+        return wrong
+
+
+def _find_terms(scores: NDArray[np.float32]) -> Numbers:
+    """Return 1, the log odds, and what they exceed BEND by, for each score: (n, 3)."""
+    clipped = np.clip(scores.astype(np.float64), 1e-4, 1 - 1e-4)
+    odds = np.log(clipped / (1 - clipped))
+    return np.stack([np.ones_like(odds), odds, np.maximum(odds - BEND, 0)], axis=1)
+
+
+def fit_curve(scores: NDArray[np.float32], wrong: NDArray[np.bool_]) -> Curve:
+    """Fit a curve to labelled scores, from the belief that a score is about what it claims."""
+    rows, right = _find_terms(scores), 1.0 - wrong
+    terms = _BELIEF.copy()
+    hessian = np.diag(_FIRMNESS)
+    for _ in range(_STEPS):
+        chance = 1 / (1 + np.exp(-np.clip(rows @ terms, -30, 30)))
+        hessian = (rows * (chance * (1 - chance))[:, None]).T @ rows + np.diag(_FIRMNESS)
+        terms = terms + np.linalg.solve(hessian, rows.T @ (right - chance) - _FIRMNESS * (terms - _BELIEF))
+    return Curve(terms=terms, covariance=np.linalg.inv(hessian))
+
+
 class Window:
     """The latest requests of a scope: scores, and labels as they become known. One thread.
 
@@ -70,6 +110,8 @@ class Window:
         self._settled_square = 0.0
         self._settled_hits = 0
         self._settled_requests = 0
+        self._curve = fit_curve(np.empty(0, np.float32), np.empty(0, np.bool_))
+        self._doubt = 0.0
 
     def add(self, record: Record | None) -> int:
         """Take the next request, with None where it had no candidate; returns its number."""
@@ -88,48 +130,60 @@ class Window:
         if self.requests - self.size <= number < self.requests:
             self._labels[number % self.size] = RIGHT if is_right else WRONG
 
-    def _weights(self, places: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return of each record the estimated wrongness, without bias, and its variance.
-
-        What was not labelled counts by its score; what was, corrects the score by its inverse chance.
-        """
-        scores = self._scores[places].astype(np.float64)
-        labels = self._labels[places]
-        chances = np.where(self._served[places], self._chances[places], 1.0).astype(np.float64)
-        expected = np.clip(1 - scores, 0, 1)
-        known = labels != UNKNOWN
-        error = (labels == WRONG) - expected
-        # A miss whose label never came says nothing: it counts by its score.
-        estimate = np.where(known, expected + error / chances, expected)
-        variance = np.where(known, np.square(error / chances), expected)
-        return estimate, variance
-
     def _settle(self, place: int) -> None:
-        if self._served[place]:
-            estimate, variance = self._weights(np.array([place]))
-            self._settled_wrong += float(estimate[0])
-            self._settled_square += float(variance[0])
-            self._settled_hits += 1
+        """Add a served record that leaves the window to what was served before."""
         self._settled_requests += 1
+        if not self._served[place]:
+            return
+        self._settled_hits += 1
+        if self._labels[place] != UNKNOWN:
+            self._settled_wrong += self._labels[place] == WRONG
+            return
+        wrong = float(self._curve.find_wrong(self._scores[place : place + 1])[0])
+        self._settled_wrong += wrong
+        self._settled_square += wrong * (1 - wrong) + wrong * self._doubt
+
+    def calibrate(self) -> None:
+        """Fit the curve from score to wrongness to all labels in the window.
+
+        Whether a label is known depends on the score alone, so labels of misses and of audits count alike.
+        """
+        known = (self._scores >= 0) & (self._labels != UNKNOWN)
+        self._curve = fit_curve(self._scores[known], self._labels[known] == WRONG)
+        wrong, _, spread = self._estimate(np.flatnonzero(self._served))
+        # The variance that each unlabelled wrong answer carries because the curve is uncertain.
+        self._doubt = float(spread[-1] / max(wrong[-1], 1.0)) if len(wrong) else 0.0
+
+    def _estimate(self, places: NDArray[np.int64]) -> tuple[Numbers, Numbers, Numbers]:
+        """Return for each prefix of the records: wrong ones, their variance by chance, and by the curve's own."""
+        known = self._labels[places] != UNKNOWN
+        expected = self._curve.find_wrong(self._scores[places])
+        wrong = np.where(known, self._labels[places] == WRONG, expected)
+        slopes = np.where(known, 0.0, expected * (1 - expected))[:, None] * _find_terms(self._scores[places])
+        reach = np.cumsum(slopes, axis=0)
+        spread = np.einsum("ni,ij,nj->n", reach, self._curve.covariance, reach)
+        # A label says what was, not what comes: a known record varies as an unknown one does.
+        return np.cumsum(wrong), np.cumsum(expected * (1 - expected)), spread
 
     def count_served(self) -> tuple[float, float, int, int]:
         """Return of everything so far: wrong answers served (estimate), its variance, hits, requests."""
         places = np.flatnonzero(self._served)
-        estimate, variance = self._weights(places)
+        wrong, chance, spread = self._estimate(places)
+        unknown = self._labels[places] == UNKNOWN
+        steps = np.diff(chance, prepend=0.0)
         return (
-            self._settled_wrong + float(estimate.sum()),
-            self._settled_square + float(variance.sum()),
+            self._settled_wrong + (float(wrong[-1]) if len(places) else 0.0),
+            self._settled_square + float(steps[unknown].sum()) + (float(spread[-1]) if len(places) else 0.0),
             self._settled_hits + len(places),
             self.requests,
         )
 
-    def rank(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], int]:
+    def rank(self) -> tuple[Numbers, Numbers, Numbers, int]:
         """Return scores from the highest down, the wrong ones up to each (sum), its variance, and the requests."""
         places = np.flatnonzero(self._scores >= 0)
-        scores = self._scores[places].astype(np.float64)
-        order = np.argsort(-scores, kind="stable")
-        estimate, variance = self._weights(places[order])
-        return scores[order], np.cumsum(estimate), np.cumsum(variance), min(self.requests, self.size)
+        places = places[np.argsort(-self._scores[places], kind="stable")]
+        wrong, chance, spread = self._estimate(places)
+        return self._scores[places].astype(np.float64), wrong, chance + spread, min(self.requests, self.size)
 
     def export(self) -> dict[str, object]:
         """Return the state as plain values."""
@@ -185,21 +239,23 @@ PAST_DEVIATIONS = 2.0
 
 def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) -> Choice:
     """Return the lowest threshold whose wrong answers, with a margin of standard deviations, keep every bound."""
+    window.calibrate()
     scores, wrong, variance, requests = window.rank()
     silent = Choice(threshold=NOTHING, hits=0, wrong=0, variance=0, requests=requests)
     limits = (bounds.max_wrong_hit_rate, bounds.max_wrong_rate)
     if requests < fewest or not len(scores) or all(limit is None for limit in limits):
         return silent
-    counts = np.arange(1, len(scores) + 1)
+    ones = np.ones(len(scores))
+    counts = np.cumsum(ones)
     kept = np.ones(len(scores), bool)
     # One more than was seen: no wrong answer among a few is no proof.
     high = np.maximum(wrong, 0) + deviations * np.sqrt(variance + 1)
     past_wrong, past_variance, past_hits, past_requests = window.count_served()
     past_high = past_wrong + PAST_DEVIATIONS * sqrt(past_variance)
     if limits[0] is not None:
-        kept &= high <= _steer(limits[0], past_high, past_hits, len(scores)) * counts
+        kept &= high <= _steer(limits[0], past_high, past_hits, counts) * counts
     if limits[1] is not None:
-        kept &= high <= _steer(limits[1], past_high, past_requests, requests) * requests
+        kept &= high <= _steer(limits[1], past_high, past_requests, requests * ones) * requests
     allowed = np.flatnonzero(kept)
     if not len(allowed):
         return silent
@@ -210,12 +266,12 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
     )  # fmt: skip
 
 
-def _steer(limit: float, wrong: float, count: int, horizon: int) -> float:
+def _steer(limit: float, wrong: float, count: int, horizon: Numbers) -> Numbers:
     """Return the limit for what comes: lower by what was overspent so far, a little higher by what was not spent.
 
-    What is owed or left is evened out over one horizon; ``wrong`` is an upper bound, so the sum keeps the limit.
+    What is owed or left is evened out over ``horizon``; ``wrong`` is an upper bound, so the sum keeps the limit.
     """
-    return max(0.0, min(MOST_CATCH_UP * limit, limit + (limit * count - wrong) / max(horizon, 1)))
+    return np.clip(limit + (limit * count - wrong) / horizon, 0.0, MOST_CATCH_UP * limit)
 
 
 def draw_point(window: Window, bounds: Bounds, *, fewest: int) -> Point:

@@ -1,0 +1,98 @@
+"""Proves the semantic cache: hit rate and error of the same run, for each bound, beside fixed thresholds.
+
+The stream is played in arrival order: exact repeats are the exact layer's, the rest goes through the engine, which
+knows only the answers of misses and audits. Run by ``make bench STEPS=semantic`` or ``python -m bench.semantic``.
+"""
+
+import argparse
+import gc
+import sys
+from pathlib import Path
+
+import msgspec
+
+from bench.semantic.fixed import Line, measure_fixed
+from bench.semantic.latency import measure_latency
+from bench.semantic.play import Played, Player, embed_answers, read_stream
+from bench.semantic.tables import render_fixed, render_pairs, render_runs
+from bench.semantic.traps import Trapped, measure_collisions, measure_traps
+from bench.semantic.vectors import BUILD, VectorStore
+from cache.semantic.bound import Bounds
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "semantic"
+BOUNDS = (
+    Bounds(max_wrong_rate=0.01),
+    Bounds(max_wrong_rate=0.02),
+    Bounds(max_wrong_rate=0.05),
+    Bounds(max_wrong_hit_rate=0.05),
+    Bounds(max_wrong_hit_rate=0.1),
+)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One playing of the stream."""
+
+    bounds: Bounds
+    # answers: labels by comparing made-up answers. perfect: labels by class, to show what the judge costs.
+    labels: str
+    played: Played
+
+
+class Results(msgspec.Struct, kw_only=True):
+    """Everything that was measured, ready for figures."""
+
+    runs: list[Run]
+    fixed: list[Line]
+    traps: list[Trapped]
+    latency: dict[str, float]
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.semantic", description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA, help="the folder of stream_dev.jsonl and dev.jsonl")
+    parser.add_argument("--stream", default="stream_dev.jsonl")
+    parser.add_argument("--pairs", default="dev.jsonl")
+    parser.add_argument("--labels", default="answers,perfect", help="answers, perfect or both")
+    parser.add_argument("--bounds", type=int, default=len(BOUNDS), help="how many of the bounds, from the first")
+    parser.add_argument("--only", choices=("runs", "fixed", "traps", "latency"), help="one part of it")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the benchmark, print its tables and keep the figures in bench/build/semantic.json."""
+    options = parse_arguments()
+    stream: Path = options.data / options.stream
+    if not stream.exists():
+        print(f"bench semantic: no {stream}: pass --data", file=sys.stderr)
+        return 1
+    requests, vectors = read_stream(stream), VectorStore()
+    vectors.embed(request.prompt for request in requests)
+    results = Results(runs=[], fixed=[], traps=[], latency={})
+    if options.only in (None, "latency"):
+        results.latency = measure_latency(requests, vectors)
+        print("\n".join(f"{name}: {value:.2f}" for name, value in results.latency.items()), flush=True)
+    if options.only in (None, "fixed"):
+        results.fixed = measure_fixed(requests, vectors)
+        print(render_fixed(results.fixed), flush=True)
+    if options.only in (None, "runs", "traps"):
+        answers = embed_answers(requests, vectors)
+        for labels in str(options.labels).split(","):
+            for bounds in BOUNDS[: options.bounds]:
+                player = Player(requests, vectors, answers if labels == "answers" else None)
+                run = Run(bounds=bounds, labels=labels, played=player.run(bounds))
+                results.runs.append(run)
+                print(render_runs([run], is_first=len(results.runs) == 1), flush=True)
+                if options.only != "runs" and labels == "answers":
+                    results.traps.append(measure_traps(player.engine, options.data / options.pairs, vectors, bounds))
+                    results.traps.append(measure_collisions(player.engine, requests, vectors, bounds))
+                    print(render_pairs(results.traps[-2:]), flush=True)
+                del player
+                gc.collect()
+    BUILD.mkdir(exist_ok=True)
+    (BUILD / "semantic.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
