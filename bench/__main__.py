@@ -29,7 +29,7 @@ BUILD = BENCH / "build"
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--steps", default=STEPS, help="kinds and connections, as in c64,burst256")
+    parser.add_argument("--steps", default=STEPS, help="kinds and connections, as in c64,burst256; semantic: the cache")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="of one measurement")
     parser.add_argument("--warm", type=float, default=1, help="seconds of c64 for everyone before the first round")
@@ -87,6 +87,8 @@ def pick_cores() -> tuple[int, int]:
 def main() -> int:
     """Run the benchmark."""
     options = parse_arguments()
+    if options.steps == "semantic":
+        return subprocess.run([sys.executable, "-m", "bench.semantic"], check=False).returncode
     try:
         if options.steps == VIEWS:
             BUILD.mkdir(exist_ok=True)

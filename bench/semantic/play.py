@@ -124,10 +124,9 @@ class Player:
         answer = self._answer(number, request)
         self._count_judge(verdict, request, answer)
         group = self.engine.learn(verdict, answer)
-        if verdict.decision != "audit":
-            self.engine.add(ask(request, self._vectors), len(self._classes), answer, group)
-            self._classes.append(request.class_id)
-            self._known.add(request.prompt)
+        self.engine.add(ask(request, self._vectors), len(self._classes), answer, group)
+        self._classes.append(request.class_id)
+        self._known.add(request.prompt)
         lesson = self.engine.next_lesson(SCOPE)
         if lesson is not None:
             self.engine.adopt(SCOPE, train(lesson))

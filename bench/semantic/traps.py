@@ -63,7 +63,8 @@ def measure_collisions(engine: Engine, requests: Sequence[Request], vectors: Vec
     """
     source, model = np.random.default_rng(5), MiniLm(threads=2)
     prompts = list(dict.fromkeys(request.prompt for request in requests))
-    chosen = [prompts[at] for at in source.choice(len(prompts), 2 * ATTACKS, replace=False)]
+    places: list[int] = source.choice(len(prompts), 2 * ATTACKS, replace=False).tolist()
+    chosen = [prompts[at] for at in places]
     served = 0
     for victim, attacker in zip(chosen[::2], chosen[1::2], strict=True):
         texts = [f"{attacker} {suffix}" for suffix in _write_suffixes(victim, source)]

@@ -1,0 +1,1 @@
+"""The semantic layer: vectors and texts in, decisions out. Importing its engine loads numpy; using it, FAISS."""

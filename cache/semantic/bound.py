@@ -13,7 +13,7 @@ UNKNOWN, WRONG, RIGHT = -1, 0, 1
 # Log odds from which on a score may promise more than it keeps.
 BEND = 2.0
 # What is believed of the curve's terms before there are labels, and how firmly (1 ÷ variance).
-_BELIEF = np.array([0.0, 1.0, -0.3])
+_BELIEF = np.array([-0.5, 0.6, 0.0])
 _FIRMNESS = np.array([1.0, 4.0, 4.0])
 _STEPS = 6
 
@@ -89,7 +89,8 @@ def fit_curve(scores: NDArray[np.float32], wrong: NDArray[np.bool_]) -> Curve:
         chance = 1 / (1 + np.exp(-np.clip(rows @ terms, -30, 30)))
         hessian = (rows * (chance * (1 - chance))[:, None]).T @ rows + np.diag(_FIRMNESS)
         terms = terms + np.linalg.solve(hessian, rows.T @ (right - chance) - _FIRMNESS * (terms - _BELIEF))
-    return Curve(terms=terms, covariance=np.linalg.inv(hessian))
+    covariance: Numbers = np.linalg.inv(hessian).astype(np.float64)
+    return Curve(terms=terms.astype(np.float64), covariance=covariance)
 
 
 class Window:
@@ -137,7 +138,7 @@ class Window:
             return
         self._settled_hits += 1
         if self._labels[place] != UNKNOWN:
-            self._settled_wrong += self._labels[place] == WRONG
+            self._settled_wrong += float(self._labels[place] == WRONG)
             return
         wrong = float(self._curve.find_wrong(self._scores[place : place + 1])[0])
         self._settled_wrong += wrong
@@ -207,6 +208,7 @@ class Window:
         wrong, square, hits, requests = saved.settled
         window._settled_wrong, window._settled_square = wrong, square
         window._settled_hits, window._settled_requests = int(hits), int(requests)
+        window.calibrate()
         return window
 
 

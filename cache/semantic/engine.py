@@ -53,6 +53,7 @@ class Engine:
         self._scopes: dict[str, Scope] = {}
         self._vectors: Recent[str, Vector] = Recent(self.settings.recent_vectors)
         self._profiles: Recent[str, Profile] = Recent(self.settings.recent_profiles)
+        self._served: Recent[tuple[bytes, int], bool] = Recent(self.settings.recent_served)
 
     def __len__(self) -> int:
         """Return how many entries can be found."""
@@ -88,7 +89,7 @@ class Engine:
         if best is None:
             return msgspec.structs.replace(self._miss(state, question.scope), similarity=near[0][1], **described)
         threshold = self._choose(state, bounds)
-        decision, chance = self._decide(scores[best], threshold, mode)
+        decision, chance = self._decide(question, scores[best], threshold, mode)
         record = Record(score=scores[best], served=decision in ("serve", "audit"), chance=chance)
         return Verdict(
             decision=decision, scope=question.scope, entry_id=ids[best], similarity=near[best][1], score=scores[best],
@@ -288,17 +289,21 @@ class Engine:
             state.chosen = {key: (state.window.requests, threshold)}
         return threshold
 
-    def _decide(self, score: float, threshold: float, mode: Mode) -> tuple[Decision, float]:
+    def _decide(self, question: Question, score: float, threshold: float, mode: Mode) -> tuple[Decision, float]:
         """Return the decision, and the chance that its label becomes known."""
         if score < threshold:
             return "miss", 1.0
         if mode == "shadow":
             return "shadow", 1.0
-        draw = self._random.random()
-        if draw < self.settings.holdout_share:
+        if self._random.random() < self.settings.holdout_share:
             return "holdout", 1.0
+        # A question that comes again is asked often: it gets its own answer, and an error is not repeated for long.
+        key = (question.partition, hash(question.text))
+        if self._served.get(key):
+            return "audit", 1.0
+        self._served.put(key, True)
         # Most is learnt where right and wrong are about as likely: audits go there, at the same cost in all.
-        chance = min(1.0, self.settings.audit_share * 3 * sqrt(max(score * (1 - score), 0.04)))
+        chance = min(1.0, self.settings.audit_share * sqrt(6 * max(score * (1 - score), 0.1)))
         return ("audit" if self._random.random() < chance else "serve"), chance
 
     def _is_bad(self, entry_id: int) -> bool:

@@ -123,7 +123,8 @@ def _find_slopes(parts: list[Array], rows: Array, labels: Array, weights: Array)
     error = ((_squash(odds) - labels) * weights / len(labels)).astype(np.float32)[:, None]
     inner: Array = ((error @ second.T) * (hidden > 0)).astype(np.float32)
     decay = np.float32(_DECAY)
-    return [rows.T @ inner + decay * first, inner.sum(0), hidden.T @ error + decay * second, error.sum(0)]
+    slopes = (rows.T @ inner + decay * first, inner.sum(0), hidden.T @ error + decay * second, error.sum(0))
+    return [slope.astype(np.float32) for slope in slopes]
 
 
 def _squash(odds: Array) -> Array:

@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Standard deviations between the estimate and the bound.
     deviations: float = 1.0
     # Shares of what may be served: served and checked in the background; not served, to learn.
-    audit_share: float = 0.1
+    audit_share: float = 0.15
     holdout_share: float = 0.01
     # Labelled pairs kept for a scope, 0.4 kB each; how many begin the first lesson, and the growth that begins another.
     lesson_rows: int = 24_000
@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Vectors of latest questions (1.6 kB each) and texts as the guards see them (about 3 kB each).
     recent_vectors: int = 4_096
     recent_profiles: int = 4_096
+    # Questions remembered as served, 0.1 kB each.
+    recent_served: int = 16_384
 
 
 class Stored(msgspec.Struct, kw_only=True):
@@ -68,8 +70,8 @@ class Stored(msgspec.Struct, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine says of one question."""
 
-    # serve: answer from entry_id. audit: so too, and call upstream in the background, then ``learn``. holdout, shadow
-    # (what mode or bound holds back) and miss: call upstream, then ``learn`` and ``add``.
+    # serve: answer from entry_id. audit: so too, and call upstream in the background. holdout, shadow (what mode or
+    # bound holds back) and miss: call upstream. Whoever called has a fresh answer: ``learn`` from it, then ``add`` it.
     decision: Decision
     scope: str
     # The best stored question that no guard forbade; None where there is none.

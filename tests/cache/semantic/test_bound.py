@@ -1,5 +1,6 @@
 """The bound is kept where it can be, and nothing is served where it cannot be proven."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -85,7 +86,7 @@ def test_a_window_comes_back_from_its_state() -> None:
         at = window.add(Record(score=score, served=score > 0.8, chance=0.5) if score > 0.2 else None)
         window.label(at, is_right=bool(source.random() < score))
     state = window.export()
-    again = Window.restore(state)
+    again = Window.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(state)))
     bounds = Bounds(max_wrong_hit_rate=0.2)
     assert choose(again, bounds, deviations=1, fewest=1) == choose(window, bounds, deviations=1, fewest=1)
     assert again.count_served() == window.count_served()
