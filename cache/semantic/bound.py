@@ -235,6 +235,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING = 2.0
 # How far the limit of a window may lie above the owner's while less was spent in all than allowed.
 MOST_CATCH_UP = 1.25
+# A bound on hits has no other requests to even out an error of the choice: its margin is wider.
+HITS_MARGIN = 1.5
 # Standard deviations in the bound on all that was served so far.
 PAST_DEVIATIONS = 2.0
 
@@ -251,11 +253,12 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
     counts = np.cumsum(ones)
     kept = np.ones(len(scores), bool)
     # One more than was seen: no wrong answer among a few is no proof.
-    high = np.maximum(wrong, 0) + deviations * np.sqrt(variance + 1)
+    margin = deviations * np.sqrt(variance + 1)
+    high = wrong + margin
     past_wrong, past_variance, past_hits, past_requests = window.count_served()
     past_high = past_wrong + PAST_DEVIATIONS * sqrt(past_variance)
     if limits[0] is not None:
-        kept &= high <= _steer(limits[0], past_high, past_hits, counts) * counts
+        kept &= wrong + HITS_MARGIN * margin <= _steer(limits[0], past_high, past_hits, counts) * counts
     if limits[1] is not None:
         kept &= high <= _steer(limits[1], past_high, past_requests, requests * ones) * requests
     allowed = np.flatnonzero(kept)

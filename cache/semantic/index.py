@@ -95,6 +95,8 @@ class VectorIndex:
         if self._faiss is None:
             # Loaded here because exact mode needs no vectors, and FAISS costs 0.1 s and 30 MB.
             self._faiss = importlib.import_module("faiss")
+            # One question is searched at a time: a second thread costs more to wake than it saves.
+            self._faiss.omp_set_num_threads(1)
         faiss = self._faiss
         # 16-bit numbers halve the memory; the error of a cosine is below 0.001.
         flat = faiss.IndexScalarQuantizer(self._dimensions, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)

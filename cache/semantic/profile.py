@@ -1,6 +1,7 @@
 """What a question is made of: words, numbers, units, dates, names, quotes, negation and order, read once a text."""
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -76,6 +77,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tenses: frozenset[str]
 
 
+@lru_cache(maxsize=32_768)
 def stem(word: str) -> str:
     """Return the word without a common English ending."""
     for suffix in _SUFFIXES:
@@ -165,7 +167,7 @@ class _Reading:
         elif word not in STOP:
             self.content.append(stemmed)
         named = token[0].isupper() and not opens and word not in STOP and word != "i"
-        if named or (len(token) > 1 and token.isupper()) or any(character.isdigit() for character in token):
+        if named or (len(token) > 1 and token.isupper()) or (not token.isalpha() and any(map(str.isdigit, token))):
             self.names.append(stemmed)
 
     def _open(self, word: str) -> str:
