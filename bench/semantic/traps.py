@@ -65,13 +65,14 @@ def measure_collisions(engine: Engine, requests: Sequence[Request], vectors: Vec
     prompts = list(dict.fromkeys(request.prompt for request in requests))
     places: list[int] = source.choice(len(prompts), 2 * ATTACKS, replace=False).tolist()
     chosen = [prompts[at] for at in places]
-    served = 0
-    for victim, attacker in zip(chosen[::2], chosen[1::2], strict=True):
+    victims, attackers = chosen[::2], chosen[1::2]
+    crafted = list[str]()
+    for victim, attacker in zip(victims, attackers, strict=True):
         texts = [f"{attacker} {suffix}" for suffix in _write_suffixes(victim, source)]
-        near = model.embed(texts) @ vectors[victim]
-        best = texts[int(np.argmax(near))]
-        vectors.embed([best])
-        served += _is_served(engine, _ask_both(vectors, best, victim), bounds)
+        crafted.append(texts[int(np.argmax(model.embed(texts) @ vectors[victim]))])
+    vectors.embed(crafted)
+    pairs = zip(crafted, victims, strict=True)
+    served = sum(_is_served(engine, _ask_both(vectors, stored, asked), bounds) for stored, asked in pairs)
     return Trapped(
         name="suffix attacks", bounds=bounds, same_served=None, traps_served=served / ATTACKS, same=0, traps=ATTACKS
     )

@@ -16,6 +16,7 @@ BEND = 2.0
 _BELIEF = np.array([-0.5, 0.6, 0.0])
 _FIRMNESS = np.array([1.0, 4.0, 4.0])
 _STEPS = 6
+_BINS_PER_ODDS = 8
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,22 +74,38 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
         return wrong
 
 
-def _find_terms(scores: NDArray[np.float32]) -> Numbers:
-    """Return 1, the log odds, and what they exceed BEND by, for each score: (n, 3)."""
+def _find_odds(scores: NDArray[np.float32]) -> Numbers:
     clipped = np.clip(scores.astype(np.float64), 1e-4, 1 - 1e-4)
-    odds = np.log(clipped / (1 - clipped))
+    odds: Numbers = np.log(clipped / (1 - clipped))
+    return odds
+
+
+def _spread_odds(odds: Numbers) -> Numbers:
+    """Return 1, the log odds, and what they exceed BEND by, for each: (n, 3)."""
     return np.stack([np.ones_like(odds), odds, np.maximum(odds - BEND, 0)], axis=1)
 
 
+def _find_terms(scores: NDArray[np.float32]) -> Numbers:
+    return _spread_odds(_find_odds(scores))
+
+
 def fit_curve(scores: NDArray[np.float32], wrong: NDArray[np.bool_]) -> Curve:
-    """Fit a curve to labelled scores, from the belief that a score is about what it claims."""
-    rows, right = _find_terms(scores), 1.0 - wrong
+    """Fit a curve to labelled scores, from the belief that a score is a little worse than it claims."""
+    odds = _find_odds(scores)
+    # Labels of like odds are fitted as one: a hundred rows take a twentieth of the time of thousands.
+    places = np.rint(odds * _BINS_PER_ODDS).astype(np.int64)
+    places -= places.min(initial=0)
+    counts = np.bincount(places)
+    kept = counts > 0
+    number = counts[kept].astype(np.float64)
+    rows = _spread_odds(np.bincount(places, odds)[kept] / number)
+    right = number - np.bincount(places, wrong)[kept]
     terms = _BELIEF.copy()
     hessian = np.diag(_FIRMNESS)
     for _ in range(_STEPS):
         chance = 1 / (1 + np.exp(-np.clip(rows @ terms, -30, 30)))
-        hessian = (rows * (chance * (1 - chance))[:, None]).T @ rows + np.diag(_FIRMNESS)
-        terms = terms + np.linalg.solve(hessian, rows.T @ (right - chance) - _FIRMNESS * (terms - _BELIEF))
+        hessian = (rows * (number * chance * (1 - chance))[:, None]).T @ rows + np.diag(_FIRMNESS)
+        terms = terms + np.linalg.solve(hessian, rows.T @ (right - number * chance) - _FIRMNESS * (terms - _BELIEF))
     covariance: Numbers = np.linalg.inv(hessian).astype(np.float64)
     return Curve(terms=terms.astype(np.float64), covariance=covariance)
 
