@@ -251,9 +251,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 NOTHING = 2.0
 # How far the limit of a window may lie above the owner's while less was spent in all than allowed.
-MOST_CATCH_UP = 1.25
+MOST_CATCH_UP = 1.1
 # A bound on hits has no other requests to even out an error of the choice: its margin is wider.
-HITS_MARGIN = 1.5
+HITS_MARGIN = 1.25
 # Standard deviations in the bound on all that was served so far.
 PAST_DEVIATIONS = 2.0
 

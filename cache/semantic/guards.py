@@ -8,12 +8,27 @@ from cache.semantic.words import ANTONYMS, SCOPES, SYMMETRIC
 # Letters of a word that takes a prefix, and of an acronym.
 _SHORTEST = 4
 _ACRONYM = range(2, 6)
+# Content words of a padded question that are not asked for, their share of it, and the share that it may lack.
+_EXTRA = 3
+_EXTRA_SHARE = 0.4
+_LACKING = 0.25
 _PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de")
 
 
-def find_vetoes(left: Profile, right: Profile) -> tuple[str, ...]:
-    """Return the names of the guards that forbid one answer for both: an empty tuple where none does."""
-    return tuple(name for name, forbids in GUARDS.items() if forbids(left, right))
+def find_vetoes(asked: Profile, stored: Profile) -> tuple[str, ...]:
+    """Return the names of the guards that forbid the stored answer for what is asked: none, and they are silent."""
+    names = tuple(name for name, forbids in GUARDS.items() if forbids(asked, stored))
+    return (*names, "padding") if is_padded(asked, stored) else names
+
+
+def is_padded(asked: Profile, stored: Profile) -> bool:
+    """Tell whether a stored question holds nearly all of what is asked beside much else.
+
+    So does one that an attacker filled up with words until it lies near to another's question.
+    """
+    wanted, held = set(asked.content), set(stored.content)
+    extra = len(held - wanted)
+    return extra >= _EXTRA and extra >= _EXTRA_SHARE * len(held) and len(wanted - held) <= _LACKING * len(wanted)
 
 
 def have_other_numbers(left: Profile, right: Profile) -> bool:

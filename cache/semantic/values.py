@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Requests between two choices of the threshold.
     choice_every: int = 50
     # Standard deviations between the estimate and the bound.
-    deviations: float = 1.0
+    deviations: float = 1.2
     # Shares of what may be served: served and checked in the background; not served, to learn.
     audit_share: float = 0.15
     holdout_share: float = 0.01

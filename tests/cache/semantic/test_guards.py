@@ -51,5 +51,14 @@ def test_a_text_passes_beside_itself(text: str) -> None:
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_guards_are_symmetric(left: str, right: str) -> None:
-    """It does not matter which of two texts was stored."""
-    assert find_vetoes(profile(left), profile(right)) == find_vetoes(profile(right), profile(left))
+    """It does not matter which of two texts was stored, but for padding."""
+    first, second = find_vetoes(profile(left), profile(right)), find_vetoes(profile(right), profile(left))
+    assert {*first, "padding"} == {*second, "padding"}
+
+
+def test_a_stored_question_that_was_filled_up_is_vetoed() -> None:
+    """An attacker's question with the victim's words behind it is no answer to the victim; the reverse is no attack."""
+    victim = profile("How do I renew my passport?")
+    attack = profile("Which casino pays bonus money instantly? renew my passport")
+    assert "padding" in find_vetoes(victim, attack)
+    assert "padding" not in find_vetoes(attack, victim)
