@@ -21,8 +21,9 @@ CALLERS = 32
 SEED = 20261122
 # Every kind of call must have come at least this often in a hundred.
 RARE_PERCENT = 0.5
-# What may run when every call is over: the upstream of the test, and the sync that each interval begins.
-NO_CALLS = {Upstream.handle.__qualname__, "Journal._sync_once"}
+# What may run when every call is over: the upstream of the test, the sync that each interval begins, and what watches
+# over a transaction, such as a look for changed keys.
+NO_CALLS = {Upstream.handle.__qualname__, "Journal._sync_once", "_interrupted.<locals>.interrupt"}
 
 
 class Proof(msgspec.Struct, kw_only=True):

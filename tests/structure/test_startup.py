@@ -16,16 +16,19 @@ HEAVY = (
 def test_the_application_is_imported_quickly_and_alone() -> None:
     """``import gateway.app`` takes less than 0.8 s and brings no vendor SDK, model or connection.
 
-    It is the processor's time at the speed at which the standard library was imported beside it, each the least of some
-    tries: a neighbour can only add to what an import takes, so it goes on until both had a quiet moment.
+    It is the processor's time, here or, on a slower machine, at the speed at which the standard library was imported
+    beside it, each the least of some tries: a neighbour can only add to what an import takes, so it goes on until both
+    had a quiet moment.
     """
     own, standard = [], []
+    taken_ms = float("inf")
     for count in range(1, MANY + 1):
         own.append(import_modules("gateway.app"))
         standard.append(import_modules(*STANDARD))
-        ratio = min(each.ms for each in own) / min(each.ms for each in standard)
-        if count >= FEW and ratio * STANDARD_MS < MAX_IMPORT_MS:
+        least_ms = min(each.ms for each in own)
+        taken_ms = least_ms * min(1, STANDARD_MS / min(each.ms for each in standard))
+        if count >= FEW and taken_ms < MAX_IMPORT_MS:
             break
     assert sorted(own[0].modules & set(HEAVY)) == []
     assert own[0].dialled == []
-    assert ratio * STANDARD_MS < MAX_IMPORT_MS
+    assert taken_ms < MAX_IMPORT_MS
