@@ -121,7 +121,7 @@ def is_whole(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
     found = [*_FINISH.findall(events), *_FINISH.findall(held)]
     return (
         len(found) == choices
-        and all(end.decode() in ends for end in found)
+        and all(end.decode("utf-8", "replace") in ends for end in found)
         and (allows_calls or (_CALLS.search(events) is None and _CALLS.search(held) is None))
         and _is_unfiltered(events)
         and _is_unfiltered(held)
