@@ -192,7 +192,7 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         upstream_model=row.upstream_model,
         lines=upstream.target.lines,
         is_free=upstream.target.backend.is_free,
-        tags=tuple(filter(None, inbound.tags.split(","))),
+        tags=tuple(filter(None, inbound.tags.split(","))) if inbound.tags else (),
         created_ns=inbound.created_ns,
         usage=usage,
         recorded=recorded,

@@ -114,35 +114,33 @@ def is_whole(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
             return False
         return (
             len(answer.choices or ()) == choices
-            and all(_is_whole(choice, ends) for choice in answer.choices or ())
-            and _is_unfiltered(recorded.body)
+            and all([_is_whole(choice, ends) for choice in answer.choices or ()])
+            and _FILTERED.search(recorded.body) is None
         )
     events, held = recorded.events or b"", recorded.held or b""
     found = [*_FINISH.findall(events), *_FINISH.findall(held)]
     return (
         len(found) == choices
         and all(end.decode("utf-8", "replace") in ends for end in found)
-        and (allows_calls or (_CALLS.search(events) is None and _CALLS.search(held) is None))
-        and _is_unfiltered(events)
-        and _is_unfiltered(held)
+        and not any([pattern.search(part) for pattern in (_REFUSED, _FILTERED) for part in (events, held)])
+        and (allows_calls or not any([pattern.search(part) for pattern in _CALLS for part in (events, held)]))
     )
 
 
 _ENDS = frozenset({"stop"})
 _CALLING_ENDS = frozenset({"stop", "tool_calls"})
 _FINISH = re.compile(rb'"finish_reason":\s*"([^"]*)"')
-_CALLS = re.compile(rb'"(?:tool_calls":\s*\[\s*\{|function_call":\s*\{)')
-_REFUSES = re.compile(rb'"(?:refusal":\s*"[^"]|filtered":\s*true)')
+# Each begins with fixed bytes, which are found many times faster than one of several.
+_CALLS = (re.compile(rb'"tool_calls":\s*\[\s*\{'), re.compile(rb'"function_call":\s*\{'))
+_REFUSED = re.compile(rb'"refusal":\s*"[^"]')
+_FILTERED = re.compile(rb'"filtered":\s*true')
 
 
 def _is_whole(choice: ChoiceWire, ends: frozenset[str]) -> bool:
     message = choice.message or MessageWire(content=choice.text)
     calls = bool(message.tool_calls or message.function_call)
-    return choice.finish_reason in ends and (ends is _CALLING_ENDS if calls else bool(message.content))
-
-
-def _is_unfiltered(said: bytes) -> bool:
-    return _REFUSES.search(said) is None
+    says = ends is _CALLING_ENDS if calls else bool(message.content)
+    return says and choice.finish_reason in ends and not message.refusal
 
 
 def _events(data: bytes) -> Iterator[bytes]:
