@@ -1,22 +1,16 @@
 """What the cache does for a project: the configuration's settings, and what the project sets in their place."""
 
-from typing import Literal
-
 import msgspec
 
-from gateway.config.settings import Cache
-
-Mode = Literal["off", "exact", "shadow", "semantic"]
-Scope = Literal["project", "key"]
-NS_PER_S = 1_000_000_000
+from gateway.config.settings import Cache, CacheMode, CacheScope
 
 
 class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """What a project sets; None: nothing, so the configuration's value holds."""
 
-    mode: Mode | None = None
+    mode: CacheMode | None = None
     ttl_s: int | None = None
-    scope: Scope | None = None
+    scope: CacheScope | None = None
     tool_calls: bool | None = None
     # Either of the two takes the place of both of the configuration's.
     max_wrong_rate: float | None = None
@@ -26,9 +20,9 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What is in force for a project."""
 
-    mode: Mode
+    mode: CacheMode
     ttl_s: int
-    scope: Scope
+    scope: CacheScope
     # Answers that call tools are kept as well.
     tool_calls: bool
     # Bounds of the semantic layer, as shares: wrong answers of all requests, and of the semantic hits.

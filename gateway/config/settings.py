@@ -24,6 +24,9 @@ UsdPerMtok = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,6})?$")]
 # USD with up to twelve decimals: a whole number of picodollars.
 Usd = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,12})?$")]
 Rate = Annotated[float, Meta(gt=0, lt=1)]
+CacheMode = Literal["off", "exact", "shadow", "semantic"]
+CacheScope = Literal["project", "key"]
+MAX_TTL_S = 31_536_000
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,11 +117,11 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
     """``[cache]``: whose answers are kept, how long and how many. A project may set what stands here of its own."""
 
     mode: Annotated[
-        Literal["off", "exact", "shadow", "semantic"],
+        CacheMode,
         Meta(description="off, exact, shadow (looks up and reports) or semantic; each includes those before it."),
     ] = "exact"
-    ttl_s: Annotated[int, Meta(ge=1, le=31_536_000, description="Life of an entry.")] = 86_400
-    scope: Annotated[Literal["project", "key"], Meta(description="Who shares entries.")] = "project"
+    ttl_s: Annotated[int, Meta(ge=1, le=MAX_TTL_S, description="Life of an entry.")] = 86_400
+    scope: Annotated[CacheScope, Meta(description="Who shares entries.")] = "project"
     max_wrong_hit_rate: Annotated[
         Rate | None, Meta(description="Bound that semantic mode keeps: wrong answers per semantic hit.")
     ] = 0.01

@@ -7,9 +7,10 @@ import logging
 
 import msgspec
 
-from gateway.caching.answers import StoredAnswer, age_s, entry_id_of
+from gateway.caching.answers import NS_PER_S, StoredAnswer, age_s, entry_id_of
 from gateway.caching.flights import Flight
 from gateway.caching.policy import Policy
+from gateway.config.settings import MAX_TTL_S
 from gateway.errors import Fault, shown
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import CacheWish, Inbound, Outcome, Route, Target
@@ -26,12 +27,10 @@ WISHES: dict[bytes, CacheWish] = {
     b"refresh": "refresh",
     b"only": "only",
 }
-MAX_TTL_S = 31_536_000
 _LOOKS = frozenset({"default", "read", "only"})
 _KEEPS = frozenset({"default", "write", "refresh"})
 _BYPASS = b"x-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
 _MISS = b"x-watchllm-cached: false\r\nx-watchllm-cache: miss\r\n"
-NS_PER_S = 1_000_000_000
 log = logging.getLogger("gateway.pipeline.lookup")
 
 

@@ -6,7 +6,7 @@ Failure behavior: what is somebody else's is not found. While the database is aw
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, delete, get, patch, post
@@ -19,6 +19,7 @@ from gateway.caching import administration
 from gateway.caching.administration import Recalled
 from gateway.caching.answers import Purge
 from gateway.caching.policy import Policy
+from gateway.config.settings import MAX_TTL_S, CacheMode, CacheScope, Rate
 from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
@@ -33,19 +34,18 @@ TAG = "Cache"
 SCOPE = "usage:read"
 PATH = "/api/projects/{project_id:str}/cache"
 TERMS = ("tag", "model", "before", "entry")
-_Bound = Annotated[float, Meta(gt=0, lt=1)]
-_TtlS = Annotated[int, Meta(ge=1, le=31_536_000)]
+_TtlS = Annotated[int, Meta(ge=1, le=MAX_TTL_S)]
 
 
 class CacheBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to change; null takes the project's own setting back."""
 
-    mode: Literal["off", "exact", "shadow", "semantic"] | UnsetType | None = UNSET
+    mode: CacheMode | UnsetType | None = UNSET
     ttl_s: _TtlS | UnsetType | None = UNSET
-    scope: Literal["project", "key"] | UnsetType | None = UNSET
+    scope: CacheScope | UnsetType | None = UNSET
     tool_calls: bool | UnsetType | None = UNSET
-    max_wrong_rate: _Bound | UnsetType | None = UNSET
-    max_wrong_hit_rate: _Bound | UnsetType | None = UNSET
+    max_wrong_rate: Rate | UnsetType | None = UNSET
+    max_wrong_hit_rate: Rate | UnsetType | None = UNSET
 
 
 class RecallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
