@@ -39,13 +39,14 @@ class Item(msgspec.Struct, kw_only=True, eq=False):
 
 
 class _Share:
-    """The items of one tenant."""
+    """The items of one tenant; they get their places in the heap when the first has to leave."""
 
-    __slots__ = ("age", "heap", "items", "size")
+    __slots__ = ("age", "heap", "items", "newcomers", "size")
 
     def __init__(self) -> None:
         self.items: dict[bytes, Item] = {}
         self.heap: list[tuple[float, bytes]] = []
+        self.newcomers: dict[bytes, Item] = {}
         self.size = 0
         # The priority of the last one that had to leave.
         self.age = 0.0
@@ -61,6 +62,9 @@ class _Share:
 
     def pop(self) -> Item | None:
         """Take the least valuable item; what was used since it got its place gets another."""
+        for newcomer in self.newcomers.values():
+            self.push(newcomer)
+        self.newcomers.clear()
         while self.heap:
             priority, key = heappop(self.heap)
             item = self.items.get(key)
@@ -102,12 +106,16 @@ class ExactStore:
 
     def put(self, item: Item) -> list[Item]:
         """Keep an item in place of any of its key; returns what had to leave, which may be the item itself."""
-        self.remove(item.key)
-        share = self._shares.setdefault(item.tenant, _Share())
-        self._items[item.key] = share.items[item.key] = item
+        if item.key in self._items:
+            self.remove(item.key)
+        share = self._shares.get(item.tenant)
+        if share is None:
+            share = self._shares[item.tenant] = _Share()
+        self._items[item.key] = share.items[item.key] = share.newcomers[item.key] = item
         share.size += item.size
         self.size += item.size
-        share.push(item)
+        if share.size <= self._max_tenant_bytes and self.size <= self._max_bytes:
+            return []
         gone: list[Item] = []
         while share.size > self._max_tenant_bytes:
             gone.append(self._evict(share))
@@ -121,6 +129,7 @@ class ExactStore:
         if item is not None:
             share = self._shares[item.tenant]
             del share.items[key]
+            share.newcomers.pop(key, None)
             share.size -= item.size
             self.size -= item.size
             if not share.items:

@@ -17,7 +17,7 @@ from gateway.pipeline.flow import CacheWish, Inbound, Outcome, Route, Target
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from providers.errors import InvalidAnswer
-from providers.openai.recorded import Recorded, is_whole, record_body, record_stream
+from providers.openai.recorded import Recorded, is_whole, record_body, record_stream, seems_whole
 
 WISHES: dict[bytes, CacheWish] = {
     b"": "default",
@@ -121,7 +121,7 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
     if key is not None and wish in _LOOKS:
         answer = caching.answers.find(key, inbound.created_ns)
         if answer is not None:
-            given = give(answer, inbound)
+            given = give(answer, inbound) if _is_proven(answer.recorded, call.n, policy) else None
             if given is not None:
                 return Found(lines=hit_lines(answer, inbound.created_ns), given=given)
             caching.answers.forget(key)
@@ -198,12 +198,12 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
     )
     if flight is not None:
         flight.answer = answer
-    if found.key is not None and _is_wanted_again(found, upstream, recorded, inbound, policy):
+    if found.key is not None and _is_wanted_again(found, upstream, recorded, policy):
         ttl_s = inbound.ttl_s or policy.ttl_s
         journey.services.caching.answers.keep(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
 
 
-def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, inbound: Inbound, policy: Policy) -> bool:
+def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, policy: Policy) -> bool:
     if found.target is not upstream.target:
         # Another target's answer is not what was asked for, nor what the next one gets.
         return False
@@ -212,7 +212,14 @@ def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, inbou
         found.flight is not None and found.flight.is_shared and relay.reader.delivered().has_any
     ):
         return False
-    return is_whole(recorded, inbound.call.n, allows_calls=policy.tool_calls)
+    return seems_whole(recorded, allows_calls=policy.tool_calls)
+
+
+def _is_proven(recorded: Recorded, choices: int, policy: Policy) -> bool:
+    """Whether an answer that is asked for again may be given again; it is read once."""
+    if not recorded.is_proven:
+        recorded.is_proven = is_whole(recorded, choices, allows_calls=policy.tool_calls)
+    return recorded.is_proven
 
 
 def _record(upstream: Upstream, endpoint: str, flight: Flight | None) -> Recorded | None:

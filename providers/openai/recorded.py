@@ -42,6 +42,8 @@ class Recorded(msgspec.Struct, kw_only=True):
     usage_chunk: bytes | None = None
     # The form that it came in has the mark.
     is_marked: bool = False
+    # It was read and found whole.
+    is_proven: bool = False
 
     @property
     def size(self) -> int:
@@ -98,8 +100,19 @@ def record_stream(endpoint: str, events: bytes, held: bytes, usage_chunk: bytes 
     return Recorded(endpoint=endpoint, events=events, held=held, usage_chunk=usage_chunk)
 
 
+def seems_whole(recorded: Recorded, *, allows_calls: bool) -> bool:
+    """Whether the end of an answer, just recorded, says that it is complete, and that it called only tools it may.
+
+    Most answers are never asked for again: what it takes to read all of one waits until it is, see ``is_whole``.
+    """
+    if recorded.endpoint == "embeddings":
+        return True
+    found = _FINISH.findall(recorded.body or recorded.held or b"")
+    return bool(found) and _WHOLE_ENDS[allows_calls].issuperset(found)
+
+
 def is_whole(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
-    """Whether an answer, just recorded, is complete and unfiltered in each choice, and calls only tools it may.
+    """Whether an answer, as it was recorded, is complete and unfiltered in each choice, and calls only tools it may.
 
     A stream is judged by its bytes, since reading each chunk again would cost more than relaying it did.
     """
@@ -129,6 +142,7 @@ def is_whole(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
 
 _ENDS = frozenset({"stop"})
 _CALLING_ENDS = frozenset({"stop", "tool_calls"})
+_WHOLE_ENDS = {False: frozenset({b"stop"}), True: frozenset({b"stop", b"tool_calls"})}
 _FINISH = re.compile(rb'"finish_reason":\s*"([^"]*)"')
 # Each begins with fixed bytes, which are found many times faster than one of several.
 _CALLS = (re.compile(rb'"tool_calls":\s*\[\s*\{'), re.compile(rb'"function_call":\s*\{'))

@@ -63,6 +63,17 @@ def test_what_saves_more_stays() -> None:
     assert [gone.value for gone in shelf.put(item("new", worth=100))] == ["cheap"]
 
 
+def test_what_was_replaced_before_the_store_was_full_is_gone() -> None:
+    """An item put again and again takes one place, and has that of the last time when others come."""
+    shelf = store(2)
+    for _ in range(100):
+        shelf.put(item("a", worth=1))
+    shelf.put(item("a", worth=1_000))
+    shelf.put(item("b", worth=10))
+    assert [gone.value for gone in shelf.put(item("c", worth=100))] == ["b"]
+    assert shelf.size == sum(kept.size for kept in shelf.of("t"))
+
+
 def test_what_was_popular_once_grows_old() -> None:
     """Items that are asked for no more leave in the end, however often they were."""
     shelf = store(4)

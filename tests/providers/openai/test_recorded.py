@@ -8,7 +8,7 @@ import pytest
 import recordings
 
 from providers.errors import InvalidAnswer
-from providers.openai.recorded import Recorded, is_whole, record_body, record_stream
+from providers.openai.recorded import Recorded, is_whole, record_body, record_stream, seems_whole
 from providers.openai.stream import OpenAiStream
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -219,6 +219,25 @@ def test_what_may_be_kept(make: Any) -> None:
     assert is_whole(make(refusal=None, tool_calls=[]), 1, allows_calls=False)
     assert is_whole(make(refusal=None, tool_calls=None), 1, allows_calls=False)
     assert is_whole(make("tool_calls", **CALLS), 1, allows_calls=True)
+    assert seems_whole(make(), allows_calls=False)
+    assert seems_whole(make("tool_calls", **CALLS), allows_calls=True)
+
+
+@pytest.mark.parametrize("make", [whole, flowed])
+@pytest.mark.parametrize("finish", ["length", "content_filter", "tool_calls", ""])
+def test_an_end_that_tells_against_it_is_seen_at_once(make: Any, finish: str) -> None:
+    """What ends in another way than whole takes no room."""
+    assert not seems_whole(make(finish), allows_calls=False)
+
+
+@pytest.mark.parametrize("path", ANSWERS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("allows_calls", [False, True])
+def test_every_real_answer_that_is_whole_seems_so(path: Path, allows_calls: bool) -> None:
+    """The first look turns away nothing that the second would let in."""
+    body, is_stream, _ = read(path)
+    recorded = keep(CHAT, body, is_stream=is_stream)
+    if recorded is not None and is_whole(recorded, 1, allows_calls=allows_calls):
+        assert seems_whole(recorded, allows_calls=allows_calls)
 
 
 @pytest.mark.parametrize("make", [whole, flowed])
