@@ -98,7 +98,7 @@ format: $(DEV)
 	$(VENV)/bin/ruff check --fix .
 
 bench: $(BASE)
-	@[ "$(STEPS)" = semantic ] || for tool in wrk nginx gcc; do command -v $$tool >/dev/null || PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || \
+	@case "$(STEPS)" in semantic|eviction) exit;; esac; for tool in wrk nginx gcc; do command -v $$tool >/dev/null || PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || \
 		{ echo "make bench: $$tool is missing. Install it (Debian: apt-get install wrk nginx gcc libc6-dev) and run again." >&2; exit 1; }; done
 	@PATH="$$PATH:/usr/sbin" $(PY) -m bench $(if $(STEPS),--steps $(STEPS)) $(ARGS)
 

@@ -23,13 +23,17 @@ from bench.views.answers import measure_views
 STEPS = "c1,c64,c256,burst64,paced64,embed16"
 # How quickly a year of usage is looked at; see bench.views.
 VIEWS = "views"
+# Steps that are programs of their own: the semantic cache, and what leaves a full exact one.
+MODULES = ("semantic", "eviction")
 BUILD = BENCH / "build"
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--steps", default=STEPS, help="kinds and connections, as in c64,burst256; semantic: the cache")
+    parser.add_argument(
+        "--steps", default=STEPS, help="kinds and connections, as in c64,burst256; or semantic, eviction, views"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4, help="of one measurement")
     parser.add_argument("--warm", type=float, default=1, help="seconds of c64 for everyone before the first round")
@@ -87,8 +91,8 @@ def pick_cores() -> tuple[int, int]:
 def main() -> int:
     """Run the benchmark."""
     options = parse_arguments()
-    if options.steps == "semantic":
-        return subprocess.run([sys.executable, "-m", "bench.semantic"], check=False).returncode
+    if options.steps in MODULES:
+        return subprocess.run([sys.executable, "-m", f"bench.{options.steps}"], check=False).returncode
     try:
         if options.steps == VIEWS:
             BUILD.mkdir(exist_ok=True)
