@@ -13,8 +13,6 @@ Action = Literal["block", "alert"]
 Kind = Literal["limit", "credits"]
 
 THRESHOLDS = (0.5, 0.8, 1.0)
-# Separates the words of x-watchllm-tags and of a usage row's tags.
-TAG_SEPARATOR = ","
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +56,3 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 def tag_scope_id(account_id: str | None, tag: str) -> str:
     """Name a tag of an account: the same word of two accounts is two tags."""
     return f"{account_id or ''}/{tag}"
-
-
-def split_tags(text: str) -> list[str]:
-    """List the tags of a call, each once; empty ones are none."""
-    return list(dict.fromkeys(tag for part in text.split(TAG_SEPARATOR) if (tag := part.strip())))
-
-
-def join_tags(tags: tuple[str, ...], text: str) -> str:
-    """Put a key's tags before a call's own, each once; the text stays as it is where there is nothing to add."""
-    return TAG_SEPARATOR.join(dict.fromkeys((*tags, *split_tags(text)))) if tags else text

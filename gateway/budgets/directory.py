@@ -6,10 +6,11 @@ Failure behavior: while the database is away the budgets known so far are kept; 
 from gateway.accounts.directory import KeyRecord
 from gateway.accounts.follower import Follower
 from gateway.budgets import store
-from gateway.budgets.budget import Budget, split_tags, tag_scope_id
+from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.budgets.windows import Window, window_of
 from gateway.counters.interface import BudgetLine
 from gateway.db import Database
+from gateway.ledger.tags import split_tags
 
 # What governs a key without tags is remembered for this many keys.
 MAX_REMEMBERED = 50_000

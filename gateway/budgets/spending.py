@@ -13,11 +13,12 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets import store
-from gateway.budgets.budget import Budget, split_tags, tag_scope_id
+from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.budgets.windows import SLOT_NS, Window
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.row import UsageRow
+from gateway.ledger.tags import split_tags
 
 # Of projects and keys, each.
 MAX_KNOWN = 100_000

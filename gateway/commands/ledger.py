@@ -10,6 +10,8 @@ import msgspec
 
 from gateway.analytics.moments import moment_text
 from gateway.analytics.verify import Difference, find_differences
+from gateway.analytics.verify_figures import FigureDifference
+from gateway.analytics.verify_figures import find_differences as proof_of_figures
 from gateway.budgets.proof import SpendDifference
 from gateway.budgets.proof import find_differences as proof_of_budgets
 from gateway.commands.keys import open_database
@@ -24,6 +26,9 @@ MAX_TOLD = 100
 _HOUR_NS = 3_600 * 1_000_000_000
 
 
+AnyDifference = Difference | FigureDifference | SpendDifference
+
+
 class LedgerDiffers(Exception):
     """Sums that are kept are not those of the rows."""
 
@@ -33,10 +38,10 @@ REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, LedgerDiffers)
 
 async def verify(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -> str:
     """Compare every sum, and what budgets count, with the rows. Raises LedgerDiffers with the differences."""
-    told: list[Difference | SpendDifference] = []
+    told: list[AnyDifference] = []
     count = 0
     async with open_database(settings) as database:
-        for proof in (find_differences, proof_of_budgets):
+        for proof in (find_differences, proof_of_figures, proof_of_budgets):
             async for difference in proof(database):
                 count += 1
                 if len(told) < MAX_TOLD:
@@ -53,7 +58,7 @@ VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, N
 }
 
 
-def write_difference(found: Difference | SpendDifference) -> str:
+def write_difference(found: AnyDifference) -> str:
     """Write a difference for a terminal."""
     if isinstance(found, SpendDifference):
         name = found.budget_id or "no budget"
@@ -62,6 +67,11 @@ def write_difference(found: Difference | SpendDifference) -> str:
             f"{format_usd(found.kept_pusd)} USD instead of {format_usd(found.rows_pusd)} USD"
         )
     measures = ", ".join(f"{name} {kept} instead of {rows}" for name, (rows, kept) in found.measures.items())
+    if isinstance(found, FigureDifference):
+        whole = "all calls" if found.tag is None else f"tag {found.tag!r}"
+        return (
+            f"{found.project_id} {whole}, {found.span_ns // _HOUR_NS} h from {moment_text(found.start_ns)}: {measures}"
+        )
     return (
         f"{found.project_id} {found.key_id} {found.model} ({found.provider}/{found.upstream_model}), spans of "
         f"{found.span_ns // _HOUR_NS} h from {found.start_ns}: {measures}"

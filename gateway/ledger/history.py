@@ -9,6 +9,7 @@ import logging
 from contextlib import suppress
 
 from gateway.db import Database, DatabaseUnavailable
+from gateway.ledger.figures.history import fold_figures
 from gateway.ledger.rollups import fold_history
 
 # Between two pieces of work, so that the calls' own rows are stored meanwhile; and while the database is away.
@@ -39,7 +40,7 @@ class History:
         pieces = 0
         while not self._stopping.is_set():
             try:
-                if not await fold_history(self._database):
+                if not await fold_history(self._database) and not await fold_figures(self._database):
                     break
                 pieces += 1
                 await self._pause(PAUSE_MS)

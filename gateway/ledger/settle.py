@@ -7,7 +7,7 @@ them the row is ``unpriced``; a cost is zero only where nothing was produced or 
 import msgspec
 
 from providers.chat import Usage
-from providers.pricing.prices import Price, PriceTable, cost_pusd
+from providers.pricing.prices import Price, PriceTable, cost_pusd, prompt_saved_pusd
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +17,8 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     # operator | reported | bundled | free | unpriced | none | cache
     basis: str
     price_id: str = ""
+    # What the provider's own prompt cache took off the price of the input; 0 where no price is known.
+    prompt_saved_pusd: int = 0
 
 
 FREE = Cost(pusd=0, basis="free")
@@ -27,13 +29,16 @@ GIVEN = Cost(pusd=0, basis="cache")
 
 def settle(usage: Usage, price: Price | None) -> Cost:
     """Price the disjoint buckets; exact to the picodollar."""
+    saved_pusd = prompt_saved_pusd(price, usage) if price is not None and usage.cache_read_tokens else 0
     if price is not None and price.is_operator:
-        return Cost(pusd=cost_pusd(price, usage), basis="operator", price_id=price.price_id)
+        pusd = cost_pusd(price, usage)
+        return Cost(pusd=pusd, basis="operator", price_id=price.price_id, prompt_saved_pusd=saved_pusd)
     if usage.reported_cost_pusd is not None:
-        return Cost(pusd=usage.reported_cost_pusd, basis="reported")
+        return Cost(pusd=usage.reported_cost_pusd, basis="reported", prompt_saved_pusd=saved_pusd)
     if price is None:
         return Cost(pusd=0, basis="unpriced")
-    return Cost(pusd=cost_pusd(price, usage), basis="bundled", price_id=price.price_id)
+    pusd = cost_pusd(price, usage)
+    return Cost(pusd=pusd, basis="bundled", price_id=price.price_id, prompt_saved_pusd=saved_pusd)
 
 
 def settle_call(prices: PriceTable, provider: str, model: str, at_ns: int, usage: Usage | None) -> Cost:

@@ -20,6 +20,7 @@ from gateway.migrations import (
     v0006_rollups,
     v0007_money,
     v0008_cache,
+    v0009_figures,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -34,6 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0006_rollups.STATEMENTS,
     v0007_money.STATEMENTS,
     v0008_cache.STATEMENTS,
+    v0009_figures.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

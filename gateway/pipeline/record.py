@@ -22,9 +22,8 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
     if stored is not None and usage is not None:
         tokens_saved, saved_pusd, cost = usage.total_tokens, cost.pusd, GIVEN
     counted = usage or NO_USAGE
-    started_ns = inbound.started_ns
-    latency_ns = services.ticks_ns() - started_ns
-    first_byte_ns = outcome.first_byte_ns - started_ns if outcome.first_byte_ns else 0
+    latency_ns = services.ticks_ns() - inbound.started_ns
+    first_byte_ns = outcome.first_byte_ns - inbound.started_ns if outcome.first_byte_ns else 0
     # By position: see UsageRow.
     row = UsageRow(
         inbound.request_id,
@@ -67,6 +66,8 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         inbound.session,
         trail=trail,
         cache_entry="" if stored is None else stored.entry_id,
+        cache_layer="" if stored is None else "exact",
+        prompt_saved_pusd=cost.prompt_saved_pusd,
     )
     if inbound.passage is not None:
         inbound.passage.used_tokens = 0 if row.is_cached else row.total_tokens

@@ -105,12 +105,7 @@ def cost_pusd(price: Price, usage: Usage) -> int:
 
     A long-context tier holds for the whole call and counts every input token, cached or not.
     """
-    rates = price.rates
-    if price.tiers:
-        total = usage.total_input_tokens
-        for tier in price.tiers:
-            if total > tier.above_input_tokens:
-                rates = tier.rates
+    rates = _rates_of(price, usage)
     atto = (
         usage.input_tokens * rates.input_atto
         + usage.cache_read_tokens * rates.cached_input_atto
@@ -123,6 +118,22 @@ def cost_pusd(price: Price, usage: Usage) -> int:
         + usage.image_output_tokens * rates.image_output_atto
     )
     return -(-atto // _ATTO_PER_PICO) + price.per_request_pusd
+
+
+def prompt_saved_pusd(price: Price, usage: Usage) -> int:
+    """Return what the tokens read from the provider's own cache cost less than fresh ones, rounded down."""
+    rates = _rates_of(price, usage)
+    return usage.cache_read_tokens * max(rates.input_atto - rates.cached_input_atto, 0) // _ATTO_PER_PICO
+
+
+def _rates_of(price: Price, usage: Usage) -> Rates:
+    rates = price.rates
+    if price.tiers:
+        total = usage.total_input_tokens
+        for tier in price.tiers:
+            if total > tier.above_input_tokens:
+                rates = tier.rates
+    return rates
 
 
 # Each rate and where it comes from when the row has none, in an order that meets every source before its use.

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.db import DatabaseUnavailable
 from gateway.ledger import rollups
 from gateway.ledger.correcting.rating import RatedRow
+from gateway.ledger.figures import sums as figures
 from gateway.ledger.settle import Cost
 
 _COLUMNS = ", ".join(field.name for field in msgspec.structs.fields(RatedRow))
@@ -103,7 +104,7 @@ async def lock(connection: AsyncConnection) -> None:
 
 async def insert(connection: AsyncConnection, corrections: Sequence[Correction], now_ns: int) -> None:
     """Book corrections with the sums that they change; the caller has locked."""
-    if await rollups.read_rolled(connection) != "":
+    if await rollups.read_rolled(connection) != "" or await figures.read_rolled(connection) != "":
         raise DatabaseUnavailable("older usage rows are not summed up yet, and only what is can be corrected")
     await connection.execute(
         _INSERT,
@@ -120,6 +121,10 @@ async def insert(connection: AsyncConnection, corrections: Sequence[Correction],
         ],
     )
     await rollups.add_costs(connection, [(_group_of(each.row), each.delta_pusd) for each in corrections])
+    await figures.add_costs(
+        connection,
+        [(each.row.project_id, each.row.created_ns, each.row.tags, each.delta_pusd) for each in corrections],
+    )
 
 
 def _group_of(row: RatedRow) -> rollups.Group:

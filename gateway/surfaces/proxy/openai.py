@@ -16,8 +16,8 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.interface import Client
-from gateway.budgets.budget import join_tags
 from gateway.errors import Fault, shown
+from gateway.ledger.tags import join_tags
 from gateway.limits.gate import CallPolicy
 from gateway.limits.passage import Passage
 from gateway.limits.refusals import lines_of

@@ -1,23 +1,7 @@
 """Tags: which words a call carries, and whose they are."""
 
-import pytest
-
-from gateway.budgets.budget import Budget, join_tags, split_tags, tag_scope_id
+from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.counters.interface import MAX_PUSD
-
-
-@pytest.mark.parametrize(
-    ("text", "tags"), [("", []), (" a , b,a,,", ["a", "b"]), ("one word", ["one word"]), (",", [])]
-)
-def test_tags_are_the_words_between_commas(text: str, tags: list[str]) -> None:
-    """Each once, in their order, none empty."""
-    assert split_tags(text) == tags
-
-
-def test_a_keys_tags_come_first_and_once() -> None:
-    """Without any of the key's own the text stays as it was sent."""
-    assert join_tags((), " a , b") == " a , b"
-    assert join_tags(("k", "a"), "a,b") == "k,a,b"
 
 
 def test_a_tag_belongs_to_an_account() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.analytics import verify
 from gateway.budgets import proof, store
-from gateway.budgets.budget import Budget, split_tags, tag_scope_id
+from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.budgets.proof import SpendDifference, find_differences
 from gateway.budgets.rerating import book
 from gateway.budgets.spending import Spending
@@ -23,6 +23,7 @@ from gateway.db import Database
 from gateway.ledger import store as rows_store
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import Cost
+from gateway.ledger.tags import split_tags
 from tests.gateway.ledger.correcting.test_rating import rated
 from tests.gateway.usage_rows import NOW_NS
 

@@ -55,6 +55,16 @@ def test_the_bundled_price_is_the_rest() -> None:
     assert settle(USAGE, price()) == Cost(pusd=25_000_000, basis="bundled", price_id=price().price_id)
 
 
+@pytest.mark.parametrize("is_operator", [True, False])
+def test_what_a_prompt_cache_took_off_is_told(*, is_operator: bool) -> None:
+    """By the price of its time, whoever told the cost; nobody knows it without a price."""
+    usage = Usage(input_tokens=5, cache_read_tokens=10, cache_write_tokens=3)
+    given = price("1", is_operator=is_operator, cached_input="0.25")
+    reported = Usage(cache_read_tokens=10, reported_cost_pusd=7)
+    assert settle(usage, given).prompt_saved_pusd == settle(reported, given).prompt_saved_pusd == 7_500_000
+    assert settle(usage, None).prompt_saved_pusd == settle(USAGE, given).prompt_saved_pusd == 0
+
+
 def test_without_a_price_the_call_is_unpriced() -> None:
     """0 is never said silently."""
     assert settle(USAGE, None) == Cost(pusd=0, basis="unpriced")

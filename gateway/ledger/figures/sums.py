@@ -1,0 +1,177 @@
+"""Sums of facts by hour and day: of whole projects, and of each tag of a project.
+
+Failure behavior: raises DatabaseUnavailable as gateway.db does.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.ledger.figures.facts import Fact, fact_of
+from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, find_bucket
+from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART
+from gateway.ledger.row import UsageRow
+from gateway.ledger.tags import split_tags
+
+SPANS = (DAY_NS, HOUR_NS)
+_COUNTS = ("requests", "errors", "tokens", "cost_high", "cost_low", "exact_hits", "semantic_hits")
+_SAVED = tuple(f"{layer}_saved_{part}" for layer in ("exact", "semantic", "prompt") for part in ("high", "low"))
+_PLAIN = (*_COUNTS, *_SAVED)
+LATENCY_AT = len(_PLAIN)
+OVERHEAD_AT = LATENCY_AT + len(LATENCY_BOUNDS)
+FIGURES = (
+    *_PLAIN,
+    *(f"latency_{number}" for number in range(len(LATENCY_BOUNDS))),
+    *(f"overhead_{number}" for number in range(len(OVERHEAD_BOUNDS))),
+)
+TAG_SUMS = ("requests", "errors", "cache_hits", "tokens", "cost_high", "cost_low", "saved_high", "saved_low")
+FIGURES_KEY = ("project_id", "span_ns", "start_ns")
+TAGS_KEY = (*FIGURES_KEY, "tag")
+_TEXTS = frozenset({"project_id", "tag"})
+# The lock keeps the history's fold and the rows that come meanwhile apart, until the commit.
+_READ_ROLLED = {
+    "sqlite": text("SELECT rolled_from FROM figures_state"),
+    "postgresql": text("SELECT rolled_from FROM figures_state FOR SHARE"),
+}
+
+Group = tuple[Any, ...]
+
+
+class Kept(NamedTuple):
+    """Sums by their keys: FIGURES by project, span and start, TAG_SUMS by these and the tag."""
+
+    figures: dict[Group, list[int]]
+    tags: dict[Group, list[int]]
+
+
+def sum_facts(facts: Iterable[Fact]) -> Kept:
+    """Sum facts up by every span."""
+    figures: dict[Group, list[int]] = {}
+    tags: dict[Group, list[int]] = {}
+    for fact in facts:
+        hour = (fact.project_id, fact.created_ns // HOUR_NS)
+        sums = figures.get(hour)
+        if sums is None:
+            sums = figures[hour] = [0] * len(FIGURES)
+        _add_fact(sums, fact)
+        if fact.tags:
+            for tag in split_tags(fact.tags.replace("\0", "\ufffd")):
+                _add_tagged(tags.setdefault((*hour, tag), [0] * len(TAG_SUMS)), fact)
+    return Kept(_spread(figures), _spread(tags))
+
+
+def _add_fact(sums: list[int], fact: Fact) -> None:
+    sums[0] += 1
+    sums[2] += fact.tokens
+    _add_money(sums, 3, fact.cost_pusd)
+    if fact.is_cached:
+        layer = 1 if fact.is_semantic else 0
+        sums[5 + layer] += 1
+        _add_money(sums, 7 + 2 * layer, fact.saved_pusd)
+    _add_money(sums, 11, fact.prompt_saved_pusd)
+    if fact.error_code:
+        sums[1] += 1
+        return
+    sums[OVERHEAD_AT + find_bucket(OVERHEAD_BOUNDS, fact.overhead_us)] += 1
+    if not fact.is_cached:
+        sums[LATENCY_AT + find_bucket(LATENCY_BOUNDS, fact.latency_ms)] += 1
+
+
+def _add_tagged(sums: list[int], fact: Fact) -> None:
+    sums[0] += 1
+    sums[1] += 1 if fact.error_code else 0
+    sums[2] += 1 if fact.is_cached else 0
+    sums[3] += fact.tokens
+    _add_money(sums, 4, fact.cost_pusd)
+    _add_money(sums, 6, fact.saved_pusd)
+
+
+def _add_money(sums: list[int], place: int, pusd: int) -> None:
+    if pusd:
+        high, low = divmod(pusd, PART)
+        sums[place] += high
+        sums[place + 1] += low
+
+
+def _spread(hours: dict[Group, list[int]]) -> dict[Group, list[int]]:
+    """Sum hours up by every span; ``(project, hour, …)`` becomes ``(project, span, start, …)``."""
+    spread: dict[Group, list[int]] = {}
+    for (project_id, hour, *others), sums in hours.items():
+        for span_ns in SPANS:
+            group = (project_id, span_ns, hour * HOUR_NS // span_ns * span_ns, *others)
+            known = spread.get(group)
+            spread[group] = sums if known is None else [a + b for a, b in zip(known, sums, strict=True)]
+    return spread
+
+
+async def read_rolled(connection: AsyncConnection) -> str | None:
+    """Tell from which row on all are in the figures, until the commit: '' from the first, None: none is."""
+    rolled_from: str | None = (await connection.execute(_READ_ROLLED[connection.dialect.name])).scalar_one()
+    return rolled_from
+
+
+async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
+    """Add rows that were just inserted to their figures, inside the caller's transaction."""
+    rolled_from = await read_rolled(connection)
+    if rolled_from is not None and rows:
+        await add_facts(connection, [fact_of(row) for row in rows if row.request_id >= rolled_from])
+
+
+async def add_facts(connection: AsyncConnection, facts: Sequence[Fact]) -> None:
+    """Add facts that are in no figure yet, inside the caller's transaction."""
+    kept = sum_facts(facts)
+    await _add(connection, _ADD_FIGURES, kept.figures)
+    await _add(connection, _ADD_TAGS, kept.tags)
+
+
+async def add_costs(connection: AsyncConnection, costs: Iterable[tuple[str, int, str, int]]) -> None:
+    """Add corrections of stored rows, inside the caller's transaction: project, created_ns, tags and picodollars."""
+    figures: dict[Group, list[int]] = {}
+    tagged: dict[Group, list[int]] = {}
+    for project_id, created_ns, tags, pusd in costs:
+        hour = (project_id, created_ns // HOUR_NS)
+        _add_money(figures.setdefault(hour, [0] * len(FIGURES)), 3, pusd)
+        for tag in split_tags(tags):
+            _add_money(tagged.setdefault((*hour, tag), [0] * len(TAG_SUMS)), 4, pusd)
+    await _add(connection, _ADD_FIGURES, _spread(figures))
+    await _add(connection, _ADD_TAGS, _spread(tagged))
+
+
+class _Statements(NamedTuple):
+    """How sums are added to one table."""
+
+    sqlite: str
+    postgresql: str
+
+
+def _write(table: str, key: Sequence[str], sums: Sequence[str]) -> _Statements:
+    columns = (*key, *sums)
+    into = f"INSERT INTO {table} ({', '.join(columns)})"
+    add = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET " + ", ".join(
+        f"{name} = {table}.{name} + excluded.{name}" for name in sums
+    )
+    values = ", ".join(
+        f"(s ->> {place})::{'TEXT' if name in _TEXTS else 'BIGINT'}" for place, name in enumerate(columns)
+    )
+    return _Statements(
+        sqlite=f"{into} VALUES ({', '.join('?' * len(columns))}) {add}",
+        postgresql=f"{into} SELECT {values} FROM jsonb_array_elements($1::jsonb) AS s {add}",  # noqa: S608 - constants
+    )
+
+
+_ADD_FIGURES = _write("usage_figures", FIGURES_KEY, FIGURES)
+_ADD_TAGS = _write("usage_tags", TAGS_KEY, TAG_SUMS)
+
+
+async def _add(connection: AsyncConnection, statements: _Statements, sums: dict[Group, list[int]]) -> None:
+    """Add in the order of the key: processes that do so at once wait for each other in one direction only."""
+    if not sums:
+        return
+    rows = [(*group, *sums[group]) for group in sorted(sums)]
+    if connection.dialect.name == "postgresql":
+        await connection.exec_driver_sql(statements.postgresql, (msgspec.json.encode(rows).decode(),))
+    else:
+        await connection.exec_driver_sql(statements.sqlite, rows)
