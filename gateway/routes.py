@@ -35,6 +35,7 @@ from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
+from gateway.surfaces.views.overview import OVERVIEW_ROUTES
 from gateway.surfaces.views.prompt_cache import show_prompt_cache
 from gateway.surfaces.views.requests import show_request
 from gateway.surfaces.views.statistics import STATISTICS_ROUTES
@@ -77,6 +78,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
             show_prompt_cache,
             show_request,
             *STATISTICS_ROUTES,
+            *OVERVIEW_ROUTES,
             *AUTH_ROUTES,
             *PEOPLE_ROUTES,
             *TEAM_ROUTES,

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 from fakes import CALLER, FakeDirectory, FakeRecorder, make_services
 from households import NOW_NS, House
+from idle_keeper import make_keeper
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -21,6 +22,7 @@ from gateway.pipeline.services import Services
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.guards import Identity
+from gateway.surfaces.views.overview import OVERVIEW_ROUTES
 from gateway.surfaces.views.prompt_cache import show_prompt_cache
 from gateway.surfaces.views.requests import show_request
 from gateway.surfaces.views.statistics import STATISTICS_ROUTES
@@ -28,7 +30,7 @@ from gateway.surfaces.views.usage import SCOPE, export_usage, show_usage
 from tests.gateway.usage_rows import PROJECT_ID
 
 READER = msgspec.structs.replace(CALLER, project_id=PROJECT_ID, scopes=frozenset({SCOPE}))
-ROUTES = (*AUTH_ROUTES, *STATISTICS_ROUTES, show_request, show_prompt_cache, show_usage, export_usage)
+ROUTES = (*AUTH_ROUTES, *STATISTICS_ROUTES, *OVERVIEW_ROUTES, show_request, show_prompt_cache, show_usage, export_usage)
 
 
 class Recorder(FakeRecorder):
@@ -70,7 +72,8 @@ class Board:
             b"narrow": msgspec.structs.replace(READER, scopes=frozenset()),
         }
         directory = FakeDirectory(cast("Any", self.keys))
-        self.services = make_services(directory=cast("Any", directory), recorder=cast("Any", self.recorder))
+        made = make_services(directory=cast("Any", directory), recorder=cast("Any", self.recorder))
+        self.services = msgspec.structs.replace(made, budgets=make_keeper(house.database))
 
     def app(self) -> Litestar:
         """Its paths."""

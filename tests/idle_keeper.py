@@ -10,9 +10,9 @@ from gateway.budgets.spending import Spending
 from gateway.counters.memory import MemoryCounters
 
 
-def make_keeper() -> Keeper:
-    """Counters in memory, no database, no budget."""
+def make_keeper(database: Any = None) -> Keeper:
+    """Counters in memory, no budget; without a database nobody may ask for one."""
     nothing = cast("Any", None)
     books = Books(MemoryCounters(), BudgetDirectory(nothing), lambda: 0)
-    parts = Treasury(books=books, spending=Spending(nothing), recorder=nothing, database=nothing, lease_ns=1 << 61)
+    parts = Treasury(books=books, spending=Spending(nothing), recorder=nothing, database=database, lease_ns=1 << 61)
     return Keeper(parts)
