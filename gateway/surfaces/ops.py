@@ -1,4 +1,4 @@
-"""The operator's endpoints and the pages: /, /health, /metrics, /claim, /docs and the OpenAPI document.
+"""The operator's endpoints: /health and /metrics.
 
 Failure behavior: a check that fails or takes longer than CHECK_TIMEOUT_S makes /health answer 503 and names the part,
 never its address; nothing here touches a provider, so probing costs nothing.
@@ -7,9 +7,7 @@ never its address; nothing here touches a provider, so probing costs nothing.
 import asyncio
 import ipaddress
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,23 +19,14 @@ from litestar.params import SkipValidation
 from gateway.envelope import envelope
 from gateway.errors import Fault
 from gateway.surfaces.guards import anybody
+from gateway.surfaces.pages import API_VERSION, timestamp
 from gateway.telemetry import Metrics, render
-from gateway.web.claim import load_claim_script, render_claim
-from gateway.web.document import Document, compose_document, load_proxy_document
-from gateway.web.frame import load_look, page_headers
-from gateway.web.reference import render_reference
-from gateway.web.welcome import render_welcome
 
 CHECK_TIMEOUT_S = 1.0
-# The documents' own version (rows S18 and W21), a promise apart from the package's.
-API_VERSION = "1.0.0"
 METRICS_TYPE = "text/plain; version=0.0.4"
 _TAG = "Operations"
-_NS_PER_S = 1_000_000_000
 _NS_PER_MS = 1_000_000
 _MS_PER_S = 1_000
-# What a Host header may hold to be shown: a name, an IPv4 address or an IPv6 one in brackets, and a port.
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 AnyRequest = Request[Any, Any, Any]
@@ -47,32 +36,18 @@ _log = logging.getLogger(__name__)
 class OpsParts(msgspec.Struct, frozen=True, kw_only=True):
     """What these endpoints need."""
 
-    # The package's version, shown on the start page.
-    version: str
     metrics: Metrics
     # Name of a part ("database", "redis") and a call that raises when it does not answer.
     checks: Mapping[str, Callable[[], Awaitable[None]]]
     # Networks whose sockets may read /metrics.
     allow: tuple[Network, ...]
-    # Shown on the start page; empty: made from the Host header.
-    public_url: str
     # Wall clock and monotonic clock, ns.
     now_ns: Callable[[], int]
     ticks_ns: Callable[[], int]
 
 
-class Pages(msgspec.Struct, frozen=True, kw_only=True):
-    """What pages are made from, read once."""
-
-    look: str
-    claim_script: str
-    # The hand-written part of the OpenAPI document.
-    written: Document
-
-
 # The framework would otherwise convert the parts, clocks and all, as if they came over the wire.
 Ops = NamedDependency[SkipValidation[OpsParts]]
-Paper = NamedDependency[SkipValidation[Pages]]
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,15 +68,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     checks: dict[str, Check]
 
 
-class Welcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The greeting of row S18."""
-
-    status: str
-    message: str
-    version: str
-    timestamp: str
-
-
 # Row A44 names both parts whatever is configured.
 _ABSENT = {name: Check(healthy=True, response_time_ms=0, configured=False) for name in ("database", "redis")}
 
@@ -120,7 +86,7 @@ async def show_health(ops: Ops) -> Response[Health]:
     checks = {**_ABSENT, **await run_checks(ops.checks, ops.ticks_ns)}
     healthy = all(check.healthy for check in checks.values())
     health = Health(
-        status="ok" if healthy else "degraded", version=API_VERSION, timestamp=_timestamp(ops.now_ns()), checks=checks
+        status="ok" if healthy else "degraded", version=API_VERSION, timestamp=timestamp(ops.now_ns()), checks=checks
     )
     return Response(health, status_code=200 if healthy else 503, headers={"cache-control": "no-store"})
 
@@ -135,59 +101,19 @@ async def show_metrics(request: AnyRequest, ops: Ops) -> Response[bytes]:
     return Response(render(ops.metrics), media_type=METRICS_TYPE)
 
 
-@get("/", guards=[anybody], tags=[_TAG], summary="Greet")
-async def show_welcome(request: AnyRequest, ops: Ops, pages: Paper) -> Response[Welcome]:
-    """A browser gets the start page instead."""
-    headers = {"vary": "accept, host", "cache-control": "no-store"}
-    if request.accept.best_match(["application/json", "text/html"]) != "text/html":
-        welcome = Welcome(
-            status="healthy",
-            message="Welcome to ServeML API",
-            version=API_VERSION,
-            timestamp=_timestamp(ops.now_ns()),
-        )
-        return Response(welcome, headers=headers)
-    page = render_welcome(base_url=_base_url(request, ops.public_url), version=ops.version, look=pages.look)
-    # The declared type is what the OpenAPI document promises to programs; bytes pass through unencoded.
-    html: Response[Any] = Response(page, media_type=MediaType.HTML, headers={**headers, **page_headers(pages.look)})
-    return html
-
-
-@get("/claim", guards=[anybody], include_in_schema=False)
-async def show_claim(pages: Paper) -> Response[bytes]:
-    """The page behind the claim link; whether the link is good is told when its form is sent."""
-    page = render_claim(look=pages.look, script=pages.claim_script)
-    headers = {"cache-control": "no-store", **page_headers(pages.look, pages.claim_script)}
-    return Response(page, media_type=MediaType.HTML, headers=headers)
-
-
-@get("/docs", guards=[anybody], include_in_schema=False)
-async def show_reference(request: AnyRequest, pages: Paper) -> Response[bytes]:
-    """The reference page, made from the OpenAPI document."""
-    document = compose_document(request.app.openapi_schema.to_schema(), pages.written)
-    page = render_reference(document=document, look=pages.look)
-    headers = {"cache-control": "no-cache", **page_headers(pages.look)}
-    return Response(page, media_type=MediaType.HTML, headers=headers)
+OPS_ROUTES = (show_health, show_metrics)
 
 
 def build_ops_router(parts: OpsParts) -> Router:
     """Bind the endpoints to their parts."""
 
-    pages = Pages(look=load_look(), claim_script=load_claim_script(), written=load_proxy_document())
-
     def provide_ops() -> OpsParts:
         return parts
 
-    def provide_pages() -> Pages:
-        return pages
-
     return Router(
         path="/",
-        route_handlers=[show_health, show_metrics, show_welcome, show_claim, show_reference],
-        dependencies={
-            "ops": Provide(provide_ops, sync_to_thread=False),
-            "pages": Provide(provide_pages, sync_to_thread=False),
-        },
+        route_handlers=[*OPS_ROUTES],
+        dependencies={"ops": Provide(provide_ops, sync_to_thread=False)},
     )
 
 
@@ -229,13 +155,3 @@ def is_allowed(peer: str, networks: Sequence[Network]) -> bool:
         return False
     plain = (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
     return any(plain in network for network in networks)
-
-
-def _base_url(request: AnyRequest, public_url: str) -> str:
-    host = request.headers.get("host", "")
-    shown = host if _HOST.fullmatch(host) else "127.0.0.1:8080"
-    return f"{public_url.rstrip('/') or f'{request.url.scheme}://{shown}'}/v1"
-
-
-def _timestamp(now_ns: int) -> str:
-    return datetime.fromtimestamp(now_ns // _NS_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""The frame of every page: head, look, and the headers that let a browser load nothing else."""
+"""The frame of every page without a script: head, look, and the headers that let a browser load nothing else."""
 
 import base64
 import hashlib
@@ -33,15 +33,11 @@ def write_page(*, title: str, body: str, look: str) -> bytes:
     ).encode()
 
 
-def page_headers(look: str, script: str = "") -> dict[str, str]:
-    """Name the headers of a page: only this very style sheet, and no script or request.
-
-    A page with a script may run this very one, which may ask the gateway and nobody else.
-    """
-    scripts = f"script-src '{_digest(script)}'; connect-src 'self'; " if script else ""
+def page_headers(look: str) -> dict[str, str]:
+    """Name the headers of a page: only this very style sheet, and no script or request."""
     return {
         "content-security-policy": (
-            f"default-src 'none'; style-src '{_digest(look)}'; {scripts}img-src data:; "
+            f"default-src 'none'; style-src '{_digest(look)}'; img-src data:; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
         "x-content-type-options": "nosniff",

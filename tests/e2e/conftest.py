@@ -1,12 +1,25 @@
 """A gateway for Node and for a browser, and a folder in which Node finds its packages; ``make e2e`` installs all."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from clients.conftest import gateway, providers
 from e2e.node_process import NODE_FOLDER
+from e2e.sights import launch
+from playwright.async_api import Browser, async_playwright
 
-__all__ = ["gateway", "npm_packages", "providers", "workshop"]
+__all__ = ["browser", "gateway", "npm_packages", "providers", "workshop"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One browser for a module; each test has a profile of its own."""
+    async with async_playwright() as playwright:
+        started = await launch(playwright)
+        yield started
+        await started.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Every route on one framework: who may pass, what is not there, and the same answers as on the short way."""
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -7,6 +8,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from running import Running, always, chat_reply, json_reply, openai_config, running, upstream
+
+from gateway.routes import describe_api
 
 GUARDS = ("gateway.surfaces.guards", "gateway.surfaces.access")
 HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
@@ -35,6 +38,12 @@ class TestRoutes:
         assert set(ordinary.headers) == set(short.headers)
         figures = ("x-WatchLLM-latency-ms", "x_WatchLLM_latency_ms")
         assert {**ordinary.json(), **dict.fromkeys(figures, 0)} == {**short.json(), **dict.fromkeys(figures, 0)}
+
+    async def test_the_document_needs_no_gateway(self, gateway: Running) -> None:
+        """What watchllm openapi prints, and the dashboard's types are made from, is what a gateway serves."""
+        async with gateway.client() as client:
+            served = (await client.get("/schema/openapi.json")).json()
+        assert json.loads(json.dumps(describe_api(served["info"]["version"]))) == served
 
     async def test_every_route_says_who_may_pass(self, gateway: Running) -> None:
         """Each handler carries a guard of gateway.surfaces; only what the framework adds by itself has none."""

@@ -16,6 +16,8 @@ from typing import Any, Literal
 import msgspec
 from security.tenants import PASSWORD, World
 
+from gateway.web.dashboard import PATHS
+
 # open: nobody need be known. self: about the caller alone. account: about the caller's account. object: about the ids
 # in the path. operator: for who runs the installation. key: a program's call, about the key's own project.
 Kind = Literal["open", "self", "account", "object", "operator", "key"]
@@ -55,6 +57,11 @@ async def make_session(world: World) -> str:
     found = next(session["id"] for session in sessions if session["current"])
     world.marks.add(found)
     return str(found)
+
+
+async def make_page(_: World) -> dict[str, str]:
+    """What part of the page an address shows is nobody's object."""
+    return {"first": "any", "name": "none.js"}
 
 
 async def make_model(_: World) -> str:
@@ -113,7 +120,8 @@ CHAT = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 LOGIN = {"email": "nobody@example.com", "password": PASSWORD}
 MATRIX: dict[str, Line] = {
     "GET /": Line("open"),
-    "GET /claim": Line("open"),
+    **{f"GET {path.replace(':str', '')}": Line("open", make=make_page) for path in PATHS},
+    "GET /assets/{name}": Line("open", make=make_page),
     "GET /docs": Line("open"),
     "GET /health": Line("open"),
     "GET /metrics": Line("open"),

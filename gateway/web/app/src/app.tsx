@@ -1,0 +1,99 @@
+/** Which page an address shows, and who may see it. */
+
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { useLoaded } from "./core/loading";
+import { go, usePlace } from "./core/router";
+import { loadSession, SessionContext } from "./core/session";
+import { Frame } from "./frame";
+import { Claim } from "./pages/claim";
+import { Join } from "./pages/join";
+import { Login } from "./pages/login";
+import { Overview } from "./pages/overview/overview";
+import { Register } from "./pages/register";
+import { Bones, Empty } from "./ui/states";
+
+type Page = ComponentType<{ id: string }>;
+type Load = () => Promise<Page>;
+
+const OPEN: Record<string, ComponentType> = { "/login": Login, "/register": Register, "/claim": Claim, "/join": Join };
+
+/** The first page comes with the script; every other is fetched when it is first asked for. */
+const PAGES: Record<string, Page | Load> = {
+  "/": Overview,
+  "/overview": Overview,
+};
+const LATER: Record<string, Load> = {
+  "/projects": () => import("./pages/projects/projects").then((module) => module.Projects),
+  "/budgets": () => import("./pages/budgets/budgets").then((module) => module.Budgets),
+  "/welcome": () => import("./pages/welcome/welcome").then((module) => module.Welcome),
+  "/design": () => import("./pages/design").then((module) => module.Design),
+};
+const FRAMELESS = new Set(["/welcome"]);
+
+export function App() {
+  const { path } = usePlace();
+  const Open = OPEN[path];
+  return Open ? <Open /> : <Inside path={path} />;
+}
+
+function Inside({ path }: { path: string }) {
+  const session = useLoaded("session", loadSession);
+  useEffect(() => {
+    addEventListener("entered", session.reload);
+    return () => removeEventListener("entered", session.reload);
+  }, [session.reload]);
+  const isStranger = session.error?.status === 401;
+  useEffect(() => {
+    if (isStranger) go(`/login?next=${encodeURIComponent(path + location.search)}`, { replace: true });
+  }, [isStranger, path]);
+
+  if (session.data === undefined || isStranger) {
+    if (session.error?.isOffline)
+      return (
+        <Empty icon="offline" title="The gateway does not answer">
+          <p>This page goes on by itself when it does.</p>
+        </Empty>
+      );
+    return session.error && !isStranger ? <Empty icon="warning" title={session.error.message} /> : <Bones />;
+  }
+  const [top = "", first = ""] = path.slice(1).split("/");
+  const page = <Shown place={`/${top}`} id={decodeURIComponent(first)} />;
+  return (
+    <SessionContext.Provider value={{ ...session.data, reload: session.reload }}>
+      {FRAMELESS.has(path) ? page : <Frame path={`/${top}`}>{page}</Frame>}
+    </SessionContext.Provider>
+  );
+}
+
+function Shown({ place, id }: { place: string; id: string }) {
+  const direct = PAGES[place] as Page | undefined;
+  const later = LATER[place];
+  const [found, setFound] = useState<Record<string, Page>>({});
+  const [isLost, setLost] = useState(false);
+  useEffect(() => {
+    if (direct || !later || found[place]) return;
+    setLost(false);
+    later().then(
+      (page) => setFound((known) => ({ ...known, [place]: page })),
+      () => setLost(true),
+    );
+  }, [place]);
+
+  const Page = direct ?? found[place];
+  if (Page) return <Page id={id} />;
+  if (isLost)
+    return (
+      <Empty icon="offline" title="This page could not be loaded">
+        <p>The gateway was replaced by another version, or is away. Load the page anew.</p>
+      </Empty>
+    );
+  if (later) return <Bones />;
+  return (
+    <Empty title="There is nothing at this address">
+      <p>
+        <a href="/">Go to the overview</a>
+      </p>
+    </Empty>
+  );
+}

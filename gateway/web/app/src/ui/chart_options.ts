@@ -1,0 +1,109 @@
+/** How a chart looks: thin axes, quiet lines, colours of the theme as it is now. */
+
+import uPlot from "uplot";
+import { colourOf } from "../core/theme";
+import type { ChartProps, Series } from "./chart";
+
+const FONT = '12px "Geist Variable", system-ui, sans-serif';
+const AXIS_WIDTH = 52;
+const SMALLEST_ZOOM_PX = 8;
+
+type OnTip = (tip: { index: number; left: number } | null) => void;
+
+export function chartOptions(props: ChartProps, width: number, height: number, onTip: OnTip): uPlot.Options {
+  const faint = colourOf("faint");
+  const line = colourOf("line");
+  return {
+    width,
+    height,
+    padding: [12, 8, 0, 0],
+    legend: { show: false },
+    scales: {
+      x: { time: !props.isPlain, ...(hasBars(props) ? { range: withRoomForBars } : {}) },
+      y: { range: (_, __, highest) => [0, highest > 0 ? highest * 1.08 : 1] },
+    },
+    axes: [
+      {
+        stroke: faint,
+        font: FONT,
+        grid: { show: false },
+        ticks: { show: false },
+        space: 64,
+        gap: 6,
+        size: 30,
+        values: (_, values) =>
+          props.isPlain
+            ? values.map(props.showAt)
+            : values.map((moment) => axisMoment(moment, values[1]! - values[0]!)),
+      },
+      {
+        stroke: faint,
+        font: FONT,
+        grid: { stroke: line, width: 1 },
+        ticks: { show: false },
+        size: AXIS_WIDTH,
+        gap: 8,
+        space: 48,
+        values: (_, values) => values.map(props.showAxis),
+      },
+    ],
+    cursor: {
+      y: false,
+      points: { show: !hasBars(props), size: 7 },
+      drag: { x: props.onZoom !== undefined, y: false, setScale: false },
+    },
+    // A later series paints over an earlier one: the first, which a stack stands on, comes last.
+    series: [{}, ...props.series.map(seriesOptions).reverse()],
+    hooks: {
+      setCursor: [
+        (plot) => {
+          const { idx, left } = plot.cursor;
+          const isOver = idx !== null && idx !== undefined && left !== undefined && left >= 0;
+          onTip(isOver ? { index: idx, left: plot.over.offsetLeft + left } : null);
+        },
+      ],
+      setSelect: [
+        (plot) => {
+          const { left, width: drawn } = plot.select;
+          if (drawn >= SMALLEST_ZOOM_PX) props.onZoom?.(plot.posToVal(left, "x"), plot.posToVal(left + drawn, "x"));
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
+    },
+  };
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
+const DAY_S = 86_400;
+
+/** The time of day where the marks are closer than a day, but the day itself where one begins. */
+function axisMoment(moment: number, apart: number): string {
+  const date = new Date(moment * 1_000);
+  const isMidnight = date.getHours() === 0 && date.getMinutes() === 0;
+  return apart >= DAY_S || isMidnight ? DAY.format(date) : CLOCK.format(date);
+}
+
+const hasBars = (props: ChartProps): boolean => props.series.some((each) => each.kind === "bar");
+
+/** The first and the last bar are as wide as the others. */
+function withRoomForBars(plot: uPlot, lowest: number, highest: number): [number, number] {
+  const moments = plot.data[0];
+  const half = moments.length > 1 ? (moments[1]! - moments[0]!) / 2 : 1_800;
+  return [lowest - half, highest + half];
+}
+
+function seriesOptions(series: Series): uPlot.Series {
+  const colour = colourOf(series.colour);
+  const common = { label: series.name, stroke: colour, width: 2, points: { show: false }, spanGaps: false };
+  switch (series.kind) {
+    case "bar":
+      return { ...common, fill: colour, width: 0, paths: uPlot.paths.bars!({ size: [0.72, 40], radius: 0.12 }) };
+    case "area":
+      return { ...common, fill: colour.replace("rgb(", "rgba(").replace(")", ", 0.12)"), paths: uPlot.paths.linear!() };
+    case "dashed":
+      return { ...common, width: 1.5, dash: [4, 4] };
+    default:
+      return common;
+  }
+}

@@ -1,0 +1,46 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { constants, gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+const GATEWAY = "http://127.0.0.1:8080";
+// A test builds elsewhere and compares.
+const STATIC = resolve(process.env.WATCHLLM_STATIC ?? resolve(import.meta.dirname, "../static"));
+const WORTH_BYTES = 512;
+
+/** Write each file's gzip form beside it, so that the gateway compresses nothing while it runs. */
+function zipped(): Plugin {
+  return {
+    name: "zipped",
+    apply: "build",
+    closeBundle() {
+      for (const name of readdirSync(STATIC, { recursive: true, encoding: "utf8" })) {
+        if (!/\.(js|css|html)$/.test(name)) continue;
+        const body = readFileSync(join(STATIC, name));
+        if (body.length < WORTH_BYTES) continue;
+        writeFileSync(join(STATIC, `${name}.gz`), gzipSync(body, { level: constants.Z_BEST_COMPRESSION }));
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: [zipped()],
+  build: {
+    outDir: STATIC,
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+  },
+  server: {
+    // The gateway takes a write by cookie from its own pages alone.
+    proxy: Object.fromEntries(
+      ["/api", "/v1", "/health", "/schema", "/docs"].map((path) => [
+        path,
+        { target: GATEWAY, changeOrigin: true, headers: { origin: GATEWAY } },
+      ]),
+    ),
+  },
+});
