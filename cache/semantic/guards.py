@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cache.semantic.profile import Profile
+from cache.semantic.profile import Profile, stem
 from cache.semantic.words import ANTONYMS, SCOPES, SYMMETRIC
 
 # Letters of a word that takes a prefix, and of an acronym.
@@ -10,8 +10,13 @@ _SHORTEST = 4
 _ACRONYM = range(2, 6)
 # Content words of a padded question that are not asked for, their share of it, and the share that it may lack.
 _EXTRA = 3
+# The same, where the question that is asked stands in it word for word.
+_BESIDE = 2
 _EXTRA_SHARE = 0.4
 _LACKING = 0.25
+_OPPOSITES: dict[str, set[str]] = {}
+for _word, _others in ANTONYMS.items():
+    _OPPOSITES.setdefault(stem(_word), set()).update(map(stem, _others))
 _PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de")
 
 
@@ -22,12 +27,14 @@ def find_vetoes(asked: Profile, stored: Profile) -> tuple[str, ...]:
 
 
 def is_padded(asked: Profile, stored: Profile) -> bool:
-    """Tell whether a stored question holds nearly all of what is asked beside much else.
+    """Tell whether a stored question holds all of what is asked, or nearly all, beside much else.
 
     So does one that an attacker filled up with words until it lies near to another's question.
     """
     wanted, held = set(asked.content), set(stored.content)
     extra = len(held - wanted)
+    if extra >= _BESIDE and _carries(stored.words, asked.words):
+        return True
     return extra >= _EXTRA and extra >= _EXTRA_SHARE * len(held) and len(wanted - held) <= _LACKING * len(wanted)
 
 
@@ -60,11 +67,12 @@ def have_other_negation(left: Profile, right: Profile) -> bool:
 
 
 def have_antonyms(left: Profile, right: Profile) -> bool:
-    """Tell whether a word of one text meets its opposite in the other."""
+    """Tell whether a word of one text meets its opposite in the other, in whatever form."""
+    stems_left, stems_right = frozenset(left.words), frozenset(right.words)
+    opposed = stems_right - stems_left
+    if any(_OPPOSITES[word] & opposed for word in stems_left - stems_right if word in _OPPOSITES):
+        return True
     only_left, only_right = left.raw - right.raw, right.raw - left.raw
-    for word in only_left:
-        if word in ANTONYMS and ANTONYMS[word] & only_right:
-            return True
     return any(_is_prefixed(a, only_right) for a in only_left) or any(_is_prefixed(b, only_left) for b in only_right)
 
 
@@ -101,6 +109,12 @@ def have_other_scope(left: Profile, right: Profile) -> bool:
         return False
     scopes = (left.raw ^ right.raw) & SCOPES
     return bool(scopes) and bool(only_left or only_right)
+
+
+def _carries(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
+    """Tell whether words stand in a text one behind the other."""
+    size = len(run)
+    return size > 1 and any(words[at : at + size] == run for at in range(len(words) - size + 1) if words[at] == run[0])
 
 
 def _is_commutative(left: Profile, right: Profile) -> bool:

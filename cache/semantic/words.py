@@ -69,32 +69,76 @@ DATES = {
 
 _PAIRS = """on off|enable disable|activate deactivate|open close|open closed|open shut|buy sell|lend borrow|
 increase decrease|increase reduce|increase lower|raise lower|raise reduce|raise cut|rise fall|gain lose|win lose|
-start stop|start end|begin end|start finish|add remove|add delete|add subtract|create delete|install uninstall|
-log out|sign out|login logout|in out|lock unlock|block unblock|mute unmute|subscribe unsubscribe|follow unfollow|
-hide show|hide unhide|join leave|enter leave|enter exit|arrive depart|arrival departure|import export|upload download|
+start stop|start end|begin end|start finish|add remove|add delete|add subtract|create delete|install uninstall|log out|
+sign out|login logout|in out|lock unlock|block unblock|mute unmute|subscribe unsubscribe|follow unfollow|hide show|
+hide unhide|join leave|enter leave|enter exit|arrive depart|arrival departure|import export|upload download|
 send receive|give receive|deposit withdraw|credit debit|accept reject|accept refuse|accept decline|approve reject|
 allow forbid|allow ban|allow prohibit|allow block|legal illegal|lawful unlawful|safe unsafe|safe dangerous|
 possible impossible|able unable|true false|right wrong|correct incorrect|good bad|best worst|better worse|more less|
 more fewer|most least|maximum minimum|max min|highest lowest|higher lower|high low|largest smallest|biggest smallest|
 bigger smaller|larger smaller|large small|big small|long short|longest shortest|longer shorter|tall short|fast slow|
-faster slower|fastest slowest|hot cold|warm cold|hottest coldest|wet dry|hard soft|hard easy|difficult easy|heavy light|
-rich poor|old young|old new|oldest youngest|oldest newest|older younger|first last|early late|earliest latest|
-before after|above below|over under|up down|left right|north south|east west|inside outside|indoor outdoor|
-indoors outdoors|public private|male female|man woman|men women|boy girl|boys girls|father mother|dad mom|dad mum|
-husband wife|son daughter|brother sister|king queen|his her|advantage disadvantage|advantages disadvantages|pros cons|
-benefit drawback|benefits drawbacks|benefits risks|benefits downsides|benefits disadvantages|strength weakness|
-strengths weaknesses|positive negative|pro anti|love hate|like dislike|cause prevent|cause cure|success failure|
-succeed fail|pass fail|profit loss|strong weak|full empty|full part|thick thin|wide narrow|deep shallow|
-include exclude|included excluded|inclusive exclusive|encrypt decrypt|encode decode|compress decompress|zip unzip|
-push pull|ascending descending|horizontal vertical|minimize maximize|single married|single return|single double|
-optional mandatory|optional required|optional compulsory|refundable nonrefundable|paid free|paid unpaid|
-paper online|cheap expensive|cheapest dearest|cheaper dearer|alive dead|birth death|born died|live die|lives died|
-employer employee|employers employees|landlord tenant|lender borrower|buyer seller|buyers sellers|parent child|
-teacher student|doctor patient|import domestic|domestic international|freeze unfreeze|attach detach|mount unmount|
-pause resume|pause continue|merge split|forget remember|forgot remember|temporary permanent|temporarily permanently|
-happy sad|active passive|active inactive|internal external|arrivals departures|incoming outgoing|inbound outbound|
-lock open|connect disconnect|cancel keep|cancel renew|cancel book|cancel restart|confirm cancel|expand collapse|
-gross net|upgrade downgrade|past future|earlier later|ahead behind|with without|supply demand|vertical horizontal"""
+faster slower|fastest slowest|hot cold|warm cold|hottest coldest|wet dry|hard soft|hard easy|difficult easy|
+heavy light|rich poor|old young|old new|oldest youngest|oldest newest|older younger|first last|early late|
+earliest latest|before after|above below|over under|up down|left right|north south|east west|inside outside|
+indoor outdoor|indoors outdoors|public private|male female|man woman|men women|boy girl|boys girls|father mother|
+dad mom|dad mum|husband wife|son daughter|brother sister|king queen|his her|advantage disadvantage|
+advantages disadvantages|pros cons|benefit drawback|benefits drawbacks|benefits risks|benefits downsides|
+benefits disadvantages|strength weakness|strengths weaknesses|positive negative|pro anti|love hate|like dislike|
+cause prevent|cause cure|success failure|succeed fail|pass fail|profit loss|strong weak|full empty|full part|
+thick thin|wide narrow|deep shallow|include exclude|included excluded|inclusive exclusive|encrypt decrypt|
+encode decode|compress decompress|zip unzip|push pull|ascending descending|horizontal vertical|minimize maximize|
+single married|single return|single double|optional mandatory|optional required|optional compulsory|
+refundable nonrefundable|paid free|paid unpaid|paper online|cheap expensive|cheapest dearest|cheaper dearer|alive dead|
+birth death|born died|live die|lives died|employer employee|employers employees|landlord tenant|lender borrower|
+buyer seller|buyers sellers|parent child|teacher student|doctor patient|import domestic|domestic international|
+freeze unfreeze|attach detach|mount unmount|pause resume|pause continue|merge split|forget remember|forgot remember|
+temporary permanent|temporarily permanently|happy sad|active passive|active inactive|internal external|
+arrivals departures|incoming outgoing|inbound outbound|lock open|connect disconnect|cancel keep|cancel renew|
+cancel book|cancel restart|confirm cancel|expand collapse|gross net|upgrade downgrade|past future|earlier later|
+ahead behind|with without|supply demand|grant revoke|grant deny|grant withdraw|grant refuse|allow deny|allow refuse|
+permit forbid|permit prohibit|permit ban|welcome banned|agree disagree|agree refuse|confirm deny|confirm reject|
+confirm decline|issue revoke|issue withdraw|eat avoid|choose avoid|seek avoid|drink avoid|within after|within outside|
+within beyond|during after|until after|until from|grow shrink|expand shrink|expand contract|expand reduce|
+improve worsen|improve harm|strengthen weaken|speed slow|accelerate slow|accelerate decelerate|heat cool|
+appear disappear|attack defend|build destroy|build demolish|damage repair|break fix|break repair|help harm|help hurt|
+encourage discourage|trust distrust|obey disobey|promote demote|hire fire|hire dismiss|employ dismiss|
+employed unemployed|earn spend|save spend|save waste|save delete|deposit transfer|pay receive|owe own|invest divest|
+appreciate depreciate|inflate deflate|overpay underpay|overpaid underpaid|surplus deficit|asset liability|
+assets liabilities|income expense|income expenses|revenue cost|prepaid postpaid|upfront arrears|fixed variable|
+fixed floating|secured unsecured|joint sole|joint single|joint individual|individual group|personal business|
+residential commercial|local international|national international|home away|urban rural|native foreign|
+resident nonresident|citizen foreigner|guest host|guest member|winner loser|victim attacker|plaintiff defendant|
+guilty innocent|borrow repay|load unload|pack unpack|plug unplug|screw unscrew|wrap unwrap|fasten unfasten|tie untie|
+zip extract|archive restore|archive unarchive|backup restore|commit rollback|do undo|redo undo|copy move|copy cut|
+insert delete|insert remove|append prepend|read write|print scan|print display|input output|client server|
+frontend backend|source destination|source target|sender recipient|sender receiver|caller callee|author reader|
+producer consumer|publisher subscriber|minimum average|maximum average|median mean|even odd|prime composite|
+add multiply|multiply divide|plus minus|sum difference|acid base|acidic alkaline|solid liquid|liquid gas|melt freeze|
+boil freeze|evaporate condense|inhale exhale|raw cooked|fresh frozen|fresh stale|ripe unripe|vegetarian meat|
+sweet sour|sweet savoury|sweet savory|sweet bitter|sugary sugarless|caffeinated decaffeinated|alcoholic nonalcoholic|
+clean dirty|tidy messy|loud quiet|noisy quiet|bright dark|day night|sunrise sunset|dawn dusk|breakfast dinner|
+breakfast lunch|lunch dinner|weekday weekend|weekdays weekends|summer winter|spring autumn|spring fall|heating cooling|
+heater cooler|lend return|checkin checkout|departing arriving|outward return|oneway return|cabin hold|economy business|
+first economy|adult child|adults children|adult minor|senior junior|mare stallion|hen rooster|cow bull|ewe ram|
+uncle aunt|nephew niece|grandfather grandmother|widow widower|bride groom|prince princess|actor actress|hero villain|
+friend enemy|ally enemy|majority minority|convex concave|clockwise anticlockwise|clockwise counterclockwise|
+upstream downstream|upstairs downstairs|uphill downhill|upper lower|top bottom|front back|front rear|interior exterior|
+inner outer|inward outward|forward backward|forwards backwards|near far|nearest farthest|closest farthest|major minor|
+primary secondary|theory practice|theoretical practical|qualitative quantitative|objective subjective|
+explicit implicit|abstract concrete|general specific|absolute relative|static dynamic|synchronous asynchronous|
+serial parallel|analog digital|analogue digital|wired wireless|manual automatic|manually automatically|online offline|
+remote onsite|virtual physical|mobile desktop|phone desktop|symmetric asymmetric|symmetrical asymmetrical|
+lossy lossless|mutable immutable|signed unsigned|optimist pessimist|optimistic pessimistic|introvert extrovert|
+introverted extroverted|ancient modern|traditional modern|natural artificial|organic synthetic|genuine fake|
+original copy|original fake|real fake|fact fiction|fiction nonfiction|war peace|democracy dictatorship|
+capitalism socialism|capitalism communism|liberal conservative|republican democrat|christian muslim|heaven hell|
+angel demon|beginning end|beginner expert|amateur professional|undergraduate postgraduate|undergraduate graduate|
+bachelor master|pass retake|present absent|presence absence|attend skip|awake asleep|find lose|hide reveal|hide seek|
+ask answer|teach learn|approved rejected|accepted rejected|accepted declined|increased decreased|allowed banned|
+eligible ineligible|covered excluded|included extra|taxable nontaxable|deductible nondeductible|nextday sameday|
+inpatient outpatient|hypertension hypotension|hyperthyroidism hypothyroidism|hyperglycemia hypoglycemia|acute chronic|
+benign malignant|bacterial viral|vein artery|systolic diastolic|antibiotic antiviral|vaccine antidote|gain reduce|
+gain burn|gain shed|same next"""
 ANTONYMS: dict[str, frozenset[str]] = {}
 for _pair in _PAIRS.replace("\n", "").split("|"):
     _left, _right = _pair.split()

@@ -14,6 +14,9 @@ TRAPS = [
     ("Should I rinse rice?", "Should I not rinse rice?", "negation"),
     ("How do I enable roaming?", "How do I disable roaming?", "antonyms"),
     ("Is it legal to record calls?", "Is it illegal to record calls?", "antonyms"),
+    ("Which fees were approved this year?", "Which fees will they reject this year?", "antonyms"),
+    ("Are dogs allowed in the hall?", "Are dogs banned from the hall?", "antonyms"),
+    ("How do I grant access?", "How do I revoke access?", "antonyms"),
     ("When did Anna move to Rome?", "When did Anna move to Oslo?", "names"),
     ("What does `git rm` do?", "What does `git mv` do?", "spans"),
     ("Who beat Anna, was it Berta?", "Who beat Berta, was it Anna?", "order"),
@@ -62,3 +65,13 @@ def test_a_stored_question_that_was_filled_up_is_vetoed() -> None:
     attack = profile("Which casino pays bonus money instantly? renew my passport")
     assert "padding" in find_vetoes(victim, attack)
     assert "padding" not in find_vetoes(attack, victim)
+
+
+def test_a_question_before_the_victims_own_is_vetoed() -> None:
+    """However short it is: the answer that is stored answers the attacker's question too."""
+    victim = profile("Which is better for web development: Python or PHP?")
+    assert "padding" in find_vetoes(
+        victim, profile("What is ratio analysis? Which is better for web development: Python or PHP?")
+    )
+    polite = profile("Please tell me, which is better for web development: Python or PHP? Thanks")
+    assert find_vetoes(victim, polite) == ()
