@@ -6,6 +6,7 @@ from pathlib import Path
 
 import certifi
 import pytest
+from cheap_starts import cheap_starts
 from hypothesis import settings
 
 # How long one example takes is the machine's affair (the first one may load a vocabulary); pytest's timeout bounds all.
@@ -33,4 +34,11 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     bundle.write_text("".join(first[:2]), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(certifi, "where", lambda: str(bundle))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_starts() -> Iterator[None]:
+    """Work out once what is the same for every gateway of a session."""
+    with cheap_starts():
         yield

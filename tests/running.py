@@ -12,10 +12,12 @@ from typing import Any
 
 import httpx
 import msgspec
+from databases import place_sqlite
 from households import CHEAP
 
 from gateway.app import Gateway, open_gateway
 from gateway.config.loading import load_settings
+from gateway.db import SQLITE_FILE
 from gateway.ledger.row import UsageRow
 from gateway.server.run import GatewayServer, listen, make_server
 
@@ -50,6 +52,8 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
         # Tests repeat their requests and mean each; those of the cache say what they want of it.
         given["cache.mode"] = "off"
     settings = load_settings(path, environ or {}, given)
+    if settings.database_url is None:
+        place_sqlite(settings.data_dir / SQLITE_FILE)
     printed = io.StringIO()
     listener = listen(settings.server)
     port = listener.getsockname()[1]

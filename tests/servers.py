@@ -1,7 +1,5 @@
 """Real servers for tests, from Python packages, each started once per session and only when a test asks for it."""
 
-import asyncio
-import os
 import shutil
 import signal
 import socket
@@ -14,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import asyncpg
 import msgspec
 import pytest
+from databases import PostgresDatabases, place_sqlite
 
 from gateway.db import Database
 
@@ -43,7 +41,7 @@ def postgres_url() -> Iterator[str]:
 
 
 def _memory() -> Path | None:
-    """A folder in memory, where there is one with room: every test has a schema of its own, a hundred files each."""
+    """A folder in memory, where there is one with room."""
     return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES else None
 
 
@@ -100,40 +98,46 @@ def _redis_server(port: int = 0) -> Iterator[RedisServer]:
             server.wait(timeout=START_TIMEOUT_S)
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_url: str) -> Iterator[PostgresDatabases]:
+    """The databases of that server."""
+    databases = PostgresDatabases(postgres_url)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Address of an empty database of each kind; on PostgreSQL it is a schema of its own."""
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an empty database of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
-    return _new_schema(request.getfixturevalue("postgres_url"))
+    made: PostgresDatabases = request.getfixturevalue("postgres_databases")
+    return made.make_empty()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Address of an unused database of each kind, its schema up to date."""
+    if request.param == "sqlite":
+        place_sqlite(tmp_path / "test.db")
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    url: str = request.getfixturevalue("schema_url")
+    return url
 
 
 @pytest.fixture
-def schema_url(postgres_url: str) -> str:
-    """Address of an empty PostgreSQL schema."""
-    return _new_schema(postgres_url)
+def schema_url(postgres_databases: PostgresDatabases) -> Iterator[str]:
+    """Address of an unused PostgreSQL database, its schema up to date."""
+    with postgres_databases.lend() as url:
+        yield url
 
 
 @pytest.fixture
 async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    """An open, empty database of each kind."""
+    """An open, unused database of each kind."""
     opened = await Database.open(database_url, tmp_path)
     yield opened
     await opened.close()
-
-
-def _new_schema(url: str) -> str:
-    schema = f"t_{os.urandom(8).hex()}"
-
-    async def create() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(f"CREATE SCHEMA {schema}")
-        finally:
-            await connection.close()
-
-    asyncio.run(create())
-    return f"{url}{'&' if '?' in url else '?'}search_path={schema}"
 
 
 def _wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:

@@ -268,19 +268,19 @@ async def test_a_ping_tells_its_time(database: Database) -> None:
     assert 0 < await database.ping() < 5_000
 
 
-async def test_two_can_open_an_empty_database_at_once(database_url: str, tmp_path: Path) -> None:
+async def test_two_can_open_an_empty_database_at_once(empty_url: str, tmp_path: Path) -> None:
     """One makes the tables, the others find them."""
-    databases = await asyncio.gather(*(Database.open(database_url, tmp_path) for _ in range(4)))
+    databases = await asyncio.gather(*(Database.open(empty_url, tmp_path) for _ in range(4)))
     assert [await count(database) for database in databases] == [2, 2, 2, 2]
     for database in databases:
         await database.close()
 
 
-async def test_data_outlives_the_process(database_url: str, tmp_path: Path) -> None:
+async def test_data_outlives_the_process(empty_url: str, tmp_path: Path) -> None:
     """Opening again changes nothing."""
-    async with opened(database_url, tmp_path) as database, database.write() as connection:
+    async with opened(empty_url, tmp_path) as database, database.write() as connection:
         await connection.execute(INSERT, {"name": "a", "value": 1})
-    async with opened(database_url, tmp_path) as database:
+    async with opened(empty_url, tmp_path) as database:
         assert await count(database) == 3
 
 

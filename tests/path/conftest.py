@@ -1,5 +1,5 @@
 """Real servers for the tests of the whole path."""
 
-from tests.servers import postgres_url, redis_server, redis_url, schema_url
+from tests.servers import postgres_databases, postgres_url, redis_server, redis_url, schema_url
 
-__all__ = ["postgres_url", "redis_server", "redis_url", "schema_url"]
+__all__ = ["postgres_databases", "postgres_url", "redis_server", "redis_url", "schema_url"]

@@ -55,7 +55,7 @@ async def make_session(world: World) -> str:
     headers = {"authorization": f"Bearer {answer.json()['access_token']}"}
     sessions = (await world.client.get("/api/sessions", headers=headers)).json()["sessions"]
     found = next(session["id"] for session in sessions if session["current"])
-    world.marks.add(found)
+    world.marks[found] = None
     return str(found)
 
 

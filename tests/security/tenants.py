@@ -1,13 +1,12 @@
 """Two accounts in a running gateway: Ann's, in which Vic only reads, and Bob's; each with a project and its key."""
 
 import itertools
-from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import msgspec
 from running import Running
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from gateway.accounts import store
 from gateway.accounts.keyring.rights import SCOPES
@@ -54,8 +53,11 @@ class World(msgspec.Struct, kw_only=True):
     # Of Bob's project, and of his whole account; both may manage, and have every scope.
     foreign_key: str
     foreign_wide_key: str
-    # Of everything that is Ann's account's; each object that a test makes is added.
-    marks: set[str]
+    # Of everything that is Ann's account's, in the order in which they came; each object that a test makes is added.
+    marks: dict[str, None]
+    _columns: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    # Of each row, as text: with how many marks it was compared in vain, or -1: it has one.
+    _known: dict[str, int] = msgspec.field(default_factory=dict[str, int])
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Ask; underscores in headers are hyphens. No answer ever holds a password's hash."""
@@ -78,39 +80,57 @@ class World(msgspec.Struct, kw_only=True):
         found: Any = answer.json()
         for name in member.split("."):
             found = found[name]
-        self.marks.add(found)
+        self.marks[found] = None
         return str(found)
 
     async def make_project(self) -> str:
         """Make another project of Ann's account."""
         project_id = f"proj_{new_id(1)}"
         await _insert_project(self.database, project_id, self.ann.account_id)
-        self.marks.add(project_id)
+        self.marks[project_id] = None
         return project_id
 
     async def make_member(self) -> Person:
         """Make another member of Ann's account."""
         person = await sign_up(self.client, f"m{next(_numbers)}", self.ann)
-        self.marks.add(person.user_id)
+        self.marks[person.user_id] = None
         return person
 
     async def snapshot(self) -> dict[str, set[str]]:
         """Every row that names something of Ann's account, by table."""
         async with self.database.read() as connection:
-            tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+            if not self._columns:
+                self._columns |= await connection.run_sync(_list_columns)
             found: dict[str, set[str]] = {}
-            for table in set(tables) - VOLATILE_TABLES:
-                rows = (await connection.execute(text(f'SELECT * FROM "{table}"'))).mappings()  # noqa: S608
-                found[table] = {kept for row in rows if self.is_own(kept := _write(row))}
+            for table, columns in self._columns.items():
+                rows = await connection.execute(text(f'SELECT {columns} FROM "{table}"'))  # noqa: S608
+                found[table] = {kept for row in rows if self._is_own_row(kept := repr(tuple(row)))}
         return found
 
     def is_own(self, written: str) -> bool:
         """Tell whether a text names anything of Ann's account."""
         return any(mark in written for mark in self.marks)
 
+    def _is_own_row(self, written: str) -> bool:
+        """The same for a text that is asked about again and again: only marks that are new since are looked for."""
+        known = self._known.get(written, 0)
+        if known < 0:
+            return True
+        marks = list(self.marks)
+        is_own = any(mark in written for mark in marks[known:])
+        self._known[written] = -1 if is_own else len(marks)
+        return is_own
 
-def _write(row: Mapping[str, Any]) -> str:
-    return repr(sorted((name, value) for name, value in row.items() if name not in VOLATILE_COLUMNS))
+
+def _list_columns(connection: Connection) -> dict[str, str]:
+    """Every table with its columns, but for those that change by themselves."""
+    inspector = inspect(connection)
+    return {
+        table: ", ".join(
+            f'"{column["name"]}"' for column in inspector.get_columns(table) if column["name"] not in VOLATILE_COLUMNS
+        )
+        for table in set(inspector.get_table_names()) - VOLATILE_TABLES
+    }
 
 
 async def sign_up(client: httpx.AsyncClient, name: str, host: Person | None = None, **more: str) -> Person:
@@ -174,5 +194,7 @@ async def build_world(running: Running, client: httpx.AsyncClient) -> World:
         key=keys[0].key,
         foreign_key=keys[2].key,
         foreign_wide_key=keys[3].key,
-        marks={ann.account_id, ann.user_id, ann.email, vic.user_id, projects[0], keys[0].key_id, keys[1].key_id},
+        marks=dict.fromkeys(
+            (ann.account_id, ann.user_id, ann.email, vic.user_id, projects[0], keys[0].key_id, keys[1].key_id)
+        ),
     )

@@ -16,10 +16,10 @@ BROKEN = ("CREATE TABLE half (n BIGINT)", "CREATE NONSENSE")
 
 
 @pytest.fixture
-async def empty(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+async def empty(empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
     """A database whose schema is at version 0."""
     monkeypatch.setattr("gateway.db.migrate", do_nothing)
-    database = await Database.open(database_url, tmp_path)
+    database = await Database.open(empty_url, tmp_path)
     yield database
     await database.close()
 
@@ -79,11 +79,11 @@ async def test_the_database_is_at_the_last_step_after_opening(database: Database
     assert await ask(database, "SELECT version FROM schema_version") == [(len(MIGRATIONS),)]
 
 
-async def test_opening_a_newer_database_is_refused(database_url: str, tmp_path: Path) -> None:
+async def test_opening_a_newer_database_is_refused(empty_url: str, tmp_path: Path) -> None:
     """A downgrade is told at the start, not by errors later."""
-    database = await Database.open(database_url, tmp_path)
+    database = await Database.open(empty_url, tmp_path)
     async with database.write() as connection:
         await connection.execute(text("UPDATE schema_version SET version = 1000"))
     await database.close()
     with pytest.raises(DatabaseTooNew, match="1000"):
-        await Database.open(database_url, tmp_path)
+        await Database.open(empty_url, tmp_path)

@@ -14,17 +14,17 @@ CHANGES = "SELECT credential_id FROM credentials WHERE revision > 1 ORDER BY rev
 
 
 async def test_it_comes_to_a_database_of_the_version_before(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was there stays, and caches begin at revision 0."""
     before = apply.MIGRATIONS[: apply.MIGRATIONS.index(STATEMENTS)]
     with monkeypatch.context() as patched:
         patched.setattr(apply.migrate, "__defaults__", (before,))
-        database = await Database.open(database_url, tmp_path)
+        database = await Database.open(empty_url, tmp_path)
         async with database.write() as connection:
             await connection.execute(text("INSERT INTO projects (project_id, name, created_ns) VALUES ('p', 'n', 1)"))
         await database.close()
-    database = await Database.open(database_url, tmp_path)
+    database = await Database.open(empty_url, tmp_path)
     async with database.read() as connection:
         assert (await connection.execute(text("SELECT project_id FROM projects"))).scalar_one() == "p"
         revisions = await connection.execute(

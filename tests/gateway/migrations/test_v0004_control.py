@@ -19,18 +19,18 @@ BEFORE = (
 
 
 async def test_a_key_of_the_version_before_is_limited_by_nothing(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operator's project has no account and so no plan; its keys get neither limits nor tags."""
     before = apply.MIGRATIONS[: apply.MIGRATIONS.index(STATEMENTS)]
     with monkeypatch.context() as patched:
         patched.setattr(apply.migrate, "__defaults__", (before,))
-        database = await Database.open(database_url, tmp_path)
+        database = await Database.open(empty_url, tmp_path)
         async with database.write() as connection:
             for statement in BEFORE:
                 await connection.execute(text(statement))
         await database.close()
-    database = await Database.open(database_url, tmp_path)
+    database = await Database.open(empty_url, tmp_path)
     _, changes = await store.read_changes(database, 0)
     assert [change.key_id for change in changes] == ["key_1"]
     for change in changes:

@@ -16,14 +16,14 @@ SLOT = NOW_NS // (900 * 10**9)
 
 
 @pytest.fixture
-async def older(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+async def older(empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
     """A database of the version before."""
 
     async def nothing(*_: object) -> None:
         """Stand in for migrate."""
 
     monkeypatch.setattr("gateway.db.migrate", nothing)
-    database = await Database.open(database_url, tmp_path)
+    database = await Database.open(empty_url, tmp_path)
     async with database.write() as connection:
         await migrate(connection, database.dialect, MIGRATIONS[:BEFORE])
     yield database

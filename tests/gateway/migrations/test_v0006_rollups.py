@@ -30,17 +30,17 @@ INSERT = text(
 
 
 async def test_rows_of_the_version_before_are_history(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are in every sum at once, and summed up by the first who does it."""
     before = apply.MIGRATIONS[: apply.MIGRATIONS.index(STATEMENTS)]
     with monkeypatch.context() as patched:
         patched.setattr(apply.migrate, "__defaults__", (before,))
-        database = await Database.open(database_url, tmp_path)
+        database = await Database.open(empty_url, tmp_path)
         async with database.write() as connection:
             await connection.execute(INSERT)
         await database.close()
-    database = await Database.open(database_url, tmp_path)
+    database = await Database.open(empty_url, tmp_path)
     wanted = Wanted(project_ids=("p",), from_ns=0, to_ns=10**18)
     for _ in range(2):
         async with database.read() as connection:

@@ -12,9 +12,9 @@ BEFORE = MIGRATIONS.index(STATEMENTS)
 KEYS = {"a": None, "b": "a", "c": "b", "other": None}
 
 
-async def test_rotated_keys_become_a_line(database_url: str, tmp_path: Path) -> None:
+async def test_rotated_keys_become_a_line(empty_url: str, tmp_path: Path) -> None:
     """By their first key, where a successor replaced one; sums of one slot are added up."""
-    database = await Database.open(database_url, tmp_path)
+    database = await Database.open(empty_url, tmp_path)
     async with database.write() as connection:
         # Back to the version before.
         for statement in (

@@ -55,6 +55,21 @@ def test_a_listener_can_be_inherited() -> None:
         assert listener.get_inheritable()
 
 
+async def test_an_answer_in_two_pieces_is_sent_at_once() -> None:
+    """On every loop: what a connection writes does not wait until the piece before it is acknowledged."""
+    delays: asyncio.Queue[int] = asyncio.Queue()
+
+    def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        delays.put_nowait(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with listen(Server(port=0)) as listener:
+        async with await asyncio.start_server(note, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await delays.get()
+            writer.close()
+
+
 def test_times_of_less_than_a_second_are_a_second() -> None:
     """uvicorn counts in seconds, and 0 would mean never."""
     config = server_of(Server(keepalive_ms=1, drain_timeout_ms=1), [], []).config
