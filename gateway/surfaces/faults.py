@@ -102,7 +102,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
         )
     if code == "method_not_allowed":
         return answer_fault(
-            request, not_allowed(request.url.path, str(request.method), (error.headers or {}).get("Allow", "GET"))
+            request, not_allowed(request.url.path, str(request.method), (error.headers or {}).get("allow", "GET"))
         )
     detail, param = _explain(error)
     return answer_fault(request, Fault(code, detail, param=param, status=error.status_code))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
 from gateway.budgets import administration, store
@@ -150,6 +151,11 @@ async def record_spending(
     summary="Ask whether the budgets have room",
     tags=[TAG],
     status_code=200,
+    responses={
+        PAYMENT_REQUIRED: ResponseSpec(
+            Violated, description="A budget that blocks has no room for it.", generate_examples=False
+        )
+    },
     guards=[may_in_account("usage:read", scope="usage:read")],
 )
 async def check_spending(

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, get, post
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
@@ -36,10 +36,15 @@ async def fail(name: FromPath[str]) -> None:
     raise RAISED[name]
 
 
+@post("/store")
+async def store() -> None:
+    """Take nothing but POST."""
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """A client of a small app with the gateway's handlers."""
-    app = Litestar([fail], exception_handlers=faults.HANDLERS, openapi_config=None, logging_config=None)
+    app = Litestar([fail, store], exception_handlers=faults.HANDLERS, openapi_config=None, logging_config=None)
     transport = httpx.ASGITransport(cast("Any", app))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
         yield client
@@ -84,10 +89,11 @@ async def test_an_unknown_path_is_404(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_wrong_method_is_405(client: httpx.AsyncClient) -> None:
-    """The path exists, but not for this method."""
-    response = await client.delete("/raise/bug")
+    """The path exists, but not for this method; the message and a header tell those that it takes."""
+    response = await client.get("/store")
     assert (response.status_code, error_of(response)["code"]) == (405, "method_not_allowed")
-    assert "DELETE" in error_of(response)["message"]
+    assert "does not take GET; it takes POST, OPTIONS." in error_of(response)["message"]
+    assert response.headers["allow"] == "POST, OPTIONS"
 
 
 async def test_a_fault_keeps_its_headers(client: httpx.AsyncClient) -> None:

@@ -106,3 +106,12 @@ async def test_a_stranger_sees_nothing(ann: Home) -> None:
     """Without a credential 401."""
     answer = await ann.person.get(SPENDING, headers={"authorization": ""})
     assert answer.status_code == 401
+
+
+async def test_the_reference_has_both_answers_of_a_check(ann: Home) -> None:
+    """Room, and none: the second is no error envelope."""
+    document = (await ann.person.get("/schema/openapi.json")).json()
+    responses = document["paths"][f"{SPENDING}/check"]["post"]["responses"]
+    schemas = [responses[status]["content"]["application/json"]["schema"] for status in ("200", "402")]
+    assert "violations" in document["components"]["schemas"][schemas[1]["$ref"].rpartition("/")[2]]["properties"]
+    assert schemas[0] != schemas[1]
