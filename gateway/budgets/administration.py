@@ -55,7 +55,7 @@ async def create(treasury: Treasury, wanted: Wanted) -> BudgetState:
         if await store.count_own(connection, wanted.account_id) >= MAX_BUDGETS:
             raise TooManyBudgets
         await store.insert(connection, budget)
-    await treasury.books.directory.refresh()
+    await _spread(treasury)
     standing = treasury.books.directory.get(budget.budget_id)
     (view,) = await look(treasury, [budget if standing is None else standing.budget])
     return view
@@ -72,7 +72,14 @@ async def delete(treasury: Treasury, budget_id: str) -> None:
     """Let a budget refuse no more."""
     async with treasury.database.write() as connection:
         await store.delete(connection, budget_id, treasury.books.now_ns())
+    await _spread(treasury)
+
+
+async def _spread(treasury: Treasury) -> None:
+    """Take a change over, and have the other processes do the same now."""
     await treasury.books.directory.refresh()
+    if treasury.peers is not None:
+        await treasury.peers.ask()
 
 
 async def look(treasury: Treasury, budgets: list[Budget]) -> list[BudgetState]:

@@ -5,9 +5,10 @@
 Failure behavior: a call that fails, or is not answered within ``timeout_ms``, raises CountersUnavailable; whether it
 was done is not known. Once ``failures`` calls in a row have failed or asked for longer than ``slow_ms``, those that
 still wait are let go and all others raise at once, without asking, until a probe finds Redis well again. So at most
-``failures`` calls are kept waiting by Redis for longer than ``slow_ms``, and none waits longer than ``timeout_ms``.
-Calls are never repeated. A wait that is this process's own doing, its loop being busy or many calls before it, is not
-held against Redis.
+``failures`` calls are kept waiting by Redis for longer than ``slow_ms``, and none waits longer than ``timeout_ms`` for
+its answer. A call that has not had its turn within ``turn_ms``, because so many came before it, raises too. Calls are
+never repeated. A wait that is this process's own doing, its loop being busy or many calls before it, is not held
+against Redis.
 """
 
 import asyncio
@@ -39,8 +40,10 @@ _SECOND_LOOK_S = 0.01
 class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How patient the link is, in ms."""
 
-    # One call, connecting included.
+    # One call that has its turn, connecting included.
     timeout_ms: int = 250
+    # Until a call has its turn: a thousand callers at once are through well before, and a provider takes longer.
+    turn_ms: int = 5_000
     # To be asked for longer than this counts as a failure, answered or not; more than 10, less than timeout_ms.
     slow_ms: int = 50
     # In a row, until Redis is spared.
@@ -62,6 +65,11 @@ class _Call:
         # Whether it has been counted as a failure already.
         self.is_blamed = False
 
+    @property
+    def has_asked(self) -> bool:
+        """Whether it had its turn."""
+        return self.asked_s < math.inf
+
 
 class RedisLink:
     """Runs scripts in one Redis."""
@@ -72,6 +80,7 @@ class RedisLink:
         untyped: Any = client
         self._execute: Callable[..., Awaitable[Any]] = untyped.execute_command
         self._timeout_s = limits.timeout_ms / 1_000
+        self._turn_s = limits.turn_ms / 1_000
         self._slow_s = limits.slow_ms / 1_000
         self._first_probe_s = min(limits.first_probe_ms, limits.probe_ms) / 1_000
         self._probe_s = limits.probe_ms / 1_000
@@ -113,15 +122,17 @@ class RedisLink:
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | int | bytes]) -> Any:
         """Run a script and give its answer, texts as bytes. Raises CountersUnavailable."""
-        if self._probing is not None:
-            raise CountersSpared("Redis is being spared after failures in a row: it is probed in the background")
-        call = _Call(asyncio.timeout(self._timeout_s))
+        self._refuse_while_spared()
+        call = _Call(asyncio.timeout(self._turn_s))
         self._calls.add(call)
         try:
             async with call.scope, self._turns:
                 answer = await self._ask(call, script, keys, arguments)
         except TimeoutError as error:
             self._calls.discard(call)
+            if not call.has_asked:
+                self._refuse_while_spared()
+                raise CountersSpared(f"too many calls ask Redis: no turn within {self._turn_s:g} s") from error
             if not call.is_blamed and self._tells(call):
                 self._count_failure(f"no answer within {self._timeout_s:g} s")
             raise CountersUnavailable(f"the counters in Redis did not answer within {self._timeout_s:g} s") from error
@@ -136,6 +147,10 @@ class RedisLink:
             self._failures = 0
         return answer
 
+    def _refuse_while_spared(self) -> None:
+        if self._probing is not None:
+            raise CountersSpared("Redis is being spared after failures in a row: it is probed in the background")
+
     async def close(self) -> None:
         """Close every connection."""
         if self._timer is not None:
@@ -149,8 +164,11 @@ class RedisLink:
     async def _ask(
         self, call: _Call, script: Script, keys: Sequence[str], arguments: Sequence[str | int | bytes]
     ) -> Any:
+        # Spared since it began to wait, it has been let go.
+        self._refuse_while_spared()
         options = {NEVER_DECODE: True}
         call.asked_s = asyncio.get_running_loop().time()
+        call.scope.reschedule(call.asked_s + self._timeout_s)
         self._asking[call] = None
         if self._timer is None:
             self._plan(call.asked_s)

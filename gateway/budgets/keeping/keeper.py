@@ -173,7 +173,7 @@ class Keeper:
                     return reservation
                 wanted = self._wanted(reservation, standings, created_ns)
                 if self._peers is not None:
-                    await self._peers.wait_for_all()
+                    await self._peers.wait_for_all(is_urgent=True)
                 if self._recorder.has_rows_on_disk_alone:
                     await self._recorder.flush()
                 async with self._recorder.folding:

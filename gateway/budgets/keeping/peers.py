@@ -2,7 +2,8 @@
 
 Each process beats: it stores every row that it has recorded, takes the budgets' changes over, and then raises its
 count in the database, with what it holds. Whoever has seen every living process beat twice knows that all that was
-recorded before is stored, and that all of them know the budgets that there were.
+recorded before is stored, and that all of them know the budgets that there were. Who cannot wait that long asks in the
+database; the others look there often, and beat twice at once.
 
 Failure behavior: raises DatabaseUnavailable as gateway.db does. A process that has not beaten for LIFE_NS is taken as
 dead: what it had recorded and not stored is counted once its journal is taken over by the next start there.
@@ -23,6 +24,8 @@ from gateway.ledger.recorder import Recorder
 BEAT_S = 0.5
 LIFE_NS = 5_000_000_000
 _LOOK_S = 0.05
+# A call waits for the answer to its question.
+_LISTEN_S = 0.1
 _BEATS = 2
 _FLUSH_S = 4.0
 
@@ -35,6 +38,12 @@ _READ = text("SELECT process_id, beat, seen_ns, held FROM spenders WHERE process
 _LEAVE = text("DELETE FROM spenders WHERE process_id = :process_id")
 # Those whose journal this process has taken over.
 _BURY = text("DELETE FROM spenders WHERE journal = :journal AND process_id <> :process_id AND seen_ns < :dead_ns")
+
+_ASK = text(
+    "INSERT INTO revisions (name, value) VALUES ('spending', 1) "
+    "ON CONFLICT (name) DO UPDATE SET value = revisions.value + 1"
+)
+_READ_ASKED = text("SELECT value FROM revisions WHERE name = 'spending'")
 
 # By budget and window, in picodollars.
 HeldByLine = dict[str, int]
@@ -62,6 +71,8 @@ class Peers:
         self._books = books
         self._now_ns = now_ns
         self._beat = 0
+        # The last question that this process has beaten for.
+        self._answered = 0
         self._held: HeldByLine = {}
         # Whether all that ever beat are alive or have left in order.
         self.are_whole = True
@@ -91,6 +102,17 @@ class Peers:
         async with self._database.write() as connection:
             await connection.execute(_UPSERT, values)
 
+    async def pause(self) -> None:
+        """Let the time between two beats pass; it ends early, with a beat, where a process asks meanwhile."""
+        for _ in range(round(BEAT_S / _LISTEN_S)):
+            await asyncio.sleep(_LISTEN_S)
+            async with self._database.read() as connection:
+                asked: int = (await connection.execute(_READ_ASKED)).scalar_one_or_none() or 0
+            if asked != self._answered:
+                self._answered = asked
+                await self.beat()
+                return
+
     async def bury(self) -> None:
         """Forget dead processes of this journal, after what they left was recorded here and stored."""
         async with asyncio.timeout(_FLUSH_S):
@@ -100,10 +122,17 @@ class Peers:
         async with self._database.write() as connection:
             await connection.execute(_BURY, values)
 
-    async def wait_for_all(self) -> None:
+    async def ask(self) -> None:
+        """Have every process take the budgets' changes over and store what it has recorded, twice, at once."""
+        async with self._database.write() as connection:
+            await connection.execute(_ASK)
+
+    async def wait_for_all(self, *, is_urgent: bool = False) -> None:
         """Wait until every living process has stored what it had recorded before; the caller sets the time limit."""
         await self._recorder.flush()
         await self._books.directory.refresh()
+        if is_urgent:
+            await self.ask()
         before = {peer.process_id: peer.beat for peer in await self._read()}
         while True:
             peers = await self._read()

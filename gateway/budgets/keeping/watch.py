@@ -15,7 +15,7 @@ import msgspec
 from gateway.budgets import store
 from gateway.budgets.keeping.books import Crossing, Unsettled
 from gateway.budgets.keeping.memo import read_memo
-from gateway.budgets.keeping.peers import BEAT_S
+from gateway.budgets.keeping.peers import BEAT_S, Peers
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.refusal import moment_text
 from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineName
@@ -65,7 +65,7 @@ class Watch:
                     self._books.waiting.append(Unsettled(f"{row.request_id}.{attempt}", 0))
             self._books.wake.set()
             works += [
-                self._repeat("beat", BEAT_S, self._peers.beat),
+                self._beat_forever(self._peers),
                 self._repeat("audit", AUDIT_S, self.audit),
                 self._inherit(),
             ]
@@ -211,9 +211,14 @@ class Watch:
                 self._books.wake.set()
                 await asyncio.sleep(_PAUSE_S)
 
+    async def _beat_forever(self, peers: Peers) -> None:
+        await self._attempt("bury", peers.bury)
+        while True:
+            await self._attempt("beat", peers.beat)
+            if not await self._attempt("pause", peers.pause):
+                await asyncio.sleep(BEAT_S)
+
     async def _repeat(self, name: str, interval_s: float, act: Callable[[], Awaitable[None]]) -> None:
-        if name == "beat" and self._peers is not None:
-            await self._attempt("bury", self._peers.bury)
         while True:
             await self._attempt(name, act)
             await asyncio.sleep(interval_s)

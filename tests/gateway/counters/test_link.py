@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from waiting_clock import waiting_clock
 
-from gateway.counters.interface import CountersUnavailable
+from gateway.counters.interface import CountersSpared, CountersUnavailable
 from gateway.counters.link import LinkLimits, RedisLink
 from gateway.counters.scripts import make_script
 
@@ -246,19 +246,31 @@ def test_an_address_that_is_none_is_a_mistake(url: str) -> None:
     assert "hidden" not in str(caught.value)
 
 
-async def test_many_calls_at_once_are_no_fault_of_redis(proxy: Proxy) -> None:
-    """However long those at the end of the queue wait for their turn: here twice as long as would be slow."""
+async def test_waiting_for_a_turn_is_no_waiting_for_redis(proxy: Proxy) -> None:
+    """However many calls there are at once: here the last wait longer than an answer may take, and all are answered."""
     proxy.delay_s = 0.02
-    async with linked(proxy.url, LinkLimits(timeout_ms=20_000, slow_ms=500, probe_ms=NEVER_MS)) as link:
-        asking = [link.run(ECHO, [], ["x"]) for _ in range(400)]
-        assert await asyncio.gather(*asking) == [b"x"] * 400
+    limits = LinkLimits(timeout_ms=1_000, turn_ms=20_000, slow_ms=500, probe_ms=NEVER_MS)
+    async with linked(proxy.url, limits) as link:
+        started_s = asyncio.get_running_loop().time()
+        assert await asyncio.gather(*(link.run(ECHO, [], ["x"]) for _ in range(480))) == [b"x"] * 480
+        assert asyncio.get_running_loop().time() - started_s > limits.timeout_ms / 1_000
         assert not link.is_sparing
 
 
 async def test_a_call_that_never_had_its_turn_blames_nobody(proxy: Proxy) -> None:
     """Its time was over before it asked: of forty that were not answered, only the eight that asked count."""
-    async with linked(proxy.url, LinkLimits(timeout_ms=60, slow_ms=20, failures=30, probe_ms=NEVER_MS)) as link:
+    limits = LinkLimits(timeout_ms=20_000, turn_ms=60, slow_ms=20, failures=30, probe_ms=NEVER_MS)
+    async with linked(proxy.url, limits) as link:
         assert await ask(link) is None
         proxy.delay_s = 60
-        assert None not in await asyncio.gather(*(ask(link) for _ in range(40)))
+        before = proxy.asked
+        asking = [asyncio.ensure_future(ask(link)) for _ in range(8)]
+        waiting = [link.run(ECHO, [], ["x"]) for _ in range(32)]
+        for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(outcome, CountersSpared)
+            assert "no turn within 0.06 s" in str(outcome)
         assert not link.is_sparing
+        assert proxy.asked - before <= 8
+        for asked in asking:
+            asked.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)

@@ -1,5 +1,6 @@
 """Processes that spend from the same budgets: who lives, what they hold, and when they are forgotten."""
 
+import asyncio
 from pathlib import Path
 
 from budget_world import Treasure, treasure
@@ -58,3 +59,18 @@ async def test_the_dead_of_ones_own_journal_are_buried(database: Database, tmp_p
         await me.leave()
         async with database.read() as connection:
             assert (await connection.execute(text("SELECT COUNT(*) FROM spenders"))).scalar_one() == 2
+
+
+async def test_who_is_asked_beats_twice_at_once(database: Database, tmp_path: Path) -> None:
+    """A pause ends early with a beat, and the next beat follows it; whoever asked waits for no more than that."""
+    async with treasure(database, tmp_path) as house:
+        one, other = make_peers(house), make_peers(house)
+        await other.beat()
+        asking = asyncio.ensure_future(one.wait_for_all(is_urgent=True))
+        async with asyncio.timeout(10):
+            while other._beat < 2:
+                await other.pause()
+            assert not asking.done()
+            await other.beat()
+            await asking
+        assert one.are_whole
