@@ -52,7 +52,7 @@ class Sight(msgspec.Struct, frozen=True):
     async def settle(self) -> None:
         """Wait until nothing is on its way that the page shows as such."""
         await self.page.locator("main, .state").first.wait_for()
-        await expect(self.page.locator(".bones")).to_have_count(0, timeout=WAIT_MS)
+        await expect(self.page.locator(".bones:not([data-sample] *)")).to_have_count(0, timeout=WAIT_MS)
 
     async def text(self) -> str:
         """What a person reads."""
@@ -106,7 +106,7 @@ async def look(
 
     def keep(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            sight.complaints.append(message.text)
+            sight.complaints.append(f"{message.text} {message.location['url']}")
 
     def keep_exception(error: Error) -> None:
         sight.complaints.append(error.message)

@@ -24,11 +24,23 @@ const PAGES: Record<string, Page | Load> = {
   "/overview": Overview,
 };
 const LATER: Record<string, Load> = {
+  "/team": () => import("./pages/team/team").then((module) => module.Team),
+  "/settings": () => import("./pages/settings/settings").then((module) => module.Settings),
   "/projects": () => import("./pages/projects/projects").then((module) => module.Projects),
   "/budgets": () => import("./pages/budgets/budgets").then((module) => module.Budgets),
   "/welcome": () => import("./pages/welcome/welcome").then((module) => module.Welcome),
   "/design": () => import("./pages/design").then((module) => module.Design),
 };
+
+/** Once there is nothing else to do, the other pages are fetched: each then opens at once. */
+function fetchLater(): void {
+  const fetchAll = () => {
+    for (const load of Object.values(LATER)) load().catch(() => undefined);
+  };
+  if ("requestIdleCallback" in window) requestIdleCallback(fetchAll, { timeout: 5_000 });
+  else setTimeout(fetchAll, 2_000);
+}
+
 const FRAMELESS = new Set(["/welcome"]);
 
 export function App() {
@@ -43,6 +55,10 @@ function Inside({ path }: { path: string }) {
     addEventListener("entered", session.reload);
     return () => removeEventListener("entered", session.reload);
   }, [session.reload]);
+  const isIn = session.data !== undefined;
+  useEffect(() => {
+    if (isIn) fetchLater();
+  }, [isIn]);
   const isStranger = session.error?.status === 401;
   useEffect(() => {
     if (isStranger) go(`/login?next=${encodeURIComponent(path + location.search)}`, { replace: true });

@@ -2,10 +2,10 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { call } from "./core/api";
+import { AWAY, call } from "./core/api";
 import { useDeed, useLoaded } from "./core/loading";
 import { usePlace } from "./core/router";
-import { enter, signOut, useSession } from "./core/session";
+import { enter, signOut, useMay, useSession } from "./core/session";
 import { applyTheme, readTheme, THEMES, type Theme } from "./core/theme";
 import { Button } from "./ui/button";
 import { Select } from "./ui/field";
@@ -38,12 +38,18 @@ const GROUPS: readonly (readonly [title: string, entries: readonly Entry[]])[] =
     ],
   ],
 ];
+/** Pages of which others would be told nothing. */
+const ADMINS = new Set(["/budgets"]);
 const THEME_ICONS: Record<Theme, IconName> = { system: "screen", light: "sun", dark: "moon" };
 
 export function Frame({ path, children }: { path: string; children: ComponentChildren }) {
   const [isOpen, setOpen] = useState(false);
   const place = usePlace();
   const here = path === "/overview" ? "/" : path;
+  const mayControl = useMay("admin");
+  const groups = GROUPS.map(
+    ([title, entries]) => [title, entries.filter(([to]) => mayControl || !ADMINS.has(to))] as const,
+  );
   useEffect(() => setOpen(false), [place.path]);
   useEffect(() => {
     const name = GROUPS.flatMap(([, entries]) => entries).find(([address]) => address === here)?.[1];
@@ -75,7 +81,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
           WatchLLM
         </a>
         <nav aria-label="Pages">
-          {GROUPS.map(([title, entries]) => (
+          {groups.map(([title, entries]) => (
             <div key={title}>
               {title && <h2>{title}</h2>}
               {entries.map(([address, text, icon]) => (
@@ -142,7 +148,13 @@ const PROBE_MS = 15_000;
 /** Says when the gateway is away; what is on the page is then old. */
 function Connection() {
   const health = useLoaded("health", (signal) => call("GET /health", { signal }), PROBE_MS);
-  if (!health.error?.isOffline) return null;
+  const isKnownAway = health.error?.isOffline ?? false;
+  useEffect(() => {
+    if (isKnownAway) return;
+    addEventListener(AWAY, health.reload);
+    return () => removeEventListener(AWAY, health.reload);
+  }, [health.reload, isKnownAway]);
+  if (!isKnownAway) return null;
   return (
     <p class="banner" role="status">
       The gateway does not answer. What you see may be old; trying again.

@@ -31,6 +31,8 @@ export class Failure extends Error {
 }
 
 const AMOUNT = /(^|_)(usd|cost|spent|limit)(_|$)/;
+/** Told to the window when the gateway did not answer. */
+export const AWAY = "gatewayaway";
 const TIMEOUT_MS = 30_000;
 
 /** Parse JSON; amounts become strings with every digit that was sent. */
@@ -75,6 +77,7 @@ async function send(address: string, init: RequestInit): Promise<Response> {
     return await fetch(address, init);
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
+    dispatchEvent(new Event(AWAY));
     throw new Failure("The gateway does not answer.", 0);
   }
 }

@@ -36,7 +36,8 @@ export const showClock = (text: string): string => CLOCK.format(new Date(text));
 export const showShortMoment = (text: string): string => SHORT.format(new Date(text));
 
 /** A share of one; what is not nothing is not shown as 0 %, what is not all not as 100 %. */
-export function showShare(value: number): string {
+export function showShare(value: number | null): string {
+  if (value === null) return "–";
   const percent = value * 100;
   if (percent > 0 && percent < 0.1) return "<0.1%";
   if (percent > 99.9 && percent < 100) return ">99.9%";
@@ -60,8 +61,8 @@ export function showAgo(text: string, now: number = Date.now()): string {
 }
 
 /** How much more or less than before, or null where there was nothing. */
-export function changeOf(now: number, before: number): number | null {
-  return before === 0 ? null : now / before - 1;
+export function changeOf(now: number | null, before: number | null): number | null {
+  return now === null || before === null || before === 0 ? null : now / before - 1;
 }
 
 export function showChange(change: number): string {

@@ -70,3 +70,28 @@ export function showExact(value: unknown): string {
   const exact = toMoney(value);
   return `${exact.startsWith("-") ? "−" : ""}$${grouped(exact.replace("-", ""))}`;
 }
+
+const DECIMALS = 18;
+
+function scaled(value: unknown): bigint {
+  const exact = toMoney(value);
+  const [whole = "0", fraction = ""] = exact.replace("-", "").split(".");
+  const digits = BigInt(whole + fraction.padEnd(DECIMALS, "0").slice(0, DECIMALS));
+  return exact.startsWith("-") ? -digits : digits;
+}
+
+function unscaled(value: bigint): Money {
+  const digits = (value < 0n ? -value : value).toString().padStart(DECIMALS + 1, "0");
+  const text = `${digits.slice(0, -DECIMALS)}.${digits.slice(-DECIMALS)}`.replace(/\.?0+$/, "");
+  return value < 0n && text !== "0" ? `-${text}` : text;
+}
+
+/** Add amounts with every digit. */
+export function addMoney(...amounts: unknown[]): Money {
+  return unscaled(amounts.reduce((sum: bigint, amount) => sum + scaled(amount), 0n));
+}
+
+/** Take one amount off another with every digit. */
+export function subtractMoney(from: unknown, amount: unknown): Money {
+  return unscaled(scaled(from) - scaled(amount));
+}

@@ -93,7 +93,9 @@ export function Design() {
             </Empty>
           </Card>
           <Card title="Loading">
-            <Bones />
+            <div data-sample>
+              <Bones />
+            </div>
           </Card>
         </div>
       </div>

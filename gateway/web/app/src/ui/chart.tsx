@@ -20,6 +20,8 @@ export interface ChartProps {
   /** Bars stand on each other, the first one at the bottom. */
   isStacked?: boolean;
   isPlain?: boolean;
+  /** A place on the axis below that is pointed out. */
+  mark?: number;
   height?: number;
   showAt: (at: number) => string;
   showAxis: (value: number) => string;
@@ -47,7 +49,7 @@ export function Chart(props: ChartProps) {
       plot.current?.destroy();
       const current = latest.current;
       plot.current = new uPlot(
-        chartOptions(current, place.clientWidth, height, setTip),
+        chartOptions(current, place.clientWidth, height, setTip, () => latest.current.mark),
         [current.at, ...heights(current).reverse()] as uPlot.AlignedData,
         place,
       );
@@ -70,6 +72,7 @@ export function Chart(props: ChartProps) {
       setTip(null);
     };
   }, [at, series, height]);
+  useEffect(() => plot.current?.redraw(false), [props.mark]);
 
   const step = (by: number) => {
     const shown = plot.current;

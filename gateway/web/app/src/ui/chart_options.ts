@@ -10,9 +10,16 @@ const SMALLEST_ZOOM_PX = 8;
 
 type OnTip = (tip: { index: number; left: number } | null) => void;
 
-export function chartOptions(props: ChartProps, width: number, height: number, onTip: OnTip): uPlot.Options {
+export function chartOptions(
+  props: ChartProps,
+  width: number,
+  height: number,
+  onTip: OnTip,
+  markOf: () => number | undefined,
+): uPlot.Options {
   const faint = colourOf("faint");
   const line = colourOf("line");
+  const accent = colourOf("accent");
   return {
     width,
     height,
@@ -30,7 +37,7 @@ export function chartOptions(props: ChartProps, width: number, height: number, o
         ticks: { show: false },
         space: 64,
         gap: 6,
-        size: 30,
+        size: 26,
         values: (_, values) =>
           props.isPlain
             ? values.map(props.showAt)
@@ -55,6 +62,7 @@ export function chartOptions(props: ChartProps, width: number, height: number, o
     // A later series paints over an earlier one: the first, which a stack stands on, comes last.
     series: [{}, ...props.series.map(seriesOptions).reverse()],
     hooks: {
+      draw: [(plot) => drawMark(plot, markOf(), accent)],
       setCursor: [
         (plot) => {
           const { idx, left } = plot.cursor;
@@ -86,6 +94,13 @@ function axisMoment(moment: number, apart: number): string {
 
 const hasBars = (props: ChartProps): boolean => props.series.some((each) => each.kind === "bar");
 
+/** A value with nothing on either side would be a line of no length. */
+function isSparse({ kind, values }: Series): boolean {
+  if (kind === "bar") return false;
+  const isThere = (index: number) => values[index] !== null && values[index] !== undefined;
+  return values.some((_, index) => isThere(index) && !isThere(index - 1) && !isThere(index + 1));
+}
+
 /** The first and the last bar are as wide as the others. */
 function withRoomForBars(plot: uPlot, lowest: number, highest: number): [number, number] {
   const moments = plot.data[0];
@@ -95,7 +110,13 @@ function withRoomForBars(plot: uPlot, lowest: number, highest: number): [number,
 
 function seriesOptions(series: Series): uPlot.Series {
   const colour = colourOf(series.colour);
-  const common = { label: series.name, stroke: colour, width: 2, points: { show: false }, spanGaps: false };
+  const common = {
+    label: series.name,
+    stroke: colour,
+    width: 2,
+    points: { show: isSparse(series), size: 6, fill: colour },
+    spanGaps: false,
+  };
   switch (series.kind) {
     case "bar":
       return { ...common, fill: colour, width: 0, paths: uPlot.paths.bars!({ size: [0.72, 40], radius: 0.12 }) };
@@ -106,4 +127,19 @@ function seriesOptions(series: Series): uPlot.Series {
     default:
       return common;
   }
+}
+
+/** A thin upright line. */
+function drawMark(plot: uPlot, mark: number | undefined, colour: string): void {
+  if (mark === undefined) return;
+  const left = Math.round(plot.valToPos(mark, "x", true));
+  const { top, height } = plot.bbox;
+  plot.ctx.save();
+  plot.ctx.strokeStyle = colour;
+  plot.ctx.lineWidth = 2;
+  plot.ctx.beginPath();
+  plot.ctx.moveTo(left, top);
+  plot.ctx.lineTo(left, top + height);
+  plot.ctx.stroke();
+  plot.ctx.restore();
 }

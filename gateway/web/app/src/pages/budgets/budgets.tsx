@@ -11,18 +11,11 @@ import { Confirm } from "../../ui/dialog";
 import { Amount } from "../../ui/figures";
 import { Meter } from "../../ui/meter";
 import { Await, Badge, Empty } from "../../ui/states";
-import { useProjects } from "../projects/shared";
 import { NewBudget } from "./new_budget";
+import { useScopeName, WINDOWS } from "./shared";
 
 export type Budget = Answer<"GET /api/budgets">["budgets"][number];
 const REFRESH_MS = 10_000;
-export const WINDOWS: Record<Budget["window"], string> = {
-  hour: "an hour",
-  day: "a day",
-  week: "a week",
-  month: "a month",
-  total: "in all",
-};
 
 /** What may be spent, what was, and what is set aside for calls under way. */
 export function Budgets() {
@@ -72,17 +65,6 @@ export function Budgets() {
       {doomed && <DeleteBudget of={doomed} onClose={reload} />}
     </>
   );
-}
-
-/** What a budget governs, by the name that people gave it. */
-export function useScopeName(): (budget: Pick<Budget, "scope" | "scope_id">) => string {
-  const projects = useProjects();
-  return ({ scope, scope_id }) => {
-    if (scope === "account") return "The whole account";
-    if (scope === "tag") return `Tag ${scope_id}`;
-    if (scope === "project") return projects.data?.projects.find((each) => each.id === scope_id)?.name ?? scope_id;
-    return `Key ${scope_id}`;
-  };
 }
 
 export function BudgetCard({ of, onDelete }: { of: Budget; onDelete?: () => void }) {

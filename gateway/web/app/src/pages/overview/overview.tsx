@@ -1,31 +1,29 @@
-import { useMemo } from "preact/hooks";
 import { type Answer, call } from "../../core/api";
-import { showShare, showWhole } from "../../core/format";
 import { useLoaded } from "../../core/loading";
-import { showExact, showShortMoney, toNumber } from "../../core/money";
-import { setQuery, usePlace } from "../../core/router";
+import { type Period, usePeriod } from "../../core/period";
+import { usePlace } from "../../core/router";
 import { PageHead } from "../../frame";
 import { Card } from "../../ui/card";
-import { Chart, Legend, type Series } from "../../ui/chart";
-import { Amount, Count, Share, Stat } from "../../ui/figures";
-import { Segmented } from "../../ui/segmented";
+import { RangeChoice } from "../../ui/range";
 import { Await, Empty } from "../../ui/states";
+import { ProjectChoice } from "../projects/choice";
+import { Charts } from "./charts";
+import { Forecast } from "./forecast";
+import { Headline } from "./headline";
+import { Spending } from "./spending";
+import { Top } from "./top";
 
-type Stats = Answer<"GET /api/dashboard/stats">;
-const PERIODS = [
-  ["7d", "7 days"],
-  ["30d", "30 days"],
-  ["all", "All"],
-] as const;
+export type OverviewView = Answer<"GET /api/overview">;
+export type Figures = OverviewView["total"];
 const REFRESH_MS = 15_000;
-const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: "UTC" });
 
+/** What was spent and saved, by whom, and where the month is going. */
 export function Overview() {
-  const asked = usePlace().query.get("period");
-  const period = asked === "7d" || asked === "all" ? asked : "30d";
-  const stats = useLoaded(
-    `stats ${period}`,
-    (signal) => call("GET /api/dashboard/stats", { query: { period }, signal }),
+  const period = usePeriod("30d");
+  const projectId = usePlace().query.get("project") ?? "";
+  const overview = useLoaded(
+    `overview ${projectId} ${period.key}`,
+    (signal) => call("GET /api/overview", { query: { ...period.query, project_id: projectId }, signal }),
     REFRESH_MS,
   );
   return (
@@ -33,113 +31,46 @@ export function Overview() {
       <PageHead
         title="Overview"
         aside={
-          <Segmented
-            label="Period"
-            value={period}
-            options={PERIODS}
-            onChange={(value) => setQuery({ period: value })}
-          />
+          <>
+            <ProjectChoice value={projectId} withAll />
+            <RangeChoice period={period} />
+          </>
         }
       />
-      <Await of={stats}>{(data) => <Figures stats={data} />}</Await>
+      <Await of={overview} lines={9}>
+        {(data) =>
+          data.total.requests === 0 && data.previous.requests === 0 ? (
+            <Nothing period={period} projectId={projectId} />
+          ) : (
+            <div class="stack">
+              <Headline overview={data} />
+              <Spending overview={data} />
+              <Charts overview={data} />
+              <div class="split">
+                <Top period={period} projectId={projectId} />
+                <Forecast projectId={projectId} />
+              </div>
+            </div>
+          )
+        }
+      </Await>
     </>
   );
 }
 
-function Figures({ stats }: { stats: Stats }) {
-  if (stats.requests_total === 0)
-    return (
-      <Card>
-        <Empty title="No calls yet">
-          <p>Point a client at this gateway, and what it costs shows up here within a second.</p>
-          <a class="button main" href="/welcome">
-            Make the first call
-          </a>
-        </Empty>
-      </Card>
-    );
+function Nothing({ period, projectId }: { period: Period; projectId: string }) {
   return (
-    <div class="stack">
-      <div class="card">
-        <div class="inside figures">
-          <Stat name="Spent this month">
-            <Amount usd={stats.cost_this_month} />
-          </Stat>
-          <Stat name="Saved by the cache" dot="saved">
-            <Amount usd={stats.cost_saved} />
-          </Stat>
-          <Stat name="Requests" note={`${showWhole(stats.requests_today)} today`}>
-            <Count of={stats.requests_total} />
-          </Stat>
-          <Stat name="Answered from the cache">{showShare(stats.cache_hit_rate)}</Stat>
-        </div>
-      </div>
-      <Spending stats={stats} />
-      <Models stats={stats} />
-    </div>
-  );
-}
-
-function Spending({ stats }: { stats: Stats }) {
-  const days = stats.chart_data;
-  const [at, series] = useMemo((): [number[], Series[]] => {
-    const spent: Series = {
-      name: "Spent",
-      colour: "spent",
-      kind: "bar",
-      values: days.map((day) => toNumber(day.cost)),
-      shown: (index) => showExact(days[index]?.cost ?? "0"),
-    };
-    return [days.map((day) => Date.parse(day.date) / 1_000), [spent]];
-  }, [stats]);
-  return (
-    <Card title="Spending" aside={<Legend series={series} />}>
-      <Chart
-        label="Spending by day"
-        at={at}
-        series={series}
-        showAt={(moment) => DAY.format(moment * 1_000)}
-        showAxis={showShortMoney}
-      />
-    </Card>
-  );
-}
-
-function Models({ stats }: { stats: Stats }) {
-  const most = Math.max(...stats.top_models.map((model) => toNumber(model.cost)), 1e-12);
-  return (
-    <Card title="Models that cost most" isFlush>
-      <div class="table">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Model</th>
-              <th scope="col" class="number">
-                Requests
-              </th>
-              <th scope="col" class="number">
-                Spent
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {stats.top_models.map((model) => (
-              <tr key={model.model}>
-                <td>
-                  {model.model}
-                  <Share part={toNumber(model.cost) / most} />
-                </td>
-                <td class="number">
-                  <Count of={model.requests} />
-                </td>
-                <td class="number">
-                  <Amount usd={model.cost} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+    <Card>
+      <Empty title="No calls in this period">
+        <p>
+          {period.range === "1y" && !projectId
+            ? "Point a client at this gateway, and what it costs shows up here within a second."
+            : "Choose a longer one, or make a call: it shows up here within seconds."}
+        </p>
+        <a class="button main" href="/welcome">
+          Make a first call
+        </a>
+      </Empty>
     </Card>
   );
 }

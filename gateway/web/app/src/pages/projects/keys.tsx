@@ -7,6 +7,7 @@ import { Button } from "../../ui/button";
 import { Card } from "../../ui/card";
 import { Confirm } from "../../ui/dialog";
 import { Ago } from "../../ui/figures";
+import { Scroll } from "../../ui/scroll";
 import { Await, Badge, Empty } from "../../ui/states";
 import { EditKey, NewKey } from "./key_form";
 import { ShownOnce } from "./shown_once";
@@ -43,7 +44,7 @@ export function Keys({ projectId }: { projectId: string }) {
               <p>A program needs one to call the gateway.</p>
             </Empty>
           ) : (
-            <div class="table">
+            <Scroll>
               <table>
                 <thead>
                   <tr>
@@ -64,7 +65,7 @@ export function Keys({ projectId }: { projectId: string }) {
                   ))}
                 </tbody>
               </table>
-            </div>
+            </Scroll>
           )
         }
       </Await>

@@ -10,6 +10,7 @@ import { Card } from "../../ui/card";
 import { Dialog } from "../../ui/dialog";
 import { Input } from "../../ui/field";
 import { Ago, Amount, Count } from "../../ui/figures";
+import { Scroll } from "../../ui/scroll";
 import { Await, Empty, Notice } from "../../ui/states";
 import { ProjectPage } from "./project";
 import { type ProjectList, useProjects } from "./shared";
@@ -60,7 +61,7 @@ function List({ projects }: { projects: ProjectList["projects"] }) {
       </Empty>
     );
   return (
-    <div class="table">
+    <Scroll>
       <table>
         <thead>
           <tr>
@@ -99,7 +100,7 @@ function List({ projects }: { projects: ProjectList["projects"] }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 
