@@ -42,9 +42,7 @@ from gateway.budgets.administration import grant_credit
 from gateway.budgets.keeping.opening import open_keeper
 from gateway.budgets.spending import Spending
 from gateway.budgets.store import set_zone
-from gateway.caching.answers import Answers
 from gateway.caching.caching import Caching
-from gateway.caching.directory import CacheDirectory
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
@@ -65,7 +63,7 @@ from gateway.server.workers import Supervisor
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.proxy.openai import OpenAiDoor
 from gateway.telemetry import Metrics
-from gateway.upstreams import build_prices, build_routes, build_upstreams
+from gateway.upstreams import build_prices, build_routes, build_upstreams, open_caching
 from gateway.web.claim import claim_url
 from providers.catalogue import load_catalogue
 from providers.pricing.prices import parse_usd
@@ -114,7 +112,7 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
         stack.push_async_callback(history.close)
         counters = build_counters(settings, stack)
         budgets = await open_keeper(settings, database, counters, recorder, stack)
-        caching = await open_caching(settings, database, stack)
+        caching = await open_caching(settings, database, upstreams, stack)
         metrics = Metrics(version=version("watchllm-gateway"), gauges=build_gauges(recorder, caching))
         catalogue = load_catalogue()
         services = Services(
@@ -138,6 +136,7 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
             relays=set(),
         )
         share_breakers(services, stack)
+        stack.push_async_callback(caching.audits.close)
         door = OpenAiDoor(services)
         checks = build_checks(settings, database, stack)
         identity = build_identity(services, database, master, password_cost, stack)
@@ -155,24 +154,16 @@ async def _bootstrap(database: Database, digester: KeyDigester) -> None:
 
 def build_gauges(recorder: Recorder, caching: Caching) -> dict[str, Callable[[], int]]:
     """What is asked at every scrape."""
+    semantics = caching.semantics
     return {
         "watchllm_ledger_pending_rows": lambda: recorder.pending,
-        "watchllm_cache_entries": lambda: len(caching.answers),
+        "watchllm_cache_entries": lambda: len(caching.answers) + semantics.count_beside(),
+        "watchllm_cache_indexed": semantics.count_indexed,
+        "watchllm_cache_index_ready": lambda: int(semantics.is_ready),
+        "watchllm_cache_fallbacks_total": lambda: 0 if semantics.layer is None else semantics.layer.fallbacks,
+        "watchllm_cache_unlearnt_total": lambda: 0 if semantics.layer is None else semantics.layer.dropped,
+        "watchllm_cache_audits_total": lambda: caching.audits.made,
     }
-
-
-async def open_caching(settings: Settings, database: Database, stack: AsyncExitStack) -> Caching:
-    """The answers of this process, and what projects want of them."""
-    given = settings.cache
-    answers = Answers(
-        max_bytes=given.max_mb << 20,
-        max_project_bytes=given.max_project_mb << 20,
-        max_answer_bytes=given.max_answer_kb << 10,
-    )
-    directory = CacheDirectory(database, given, answers)
-    await directory.start()
-    stack.push_async_callback(directory.close)
-    return Caching(answers, directory)
 
 
 def build_counters(settings: Settings, stack: AsyncExitStack) -> Counters:

@@ -18,6 +18,9 @@ _INSERT = text(
 
 USAGE_THRESHOLD = "usage.threshold"
 CACHE_RECALLED = "cache.recalled"
+# The semantic layer stopped serving a project because its bound is not proven any more, and began (again).
+CACHE_FALLBACK = "cache.fallback"
+CACHE_SERVING = "cache.serving"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

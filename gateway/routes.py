@@ -28,6 +28,7 @@ from gateway.surfaces.api.guardrails import GUARDRAIL_ROUTES
 from gateway.surfaces.api.keys import KEY_ROUTES
 from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.projects import PROJECT_ROUTES
+from gateway.surfaces.api.semantic import SEMANTIC_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.headers import guard_answers
@@ -76,6 +77,7 @@ HANDLERS = (
     *BUDGET_ROUTES,
     *GUARDRAIL_ROUTES,
     *CACHE_ROUTES,
+    *SEMANTIC_ROUTES,
     quote_chat,
 )
 

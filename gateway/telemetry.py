@@ -59,6 +59,11 @@ METRICS: dict[str, Metric] = {
         Metric("watchllm_holds_open", "gauge", "Reservations of budgets that are not settled."),
         Metric("watchllm_ledger_pending_rows", "gauge", "Rows in the journal that the database does not have yet."),
         Metric("watchllm_cache_entries", "gauge", "Answers that this process keeps."),
+        Metric("watchllm_cache_indexed", "gauge", "Stored questions that the semantic layer finds."),
+        Metric("watchllm_cache_index_ready", "gauge", "1: all that is stored can be found; 0: it is being loaded."),
+        Metric("watchllm_cache_fallbacks_total", "counter", "Times that a project fell back to the shadow by itself."),
+        Metric("watchllm_cache_audits_total", "counter", "Calls made to check answers of the semantic layer."),
+        Metric("watchllm_cache_unlearnt_total", "counter", "Fresh answers not learnt from: too many waited."),
         Metric("watchllm_build_info", "gauge", "1, labelled with the versions.", ("version", "python")),
     )
 }

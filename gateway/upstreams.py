@@ -5,8 +5,11 @@ Part of the composition root: gateway.app calls it, and its stack closes what is
 """
 
 import asyncio
+import importlib
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import msgspec
 
@@ -15,13 +18,20 @@ from gateway.backends.http import Address, HttpBackend
 from gateway.backends.in_process import Local, LocalDialect, LocalEmbeddings, SandboxBackend
 from gateway.backends.interface import Backend
 from gateway.backends.purses import Opening
+from gateway.caching.answers import Answers
+from gateway.caching.audits import Audits
+from gateway.caching.caching import Caching
+from gateway.caching.directory import CacheDirectory
+from gateway.caching.semantic.handle import Semantics
+from gateway.caching.semantic.interface import Layer
 from gateway.config.settings import ProviderSettings, Settings
+from gateway.db import Database
 from gateway.pipeline.route import SANDBOX, RouteTable
 from providers.anthropic.dialect import AnthropicDialect
 from providers.catalogue import Catalogue
 from providers.openai.dialect import OpenAiDialect
 from providers.pricing.price_rows import PriceRow
-from providers.pricing.prices import PriceTable, load_prices
+from providers.pricing.prices import PriceTable, load_prices, parse_usd
 from providers.registry import PROVIDERS, ProviderRow, find_provider
 from providers.sandbox.model import Sandbox
 from providers.transport.address_guard import AddressGuard
@@ -39,6 +49,8 @@ class Upstreams(msgspec.Struct, frozen=True, kw_only=True):
 
     backends: dict[str, Backend]
     openings: dict[str, Opening]
+    # The bundled model, for the gateway itself; it is loaded by the first text.
+    embed: Callable[[Sequence[str]], Awaitable[Any]]
 
 
 def wall_clock_s() -> int:
@@ -63,9 +75,7 @@ def build_upstreams(
     unconfigured = {name: _usual(row) for name, row in PROVIDERS.items() if name not in settings.providers}
     for name, provider in {**unconfigured, **settings.providers}.items():
         if provider.dialect == "local":
-            local = LocalEmbeddings(name, open_local, LocalDialect(plain))
-            stack.push_async_callback(local.close)
-            backends[name] = local
+            backends[name] = _open_local(name, plain, stack)
         elif provider.dialect == "sandbox":
             backends[name] = SandboxBackend(sandbox, plain, loop, name=name)
         else:
@@ -74,7 +84,16 @@ def build_upstreams(
             openings[name] = Opening(name=name, dialect=upstream.dialect, reach=upstream.reach)
             if name not in unconfigured:
                 backends[name] = HttpBackend(name, upstream.dialect, transport, upstream.address)
-    return Upstreams(backends=backends, openings=openings)
+    local = next((each for each in backends.values() if isinstance(each, LocalEmbeddings)), None)
+    if local is None:
+        local = _open_local("local", plain, stack)
+    return Upstreams(backends=backends, openings=openings, embed=local.embed)
+
+
+def _open_local(name: str, dialect: OpenAiDialect, stack: AsyncExitStack) -> LocalEmbeddings:
+    local = LocalEmbeddings(name, open_local, LocalDialect(dialect))
+    stack.push_async_callback(local.close)
+    return local
 
 
 def build_routes(settings: Settings, catalogue: Catalogue, backends: dict[str, Backend]) -> RouteTable:
@@ -106,6 +125,38 @@ def open_local() -> Local:
     from providers.local.transformer import open_embedder  # noqa: PLC0415
 
     return LocalBackend(EmbeddingQueue(open_embedder()))
+
+
+async def open_caching(settings: Settings, database: Database, upstreams: Upstreams, stack: AsyncExitStack) -> Caching:
+    """The answers of this process, what projects want of them, and the semantic layer where any wants it."""
+    given = settings.cache
+    answers = Answers(
+        max_bytes=given.max_mb << 20,
+        max_project_bytes=given.max_project_mb << 20,
+        max_answer_bytes=given.max_answer_kb << 10,
+    )
+
+    async def make() -> Layer:
+        # numpy and FAISS take some tenths of a second: in a thread, and only where a project wants the layer.
+        open_layer = await asyncio.to_thread(_import_layer)
+        return open_layer(database, answers, upstreams.embed, given, time.time_ns)
+
+    semantics = Semantics(make)
+    directory = CacheDirectory(database, given, answers, semantics)
+    await directory.start()
+    stack.push_async_callback(semantics.close)
+    stack.push_async_callback(directory.close)
+    if directory.is_semantic:
+        semantics.want()
+    audits = Audits(database, parse_usd(given.semantic_audit_usd), time.time_ns)
+    return Caching(answers, directory, semantics, audits)
+
+
+def _import_layer() -> Callable[..., Layer]:
+    importlib.import_module("faiss")
+    from gateway.caching.semantic.layer import SemanticLayer  # noqa: PLC0415
+
+    return SemanticLayer
 
 
 class _Upstream:

@@ -3,8 +3,11 @@
 from typing import Any, cast
 
 from gateway.caching.answers import Answers, StoredAnswer
+from gateway.caching.audits import Audits
 from gateway.caching.caching import Caching
 from gateway.caching.directory import CacheDirectory
+from gateway.caching.semantic.handle import Semantics
+from gateway.caching.semantic.interface import Layer
 from gateway.config.settings import Cache
 from gateway.db import Database
 from providers.chat import Usage
@@ -17,7 +20,23 @@ def make_caching(*, max_bytes: int = 1 << 24, **settings: Any) -> Caching:
     """A cache that keeps nothing unless told so."""
     answers = Answers(max_bytes=max_bytes, max_project_bytes=max_bytes, max_answer_bytes=1 << 20)
     given = Cache(**{"mode": "off", **settings})
-    return Caching(answers, CacheDirectory(cast("Database", None), given, answers))
+    return gather_caching(cast("Database", None), answers, given)
+
+
+def make_semantics() -> Semantics:
+    """A semantic layer that nobody may want."""
+
+    async def make() -> Layer:
+        raise AssertionError("nobody wants it")
+
+    return Semantics(make)
+
+
+def gather_caching(database: Database, answers: Answers, settings: Cache) -> Caching:
+    """A cache whose semantic layer nobody has opened."""
+    semantics = make_semantics()
+    directory = CacheDirectory(database, settings, answers, semantics)
+    return Caching(answers, directory, semantics, Audits(database, 0, lambda: AT_NS))
 
 
 def make_answer(*, body: bytes = b'{"id":"x","created":1,"choices":[]}', **fields: Any) -> StoredAnswer:

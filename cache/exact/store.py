@@ -93,6 +93,10 @@ class ExactStore:
         """How many items there are."""
         return len(self._items)
 
+    def __contains__(self, key: bytes) -> bool:
+        """Whether there is an item, be it too old."""
+        return key in self._items
+
     def get(self, key: bytes, now_ns: int) -> Item | None:
         """Find an item and count its use; one that is too old is forgotten."""
         item = self._items.get(key)

@@ -23,12 +23,14 @@ from cache.semantic.profile import Profile, profile
 from cache.semantic.recent import Recent
 from cache.semantic.scope import Scope
 from cache.semantic.score import INPUTS, Basis, Lesson, Network, load_shipped
-from cache.semantic.values import Decision, Mode, Question, Settings, Stored, Verdict
+from cache.semantic.values import Compared, Decision, Mode, Observed, Question, Served, Settings, Stored, Verdict
 
 Embed = Callable[[Sequence[str]], Awaitable[Vector]]
 
 # An entry that was wrong this often, and more often than right, is served no more.
 WRONG_ENTRY = 2
+# Callers may ask for bounds of their own: so many are remembered.
+MOST_BOUNDS = 16
 NEAR = 0.85
 RECALLED = 64
 
@@ -70,6 +72,14 @@ class Engine:
             self._vectors.put(text, vector)
         return vector
 
+    def knows(self, text: str) -> bool:
+        """Tell whether a text was embedded lately."""
+        return self._vectors.get(text) is not None
+
+    def remember(self, text: str, vector: Vector) -> None:
+        """Take the unit vector of a text that the caller embedded among others."""
+        self._vectors.put(text, vector)
+
     def look(self, question: Question, bounds: Bounds, mode: Mode) -> Verdict:
         """Find the stored answer for a question and decide; counts the request. Below 0.5 ms beside the search."""
         state, settings = self._open(question.scope), self.settings
@@ -94,7 +104,7 @@ class Engine:
         return Verdict(
             decision=decision, scope=question.scope, entry_id=ids[best], similarity=near[best][1], score=scores[best],
             threshold=threshold, guards=vetoes[0], neighbours=ids, rows=rows,
-            number=state.window.add(record), weight=1 / chance,
+            number=state.window.add(record), weight=1 / max(chance, 0.01),
         )  # fmt: skip
 
     def count(self, scope: str) -> None:
@@ -131,15 +141,17 @@ class Engine:
         return self._entries.get(entry_id)
 
     def learn(self, verdict: Verdict, answer: Digest) -> int | None:
-        """Learn from a fresh answer: compare it with those of the neighbours.
+        """Learn from a fresh answer; returns the group to ``add`` the question with, see ``compare``."""
+        return self.compare(verdict, answer).group
 
-        Returns the group to ``add`` the question with: that of the nearest neighbour whose answer says the same.
-        """
+    def compare(self, verdict: Verdict, answer: Digest) -> Compared:
+        """Learn from a fresh answer: compare it with those of the neighbours, and return what that gave."""
         state = self._open(verdict.scope)
         state.judge.see(answer)
         known = [(row, self._entries.get(entry_id)) for row, entry_id in enumerate(verdict.neighbours)]
         labels: dict[int, bool] = {}
         group: int | None = None
+        is_right: bool | None = None
         for row, stored in known:
             if stored is None or stored.answer is None:
                 continue
@@ -147,10 +159,44 @@ class Engine:
             if labels[row] and group is None:
                 group = stored.group
             if verdict.neighbours[row] == verdict.entry_id:
-                self._note(state, verdict, stored, is_right=labels[row])
-        weight = verdict.weight if verdict.decision in ("serve", "audit") else 1.0
-        state.lessons.add(verdict.rows[list(labels)], list(labels.values()), min(weight, 8.0))
-        return group
+                is_right = labels[row]
+                self._note(state, verdict, stored, is_right=is_right)
+        weight = min(verdict.weight if verdict.decision in ("serve", "audit") else 1.0, 8.0)
+        rows = verdict.rows[list(labels)]
+        state.lessons.add(rows, list(labels.values()), weight)
+        return Compared(group=group, is_right=is_right, rows=rows, labels=tuple(labels.values()), weight=weight)
+
+    def absorb(self, scope: str, observed: Observed) -> None:
+        """Take over what another process saw of one request, or of many that no stored question came near to."""
+        state = self._open(scope)
+        for _ in range(observed.unmatched):
+            state.window.add(None)
+        if observed.score is not None:
+            record = Record(score=observed.score, served=observed.served, chance=observed.chance)
+            number = state.window.add(record)
+            if observed.is_right is not None:
+                state.window.label(number, is_right=observed.is_right)
+        if observed.labels:
+            rows = np.frombuffer(observed.rows, np.float16).reshape(-1, INPUTS)
+            state.lessons.add(rows, observed.labels, observed.weight)
+
+    def count_served(self, scope: str) -> Served:
+        """Return what was served in a scope so far, and how many of it were wrong, with two standard deviations."""
+        window = self._open(scope).window
+        window.calibrate()
+        wrong, variance, hits, requests = window.count_served()
+        half = 2 * sqrt(max(0.0, variance))
+        return Served(
+            requests=requests, hits=hits, wrong=wrong, wrong_low=max(0.0, wrong - half), wrong_high=wrong + half
+        )
+
+    def count_requests(self, scope: str) -> int:
+        """Return how many requests a scope had so far."""
+        return self._open(scope).window.requests
+
+    def is_young(self, scope: str) -> bool:
+        """Tell whether a scope has too few requests for any bound to be proven."""
+        return self._open(scope).window.requests < self.settings.fewest_requests
 
     def is_same_answer(self, scope: str, left: Digest, right: Digest) -> bool:
         """Tell whether two answers say the same, by the scope's threshold; nothing is learnt."""
@@ -286,7 +332,9 @@ class Engine:
             settings = self.settings
             chosen = choose(state.window, bounds, deviations=settings.deviations, fewest=settings.fewest_requests)
             threshold = chosen.threshold
-            state.chosen = {key: (state.window.requests, threshold)}
+            if len(state.chosen) >= MOST_BOUNDS:
+                state.chosen.clear()
+            state.chosen[key] = (state.window.requests, threshold)
         return threshold
 
     def _decide(self, question: Question, score: float, threshold: float, mode: Mode) -> tuple[Decision, float]:

@@ -90,3 +90,43 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     # 1 ÷ the chance of a label.
     weight: float
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fresh answer taught."""
+
+    # The group to store the question with: that of the nearest neighbour whose answer says the same.
+    group: int | None
+    # Whether the entry of the verdict was right; None: it has none, or nothing to compare with.
+    is_right: bool | None
+    # The described neighbours that have an answer (n, INPUTS), whether each was right, and the weight of each.
+    rows: NDArray[np.float16]
+    labels: tuple[bool, ...]
+    weight: float
+
+
+class Observed(msgspec.Struct, frozen=True, array_like=True):
+    """What one process saw, for the others and for itself after a crash: a request, or many without a candidate."""
+
+    # Requests that no stored question came near to.
+    unmatched: int = 0
+    # The candidate's score; None: there was none. The rest is as in bound.Record, and is_right None: not known.
+    score: float | None = None
+    served: bool = False
+    chance: float = 1.0
+    is_right: bool | None = None
+    # Rows for a lesson as bytes of float16, a label for each, and the weight of each.
+    rows: bytes = b""
+    labels: tuple[bool, ...] = ()
+    weight: float = 1.0
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scope's callers got from the layer since it began: an estimate where not every answer was checked."""
+
+    requests: int
+    hits: int
+    # Wrong answers, and the same two standard deviations lower and higher.
+    wrong: float
+    wrong_low: float
+    wrong_high: float

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -185,6 +185,10 @@ class Local(Protocol):
         """Answer an embeddings call."""
         ...
 
+    async def embed(self, texts: Sequence[str]) -> Any:
+        """Embed texts; see providers.local.queue.EmbeddingQueue.submit."""
+        ...
+
     async def close(self) -> None:
         """Stop."""
         ...
@@ -215,6 +219,11 @@ class LocalEmbeddings:
     async def open(self, call: Call, request: WireRequest) -> ScriptedExchange:
         """Embeddings are no stream."""
         raise Unsupported("Embeddings are not streamed.", param="stream")
+
+    async def embed(self, texts: Sequence[str]) -> Any:
+        """Embed texts for the gateway itself: see providers.local.queue.EmbeddingQueue.submit."""
+        local = self._local or await self._opened()
+        return await local.embed(texts)
 
     async def _opened(self) -> Local:
         """The model; its imports take some tenths of a second, which other calls need not wait for."""

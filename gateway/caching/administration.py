@@ -14,6 +14,7 @@ from gateway.caching import store
 from gateway.caching.answers import Purge, entry_id_of
 from gateway.caching.caching import Caching
 from gateway.caching.policy import Policy
+from gateway.caching.semantic import store as questions
 from gateway.db import Database
 from gateway.events import CACHE_RECALLED, Event, append_event
 
@@ -45,26 +46,34 @@ async def purge(database: Database, caching: Caching, wanted: Purge, occasion: O
     """Remove what meets the terms, in every process; returns how many answers this one kept of it."""
     async with database.write() as connection:
         await store.write_purge(connection, wanted, occasion.now_ns)
+        await questions.purge(connection, wanted, occasion.now_ns)
         detail = msgspec.json.encode(wanted).decode()
         await audit.note(connection, occasion, "cache.purge", wanted.project_id, detail)
-    return caching.answers.purge(wanted)
+    return caching.purge(wanted)
 
 
 async def recall(
     database: Database, caching: Caching, project_id: str, request_id: str, occasion: Occasion
 ) -> Recalled | None:
     """Take back the answer of a call, which was wrong; None: the project has no such call."""
-    async with database.write() as connection:
+    async with database.read() as connection:
         served_by = await store.find_entry(connection, project_id, request_id)
-        if served_by is None:
-            return None
-        entry_id = served_by or entry_id_of(request_id)
-        served = await store.read_served(connection, project_id, entry_id, MAX_SERVED)
-        wanted = Purge(project_id=project_id, entry_id=entry_id)
-        await store.write_purge(connection, wanted, occasion.now_ns)
+    if served_by is None:
+        return None
+    entry_id = served_by or entry_id_of(request_id)
+    layer = caching.semantics.layer
+    entries = list(dict.fromkeys([entry_id, *(layer.recall(entry_id, request_id) if layer is not None else ())]))
+    purges = [Purge(project_id=project_id, entry_id=each) for each in entries]
+    served: list[str] = []
+    async with database.write() as connection:
+        for each in purges:
+            served += await store.read_served(connection, project_id, each.entry_id or "", MAX_SERVED - len(served))
+            await store.write_purge(connection, each, occasion.now_ns)
+            await questions.purge(connection, each, occasion.now_ns)
         await audit.note(connection, occasion, "cache.recall", project_id, request_id)
-        payload = {"project_id": project_id, "request_id": request_id, "entries": [entry_id], "requests": served}
+        payload = {"project_id": project_id, "request_id": request_id, "entries": entries, "requests": served}
         fact = Event(name=CACHE_RECALLED, account_id=occasion.account_id, payload=payload, created_ns=occasion.now_ns)
         await append_event(connection, fact)
-    was_kept = caching.answers.purge(wanted) > 0
-    return Recalled(entries=[entry_id] if was_kept or served or served_by else [], requests=served)
+    was_kept = sum(map(caching.purge, purges)) > 0
+    is_known = was_kept or served or served_by or len(entries) > 1
+    return Recalled(entries=entries if is_known else [], requests=served)

@@ -4,6 +4,7 @@ Failure behavior: it is memory within bounds, so there is nothing to fail; what 
 """
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -32,6 +33,19 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     recorded: Recorded
 
 
+class Dated(Protocol):
+    """What a purge asks of what it may cover."""
+
+    @property
+    def entry_id(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def tags(self) -> tuple[str, ...]: ...
+    @property
+    def created_ns(self) -> int: ...
+
+
 class Purge(msgspec.Struct, frozen=True, kw_only=True):
     """Which of a project's answers go: those that meet every term given; without one, all."""
 
@@ -42,7 +56,7 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True):
     # Stored before this time.
     before_ns: int | None = None
 
-    def covers(self, answer: StoredAnswer) -> bool:
+    def covers(self, answer: Dated) -> bool:
         """Whether an answer meets the terms."""
         return (
             (self.entry_id is None or answer.entry_id == self.entry_id)
@@ -101,6 +115,10 @@ class Answers:
         )
         return item not in self._store.put(item)
 
+    def has(self, key: bytes) -> bool:
+        """Whether an answer to a request is here, be it too old."""
+        return key in self._store
+
     def of(self, project_id: str) -> Iterator[Item]:
         """What is kept of a project, as it is now."""
         return self._store.of(project_id)
@@ -109,12 +127,12 @@ class Answers:
         """Remove the answer to a request."""
         self._store.remove(key)
 
-    def purge(self, purge: Purge) -> int:
-        """Remove what a purge covers; returns how many went."""
-        gone = [item.key for item in self.of(purge.project_id) if purge.covers(item.value)]
-        for key in gone:
-            self._store.remove(key)
-        return len(gone)
+    def purge(self, purge: Purge) -> set[str]:
+        """Remove what a purge covers; returns the ids of what went."""
+        gone = [item for item in self.of(purge.project_id) if purge.covers(item.value)]
+        for item in gone:
+            self._store.remove(item.key)
+        return {item.value.entry_id for item in gone}
 
 
 def age_s(answer: StoredAnswer, now_ns: int) -> int:

@@ -2,26 +2,34 @@
 
 from cache.exact.keys import KeyMaker, make_place
 from gateway.accounts.directory import KeyRecord
-from gateway.caching.answers import Answers
+from gateway.caching.answers import Answers, Purge
+from gateway.caching.audits import Audits
 from gateway.caching.directory import CacheDirectory
 from gateway.caching.flights import Flights
 from gateway.caching.policy import Policy
+from gateway.caching.semantic.handle import Semantics
+from gateway.caching.semantic.question import Asked, Limits, split
 
 # Whether and how an answer is streamed changes nothing of what it says.
 STREAM_SETTINGS = frozenset({"stream", "stream_options"})
 # Places are made of names that callers may invent, so only this many are remembered.
 MAX_PLACES = 4_096
+CHAT = "chat/completions"
+# Another embedder's vectors lie elsewhere: its questions are another partition.
+EMBEDDER = "all-MiniLM-L6-v2/int8"
 
 
 class Caching:
     """One a process, built by the application."""
 
-    def __init__(self, answers: Answers, directory: CacheDirectory) -> None:
+    def __init__(self, answers: Answers, directory: CacheDirectory, semantics: Semantics, audits: Audits) -> None:
         self.answers = answers
         self.flights = Flights()
         self.directory = directory
+        self.semantics = semantics
+        self.audits = audits
         self._keys = KeyMaker(STREAM_SETTINGS)
-        self._places: dict[tuple[str, str, str, str, str], bytes] = {}
+        self._places: dict[tuple[str, ...], bytes] = {}
 
     def policy_of(self, project_id: str) -> Policy:
         """What is in force for a project."""
@@ -34,10 +42,35 @@ class Caching:
         test keys and live ones never meet, and with the scope ``key`` neither do those for two keys.
         """
         owner = caller.project_id if policy.scope == "project" else caller.key_id
-        names = (owner, caller.kind, *target)
+        return self._keys.make(self._place(owner, caller.kind, *target), body)
+
+    def ask(
+        self, caller: KeyRecord, policy: Policy, target: tuple[str, str, str], body: bytes, limits: Limits
+    ) -> Asked | None:
+        """What a request that has a key asks the semantic layer; None: nothing."""
+        if target[0] != CHAT or not policy.is_semantic:
+            return None
+        found = split(body, limits)
+        if found is None:
+            return None
+        text, rest = found
+        owner = caller.project_id if policy.scope == "project" else caller.key_id
+        partition = self._keys.make(self._place(EMBEDDER, owner, caller.kind, *target), rest)
+        return None if partition is None else Asked(scope=scope_of(caller), partition=partition, text=text)
+
+    def purge(self, purge: Purge) -> int:
+        """Remove what a purge covers here; returns how many answers that were."""
+        return len(self.answers.purge(purge) | self.semantics.purge(purge))
+
+    def _place(self, *names: str) -> bytes:
         place = self._places.get(names)
         if place is None:
             if len(self._places) >= MAX_PLACES:
                 self._places.clear()
             place = self._places[names] = make_place(*names)
-        return self._keys.make(place, body)
+        return place
+
+
+def scope_of(caller: KeyRecord) -> str:
+    """Where what a caller's traffic teaches belongs: to the project; what its test keys ask is apart."""
+    return caller.project_id if caller.kind == "live" else f"{caller.project_id}/test"

@@ -7,6 +7,7 @@ from gateway.accounts.follower import Follower
 from gateway.caching import store
 from gateway.caching.answers import Answers
 from gateway.caching.policy import Policy, Wishes, combine
+from gateway.caching.semantic.handle import Semantics
 from gateway.config.settings import Cache
 from gateway.db import Database
 
@@ -16,11 +17,12 @@ class CacheDirectory(Follower):
 
     things = "cache settings"
 
-    def __init__(self, database: Database, settings: Cache, answers: Answers) -> None:
+    def __init__(self, database: Database, settings: Cache, answers: Answers, semantics: Semantics) -> None:
         super().__init__()
         self._database = database
         self._settings = settings
         self._answers = answers
+        self._semantics = semantics
         self._default = combine(settings, Wishes())
         self._policies: dict[str, Policy] = {}
         self._revision = 0
@@ -28,6 +30,11 @@ class CacheDirectory(Follower):
     def __len__(self) -> int:
         """Count the projects that set anything."""
         return len(self._policies)
+
+    @property
+    def is_semantic(self) -> bool:
+        """Whether any project looks for like questions."""
+        return self._default.is_semantic or any(policy.is_semantic for policy in self._policies.values())
 
     def policy_of(self, project_id: str) -> Policy:
         """What is in force for a project."""
@@ -45,4 +52,5 @@ class CacheDirectory(Follower):
             self._policies[project_id] = combine(self._settings, wishes)
         for purge in changes.purges:
             self._answers.purge(purge)
+            self._semantics.purge(purge)
         self._revision = changes.revision

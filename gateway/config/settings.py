@@ -130,6 +130,22 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="The same per request. One of the two named: it alone holds; both named: both hold."),
     ] = None
     tool_calls: Annotated[bool, Meta(description="Keep answers that call tools as well.")] = False
+    prompts: Annotated[
+        bool, Meta(description="The hit inspector and the export show questions and answers, not only their figures.")
+    ] = False
+    semantic_max_temperature: Annotated[
+        float, Meta(ge=0, le=2, description="A request with a higher one is answered by the exact layer only.")
+    ] = 1.0
+    semantic_max_wait_ms: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="The longest that a call waits for the semantic layer; then it is a miss."),
+    ] = 150
+    semantic_max_entries: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="Questions in each process's index; 24 MB hold 10,000.")
+    ] = 100_000
+    semantic_audit_usd: Annotated[
+        Usd, Meta(description="What checking served answers in the background may cost a project a day; 0: no checks.")
+    ] = "1"
     max_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="Memory for answers, in each process.")] = 256
     max_project_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="What one project may fill of it.")] = 64
     max_answer_kb: Annotated[int, Meta(ge=1, le=32_768, description="A longer answer is not kept.")] = 1_024

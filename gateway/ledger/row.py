@@ -73,7 +73,8 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     trail: str = ""
     # What was kept and answered the call; empty where the call was made.
     cache_entry: str = ""
-    # How the cache found it: "exact" or "semantic"; empty where the call was made, and in rows of older versions.
+    # Which layer of the cache found it: "exact" or "semantic"; "audit": a call made to check what the semantic layer
+    # gave; empty where the call was made for its caller, and in rows of older versions.
     cache_layer: str = ""
     # What the provider's own prompt cache took off the price of the input.
     prompt_saved_pusd: int = 0

@@ -21,6 +21,7 @@ from gateway.migrations import (
     v0007_money,
     v0008_cache,
     v0009_figures,
+    v0010_semantic,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -36,6 +37,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0007_money.STATEMENTS,
     v0008_cache.STATEMENTS,
     v0009_figures.STATEMENTS,
+    v0010_semantic.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

@@ -9,6 +9,8 @@ from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Backend
 from gateway.caching.answers import StoredAnswer
+from gateway.caching.policy import Allowed
+from gateway.caching.semantic.interface import Check
 from gateway.limits.passage import Passage
 from providers.chat import Usage
 from providers.wire import Call
@@ -50,6 +52,10 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     passage: Passage | None = None
     # What the call itself says that it may cost; None: it says nothing.
     max_cost_pusd: int | None = None
+    # What the call itself allows of wrong answers, beside the owner's bounds.
+    allowed: Allowed = Allowed()
+    # None: a client asked. Else the gateway asks, to check an answer that it gave.
+    check: Check | None = None
     # The limit that the gateway set on the reply, None where it set none.
     limited_tokens: int | None = None
 
@@ -85,3 +91,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     waited_ns: int = 0
     # The answer that was kept, where it was given again.
     stored: StoredAnswer | None = None
+    # Which layer of the cache gave it: exact | semantic.
+    layer: str = ""

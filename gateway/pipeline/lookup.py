@@ -3,20 +3,27 @@
 Failure behavior: whatever is wrong with what is kept is a miss, never an error; what cannot be kept is not kept.
 """
 
+import asyncio
 import logging
+import re
+from collections.abc import Mapping
 
 import msgspec
 
 from gateway.caching.answers import NS_PER_S, StoredAnswer, age_s, entry_id_of
+from gateway.caching.caching import Caching
 from gateway.caching.flights import Flight
-from gateway.caching.policy import Policy
+from gateway.caching.policy import Allowed, Policy
+from gateway.caching.semantic.interface import Check, Fresh, Layer, Look
+from gateway.caching.semantic.question import Asked, Limits
 from gateway.config.settings import MAX_TTL_S
+from gateway.db import DatabaseUnavailable
 from gateway.errors import Fault, shown
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import CacheWish, Inbound, Outcome, Route, Target
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
-from providers.errors import InvalidAnswer
+from providers.errors import InvalidAnswer, ProviderError
 from providers.openai.recorded import Recorded, is_whole, record_body, record_stream, seems_whole
 
 WISHES: dict[bytes, CacheWish] = {
@@ -27,6 +34,9 @@ WISHES: dict[bytes, CacheWish] = {
     b"refresh": "refresh",
     b"only": "only",
 }
+WRONG_RATE, WRONG_HIT_RATE = b"x-watchllm-max-wrong-rate", b"x-watchllm-max-wrong-hit-rate"
+SHARE = re.compile(r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)")
+ALL_ALLOWED = Allowed()
 _LOOKS = frozenset({"default", "read", "only"})
 _KEEPS = frozenset({"default", "write", "refresh"})
 _BYPASS = b"x-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
@@ -60,6 +70,18 @@ class Found(msgspec.Struct, kw_only=True):
     policy: Policy | None = None
     # Whose answer it would be.
     target: Target | None = None
+    # Of the request, whether or not its answer is kept.
+    own_key: bytes | None = None
+    # What it asks the semantic layer, and what that said.
+    asked: Asked | None = None
+    look: Look | None = None
+    # Which layer gave the answer.
+    layer: str = "exact"
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is more to ask than the answers in memory."""
+        return self.asked is not None and not self.is_known
 
     @property
     def is_known(self) -> bool:
@@ -109,38 +131,134 @@ def read_ttl(value: bytes) -> int:
     return int(text)
 
 
+def read_allowed(single: Mapping[bytes, bytes]) -> Allowed:
+    """Read the share of wrong answers that a call allows; raises Fault for anything but a share."""
+    if WRONG_RATE not in single and WRONG_HIT_RATE not in single:
+        return ALL_ALLOWED
+    return Allowed(
+        max_wrong_rate=_read_share(single.get(WRONG_RATE), WRONG_RATE),
+        max_wrong_hit_rate=_read_share(single.get(WRONG_HIT_RATE), WRONG_HIT_RATE),
+    )
+
+
+def _read_share(value: bytes | None, header: bytes) -> float | None:
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip()
+    if not SHARE.fullmatch(text):
+        name = header.decode()
+        raise Fault("invalid_request", f"The header {name} is {shown(text)}; it takes a share, 0 to 1.", param=name)
+    return float(text)
+
+
 def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Found:
     """Look for an answer to what the caller asked (``body``, as it came); raises Fault where only one would do."""
     wish, call, target = inbound.cache, inbound.call, route.targets[0]
     caching = services.caching
     policy = caching.policy_of(inbound.caller.project_id)
     key: bytes | None = None
+    asked: Asked | None = None
+    place = (call.endpoint, target.backend.name, target.model)
     if policy.mode != "off" and wish != "off" and body.find(b'"store"') < 0:
-        place = (call.endpoint, target.backend.name, target.model)
         key = caching.key_of(inbound.caller, policy, place, body)
+    if key is not None and policy.is_semantic:
+        limits = Limits(services.settings.cache.semantic_max_temperature, policy.tool_calls)
+        asked = caching.ask(inbound.caller, policy, place, body, limits)
     if key is not None and wish in _LOOKS:
         answer = caching.answers.find(key, inbound.created_ns)
         if answer is not None:
-            given = give(answer, inbound) if _is_proven(answer.recorded, call.n, policy) else None
+            given = _give_again(answer, inbound, policy)
             if given is not None:
+                _count(caching, asked)
                 return Found(lines=hit_lines(answer, inbound.created_ns), given=given)
             caching.answers.forget(key)
+    found = Found(lines=_MISS, key=key if wish in _KEEPS else None, policy=policy, target=target, own_key=key,
+                  asked=asked)  # fmt: skip
+    return found if found.waits else join(found, inbound, services)
+
+
+def join(found: Found, inbound: Inbound, services: Services) -> Found:
+    """Nothing is kept: join a call that asks the same, or lead; raises Fault where only a stored answer would do."""
+    wish, body, key, caching = inbound.cache, inbound.call.body, found.own_key, services.caching
     if wish == "only":
         raise Fault(
             "cache_miss",
             "There is no stored answer for this request, and x-watchllm-cache: only forbids to call the provider.",
             should_retry=False,
         )
-    if key is None:
+    if key is None or found.policy is None:
         return Found(lines=_BYPASS)
-    keeps, entry_id = wish in _KEEPS, entry_id_of(inbound.request_id)
-    joined = flight = None
-    if wish in _LOOKS and (policy.tool_calls or body.find(b'"tools"') < 0):
-        joined = caching.flights.find(key)
-        flight = caching.flights.open(key, entry_id) if joined is None else None
-    elif keeps and call.stream:
-        flight = Flight(caching.flights, key, entry_id)
-    return Found(lines=_MISS, joined=joined, flight=flight, key=key if keeps else None, policy=policy, target=target)
+    if inbound.check is not None:
+        found.look = inbound.check.look
+    entry_id = entry_id_of(inbound.request_id)
+    if wish in _LOOKS and (found.policy.tool_calls or body.find(b'"tools"') < 0):
+        found.joined = caching.flights.find(key)
+        found.flight = caching.flights.open(key, entry_id) if found.joined is None else None
+    elif wish in _KEEPS and inbound.call.stream:
+        found.flight = Flight(caching.flights, key, entry_id)
+    return found
+
+
+async def ask(found: Found, inbound: Inbound, services: Services) -> Found:
+    """Ask the store and the semantic layer for what memory has not, no longer than a call may wait for them."""
+    layer = services.caching.semantics.want()
+    if layer is not None and inbound.cache in _LOOKS:
+        try:
+            async with asyncio.timeout(services.settings.cache.semantic_max_wait_ms / 1_000):
+                await _ask(found, layer, inbound)
+        except (TimeoutError, ProviderError, DatabaseUnavailable, msgspec.MsgspecError) as error:
+            # The call goes on as if nothing were stored; the layer learns from its answer all the same.
+            log.debug("request %s was not looked up: %s", inbound.request_id, error)
+        except Exception:
+            log.exception("request %s could not be looked up", inbound.request_id)
+    return found if found.given is not None else join(found, inbound, services)
+
+
+async def _ask(found: Found, layer: Layer, inbound: Inbound) -> None:
+    policy, asked, key = found.policy, found.asked, found.own_key
+    if policy is None or asked is None or key is None:
+        return
+    stored = layer.find_exact(key, inbound.created_ns)
+    if stored is not None:
+        answer = await layer.find_answer(stored)
+        given = None if answer is None else _give_again(answer, inbound, policy)
+        if answer is not None and given is not None:
+            layer.count(asked.scope)
+            found.given, found.lines = given, hit_lines(answer, inbound.created_ns)
+            return
+    if policy.mode != "semantic":
+        # The shadow takes its time when the answer is there.
+        return
+    allowed = policy.allowed.tighten(inbound.allowed)
+    look = found.look = await layer.look(asked, allowed, "semantic", is_owners=allowed == policy.allowed)
+    if look.entry is None or not look.is_hit:
+        return
+    answer = await layer.find_answer(look.entry)
+    given = None if answer is None else _give_again(answer, inbound, policy)
+    if answer is not None and given is not None:
+        found.given, found.layer = given, "semantic"
+        found.lines = hit_lines(answer, inbound.created_ns, b"hit-semantic") + _score_lines(look)
+
+
+def _count(caching: Caching, asked: Asked | None) -> None:
+    """A bound on all requests is about those too that the exact layer answers."""
+    layer = caching.semantics.layer
+    if asked is not None and layer is not None:
+        layer.count(asked.scope)
+
+
+def _score_lines(look: Look) -> bytes:
+    return b"x-watchllm-cache-similarity: %.4f\r\nx-watchllm-cache-score: %.4f\r\n" % (look.similarity, look.score)
+
+
+def note(found: Found, inbound: Inbound, row: UsageRow, services: Services) -> Check | None:
+    """Tell the semantic layer what its answer saved; returns what is to be checked by a call of the gateway's own."""
+    layer, look, asked, policy = services.caching.semantics.layer, found.look, found.asked, found.policy
+    if layer is None or look is None or asked is None or policy is None:
+        return None
+    check = Check(request_id=inbound.request_id, asked=asked, look=look)
+    layer.note(check, inbound.caller.project_id, row.saved_pusd, prompts=policy.prompts)
+    return check if look.decision == "audit" and inbound.cache != "only" else None
 
 
 def give(answer: StoredAnswer, inbound: Inbound) -> Given | None:
@@ -162,12 +280,12 @@ def joined_lines(flight: Flight) -> bytes:
     )
 
 
-def hit_lines(answer: StoredAnswer, now_ns: int) -> bytes:
+def hit_lines(answer: StoredAnswer, now_ns: int, what: bytes = b"hit-exact") -> bytes:
     """The header lines of an answer that is given again."""
     return (
-        b"x-watchllm-cached: true\r\nx-watchllm-cache: hit-exact\r\nx-watchllm-cache-entry: %s\r\n"
+        b"x-watchllm-cached: true\r\nx-watchllm-cache: %s\r\nx-watchllm-cache-entry: %s\r\n"
         b"x-watchllm-cache-age: %d\r\nx-watchllm-tokens-saved: %d\r\n"
-        % (answer.entry_id.encode(), age_s(answer, now_ns), answer.usage.total_tokens)
+        % (what, answer.entry_id.encode(), age_s(answer, now_ns), answer.usage.total_tokens)
     )
 
 
@@ -200,7 +318,16 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         flight.answer = answer
     if found.key is not None and _is_wanted_again(found, upstream, recorded, policy):
         ttl_s = inbound.ttl_s or policy.ttl_s
-        journey.services.caching.answers.keep(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
+        caching = journey.services.caching
+        caching.answers.keep(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
+        layer = caching.semantics.layer
+        if found.asked is not None and layer is not None and _is_proven(recorded, inbound.call.n, policy):
+            fresh = Fresh(
+                asked=found.asked, look=found.look, answer=answer, key=found.key,
+                expires_ns=answer.created_ns + ttl_s * NS_PER_S, cost_pusd=row.cost_pusd,
+                checks="" if inbound.check is None else inbound.check.request_id, prompts=policy.prompts,
+            )  # fmt: skip
+            layer.learn(fresh)
 
 
 def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, policy: Policy) -> bool:
@@ -213,6 +340,11 @@ def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, polic
     ):
         return False
     return seems_whole(recorded, allows_calls=policy.tool_calls)
+
+
+def _give_again(answer: StoredAnswer, inbound: Inbound, policy: Policy) -> Given | None:
+    """A kept answer in the form that a call wants; None where it may not be given again, or cannot be made."""
+    return give(answer, inbound) if _is_proven(answer.recorded, inbound.call.n, policy) else None
 
 
 def _is_proven(recorded: Recorded, choices: int, policy: Policy) -> bool:

@@ -66,7 +66,7 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         inbound.session,
         trail=trail,
         cache_entry="" if stored is None else stored.entry_id,
-        cache_layer="" if stored is None else "exact",
+        cache_layer=outcome.layer if inbound.check is None else "audit",
         prompt_saved_pusd=cost.prompt_saved_pusd,
     )
     if inbound.passage is not None:

@@ -13,7 +13,9 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
+from gateway.caching.audits import SilentClient
 from gateway.caching.flights import Flight, SharedClient
+from gateway.caching.semantic.interface import Check
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.limits.passage import Passage
@@ -52,7 +54,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             inbound, journey.funds = await budget.hold(inbound, table, services)
             journey.inbound = inbound
         path = route.choose(table, inbound.call.model, inbound.caller)
-        found = lookup.find(inbound, body, path, services)
+        found = await _look(inbound, body, path, services)
         if not found.is_known:
             await _call(journey, path, found)
         elif not await _spare(journey, found, path.targets[0]):
@@ -78,6 +80,12 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             hold.release()
 
 
+async def _look(inbound: Inbound, body: bytes, path: Route, services: Services) -> lookup.Found:
+    """Look for an answer: in memory at once, then where it takes a moment."""
+    found = lookup.find(inbound, body, path, services)
+    return await lookup.ask(found, inbound, services) if found.waits else found
+
+
 async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None:
     """Make the call, and keep its answer where that is wanted."""
     if found.flight is not None and journey.inbound.call.stream:
@@ -98,15 +106,34 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
 async def _spare(journey: send.Journey, found: lookup.Found, target: Target) -> bool:
     """Answer without a call of its own; False where that cannot be."""
     if found.given is not None:
-        await _give(journey, found.given, found.lines)
+        row = await _give(journey, found.given, found.lines, found.layer)
+        check = lookup.note(found, journey.inbound, row, journey.services) if found.layer == "semantic" else None
+        if check is not None:
+            _order(journey, check, row)
         return True
     return found.joined is not None and await _join(journey, found.joined, target)
 
 
-async def _give(journey: send.Journey, given: lookup.Given, told: bytes) -> None:
+async def _give(journey: send.Journey, given: lookup.Given, told: bytes, layer: str = "exact") -> UsageRow:
     """Give an answer that was kept."""
-    row = await _write(journey, _given(given))
+    row = await _write(journey, _given(given, layer))
     reply.give(journey.inbound, given, told, journey.client, row)
+    return row
+
+
+def _order(journey: send.Journey, check: Check, row: UsageRow) -> None:
+    """Have the call made whose answer tells whether the one that was given is right."""
+    services, inbound = journey.services, journey.inbound
+
+    async def make() -> None:
+        now_ns = services.now_ns()
+        asked = msgspec.structs.replace(
+            inbound, request_id=services.ids.new(now_ns), created_ns=now_ns, started_ns=services.ticks_ns(),
+            cache="refresh", passage=None, check=check,
+        )  # fmt: skip
+        await run(asked, SilentClient(), services)
+
+    services.caching.audits.order(inbound.caller.project_id, row.saved_pusd, make)
 
 
 async def _join(journey: send.Journey, flight: Flight, target: Target) -> bool:
@@ -144,8 +171,8 @@ async def _join(journey: send.Journey, flight: Flight, target: Target) -> bool:
     return True
 
 
-def _given(given: lookup.Given) -> Outcome:
-    return Outcome(status="complete", http_status=OK, usage=given.answer.usage, stored=given.answer)
+def _given(given: lookup.Given, layer: str = "exact") -> Outcome:
+    return Outcome(status="complete", http_status=OK, usage=given.answer.usage, stored=given.answer, layer=layer)
 
 
 async def run_limited(inbound: Inbound, passage: Passage, client: Client, services: Services) -> None:
@@ -289,6 +316,8 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
     if funds is not None or journey.lost_pusd:
         row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
     journey.is_recorded = True
+    if inbound.check is not None:
+        services.caching.audits.spend(inbound.caller.project_id, row.cost_pusd)
     if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
         budget.settle(row, inbound, funds, journey.budgets_revision, services)
     await record.write(row, services)

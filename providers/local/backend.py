@@ -4,13 +4,14 @@ Failure behavior: fails as the queue and the embedder do, and refuses with Unsup
 """
 
 import base64
+from collections.abc import Sequence
 
 import msgspec
 
 from providers.chat import Answer, Usage
 from providers.errors import Unsupported
 from providers.local.minilm import DIMENSIONS, Vectors
-from providers.local.queue import EmbeddingQueue
+from providers.local.queue import Embedded, EmbeddingQueue
 from providers.wire import Call
 
 # What one request may bring; OpenAI's own limit is 2,048 inputs.
@@ -29,6 +30,10 @@ class LocalBackend:
     async def close(self) -> None:
         """Finish what was begun and stop the worker."""
         await self._queue.close()
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Embed texts; raises as the queue does."""
+        return await self._queue.submit(texts)
 
     async def embeddings(self, call: Call) -> Answer:
         """Embed the call's input; the reply names the model as the caller did and counts the word pieces read.

@@ -16,6 +16,8 @@ from typing import Any, Literal
 import msgspec
 from security.tenants import PASSWORD, World
 
+from gateway.caching.semantic.store import Decision, write_decisions
+from gateway.ids import new_id
 from gateway.web.dashboard import PATHS
 
 # open: nobody need be known. self: about the caller alone. account: about the caller's account. object: about the ids
@@ -110,6 +112,18 @@ async def make_request(world: World) -> str:
     return str(answer.headers["x-watchllm-request-id"])
 
 
+async def make_decision(world: World) -> str:
+    """What the semantic cache decided for a call of Ann's project."""
+    request_id = new_id(1)
+    decision = Decision(
+        request_id=request_id, project_id=world.project_id, decision="serve", entry_id="ce_1", similarity=0.9,
+        score=0.9, threshold=0.5, guards="", neighbours="", question="", is_right=None, created_ns=1,
+    )  # fmt: skip
+    async with world.database.write() as connection:
+        await write_decisions(connection, [decision])
+    return request_id
+
+
 async def recall_body(world: World) -> dict[str, str]:
     """A call to be recalled."""
     return {"request_id": await make_request(world)}
@@ -159,6 +173,10 @@ MATRIX: dict[str, Line] = {
     "GET /api/projects/{project_id}/cache": Line("object"),
     "PATCH /api/projects/{project_id}/cache": Line("object", {"mode": "off"}),
     "DELETE /api/projects/{project_id}/cache": Line("object"),
+    "GET /api/projects/{project_id}/cache/report": Line("object"),
+    "GET /api/projects/{project_id}/cache/hits": Line("object"),
+    "GET /api/projects/{project_id}/cache/hits/{request_id}": Line("object", make=make_decision),
+    "GET /api/projects/{project_id}/cache/export": Line("object"),
     "POST /api/projects/{project_id}/cache/recall": Line("object", recall_body),
     "GET /api/projects": Line("account"),
     "POST /api/projects": Line("account", {"name": "another"}),

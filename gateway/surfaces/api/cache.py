@@ -44,6 +44,7 @@ class CacheBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_s: _TtlS | UnsetType | None = UNSET
     scope: CacheScope | UnsetType | None = UNSET
     tool_calls: bool | UnsetType | None = UNSET
+    prompts: bool | UnsetType | None = UNSET
     max_wrong_rate: Rate | UnsetType | None = UNSET
     max_wrong_hit_rate: Rate | UnsetType | None = UNSET
 

@@ -16,6 +16,7 @@ from litestar.types import Receive, Scope, Send
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.interface import Client
+from gateway.caching.policy import Allowed
 from gateway.errors import Fault, shown
 from gateway.ledger.tags import join_tags
 from gateway.limits.gate import CallPolicy
@@ -60,6 +61,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     tags: str = ""
     session: str = ""
     max_cost_pusd: int | None = None
+    allowed: Allowed = Allowed()
     # None: nothing limits the key's calls.
     policy: CallPolicy | None = None
     # Why none of these requests can become a call; a limited one is counted before it is told.
@@ -131,6 +133,7 @@ class OpenAiDoor:
             session=visit.session,
             passage=passage,
             max_cost_pusd=visit.max_cost_pusd,
+            allowed=visit.allowed,
         )
         if passage is not None:
             return run.run_limited(inbound, passage, client, services)
@@ -160,6 +163,7 @@ def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:
         tags=join_tags(visit.caller.tags, _bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags")),
         session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
         max_cost_pusd=read_cap(single.get(b"x-watchllm-max-cost-usd")),
+        allowed=lookup.read_allowed(single),
     )
 
 

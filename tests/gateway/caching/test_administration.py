@@ -1,6 +1,6 @@
 """What is done to a project's cache is written with who did it, and followed at once."""
 
-from caches import make_answer
+from caches import gather_caching, make_answer
 from households import AT, NOW_NS
 from sqlalchemy import text
 
@@ -9,7 +9,6 @@ from gateway.accounts.store import find_or_create_project
 from gateway.caching import administration
 from gateway.caching.answers import Answers, Purge, entry_id_of
 from gateway.caching.caching import Caching
-from gateway.caching.directory import CacheDirectory
 from gateway.config.settings import Cache
 from gateway.db import Database
 from gateway.ledger import store as ledger
@@ -21,9 +20,9 @@ KEY = b"k" * 16
 async def opened(database: Database) -> tuple[Caching, str]:
     """A cache on a database, and a project."""
     answers = Answers(max_bytes=1 << 20, max_project_bytes=1 << 20, max_answer_bytes=1 << 16)
-    directory = CacheDirectory(database, Cache(), answers)
-    await directory.refresh()
-    return Caching(answers, directory), (await find_or_create_project(database, "p", 1)).project_id
+    caching = gather_caching(database, answers, Cache())
+    await caching.directory.refresh()
+    return caching, (await find_or_create_project(database, "p", 1)).project_id
 
 
 async def deeds(database: Database) -> list[tuple[str, str, str]]:

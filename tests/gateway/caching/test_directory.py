@@ -1,6 +1,6 @@
 """What one process sets or purges, every other follows."""
 
-from caches import AT_NS, make_answer
+from caches import AT_NS, make_answer, make_semantics
 
 from gateway.accounts.store import find_or_create_project
 from gateway.caching import store
@@ -29,7 +29,7 @@ async def set_wishes(database: Database, wishes: Wishes) -> str:
 
 async def test_what_is_set_is_followed(database: Database) -> None:
     """Changes of another process come with the next look, and take each other's place."""
-    directory = CacheDirectory(database, Cache(), shelf())
+    directory = CacheDirectory(database, Cache(), shelf(), make_semantics())
     await directory.refresh()
     project_id = await set_wishes(database, Wishes(mode="shadow", max_wrong_rate=0.02, tool_calls=True))
     assert directory.policy_of(project_id).mode == "exact"
@@ -47,7 +47,7 @@ async def test_what_is_set_is_followed(database: Database) -> None:
 async def test_what_is_purged_is_purged_everywhere(database: Database) -> None:
     """Another process's answers go with the next look; what was purged before is not purged again."""
     answers = shelf()
-    directory = CacheDirectory(database, Cache(), answers)
+    directory = CacheDirectory(database, Cache(), answers, make_semantics())
     await directory.refresh()
     answers.keep(KEY, make_answer(), ttl_s=10**6, saved_pusd=1)
     async with database.write() as connection:
@@ -62,7 +62,7 @@ async def test_what_is_purged_is_purged_everywhere(database: Database) -> None:
 async def test_what_is_kept_after_a_purge_stays(database: Database) -> None:
     """Processes hear of a purge up to a second later; what was asked anew meanwhile is not what was meant."""
     answers = shelf()
-    directory = CacheDirectory(database, Cache(), answers)
+    directory = CacheDirectory(database, Cache(), answers, make_semantics())
     async with database.write() as connection:
         await store.write_purge(connection, Purge(project_id="p"), AT_NS)
         await store.write_purge(connection, Purge(project_id="p", before_ns=AT_NS + 10), AT_NS)

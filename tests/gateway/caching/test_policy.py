@@ -4,7 +4,13 @@ from gateway.caching.policy import Policy, Wishes, combine
 from gateway.config.settings import Cache
 
 USUAL = Policy(
-    mode="exact", ttl_s=86_400, scope="project", tool_calls=False, max_wrong_rate=None, max_wrong_hit_rate=0.01
+    mode="exact",
+    ttl_s=86_400,
+    scope="project",
+    tool_calls=False,
+    prompts=False,
+    max_wrong_rate=None,
+    max_wrong_hit_rate=0.01,
 )
 
 

@@ -19,6 +19,7 @@ USUAL = {
     "ttl_s": 86_400,
     "scope": "project",
     "tool_calls": False,
+    "prompts": False,
     "max_wrong_rate": None,
     "max_wrong_hit_rate": 0.05,
 }

@@ -1,0 +1,177 @@
+"""Keeps the store and the memory of like questions the same: loads at the start, writes what is new, follows the rest.
+
+The tables are the truth and are followed by revision, as everything else in the gateway is: one short query each 0.4 s
+works on SQLite and PostgreSQL alike, and nothing is left to be reconciled with a second source.
+
+Failure behavior: see gateway.accounts.follower and pending; a question that was written and is in no index (a crash
+between the two) is found at the next start, one that is in an index and was not written is forgotten when it is used.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from gateway.accounts.follower import Follower
+from gateway.caching.semantic import store
+from gateway.caching.semantic.memory import Memory
+from gateway.db import Database, DatabaseUnavailable
+
+# New questions are in the store, and so within reach of the other processes, after this time.
+WRITE_INTERVAL_S = 0.5
+# What scopes have learnt is saved this often; what came since is read again from what was seen.
+SAVE_INTERVAL_S = 30.0
+CLEAN_INTERVAL_S = 600.0
+# A process that was away for longer begins with the saved state.
+KEPT_SEEN_NS = 3_600 * 10**9
+KEPT_DECISIONS_NS = 30 * 86_400 * 10**9
+_START = (-1, -1)
+_log = logging.getLogger(__name__)
+
+
+class Keeper(Follower):
+    """Follows the tables, and writes to them; one a process."""
+
+    things = "stored questions"
+
+    def __init__(self, database: Database, memory: Memory, now_ns: Callable[[], int]) -> None:
+        super().__init__()
+        self._database = database
+        self._memory = memory
+        self._now_ns = now_ns
+        self._revision = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Lock()
+        self._is_failing = False
+        self.is_whole = False
+
+    def __len__(self) -> int:
+        """Count what is known."""
+        return len(self._memory.shelf)
+
+    async def open(self) -> None:
+        """Load everything, in pages between which calls go on, then follow and write until ``close``."""
+        while not self.is_whole:
+            try:
+                await self._load()
+            except (DatabaseUnavailable, TimeoutError) as error:
+                _log.warning("the stored questions cannot be loaded yet: %s", error)
+                await asyncio.sleep(WRITE_INTERVAL_S)
+        await self.start()
+        self._writing = asyncio.create_task(self._write_again())  # noqa: TID251 - kept, and awaited on close
+
+    async def close(self) -> None:
+        """Write what waits and what was learnt, and stop."""
+        await super().close()
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait((self._writing,))
+        if self.is_whole:
+            await self.flush()
+            await self.save()
+
+    async def take_changes(self) -> None:
+        """Take over what other processes stored and saw. Raises DatabaseUnavailable."""
+        async with self._database.read() as connection:
+            revision = await store.read_revision(connection)
+        if revision == self._revision:
+            return
+        if revision < self._revision:
+            # The database was replaced by an older copy.
+            self._revision = 0
+        await self._take_entries(self._revision, revision)
+        async with self._database.read() as connection:
+            seen = await store.read_seen(connection, self._revision)
+        for row in seen:
+            if row.revision <= revision and row.process_id != self._memory.pending.process_id:
+                self._memory.take_seen(row.scope, row.seen)
+        self._revision = revision
+
+    async def flush(self) -> None:
+        """Write what waits; while the database is away it goes on waiting."""
+        async with self._flushing:
+            memory = self._memory
+            if not memory.pending:
+                return
+            taken = memory.pending.take()
+            try:
+                async with self._database.write() as connection:
+                    await taken.write(connection, self._now_ns())
+            except DatabaseUnavailable as error:
+                memory.pending.put_back(taken)
+                memory.forget(memory.pending.overflow(), deletes=False)
+                if not self._is_failing:
+                    _log.warning("new questions wait for the database: %s", error)
+                self._is_failing = True
+            except BaseException:
+                # What cannot be written must not be served by this process alone.
+                memory.forget(list(taken.entries), deletes=False)
+                raise
+            else:
+                self._is_failing = False
+
+    async def save(self) -> None:
+        """Save what scopes have learnt; what cannot be saved now is next time."""
+        changed, self._memory.changed = self._memory.changed, set()
+        try:
+            await self.refresh()
+            for scope in sorted(changed):
+                state = self._memory.export(scope)
+                async with self._database.write() as connection:
+                    await store.save_state(connection, scope, state, self._revision, self._now_ns())
+        except DatabaseUnavailable:
+            self._memory.changed |= changed
+
+    async def _load(self) -> None:
+        async with self._database.read() as connection:
+            until = await store.read_revision(connection)
+            states = await store.read_states(connection)
+            oldest = min((revision for _, _, revision in states), default=0)
+            seen = await store.read_seen(connection, oldest)
+        known = {scope: revision for scope, state, revision in states if self._memory.restore(scope, state)}
+        for row in seen:
+            if known.get(row.scope, 0) < row.revision <= until:
+                self._memory.take_seen(row.scope, row.seen)
+        await self._take_entries(0, until)
+        self._revision = until
+        self.is_whole = True
+
+    async def _take_entries(self, since: int, until: int) -> None:
+        after = _START
+        while True:
+            async with self._database.read() as connection:
+                rows = await store.read_entries(connection, since, until, after, self._now_ns())
+            damaged = self._memory.take_rows(rows)
+            if damaged:
+                _log.warning("%d stored questions are damaged and forgotten", len(damaged))
+                self._memory.pending.drop(damaged)
+            if len(rows) < store.PAGE_ROWS:
+                return
+            after = (rows[-1].revision, rows[-1].number)
+            # Calls go on between two pages.
+            await asyncio.sleep(0)
+
+    async def _write_again(self) -> None:
+        saved = cleaned = 0.0
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(WRITE_INTERVAL_S)
+            try:
+                await self.flush()
+                if loop.time() - saved > SAVE_INTERVAL_S:
+                    saved = loop.time()
+                    await self.save()
+                if loop.time() - cleaned > CLEAN_INTERVAL_S:
+                    cleaned = loop.time()
+                    await self._clean()
+            except DatabaseUnavailable:
+                continue
+            except Exception:
+                # One batch that cannot be written is given up; the next is another.
+                _log.exception("new questions could not be stored")
+
+    async def _clean(self) -> None:
+        now_ns = self._now_ns()
+        expired = [kept.number for kept in self._memory.shelf.find_expired(now_ns)]
+        self._memory.forget(expired, deletes=False)
+        async with self._database.write() as connection:
+            await store.clean(connection, now_ns, seen_ns=KEPT_SEEN_NS, decisions_ns=KEPT_DECISIONS_NS)

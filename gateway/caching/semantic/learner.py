@@ -1,0 +1,157 @@
+"""What is done with fresh answers, away from the calls: compared, stored, and now and then the score is trained.
+
+Failure behavior: what waits is bounded, and what comes beyond it is not learnt from (``dropped`` counts). An answer
+that cannot be embedded or read is passed over; the log tells of the first in a row.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from cache.semantic.equivalence import digest
+from cache.semantic.index import Vector
+from cache.semantic.score import train
+from gateway.caching.answers import Purge
+from gateway.caching.policy import Allowed
+from gateway.caching.semantic.interface import Fresh
+from gateway.caching.semantic.memory import Memory, ask
+from gateway.caching.semantic.packing import read_answer
+from providers.errors import ProviderError
+
+MAX_WAITING = 4_096
+# Embedded at once: more would keep the calls' own questions waiting in the embedder's queue.
+BATCH_ANSWERS = 8
+# Unless so many wait that those questions find too little.
+MANY_WAITING, MOST_ANSWERS = 128, 24
+# The embedder reads so many word pieces: of a longer question it would compare the beginning only.
+MAX_PIECES = 256
+# One answer's embedding, with whatever is before it in the queue.
+TIMEOUT_S = 30.0
+# So many late purges are remembered for the answers that wait or are being learnt from.
+_PURGES = 256
+_log = logging.getLogger(__name__)
+
+
+class Embedded(Protocol):
+    """Vectors (n, 384) float32, and the word pieces that each is made of."""
+
+    @property
+    def vectors(self) -> Vector: ...
+    @property
+    def counts(self) -> list[int]: ...
+
+
+Submit = Callable[[Sequence[str]], Awaitable[Embedded]]
+
+
+class Learner:
+    """One task, which ``close`` ends."""
+
+    def __init__(self, memory: Memory, submit: Submit) -> None:
+        self._memory = memory
+        self._submit = submit
+        self._waiting: deque[tuple[int, Fresh]] = deque()
+        self._filled = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._purges: deque[tuple[int, Purge]] = deque(maxlen=_PURGES)
+        self._purged = 0
+        self._trainer = ThreadPoolExecutor(1, thread_name_prefix="lessons")
+        self._task: asyncio.Task[None] | None = None
+        self._is_failing = False
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        """How many answers wait."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._work())  # noqa: TID251 - kept, and awaited on close
+
+    async def close(self) -> None:
+        """Stop; what waits is not learnt from."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+        self._trainer.shutdown(wait=False, cancel_futures=True)
+
+    async def settle(self) -> None:
+        """Wait until nothing waits."""
+        await self._idle.wait()
+
+    def put(self, fresh: Fresh) -> None:
+        """Have a fresh answer learnt."""
+        if len(self._waiting) >= MAX_WAITING:
+            self.dropped += 1
+            return
+        self._waiting.append((self._purged, fresh))
+        self._filled.set()
+        self._idle.clear()
+
+    def purge(self, purge: Purge) -> set[str]:
+        """Learn nothing of what is purged; returns the ids of what waited."""
+        gone = {fresh.answer.entry_id for _, fresh in self._waiting if purge.covers(fresh.answer)}
+        self._purged += 1
+        self._purges.append((self._purged, purge))
+        return gone
+
+    async def _work(self) -> None:
+        while True:
+            if not self._waiting:
+                self._idle.set()
+                self._filled.clear()
+                await self._filled.wait()
+            most = BATCH_ANSWERS if len(self._waiting) < MANY_WAITING else MOST_ANSWERS
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    await self._learn(batch)
+            except (ProviderError, TimeoutError) as error:
+                if not self._is_failing:
+                    _log.warning("fresh answers cannot be learnt from: %s", error)
+                self._is_failing = True
+            except Exception:
+                # Whatever is wrong with these answers, the next are others.
+                _log.exception("%d answers could not be learnt from", len(batch))
+            else:
+                self._is_failing = False
+
+    async def _learn(self, batch: list[tuple[int, Fresh]]) -> None:
+        said = [(purged, fresh, text) for purged, fresh in batch if (text := read_answer(fresh.answer))]
+        if not said:
+            return
+        engine = self._memory.engine
+        asked = [fresh.asked.text for _, fresh, _ in said if not engine.knows(fresh.asked.text)]
+        embedded = await self._submit([text for *_, text in said] + asked)
+        for text, vector, pieces in zip(
+            asked, embedded.vectors[len(said) :], embedded.counts[len(said) :], strict=True
+        ):
+            if pieces < MAX_PIECES:
+                engine.remember(text, vector)
+        for (purged, fresh, text), vector in zip(said, embedded.vectors, strict=False):
+            await self._learn_one(purged, fresh, text, vector)
+
+    async def _learn_one(self, purged: int, fresh: Fresh, said: str, answer: Vector) -> None:
+        memory = self._memory
+        if not memory.engine.knows(fresh.asked.text):
+            # Too long to be compared.
+            return
+        vector = await memory.engine.embed(fresh.asked.text)
+        if any(number > purged and purge.covers(fresh.answer) for number, purge in self._purges):
+            return
+        question = ask(fresh.asked, vector)
+        look = fresh.look
+        if look is None:
+            look = memory.look(question, Allowed(), "shadow", is_owners=False)
+        memory.learn(fresh, look, question, digest(said, answer))
+        await self._teach(fresh.asked.scope)
+
+    async def _teach(self, scope: str) -> None:
+        lesson = self._memory.engine.next_lesson(scope)
+        if lesson is not None:
+            network = await asyncio.get_running_loop().run_in_executor(self._trainer, train, lesson)
+            self._memory.engine.adopt(scope, network)

@@ -1,0 +1,338 @@
+"""The SQL of the semantic layer: its questions and answers, what scopes learnt, what processes saw, and decisions.
+
+Everything has a revision, given in the transaction that wrote it, by which every process follows the others.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.caching.answers import Purge
+from gateway.caching.semantic.interface import Kept
+
+_COLUMNS = (
+    "number", "entry_id", "project_id", "scope", "partition_key", "exact_key", "packed", "group_number", "right_count",
+    "wrong_count", "model", "tags", "created_ns", "expires_ns", "revision",
+)  # fmt: skip
+_TAKE_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'semantic' RETURNING value")
+_READ_REVISION = text("SELECT value FROM revisions WHERE name = 'semantic'")
+_REPLACE = text("DELETE FROM cache_entries WHERE exact_key = :exact_key")
+_WRITE_ENTRY = text(
+    f"INSERT INTO cache_entries ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608 - made of constants
+)
+_WRITE_ANSWER = text("INSERT INTO cache_answers (number, answer) VALUES (:number, :answer)")
+_READ_ENTRIES = text(
+    f"SELECT {', '.join(_COLUMNS)} FROM cache_entries WHERE revision > :since AND revision <= :until "  # noqa: S608 - made of constants
+    "AND (revision, number) > (:after_revision, :after_number) AND expires_ns > :now_ns "
+    "ORDER BY revision, number LIMIT :limit"
+)
+_READ_ANSWER = text("SELECT answer FROM cache_answers WHERE number = :number")
+_COUNT = text("UPDATE cache_entries SET right_count = :right_count, wrong_count = :wrong_count WHERE number = :number")
+_FORGET = text("DELETE FROM cache_entries WHERE number IN :numbers").bindparams(bindparam("numbers", expanding=True))
+_FORGET_OLD = text("DELETE FROM cache_entries WHERE expires_ns <= :now_ns")
+_PURGE = text(
+    "DELETE FROM cache_entries WHERE project_id = :project_id "
+    "AND (:entry_id = '' OR entry_id = :entry_id) AND (:model = '' OR model = :model) "
+    "AND (:tag = '' OR REPLACE(tags, :tag, '') <> tags) AND created_ns < :before_ns"
+)
+_SAVE_STATE = text(
+    "INSERT INTO cache_scopes (scope, project_id, state, revision, saved_ns) "
+    "VALUES (:scope, :project_id, :state, :revision, :saved_ns) ON CONFLICT (scope) DO UPDATE SET "
+    "state = excluded.state, revision = excluded.revision, saved_ns = excluded.saved_ns"
+)
+_READ_STATES = text("SELECT scope, state, revision FROM cache_scopes")
+_WRITE_SEEN = text(
+    "INSERT INTO cache_observations (revision, process_id, scope, seen, made_ns) "
+    "VALUES (:revision, :process_id, :scope, :seen, :made_ns)"
+)
+_READ_SEEN = text(
+    "SELECT revision, process_id, scope, seen FROM cache_observations WHERE revision > :since ORDER BY revision"
+)
+_FORGET_SEEN = text("DELETE FROM cache_observations WHERE made_ns < :until_ns")
+_WRITE_DECISION = text(
+    "INSERT INTO cache_decisions (request_id, project_id, decision, entry_id, similarity, score, threshold, guards, "
+    "neighbours, question, is_right, created_ns) VALUES (:request_id, :project_id, :decision, :entry_id, :similarity, "
+    ":score, :threshold, :guards, :neighbours, :question, :is_right, :created_ns) ON CONFLICT (request_id) DO UPDATE "
+    "SET is_right = COALESCE(excluded.is_right, cache_decisions.is_right)"
+)
+_LABEL = text("UPDATE cache_decisions SET is_right = :is_right WHERE request_id = :request_id")
+_DECISION = "SELECT * FROM cache_decisions WHERE project_id = :project_id"
+_READ_DECISIONS = text(f"{_DECISION} AND request_id < :before_id ORDER BY request_id DESC LIMIT :limit")
+_READ_DECISION = text(f"{_DECISION} AND request_id = :request_id")
+_FORGET_DECISIONS = text("DELETE FROM cache_decisions WHERE created_ns < :until_ns")
+_READ_OWN = text(
+    "SELECT e.number, e.entry_id, e.packed, e.right_count, e.wrong_count, e.model, e.tags, e.created_ns, "
+    "e.expires_ns, a.answer FROM cache_entries e JOIN cache_answers a ON a.number = e.number "
+    "WHERE e.project_id = :project_id AND e.number > :after ORDER BY e.number LIMIT :limit"
+)
+_READ_NAMED = text(
+    "SELECT e.number, e.entry_id, e.packed, e.right_count, e.wrong_count, e.model, e.tags, e.created_ns, "
+    "e.expires_ns, a.answer FROM cache_entries e JOIN cache_answers a ON a.number = e.number "
+    "WHERE e.project_id = :project_id AND e.entry_id IN :entry_ids"
+).bindparams(bindparam("entry_ids", expanding=True))
+_READ_SPENT = text(
+    "SELECT COALESCE(SUM(cost_pusd), 0) FROM usage WHERE project_id = :project_id AND cache_layer = 'audit' "
+    "AND created_ns >= :since_ns"
+)
+_READ_ROLES = text(
+    "SELECT cache_layer, COUNT(*) AS calls, SUM(saved_pusd) AS saved_pusd, SUM(cost_pusd) AS cost_pusd FROM usage "
+    "WHERE project_id = :project_id AND cache_layer <> '' AND created_ns >= :since_ns GROUP BY cache_layer"
+)
+_READ_ACCOUNT = text("SELECT account_id FROM projects WHERE project_id = :project_id")
+# A call's id sorts by its time; above every one.
+NEWEST = "~"
+# Questions read at once.
+PAGE_ROWS = 1_000
+_FOREVER_NS = 2**63 - 1
+
+
+class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored question as it stands in its table."""
+
+    number: int
+    entry_id: str
+    project_id: str
+    scope: str
+    partition_key: bytes
+    exact_key: bytes
+    packed: bytes
+    group_number: int
+    right_count: int
+    wrong_count: int
+    model: str
+    # With a comma before and behind each.
+    tags: str
+    created_ns: int
+    expires_ns: int
+    revision: int
+
+    @property
+    def kept(self) -> Kept:
+        """Without its text and its place."""
+        return Kept(
+            number=self.number, entry_id=self.entry_id, project_id=self.project_id, scope=self.scope,
+            key=self.exact_key, model=self.model, tags=tuple(filter(None, self.tags.split(","))),
+            created_ns=self.created_ns, expires_ns=self.expires_ns,
+        )  # fmt: skip
+
+
+class NewEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to be stored, with its answer."""
+
+    kept: Kept
+    partition: bytes
+    packed: bytes
+    group: int
+    answer: bytes
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided for one call."""
+
+    request_id: str
+    project_id: str
+    decision: str
+    entry_id: str
+    similarity: float
+    score: float
+    threshold: float
+    # Names with commas between them.
+    guards: str
+    neighbours: str
+    # Empty where the project keeps no prompts.
+    question: str
+    is_right: bool | None
+    created_ns: int
+
+
+class SeenRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process saw of a scope."""
+
+    revision: int
+    process_id: str
+    scope: str
+    seen: bytes
+
+
+async def read_revision(connection: AsyncConnection) -> int:
+    """The latest revision."""
+    value: int = (await connection.execute(_READ_REVISION)).scalar_one()
+    return value
+
+
+async def take_revision(connection: AsyncConnection) -> int:
+    """The revision of what this transaction writes; others who take one wait for its end."""
+    value: int = (await connection.execute(_TAKE_REVISION)).scalar_one()
+    return value
+
+
+async def write_entries(connection: AsyncConnection, entries: Sequence[NewEntry], revision: int) -> None:
+    """Store questions with their answers, each in place of any of its request's key."""
+    if not entries:
+        return
+    rows = [
+        {
+            "number": entry.kept.number, "entry_id": entry.kept.entry_id, "project_id": entry.kept.project_id,
+            "scope": entry.kept.scope, "partition_key": entry.partition, "exact_key": entry.kept.key,
+            "packed": entry.packed, "group_number": entry.group, "right_count": 0, "wrong_count": 0,
+            "model": entry.kept.model, "tags": f",{','.join(entry.kept.tags)}," if entry.kept.tags else "",
+            "created_ns": entry.kept.created_ns, "expires_ns": entry.kept.expires_ns, "revision": revision,
+        }
+        for entry in entries
+    ]  # fmt: skip
+    await connection.execute(_REPLACE, [{"exact_key": row["exact_key"]} for row in rows])
+    await connection.execute(_WRITE_ENTRY, rows)
+    await connection.execute(_WRITE_ANSWER, [{"number": each.kept.number, "answer": each.answer} for each in entries])
+
+
+async def read_entries(
+    connection: AsyncConnection, since: int, until: int, after: tuple[int, int], now_ns: int
+) -> list[EntryRow]:
+    """Read questions of revisions above ``since`` up to ``until``, in order, the first page after one."""
+    values = {
+        "since": since, "until": until, "after_revision": after[0], "after_number": after[1], "now_ns": now_ns,
+        "limit": PAGE_ROWS,
+    }  # fmt: skip
+    rows = (await connection.execute(_READ_ENTRIES, values)).all()
+    return [EntryRow(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+
+
+async def read_answer(connection: AsyncConnection, number: int) -> bytes | None:
+    """The answer of a question; None where it is gone."""
+    found: bytes | None = (await connection.execute(_READ_ANSWER, {"number": number})).scalar_one_or_none()
+    return found
+
+
+async def count_labels(connection: AsyncConnection, counts: Sequence[tuple[int, int, int]]) -> None:
+    """Write how often questions were right and wrong: (number, right, wrong)."""
+    if counts:
+        names = ("number", "right_count", "wrong_count")
+        await connection.execute(_COUNT, [dict(zip(names, count, strict=True)) for count in counts])
+
+
+async def forget(connection: AsyncConnection, numbers: Sequence[int]) -> None:
+    """Delete questions."""
+    if numbers:
+        await connection.execute(_FORGET, {"numbers": list(numbers)})
+
+
+async def purge(connection: AsyncConnection, wanted: Purge, now_ns: int) -> None:
+    """Delete what a purge covers."""
+    values = {
+        "project_id": wanted.project_id,
+        "entry_id": wanted.entry_id or "",
+        "model": wanted.model or "",
+        "tag": "" if wanted.tag is None else f",{wanted.tag},",
+        "before_ns": min(wanted.before_ns or _FOREVER_NS, now_ns),
+    }
+    await connection.execute(_PURGE, values)
+
+
+async def save_state(connection: AsyncConnection, scope: str, state: bytes, revision: int, now_ns: int) -> None:
+    """Keep what a scope has learnt up to a revision."""
+    values = {"scope": scope, "project_id": scope.partition("/")[0], "state": state}
+    await connection.execute(_SAVE_STATE, {**values, "revision": revision, "saved_ns": now_ns})
+
+
+async def read_states(connection: AsyncConnection) -> list[tuple[str, bytes, int]]:
+    """Of each scope what it has learnt, and up to which revision."""
+    return [(row.scope, row.state, row.revision) for row in (await connection.execute(_READ_STATES)).all()]
+
+
+async def write_seen(
+    connection: AsyncConnection, revision: int, process_id: str, seen: dict[str, bytes], now_ns: int
+) -> None:
+    """Tell the other processes what this one saw, by scope."""
+    if seen:
+        given = {"revision": revision, "process_id": process_id, "made_ns": now_ns}
+        await connection.execute(_WRITE_SEEN, [{**given, "scope": scope, "seen": data} for scope, data in seen.items()])
+
+
+async def read_seen(connection: AsyncConnection, since: int) -> list[SeenRow]:
+    """What all processes saw after a revision, in order."""
+    rows = (await connection.execute(_READ_SEEN, {"since": since})).mappings().all()
+    return [SeenRow(**dict(row)) for row in rows]
+
+
+async def write_decisions(connection: AsyncConnection, decisions: Sequence[Decision]) -> None:
+    """Note what was decided; of one call that is noted again only the label is taken."""
+    if decisions:
+        await connection.execute(_WRITE_DECISION, [msgspec.structs.asdict(each) for each in decisions])
+
+
+async def write_labels(connection: AsyncConnection, labels: dict[str, bool]) -> None:
+    """Note of calls whether what answered them was right."""
+    if labels:
+        await connection.execute(
+            _LABEL, [{"request_id": request_id, "is_right": is_right} for request_id, is_right in labels.items()]
+        )
+
+
+async def read_decisions(
+    connection: AsyncConnection, project_id: str, before_id: str = NEWEST, limit: int = 100
+) -> list[Decision]:
+    """A project's decisions, newest first."""
+    values = {"project_id": project_id, "before_id": before_id, "limit": limit}
+    rows = (await connection.execute(_READ_DECISIONS, values)).mappings().all()
+    return [msgspec.convert(dict(row), Decision, strict=False) for row in rows]
+
+
+async def read_decision(connection: AsyncConnection, project_id: str, request_id: str) -> Decision | None:
+    """What was decided for one call of the project."""
+    values = {"project_id": project_id, "request_id": request_id}
+    row = (await connection.execute(_READ_DECISION, values)).mappings().one_or_none()
+    return None if row is None else msgspec.convert(dict(row), Decision, strict=False)
+
+
+async def clean(connection: AsyncConnection, now_ns: int, *, seen_ns: int, decisions_ns: int) -> None:
+    """Delete what is too old: questions that nobody may get, and the others after their times."""
+    await connection.execute(_FORGET_OLD, {"now_ns": now_ns})
+    await connection.execute(_FORGET_SEEN, {"until_ns": now_ns - seen_ns})
+    await connection.execute(_FORGET_DECISIONS, {"until_ns": now_ns - decisions_ns})
+
+
+async def read_spent(connection: AsyncConnection, project_id: str, since_ns: int) -> int:
+    """What audits cost a project since a time, picodollars."""
+    return int((await connection.execute(_READ_SPENT, {"project_id": project_id, "since_ns": since_ns})).scalar_one())
+
+
+async def read_roles(connection: AsyncConnection, project_id: str, since_ns: int) -> dict[str, tuple[int, int, int]]:
+    """Of what each layer answered since a time: calls, what they saved and what they cost, picodollars."""
+    rows = (await connection.execute(_READ_ROLES, {"project_id": project_id, "since_ns": since_ns})).all()
+    return {row.cache_layer: (row.calls, int(row.saved_pusd), int(row.cost_pusd)) for row in rows}
+
+
+class OwnRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored question with its answer, to be exported."""
+
+    number: int
+    entry_id: str
+    packed: bytes
+    right_count: int
+    wrong_count: int
+    model: str
+    tags: str
+    created_ns: int
+    expires_ns: int
+    answer: bytes
+
+
+async def read_own(connection: AsyncConnection, project_id: str, after: int, limit: int) -> list[OwnRow]:
+    """A project's questions with their answers by their numbers, those above ``after``."""
+    values = {"project_id": project_id, "after": after, "limit": limit}
+    return [OwnRow(**dict(row)) for row in (await connection.execute(_READ_OWN, values)).mappings().all()]
+
+
+async def read_account(connection: AsyncConnection, project_id: str) -> str | None:
+    """Whose project it is; None: the operator's."""
+    found: str | None = (await connection.execute(_READ_ACCOUNT, {"project_id": project_id})).scalar_one_or_none()
+    return found
+
+
+async def read_named(connection: AsyncConnection, project_id: str, entry_ids: Sequence[str]) -> dict[str, OwnRow]:
+    """Those of a project's questions that have these ids, with their answers."""
+    values = {"project_id": project_id, "entry_ids": list(entry_ids)}
+    rows = (await connection.execute(_READ_NAMED, values)).mappings().all()
+    return {row["entry_id"]: OwnRow(**dict(row)) for row in rows}
