@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.accounts import store
 from gateway.accounts.follower import Follower
-from gateway.accounts.keys import MAX_KEY_CHARS, KeyDigester, KeyKind, is_well_formed
+from gateway.accounts.keys import MAX_KEY_CHARS, KeyCache, KeyDigester, KeyKind, is_well_formed
 from gateway.db import Database
 
 
@@ -39,6 +39,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrent: int | None = None
+    # What its calls want of the cache; None: what the project wants.
+    cache: KeyCache | None = None
     # The first key of its line of rotations; None: it took over from none.
     root_id: str | None = None
 
@@ -120,5 +122,6 @@ def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
         requests_per_minute=row.requests_per_minute,
         tokens_per_minute=row.tokens_per_minute,
         max_concurrent=row.max_concurrent,
+        cache=row.cache,
         root_id=row.root_id,
     )

@@ -8,7 +8,11 @@ tells nothing of what the key may: its scopes do.
 import hashlib
 import os
 import zlib
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
+
+from gateway.config.settings import MAX_TTL_S, Rate
 
 KeyKind = Literal["live", "test"]
 # The document whose endpoint issued it: W, E or A.
@@ -31,6 +35,20 @@ _SECRET_CHARS = 43
 _CHECK_CHARS = 6
 _STARTS = tuple(prefix.encode() for prefix in PREFIXES.values())
 _SHA256_BLOCK_BYTES = 64
+
+
+class KeyCache(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a key's calls want of the cache where they say nothing themselves; None: what their project wants."""
+
+    # Nothing is looked up and nothing is kept: every answer is a fresh one.
+    mode: Literal["off"] | None = None
+    ttl_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_TTL_S)] | None = None
+    # Shares of wrong answers, of all requests and of the semantic hits: they tighten the project's, never loosen them.
+    max_wrong_rate: Rate | None = None
+    max_wrong_hit_rate: Rate | None = None
+
+
+NO_CACHE_WISHES = KeyCache()
 
 
 def make_key(kind: KeyKind, issuer: Issuer = "lgw") -> str:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.accounts.keys import Issuer, KeyDigester, KeyKind, display_of, make_key
+from gateway.accounts.keys import Issuer, KeyCache, KeyDigester, KeyKind, display_of, make_key
 from gateway.db import Database
 from gateway.ids import new_id
 
@@ -33,10 +33,10 @@ _INSERT_PROJECT = text(
 _NEXT_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'keys' RETURNING value")
 _INSERT_KEY = text(
     "INSERT INTO keys (key_id, project_id, name, kind, issuer, is_managing, is_account_wide, display, digest, scopes, "
-    "allowed_models, tags, requests_per_minute, tokens_per_minute, max_concurrent, expires_ns, made_by, replaces, "
-    "root_id, revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, :name, :kind, :issuer, "
-    ":is_managing, :is_account_wide, :display, :digest, :scopes, :allowed_models, :tags, :requests_per_minute, "
-    ":tokens_per_minute, :max_concurrent, :expires_ns, :made_by, :replaces, "
+    "allowed_models, tags, requests_per_minute, tokens_per_minute, max_concurrent, cache, expires_ns, made_by, "
+    "replaces, root_id, revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, :name, :kind, "
+    ":issuer, :is_managing, :is_account_wide, :display, :digest, :scopes, :allowed_models, :tags, :requests_per_minute,"
+    " :tokens_per_minute, :max_concurrent, :cache, :expires_ns, :made_by, :replaces, "
     "(SELECT COALESCE(old.root_id, old.key_id) FROM keys AS old WHERE old.key_id = :replaces), "
     "NULL, :created_ns, NULL, :revision)"
 )
@@ -54,7 +54,7 @@ _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
 _READ_CHANGES = text(
     "SELECT keys.digest, keys.key_id, keys.project_id, keys.kind, keys.is_managing, keys.scopes, keys.allowed_models, "
     "keys.expires_ns, keys.revoked_ns, keys.revision, keys.is_account_wide, keys.tags, keys.requests_per_minute, "
-    "keys.tokens_per_minute, keys.max_concurrent, keys.root_id, accounts.account_id, accounts.plan, "
+    "keys.tokens_per_minute, keys.max_concurrent, keys.cache, keys.root_id, accounts.account_id, accounts.plan, "
     "accounts.rate_overrides FROM keys JOIN projects ON projects.project_id = keys.project_id "
     "LEFT JOIN accounts ON accounts.account_id = projects.account_id WHERE keys.revision > :seen ORDER BY keys.revision"
 )
@@ -65,7 +65,7 @@ _NOTE_USED = text(
 _CLAIM_BOOTSTRAP = text("UPDATE revisions SET value = 1 WHERE name = 'bootstrap' AND value = 0")
 _COUNT_KEYS = text("SELECT COUNT(*) FROM keys")
 _BOOLEANS = frozenset({"is_managing", "is_account_wide"})
-_JSON = ("scopes", "allowed_models", "tags", "rate_overrides")
+_JSON = ("scopes", "allowed_models", "tags", "rate_overrides", "cache")
 
 T = TypeVar("T")
 
@@ -96,6 +96,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrent: int | None = None
+    cache: KeyCache | None = None
     # The person or the key that makes it; None: the operator, at the command line.
     made_by: str | None = None
     # The key that it takes over from.
@@ -149,6 +150,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None
     tokens_per_minute: int | None
     max_concurrent: int | None
+    cache: KeyCache | None
     # The first key of its line of rotations; None: it took over from none.
     root_id: str | None
 
@@ -271,6 +273,7 @@ async def insert_key(connection: AsyncConnection, digester: KeyDigester, wanted:
         "scopes": write_words(wanted.scopes),
         "allowed_models": None if models is None else write_words(models),
         "tags": msgspec.json.encode(wanted.tags).decode(),
+        "cache": write_cache(wanted.cache),
         "created_ns": now_ns,
         "revision": await take_revision(connection),
     }
@@ -281,6 +284,11 @@ async def insert_key(connection: AsyncConnection, digester: KeyDigester, wanted:
 def write_words(words: frozenset[str]) -> str:
     """Write a set of words as it is stored: a sorted JSON list."""
     return msgspec.json.encode(sorted(words)).decode()
+
+
+def write_cache(cache: KeyCache | None) -> str | None:
+    """Write what a key wants of the cache as it is stored."""
+    return None if cache is None else msgspec.json.encode(cache).decode()
 
 
 def read_row(row: RowMapping, into: type[T]) -> T:

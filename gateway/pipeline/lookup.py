@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gateway.accounts.keys import NO_CACHE_WISHES, KeyCache
 from gateway.caching.answers import NS_PER_S, StoredAnswer, age_s, entry_id_of
 from gateway.caching.caching import Caching
 from gateway.caching.flights import Flight
@@ -131,14 +132,18 @@ def read_ttl(value: bytes) -> int:
     return int(text)
 
 
-def read_allowed(single: Mapping[bytes, bytes]) -> Allowed:
-    """Read the share of wrong answers that a call allows; raises Fault for anything but a share."""
+def read_allowed(single: Mapping[bytes, bytes], wanted: KeyCache = NO_CACHE_WISHES) -> Allowed:
+    """The share of wrong answers that a call and its key (``wanted``) allow; raises Fault for anything but a share."""
+    own = ALL_ALLOWED
+    if wanted.max_wrong_rate is not None or wanted.max_wrong_hit_rate is not None:
+        own = Allowed(max_wrong_rate=wanted.max_wrong_rate, max_wrong_hit_rate=wanted.max_wrong_hit_rate)
     if WRONG_RATE not in single and WRONG_HIT_RATE not in single:
-        return ALL_ALLOWED
-    return Allowed(
+        return own
+    said = Allowed(
         max_wrong_rate=_read_share(single.get(WRONG_RATE), WRONG_RATE),
         max_wrong_hit_rate=_read_share(single.get(WRONG_HIT_RATE), WRONG_HIT_RATE),
     )
+    return said.tighten(own)
 
 
 def _read_share(value: bytes | None, header: bytes) -> float | None:

@@ -10,13 +10,13 @@ import msgspec
 from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.accounts.keys import Issuer, KeyKind
-from gateway.accounts.store import read_row, write_words
+from gateway.accounts.keys import Issuer, KeyCache, KeyKind
+from gateway.accounts.store import read_row, write_cache, write_words
 
 _COLUMNS = (
     "keys.key_id, keys.project_id, keys.name, keys.kind, keys.issuer, keys.is_managing, keys.is_account_wide, "
     "keys.display, keys.scopes, keys.allowed_models, keys.tags, keys.requests_per_minute, keys.tokens_per_minute, "
-    "keys.max_concurrent, keys.expires_ns, keys.made_by, keys.replaces, keys.created_ns, keys.last_used_ns"
+    "keys.max_concurrent, keys.cache, keys.expires_ns, keys.made_by, keys.replaces, keys.created_ns, keys.last_used_ns"
 )
 _ACTIVE = f"SELECT {_COLUMNS} FROM keys WHERE keys.revoked_ns IS NULL"  # noqa: S608 - made of constants
 _LIST = text(f"{_ACTIVE} AND keys.project_id = :project_id ORDER BY keys.created_ns, keys.key_id")
@@ -28,8 +28,8 @@ _COUNT = text("SELECT COUNT(*) FROM keys WHERE project_id = :project_id AND revo
 _UPDATE = text(
     "UPDATE keys SET name = :name, scopes = :scopes, allowed_models = :allowed_models, tags = :tags, "
     "requests_per_minute = :requests_per_minute, tokens_per_minute = :tokens_per_minute, "
-    "max_concurrent = :max_concurrent, expires_ns = :expires_ns, is_managing = :is_managing, revision = :revision "
-    "WHERE key_id = :key_id"
+    "max_concurrent = :max_concurrent, cache = :cache, expires_ns = :expires_ns, is_managing = :is_managing, "
+    "revision = :revision WHERE key_id = :key_id"
 )
 _REVOKE = text(
     "UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE revoked_ns IS NULL AND key_id IN :key_ids"
@@ -60,6 +60,7 @@ class KeyDetail(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None
     tokens_per_minute: int | None
     max_concurrent: int | None
+    cache: KeyCache | None
     expires_ns: int | None
     made_by: str | None
     replaces: str | None
@@ -113,6 +114,7 @@ async def update_key(connection: AsyncConnection, key: KeyDetail, revision: int)
         "requests_per_minute": key.requests_per_minute,
         "tokens_per_minute": key.tokens_per_minute,
         "max_concurrent": key.max_concurrent,
+        "cache": write_cache(key.cache),
         "expires_ns": key.expires_ns,
         "is_managing": key.is_managing,
         "revision": revision,

@@ -30,7 +30,7 @@ from gateway.accounts.keyring.rights import (
     rights_of_key,
     rights_of_person,
 )
-from gateway.accounts.keys import KeyDigester
+from gateway.accounts.keys import KeyCache, KeyDigester
 from gateway.accounts.store import MadeKey, NewKey
 from gateway.accounts.tenancy import members_store
 from gateway.accounts.tenancy.people_store import DEFAULT_PROJECT, User, find_user
@@ -61,6 +61,7 @@ class KeyEdit(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | UnsetType | None = UNSET
     tokens_per_minute: int | UnsetType | None = UNSET
     max_concurrent: int | UnsetType | None = UNSET
+    cache: KeyCache | UnsetType | None = UNSET
 
 
 class FreshKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +120,7 @@ class ProjectKeys:
             issuer=wish.issuer,
             name=wish.name,
             tags=wish.tags,
+            cache=wish.cache,
             made_by=rights.maker_id,
             **msgspec.structs.asdict(granted),
         )
@@ -146,7 +148,7 @@ class ProjectKeys:
         return fresh
 
     async def change(self, maker: Maker, project_id: str, key_id: str, edit: KeyEdit, occasion: Occasion) -> KeyDetail:
-        """Change a key's name, models, life, tags or limits. Raises Refusal."""
+        """Change a key's name, models, life, tags, limits or wishes of the cache. Raises Refusal."""
         changes = {name: value for name, value in msgspec.structs.asdict(edit).items() if value is not UNSET}
         async with self._database.write() as connection:
             rights = await _find_rights(connection, maker, occasion)
@@ -177,6 +179,7 @@ class ProjectKeys:
                 issuer=old.issuer,
                 name=old.name,
                 tags=old.tags,
+                cache=old.cache,
                 is_account_wide=old.is_account_wide,
                 made_by=rights.maker_id,
                 replaces=key_id,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import msgspec
 
 from gateway.accounts.directory import KeyRecord
-from gateway.accounts.keys import PREFIXES, Issuer, KeyKind
+from gateway.accounts.keys import PREFIXES, Issuer, KeyCache, KeyKind
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.accounts.tenancy.roles import PERMISSIONS, Role, may
 from gateway.errors import shown
@@ -41,6 +41,7 @@ class KeyWish(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrent: int | None = None
+    cache: KeyCache | None = None
 
 
 class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 from gateway.accounts.keyring.keys_store import KeyDetail
 from gateway.accounts.keyring.project_keys import FreshKey, KeyEdit, ProjectKeys
 from gateway.accounts.keyring.rights import KeyWish
-from gateway.accounts.keys import Issuer, KeyKind
+from gateway.accounts.keys import Issuer, KeyCache, KeyKind
 from gateway.analytics.moments import moment_text, parse_moment
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
@@ -51,6 +51,7 @@ class KeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_minute: Limit | None = None
     tokens_per_minute: Limit | None = None
     max_concurrent: Limit | None = None
+    cache: KeyCache | None = None
     manage: bool = False
 
 
@@ -64,6 +65,7 @@ class EditBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_minute: Limit | UnsetType | None = UNSET
     tokens_per_minute: Limit | UnsetType | None = UNSET
     max_concurrent: Limit | UnsetType | None = UNSET
+    cache: KeyCache | UnsetType | None = UNSET
 
 
 class RotateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +97,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None
     tokens_per_minute: int | None
     max_concurrent: int | None
+    cache: KeyCache | None
     manage: bool
     account_wide: bool
     made_by: str | None
@@ -144,6 +147,7 @@ async def make_key(
         requests_per_minute=data.requests_per_minute,
         tokens_per_minute=data.tokens_per_minute,
         max_concurrent=data.max_concurrent,
+        cache=data.cache,
     )
     if wish.issuer == "ak":
         raise Fault("rule_broken", "POST /api/v1/auth/apikey makes keys of this issuer.", param="issuer")
@@ -167,7 +171,7 @@ async def change_key(
     data: JSONBody[EditBody],
     project_keys: NamedDependency[ProjectKeys],
 ) -> KeyView:
-    """Name, models, expiry, tags and limits; every process obeys within a second."""
+    """Name, models, expiry, tags, limits and wishes of the cache; every process obeys within a second."""
     caller = caller_of(request)
     edit = KeyEdit(
         name=data.name if data.name is UNSET else _name(data.name),
@@ -177,6 +181,7 @@ async def change_key(
         requests_per_minute=data.requests_per_minute,
         tokens_per_minute=data.tokens_per_minute,
         max_concurrent=data.max_concurrent,
+        cache=data.cache,
     )
     occasion = occasion_of(request)
     return _view(await project_keys.change(maker_of(caller), project_of(caller), _key_id(key_id), edit, occasion))
@@ -296,6 +301,7 @@ def _view(key: KeyDetail) -> KeyView:
         requests_per_minute=key.requests_per_minute,
         tokens_per_minute=key.tokens_per_minute,
         max_concurrent=key.max_concurrent,
+        cache=key.cache,
         manage=key.is_managing,
         account_wide=key.is_account_wide,
         made_by=key.made_by,

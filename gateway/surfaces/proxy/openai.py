@@ -15,6 +15,7 @@ from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
 from gateway.accounts.directory import KeyRecord
+from gateway.accounts.keys import NO_CACHE_WISHES
 from gateway.backends.interface import Client
 from gateway.caching.policy import Allowed
 from gateway.errors import Fault, shown
@@ -152,18 +153,19 @@ class OpenAiDoor:
 def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:
     """Add what steers the gateway; raises Fault."""
     _check_type(single)
+    wanted = visit.caller.cache or NO_CACHE_WISHES
     given = single.get(b"x-watchllm-cache")
-    wish = "default" if given is None else lookup.read_wish(given)
+    wish = wanted.mode or "default" if given is None else lookup.read_wish(given)
     control = single.get(b"cache-control")
     ttl = single.get(b"x-watchllm-cache-ttl")
     return msgspec.structs.replace(
         visit,
         cache=wish if control is None else lookup.read_control(control, wish),
-        ttl_s=None if ttl is None else lookup.read_ttl(ttl),
+        ttl_s=wanted.ttl_s if ttl is None else lookup.read_ttl(ttl),
         tags=join_tags(visit.caller.tags, _bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags")),
         session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
         max_cost_pusd=read_cap(single.get(b"x-watchllm-max-cost-usd")),
-        allowed=lookup.read_allowed(single),
+        allowed=lookup.read_allowed(single, wanted),
     )
 
 

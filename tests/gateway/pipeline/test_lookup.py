@@ -8,9 +8,11 @@ from fakes import FakeBackend, make_inbound, make_services, make_target
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.accounts.keys import KeyCache
+from gateway.caching.policy import Allowed
 from gateway.errors import Fault
 from gateway.pipeline.flow import CacheWish, Route
-from gateway.pipeline.lookup import WISHES, find, read_control, read_ttl, read_wish
+from gateway.pipeline.lookup import WISHES, find, read_allowed, read_control, read_ttl, read_wish
 
 
 @pytest.mark.parametrize("word", ["off", "read", "write", "refresh", "only"])
@@ -112,3 +114,13 @@ async def test_an_answer_that_cannot_be_given_again_is_a_miss() -> None:
     assert found.given is None
     assert found.key == key
     assert len(caching.answers) == 0
+
+
+def test_the_strictest_of_call_and_key_holds() -> None:
+    """Neither loosens what the other allows."""
+    key = KeyCache(max_wrong_rate=0.02)
+    assert read_allowed({}, key) == Allowed(max_wrong_rate=0.02)
+    for said, then in ((b"0.5", 0.02), (b"0.01", 0.01)):
+        assert read_allowed({b"x-watchllm-max-wrong-rate": said}, key) == Allowed(max_wrong_rate=then)
+    both = read_allowed({b"x-watchllm-max-wrong-hit-rate": b"0.1"}, key)
+    assert both == Allowed(max_wrong_rate=0.02, max_wrong_hit_rate=0.1)

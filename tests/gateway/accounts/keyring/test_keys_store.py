@@ -7,6 +7,7 @@ from keyrings import Ring
 from gateway.accounts import store
 from gateway.accounts.keyring import keys_store
 from gateway.accounts.keyring.project_keys import Maker
+from gateway.accounts.keys import KeyCache
 
 
 async def test_what_is_changed_is_read_again(ring: Ring) -> None:
@@ -21,6 +22,7 @@ async def test_what_is_changed_is_read_again(ring: Ring) -> None:
         requests_per_minute=1,
         tokens_per_minute=2,
         max_concurrent=3,
+        cache=KeyCache(mode="off", ttl_s=4, max_wrong_rate=0.05),
         expires_ns=NOW_NS + 4,
         is_managing=True,
     )

@@ -83,6 +83,47 @@ async def test_a_change_holds_for_the_next_call(ann: Home) -> None:
     assert (await ask(ann, "switch")).headers["x-watchllm-cache"] == "hit-exact"
 
 
+async def wanting(ann: Home, wishes: dict[str, Any] | None) -> tuple[str, dict[str, str]]:
+    """A key with wishes of the cache: its id, and its header."""
+    made = await ann.person.post(f"/api/projects/{ann.project_id}/keys", json={"name": "w", "cache": wishes})
+    assert made.status_code == 200, made.text
+    return made.json()["id"], {"authorization": f"Bearer {made.json()['key']}"}
+
+
+async def test_a_key_wants_fresh_answers(ann: Home) -> None:
+    """Its calls pass the cache by, those of the project's other keys do not; a call's own wish wins."""
+    await ask(ann, "varied")
+    key_id, header = await wanting(ann, {"mode": "off"})
+    assert (await ask(ann, "varied", headers=header)).headers["x-watchllm-cache"] == "bypass"
+    again = await ask(ann, "varied", headers={**header, "x-watchllm-cache": "read"})
+    assert again.headers["x-watchllm-cache"] == "hit-exact"
+    changed = await ann.person.patch(f"/api/projects/{ann.project_id}/keys/{key_id}", json={"cache": None})
+    assert (changed.status_code, changed.json()["cache"]) == (200, None)
+    assert (await ask(ann, "varied", headers=header)).headers["x-watchllm-cache"] == "hit-exact"
+
+
+async def test_a_key_has_a_time_to_live_of_its_own(ann: Home) -> None:
+    """Between the call's and the project's; its successor has the same."""
+    key_id, header = await wanting(ann, {"ttl_s": 60})
+    rotated = await ann.person.post(f"/api/projects/{ann.project_id}/keys/{key_id}/rotate", json={"overlap_s": 60})
+    assert rotated.json()["cache"]["ttl_s"] == 60
+    for words, more in (("an hour", {"x-watchllm-cache-ttl": "3600"}), ("a minute", {}), ("a day", None)):
+        await ask(ann, words, headers={} if more is None else header | more)
+    kept = ann.running.gateway.services.caching.answers.of(ann.project_id)
+    lives = [(item.expires_ns - item.value.created_ns) // 1_000_000_000 for item in kept]
+    assert lives[-3:] == [3_600, 60, 86_400]
+
+
+@pytest.mark.parametrize(
+    "wishes", [{"mode": "semantic"}, {"ttl_s": 0}, {"max_wrong_rate": 1}, {"max_wrong_hit_rate": "x"}, {"scope": "key"}]
+)
+async def test_a_keys_wrong_wish_is_refused(ann: Home, wishes: dict[str, Any]) -> None:
+    """It is named."""
+    refused = await ann.person.post(f"/api/projects/{ann.project_id}/keys", json={"name": "w", "cache": wishes})
+    assert refused.status_code == 400
+    assert next(iter(wishes)) in refused.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -121,13 +121,14 @@ async def test_keys_are_managed_by_their_owner(ann: Office) -> None:
         "requests_per_minute": 60,
         "tokens_per_minute": 100_000,
         "max_concurrent": 4,
+        "cache": {"mode": "off", "ttl_s": 60, "max_wrong_rate": 0.01, "max_wrong_hit_rate": None},
         "manage": True,
     }
     made = await ann.give("POST", f"{path}/keys", wanted)
     assert {name: made[name] for name in wanted} == wanted
     assert (made["made_by"][:5], made["replaces"], made["account_wide"]) == ("user_", None, False)
     assert (await ann.chat(made["key"], "gpt-3.5-turbo")).status_code == 403
-    change = {"allowed_models": None, "max_concurrent": None, "tags": [], "name": "ci 2"}
+    change: dict[str, Any] = {"allowed_models": None, "max_concurrent": None, "cache": None, "tags": [], "name": "ci 2"}
     changed = await ann.give("PATCH", f"{path}/keys/{made['id']}", change)
     assert {name: changed[name] for name in change} == change
     assert (changed["requests_per_minute"], changed["key"]) == (60, f"{made['key'][:12]}...")
