@@ -62,6 +62,7 @@ from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.proxy.openai import OpenAiDoor
+from gateway.surfaces.views.listeners import Listeners
 from gateway.telemetry import Metrics
 from gateway.upstreams import build_prices, build_routes, build_upstreams, open_caching
 from gateway.web.claim import claim_url
@@ -80,6 +81,7 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     door: OpenAiDoor
     app: Litestar
     identity: Identity
+    listeners: Listeners
 
 
 @asynccontextmanager
@@ -142,7 +144,7 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
         identity = build_identity(services, database, master, password_cost, stack)
         estate = build_estate(services, database, digester, vault, guard)
         app = build_app(services, door, estate, checks, identity)
-        yield Gateway(services=services, door=door, app=app, identity=identity)
+        yield Gateway(services=services, door=door, app=app, identity=identity, listeners=estate.listeners)
 
 
 async def _bootstrap(database: Database, digester: KeyDigester) -> None:
@@ -266,6 +268,7 @@ def build_estate(
         credentials=Credentials(database, vault, names, guard, follow),
         members=Members(database),
         accounts=Accounts(database, set_zone),
+        listeners=Listeners(),
     )
 
 
@@ -336,7 +339,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
                 relay.comment_if_silent(now_s, silence_s)
             gateway.services.metrics.breaker_open = gateway.services.routes.count_spared(gateway.services.ticks_ns())
 
-        server = make_server(gateway.app, gateway.door, settings.server, announce, sweep)
+        server = make_server(gateway.app, gateway.door, settings.server, announce, sweep, gateway.listeners.end)
         # What is built lives as long as the process: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

@@ -37,6 +37,9 @@ from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_n
 from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
+from gateway.surfaces.views.listeners import Listeners
+from gateway.surfaces.views.live import follow_requests
+from gateway.surfaces.views.log import LOG_ROUTES
 from gateway.surfaces.views.overview import OVERVIEW_ROUTES
 from gateway.surfaces.views.prompt_cache import show_prompt_cache
 from gateway.surfaces.views.requests import show_request
@@ -56,6 +59,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     credentials: Credentials
     members: Members
     accounts: Accounts
+    listeners: Listeners
 
 
 # What needs nothing to be made: the rest is bound to its parts as the application is built.
@@ -65,6 +69,8 @@ HANDLERS = (
     show_usage,
     export_usage,
     show_prompt_cache,
+    *LOG_ROUTES,
+    follow_requests,
     show_request,
     *STATISTICS_ROUTES,
     *OVERVIEW_ROUTES,

@@ -22,6 +22,9 @@ from gateway.pipeline.services import Services
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.guards import Identity
+from gateway.surfaces.views.listeners import Listeners
+from gateway.surfaces.views.live import follow_requests
+from gateway.surfaces.views.log import LOG_ROUTES
 from gateway.surfaces.views.overview import OVERVIEW_ROUTES
 from gateway.surfaces.views.prompt_cache import show_prompt_cache
 from gateway.surfaces.views.requests import show_request
@@ -30,7 +33,17 @@ from gateway.surfaces.views.usage import SCOPE, export_usage, show_usage
 from tests.gateway.usage_rows import PROJECT_ID
 
 READER = msgspec.structs.replace(CALLER, project_id=PROJECT_ID, scopes=frozenset({SCOPE}))
-ROUTES = (*AUTH_ROUTES, *STATISTICS_ROUTES, *OVERVIEW_ROUTES, show_request, show_prompt_cache, show_usage, export_usage)
+ROUTES = (
+    *AUTH_ROUTES,
+    *STATISTICS_ROUTES,
+    *OVERVIEW_ROUTES,
+    *LOG_ROUTES,
+    follow_requests,
+    show_request,
+    show_prompt_cache,
+    show_usage,
+    export_usage,
+)
 
 
 class Recorder(FakeRecorder):
@@ -67,6 +80,7 @@ class Board:
     def __init__(self, house: House) -> None:
         self.house, self.database = house, house.database
         self.recorder = Recorder(house.database)
+        self.listeners = Listeners()
         self.keys: dict[bytes, Any] = {
             b"reader": READER,
             b"narrow": msgspec.structs.replace(READER, scopes=frozenset()),
@@ -96,6 +110,7 @@ class Board:
             dependencies={
                 "services": Provide(services, sync_to_thread=False),
                 "database": Provide(database, sync_to_thread=False),
+                "listeners": Provide(lambda: self.listeners, sync_to_thread=False),
             },
             after_request=faults.name_answer,
             exception_handlers=faults.HANDLERS,

@@ -62,7 +62,9 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
             gateway = await stack.enter_async_context(open_gateway(settings, CHEAP))
         rows = _watch(gateway)
         ready = asyncio.Event()
-        server = make_server(gateway.app, gateway.door, settings.server, ready.set, lambda _: None)
+        server = make_server(
+            gateway.app, gateway.door, settings.server, ready.set, lambda _: None, gateway.listeners.end
+        )
         serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
         await ready.wait()
         keys = dict(line.split() for line in printed.getvalue().splitlines())

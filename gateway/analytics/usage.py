@@ -94,12 +94,12 @@ async def export_csv(database: Database, query: UsageQuery) -> AsyncGenerator[by
 
 def _csv_line(log: UsageLog) -> str:
     return (
-        f"{moment_text(log.created_ns)},{_csv_cell(log.model)},{log.tokens_used},{format_usd(log.cost_pusd)},"
+        f"{moment_text(log.created_ns)},{csv_cell(log.model)},{log.tokens_used},{format_usd(log.cost_pusd)},"
         f"{'true' if log.is_cached else 'false'},{log.latency_ms}\n"
     )
 
 
-def _csv_cell(text: str) -> str:
+def csv_cell(text: str) -> str:
     """Write the one cell whose text a caller chooses: harmless to a spreadsheet, one cell to every reader."""
     if text.startswith(_FORMULA_STARTS):
         text = f"'{text}"

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import DatabaseUnavailable
 from gateway.ledger import rollups
+from gateway.ledger.feed import note_stored
 from gateway.ledger.figures import sums as figures
 from gateway.ledger.row import UsageRow
 from gateway.ledger.spans import Range, find_windows
@@ -121,6 +122,7 @@ async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> 
             raise DatabaseUnavailable("another process stored the same usage rows at this moment")
     await rollups.add_rows(connection, rows)
     await figures.add_rows(connection, rows)
+    await note_stored(connection, rows)
     return rows
 
 

@@ -23,6 +23,7 @@ from gateway.migrations import (
     v0009_figures,
     v0010_semantic,
     v0011_key_cache,
+    v0012_feed,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -40,12 +41,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0009_figures.STATEMENTS,
     v0010_semantic.STATEMENTS,
     v0011_key_cache.STATEMENTS,
+    v0012_feed.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.
 WORDS: dict[Dialect, dict[str, str]] = {
-    "sqlite": {"blob": "BLOB", "without_rowid": " WITHOUT ROWID"},
-    "postgresql": {"blob": "BYTEA", "without_rowid": ""},
+    "sqlite": {
+        "blob": "BLOB",
+        "without_rowid": " WITHOUT ROWID",
+        "numbered": "INTEGER PRIMARY KEY AUTOINCREMENT",
+    },
+    "postgresql": {
+        "blob": "BYTEA",
+        "without_rowid": "",
+        "numbered": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    },
 }
 # Any number that nothing else locks by; these are the letters "wllm".
 _ADVISORY_LOCK = text("SELECT pg_advisory_xact_lock(2003594349)")

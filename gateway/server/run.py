@@ -35,8 +35,15 @@ class AddressTaken(OSError):
 class GatewayServer(uvicorn.Server):
     """uvicorn's server with signal handlers that leave the exit code alone."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], sweep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[], None],
+        sweep: Callable[[float], None],
+        on_end: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._on_end = on_end
         self._on_ready = on_ready
         self._sweep = sweep
         self._told_to_end = asyncio.Event()
@@ -69,6 +76,7 @@ class GatewayServer(uvicorn.Server):
             for task in self.server_state.tasks:
                 task.cancel()
         self.should_exit = True
+        self._on_end()
         self._told_to_end.set()
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -126,10 +134,15 @@ def listen(bounds: Bounds) -> socket.socket:
     return listener
 
 
-def make_server(
-    app: Litestar, door: Door, bounds: Bounds, on_ready: Callable[[], None], sweep: Callable[[float], None]
+def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
+    app: Litestar,
+    door: Door,
+    bounds: Bounds,
+    on_ready: Callable[[], None],
+    sweep: Callable[[float], None],
+    on_end: Callable[[], None] = lambda: None,
 ) -> GatewayServer:
-    """The server for one process."""
+    """The server for one process; ``on_end`` is called when it is told to end, before it drains."""
     http: Any = protocol_class(door, bounds)
     config = uvicorn.Config(
         app,
@@ -147,4 +160,4 @@ def make_server(
         timeout_keep_alive=max(1, bounds.keepalive_ms // 1000),
         timeout_graceful_shutdown=max(1, bounds.drain_timeout_ms // 1000),
     )
-    return GatewayServer(config, on_ready, sweep)
+    return GatewayServer(config, on_ready, sweep, on_end)

@@ -88,6 +88,8 @@ class CacheView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the gateway's cache answered, with which entry, and what that saved."""
 
     cached: bool
+    # "exact" or "semantic"; null where the call was made.
+    layer: str | None
     entry: str | None
     tokens_saved: int
     saved_usd: msgspec.Raw
@@ -185,6 +187,7 @@ def _view(call: Call, prices: PriceTable) -> RequestView:
         price=_price(call, prices.find(row.price_id) if row.price_id else None),
         cache=CacheView(
             cached=row.is_cached,
+            layer=(row.cache_layer or "exact") if row.is_cached else None,
             entry=row.cache_entry or None,
             tokens_saved=row.tokens_saved,
             saved_usd=usd_number(row.saved_pusd),

@@ -124,7 +124,7 @@ async def test_a_formula_is_disarmed(model: str, database: Database) -> None:
 @given(model=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12))
 async def test_any_name_stays_one_cell(model: str) -> None:
     """Commas, quotes and line ends of a name open no other cell or row."""
-    cell = usage._csv_cell(model)
+    cell = usage.csv_cell(model)
     assert list(csv.reader(io.StringIO(f"a,{cell},b\n", newline=""))) == [
         ["a", cell if cell == model else cell_text(model), "b"]
     ]

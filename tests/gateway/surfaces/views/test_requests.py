@@ -89,7 +89,7 @@ async def test_every_part_of_a_call_is_shown(board: Board) -> None:
                 "usd_per_request": "0",
                 "corrections": [],
             },
-            "cache": {"cached": False, "entry": None, "tokens_saved": 0, "saved_usd": 0},
+            "cache": {"cached": False, "layer": None, "entry": None, "tokens_saved": 0, "saved_usd": 0},
         },
     )
 

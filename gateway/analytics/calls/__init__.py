@@ -1,0 +1,1 @@
+"""The log of calls: what matches, page by page, and what comes while one looks."""
