@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from e2e.history import DAY_NS
 from e2e.sights import Scheme, Sight, Size, look
 from e2e.test_build import APP
 from e2e.town import ADA, BOB, PROJECTS, VIC, Town
@@ -34,7 +35,7 @@ async def find_faults(sight: Sight) -> list[str]:
     return [f"{fault['id']}: {node['html'][:160]}" for fault in found["violations"] for node in fault["nodes"]]
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone"), ("dark", "desktop")])
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
 @pytest.mark.parametrize("path", VIEWS)
 async def test_a_view_is_whole(browser: Browser, town: Town, path: str, scheme: Scheme, size: Size) -> None:
     """It shows what it is for, fits its window, says nothing to the console, and axe finds no fault."""
@@ -53,7 +54,8 @@ async def test_the_overviews_sums_are_the_apis(browser: Browser, town: Town) -> 
     )
     total = answer.json()["total"]
     owned = {project for project, _ in town.projects.values()}
-    rows = [row for row in town.gateway.rows if row.project_id in owned]
+    since_ns = max(row.created_ns for row in town.gateway.rows) - DAY_NS
+    rows = [row for row in town.gateway.rows if row.project_id in owned and row.created_ns > since_ns]
     async with look(browser, town.gateway, email=ADA) as sight:
         await sight.open("/?range=24h")
         figures = sight.page.get_by_role("region", name="In short")

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from e2e.history import DAY_NS, make_history
 from e2e.sights import PASSWORD
 from running import Running
 
@@ -12,6 +13,8 @@ ADA, BOB, VIC = "ada@example.com", "bob@example.com", "vic@example.com"
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "llama-3.3-70b-versatile")
 PROJECTS = ("Checkout assistant", "Search", "Support bot")
 CALLS = 60
+PAST_DAYS = 45
+PAST_CALLS_A_DAY = 20
 # Fewer questions than calls: some are asked again, and answered from the cache.
 QUESTIONS = 25
 
@@ -46,8 +49,22 @@ async def build_town(gateway: Running, client: httpx.AsyncClient) -> Town:
         town.projects[name] = (made["id"], made["api_key"])
         budget = {"scope": "project", "scope_id": made["id"], "window": "month", "limit_usd": "5.00"}
         await town.ask("POST", "/api/budgets", {**budget, "action": "block"})
+    await remember(town)
     await send_calls(town)
     return town
+
+
+async def remember(town: Town, *, days: int = PAST_DAYS, calls_a_day: int = PAST_CALLS_A_DAY) -> None:
+    """Put a past behind the projects, up to two days ago."""
+    keys: list[tuple[str, str]] = []
+    for project_id, _ in town.projects.values():
+        listed = await town.ask("GET", f"/api/projects/{project_id}/keys")
+        keys += [(project_id, key["id"]) for key in listed["api_keys"]]
+    recorder = town.gateway.gateway.services.recorder
+    until_ns = (town.gateway.gateway.services.now_ns() // DAY_NS - 1) * DAY_NS
+    for row in make_history(keys, until_ns=until_ns, days=days, calls_a_day=calls_a_day):
+        recorder.record(row)
+    await recorder.flush()
 
 
 async def _register(town: Town, email: str, more: dict[str, str]) -> None:

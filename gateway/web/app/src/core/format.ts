@@ -52,6 +52,9 @@ export function showSpan(ms: number | null | undefined): string {
   return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1_000)} s`;
 }
 
+/** As showSpan, for axes. */
+export const showShortSpan = (ms: number): string => (ms >= 1_000 ? `${ms / 1_000} s` : `${ms} ms`);
+
 export function showAgo(text: string, now: number = Date.now()): string {
   const seconds = (new Date(text).getTime() - now) / 1_000;
   for (const [unit, length] of STEPS) {

@@ -40,7 +40,7 @@ export function setSpan(fromS: number, toS: number): void {
 }
 
 /** How the moments of a chart are told, by how far they are apart. */
-export function momentTeller(bucketS: number): (seconds: number) => string {
+export function momentTeller(bucketS: number, buckets = 1): (seconds: number) => string {
   const isDays = bucketS >= 86_400;
   const format = new Intl.DateTimeFormat(undefined, {
     weekday: isDays ? "short" : undefined,
@@ -48,5 +48,6 @@ export function momentTeller(bucketS: number): (seconds: number) => string {
     day: "numeric",
     ...(isDays ? { timeZone: "UTC" } : { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
   });
+  if (buckets > 1) return (seconds) => format.formatRange(seconds * 1_000, (seconds + (buckets - 1) * bucketS) * 1_000);
   return (seconds) => format.format(seconds * 1_000);
 }

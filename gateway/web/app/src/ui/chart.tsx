@@ -136,7 +136,7 @@ function TipBox({ tip, props, width }: { tip: Tip; props: ChartProps; width: num
       <strong>{props.showAt(props.at[tip.index]!)}</strong>
       {props.series.map((each) => (
         <div key={each.name}>
-          <i class="dot" style={{ color: `var(--${each.colour})` }} />
+          <i class={each.kind === "dashed" ? "dot ring" : "dot"} style={{ color: `var(--${each.colour})` }} />
           <span>{each.name}</span>
           <span>{each.shown(tip.index)}</span>
         </div>
@@ -158,12 +158,12 @@ function heights({ series, isStacked }: ChartProps): (number | null)[][] {
   });
 }
 
-export function Legend({ series }: { series: readonly Pick<Series, "name" | "colour">[] }) {
+export function Legend({ series }: { series: readonly Pick<Series, "name" | "colour" | "kind">[] }) {
   return (
     <div class="legend">
       {series.map((each) => (
         <span key={each.name}>
-          <i class="dot" style={{ color: `var(--${each.colour})` }} />
+          <i class={each.kind === "dashed" ? "dot ring" : "dot"} style={{ color: `var(--${each.colour})` }} />
           {each.name}
         </span>
       ))}

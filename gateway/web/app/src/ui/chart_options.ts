@@ -23,7 +23,7 @@ export function chartOptions(
   return {
     width,
     height,
-    padding: [12, 8, 0, 0],
+    padding: [12, 16, 0, 0],
     legend: { show: false },
     scales: {
       x: { time: !props.isPlain, ...(hasBars(props) ? { range: withRoomForBars } : {}) },
@@ -94,11 +94,10 @@ function axisMoment(moment: number, apart: number): string {
 
 const hasBars = (props: ChartProps): boolean => props.series.some((each) => each.kind === "bar");
 
-/** A value with nothing on either side would be a line of no length. */
-function isSparse({ kind, values }: Series): boolean {
-  if (kind === "bar") return false;
+/** Values with nothing on either side, which would be lines of no length. */
+function lonely({ values }: Series): number[] {
   const isThere = (index: number) => values[index] !== null && values[index] !== undefined;
-  return values.some((_, index) => isThere(index) && !isThere(index - 1) && !isThere(index + 1));
+  return values.flatMap((_, index) => (isThere(index) && !isThere(index - 1) && !isThere(index + 1) ? [index] : []));
 }
 
 /** The first and the last bar are as wide as the others. */
@@ -114,7 +113,7 @@ function seriesOptions(series: Series): uPlot.Series {
     label: series.name,
     stroke: colour,
     width: 2,
-    points: { show: isSparse(series), size: 6, fill: colour },
+    points: { show: series.kind !== "bar", size: 5, fill: colour, filter: () => lonely(series) },
     spanGaps: false,
   };
   switch (series.kind) {

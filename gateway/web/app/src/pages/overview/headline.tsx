@@ -56,8 +56,8 @@ export function Headline({ overview }: { overview: OverviewView }) {
 function Before({ by, isGood }: { by: number | null; isGood?: (by: number) => boolean }) {
   if (by === null) return <>nothing before</>;
   return (
-    <>
-      <Change by={by} isGood={isGood?.(by)} /> than before
-    </>
+    <span class="row" style={{ gap: "0.3rem" }}>
+      <Change by={by} isGood={isGood?.(by)} /> vs before
+    </span>
   );
 }

@@ -1,18 +1,17 @@
 import { useMemo, useState } from "preact/hooks";
-import { addMoney, showExact, showShortMoney, toNumber } from "../../core/money";
+import { showExact, showShortMoney, toNumber } from "../../core/money";
 import { momentTeller, setSpan } from "../../core/period";
 import { Card } from "../../ui/card";
 import { Chart, Legend, type Series } from "../../ui/chart";
 import { Check } from "../../ui/field";
+import { type Bar, condense, widthOf } from "./condense";
 import type { OverviewView } from "./overview";
-
-type Bucket = OverviewView["series"][number];
 
 /** Money over time: what was spent, and on top of it what the cache kept from being spent. */
 export function Spending({ overview }: { overview: OverviewView }) {
   const [isCompared, setCompared] = useState(false);
   const [at, series] = useMemo(() => chartOf(overview, isCompared), [overview, isCompared]);
-  const showAt = useMemo(() => momentTeller(overview.bucket_s), [overview.bucket_s]);
+  const showAt = useMemo(() => momentTeller(overview.bucket_s, widthOf(overview.series.length)), [overview]);
   return (
     <Card
       title="Spent and saved"
@@ -38,25 +37,26 @@ export function Spending({ overview }: { overview: OverviewView }) {
 }
 
 function chartOf(overview: OverviewView, isCompared: boolean): [number[], Series[]] {
-  const now = overview.series;
-  const before = overview.previous_series;
+  const width = widthOf(overview.series.length);
+  const now = condense(overview.series, width);
+  const before = condense(overview.previous_series, width);
   const of = (
     name: string,
     colour: string,
     kind: Series["kind"],
-    buckets: readonly Bucket[],
-    read: (bucket: Bucket) => unknown,
+    bars: readonly Bar[],
+    read: (bar: Bar) => unknown,
   ): Series => ({
     name,
     colour,
     kind,
-    values: now.map((_, index) => (buckets[index] ? toNumber(read(buckets[index])) : null)),
-    shown: (index) => (buckets[index] ? showExact(read(buckets[index])) : "–"),
+    values: now.map((_, index) => (bars[index] ? toNumber(read(bars[index])) : null)),
+    shown: (index) => (bars[index] ? showExact(read(bars[index])) : "–"),
   });
   const series = [
-    of("Spent", "spent", "bar", now, (bucket) => bucket.cost_usd),
-    of("Saved", "saved", "bar", now, (bucket) => addMoney(bucket.saved_exact_usd, bucket.saved_semantic_usd)),
+    of("Spent", "spent", "bar", now, (bar) => bar.cost_usd),
+    of("Saved", "saved", "bar", now, (bar) => bar.saved_usd),
   ];
-  if (isCompared) series.push(of("Spent before", "before", "dashed", before, (bucket) => bucket.cost_usd));
-  return [now.map((bucket) => Date.parse(bucket.at) / 1_000), series];
+  if (isCompared) series.push(of("Spent before", "before", "dashed", before, (bar) => bar.cost_usd));
+  return [now.map((bar) => Date.parse(bar.at) / 1_000), series];
 }

@@ -38,7 +38,7 @@ export function Top({ period, projectId }: { period: Period; projectId: string }
                 <thead>
                   <tr>
                     <th scope="col">{KINDS.find(([kind]) => kind === by)?.[1]}</th>
-                    <th scope="col" class="number">
+                    <th scope="col" class="number wide-only">
                       Requests
                     </th>
                     <th scope="col" class="number wide-only">
@@ -66,7 +66,7 @@ export function Top({ period, projectId }: { period: Period; projectId: string }
                         </a>
                         <Share part={toNumber(item.cost_usd) / most} />
                       </td>
-                      <td class="number">
+                      <td class="number wide-only">
                         <Count of={item.requests} />
                       </td>
                       <td class="number soft wide-only">

@@ -1,0 +1,158 @@
+"""What people do on the pages, in a real browser: the API knows of each action, and no fault is shown."""
+
+import re
+
+import httpx
+import pytest
+from e2e.sights import PASSWORD, Sight, look
+from e2e.town import ADA, PROJECTS, Town
+from playwright.async_api import Browser, expect
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+NAME = PROJECTS[0]
+HELLO = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]}
+
+
+async def press(sight: Sight, name: str, *, last: bool = False) -> None:
+    """Press the button of that name; the last one where a dialog repeats it."""
+    buttons = sight.page.get_by_role("button", name=name, exact=True)
+    await (buttons.last if last else buttons.first).click()
+
+
+async def call_with(town: Town, key: str) -> int:
+    """The status with which a call by this key is answered."""
+    answer = await town.client.post("/v1/chat/completions", json=HELLO, headers={"authorization": f"Bearer {key}"})
+    return answer.status_code
+
+
+async def test_a_project_is_made_renamed_and_deleted(browser: Browser, town: Town) -> None:
+    """Its key is shown once and works."""
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await sight.open("/projects")
+        await press(sight, "New project")
+        await page.get_by_label("Name", exact=True).fill("Nightly reports")
+        await press(sight, "Create project")
+        key = await page.get_by_text(re.compile("^lgw_proj_")).inner_text()
+        assert await call_with(town, key) == 200
+        await press(sight, "I have it")
+        await page.get_by_role("heading", name="Nightly reports").wait_for()
+        await press(sight, "Rename")
+        await page.get_by_label("Name", exact=True).fill("Reports")
+        await press(sight, "Rename", last=True)
+        await page.get_by_role("heading", name="Reports", exact=True).wait_for()
+        await press(sight, "Delete")
+        await press(sight, "Delete project")
+        await page.wait_for_url("**/projects")
+        assert await page.get_by_role("link", name="Reports", exact=True).count() == 0
+        assert sight.complaints == []
+    listed = await town.ask("GET", "/api/projects")
+    assert "Reports" not in {project["name"] for project in listed["projects"]}
+
+
+async def test_a_key_is_made_edited_rotated_and_revoked(browser: Browser, town: Town) -> None:
+    """By its limits and its end as the API has them."""
+    project_id, _ = town.projects[NAME]
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await sight.open(f"/projects/{project_id}")
+        await press(sight, "New key")
+        await page.get_by_label("Name", exact=True).fill("batch")
+        await page.get_by_label("Requests a minute").fill("120")
+        await press(sight, "Create key")
+        first = await page.get_by_text(re.compile("^lgw_proj_")).last.inner_text()
+        await press(sight, "I have it")
+        row = page.get_by_role("row").filter(has_text="batch")
+        await row.get_by_text("120 requests/min").wait_for()
+        await row.get_by_role("button", name="Edit").click()
+        await page.get_by_label("Tags").fill("nightly")
+        await press(sight, "Save")
+        await row.get_by_text("nightly").wait_for()
+        await row.get_by_role("button", name="Rotate").click()
+        await press(sight, "Make the new key")
+        await press(sight, "I have it")
+        await row.nth(1).wait_for()
+        for left in (1, 0):
+            await row.first.get_by_role("button", name="Revoke").click()
+            await press(sight, "Revoke key")
+            await expect(row).to_have_count(left)
+        assert sight.complaints == []
+    assert await call_with(town, first) == 401
+
+
+async def test_a_budget_is_made_and_deleted(browser: Browser, town: Town) -> None:
+    """An account's budget of a day, and its bar."""
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await sight.open("/budgets")
+        await press(sight, "New budget")
+        await page.get_by_label("At most, in USD").fill("12.50")
+        await page.get_by_label("Every").select_option("day")
+        await press(sight, "Create budget")
+        card = page.get_by_role("region", name="Budget of The whole account")
+        await card.get_by_text("$12.50").wait_for()
+        assert await card.get_by_role("meter").count() == 1
+        await card.get_by_role("button", name="Delete this budget").click()
+        await press(sight, "Delete budget")
+        await card.wait_for(state="detached")
+        assert sight.complaints == []
+
+
+async def test_somebody_is_invited_and_joins(browser: Browser, town: Town) -> None:
+    """The link is shown once; who opens it registers and is in the account with that role."""
+    async with look(browser, town.gateway, email=ADA) as sight, look(browser, town.gateway) as guest:
+        await sight.open("/team")
+        await press(sight, "Invite")
+        await sight.page.get_by_label("E-mail address").fill("new@example.com")
+        await sight.page.get_by_label("Role", exact=True).select_option("member")
+        await press(sight, "Make the link")
+        link = await sight.page.get_by_text(re.compile("/join#")).inner_text()
+        await press(sight, "I have it")
+        await guest.open(link.removeprefix(guest.home))
+        await guest.page.get_by_label("E-mail address").fill("new@example.com")
+        await guest.page.get_by_label("Password").fill(PASSWORD)
+        await press(guest, "Join")
+        await guest.page.get_by_role("heading", name="Overview").wait_for()
+        await guest.page.get_by_text("· member").wait_for()
+        assert sight.complaints == []
+
+
+async def test_settings_are_kept(browser: Browser, town: Town) -> None:
+    """Name, zone and theme; the theme holds in this browser after loading anew."""
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await sight.open("/settings")
+        await page.get_by_label("Zone").fill("Europe/Berlin")
+        await press(sight, "Save", last=True)
+        await page.get_by_role("button", name="Dark").click()
+        await page.reload()
+        assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert await page.get_by_label("Zone").input_value() == "Europe/Berlin"
+        assert sight.complaints == []
+
+
+async def test_a_dialog_is_left_by_escape_and_the_skip_link_works(browser: Browser, town: Town) -> None:
+    """By keyboard alone."""
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await sight.open("/budgets")
+        await page.get_by_role("button", name="New budget").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_role("dialog").wait_for()
+        await page.keyboard.press("Escape")
+        await page.get_by_role("dialog").wait_for(state="detached")
+        await page.reload()
+        await page.get_by_role("heading", name="Budgets and limits").wait_for()
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        assert await page.evaluate("document.activeElement.id") == "content"
+
+
+async def test_a_write_from_another_origin_is_refused(town: Town) -> None:
+    """The page's cookie alone is not enough: the gateway's own Origin must come with it."""
+    home = str(town.client.base_url)
+    async with httpx.AsyncClient(base_url=home, trust_env=False) as thief:
+        signed = await thief.post("/api/v1/auth/login", json={"email": ADA, "password": PASSWORD})
+        assert signed.is_success
+        stolen = await thief.post("/api/projects", json={"name": "x"}, headers={"origin": "https://evil.example"})
+        assert stolen.status_code in (401, 403)
