@@ -28,7 +28,10 @@ _DIRTY = (
     "SELECT '{0}' WHERE EXISTS ((TABLE public.{0} EXCEPT ALL TABLE seed.{0}) UNION ALL "
     "(TABLE seed.{0} EXCEPT ALL TABLE public.{0}))"
 )
-_RESTORE = "INSERT INTO public.{0} SELECT * FROM seed.{0} WHERE NOT EXISTS (SELECT FROM public.{0});"
+# A number that the database gave once is the same one again.
+_RESTORE = (
+    "INSERT INTO public.{0} OVERRIDING SYSTEM VALUE SELECT * FROM seed.{0} WHERE NOT EXISTS (SELECT FROM public.{0});"
+)
 _migrated: list[bytes] = []
 
 

@@ -1,6 +1,10 @@
-"""The usage row: the record of one call, written once and never changed."""
+"""The usage row: the record of one call, written once and never changed; and how it keeps the tries that failed."""
 
 import msgspec
+
+# More tries than any settings allow; what comes after them is counted and not told.
+MAX_TRIES = 32
+MAX_NAME_CHARS = 128
 
 
 class UsageRow(msgspec.Struct, frozen=True, array_like=True):
@@ -69,7 +73,7 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     session: str = ""
     # What earlier tries of the call may have cost, a part of ``cost_pusd``; the counts are those of the last try.
     lost_pusd: int = 0
-    # The tries that failed, as gateway.ledger.trail writes them; empty where none did.
+    # The tries that failed, as ``add_try`` writes them; empty where none did.
     trail: str = ""
     # What was kept and answered the call; empty where the call was made.
     cache_entry: str = ""
@@ -93,3 +97,31 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
             + self.audio_output_tokens
             + self.image_output_tokens
         )
+
+
+class Try(msgspec.Struct, frozen=True, array_like=True):
+    """One try at a provider."""
+
+    provider: str
+    # The name it was asked for.
+    model: str
+    # The public error code.
+    outcome: str
+    # How long the gateway waited for it.
+    waited_ms: int
+
+
+_decoder = msgspec.json.Decoder(Try)
+
+
+def add_try(trail: str, tried: Try) -> str:
+    """Write a try behind those that came before."""
+    if trail.count("\n") >= MAX_TRIES:
+        return trail
+    short = msgspec.structs.replace(tried, model=tried.model[:MAX_NAME_CHARS])
+    return f"{trail}{msgspec.json.encode(short).decode()}\n"
+
+
+def read_trail(trail: str) -> list[Try]:
+    """Read the tries in their order; raises msgspec.DecodeError for what ``add_try`` never wrote."""
+    return [_decoder.decode(line) for line in trail.split("\n")[:-1]]

@@ -22,8 +22,6 @@ from gateway.migrations import (
     v0008_cache,
     v0009_figures,
     v0010_semantic,
-    v0011_key_cache,
-    v0012_feed,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -40,8 +38,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0008_cache.STATEMENTS,
     v0009_figures.STATEMENTS,
     v0010_semantic.STATEMENTS,
-    v0011_key_cache.STATEMENTS,
-    v0012_feed.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

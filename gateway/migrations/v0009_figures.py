@@ -1,4 +1,4 @@
-"""Schema 9: how the cache found an answer, and figures of whole projects and of tags by hour and day.
+"""Schema 9: how the cache found an answer; figures of projects and of tags by hour and day; in which order calls came.
 
 Words in braces differ between SQLite and PostgreSQL and are filled in by gateway.migrations.apply.
 """
@@ -53,6 +53,13 @@ STATEMENTS = (
         saved_low BIGINT NOT NULL,
         PRIMARY KEY (project_id, span_ns, start_ns, tag)
     ){without_rowid}
+    """,
+    # A row for each transaction that stored calls: their ids with commas between them. Old ones are deleted.
+    """
+    CREATE TABLE usage_feed (
+        number {numbered},
+        request_ids TEXT NOT NULL
+    )
     """,
     # As rollup_state, of these two tables.
     "CREATE TABLE figures_state (rolled_from TEXT)",

@@ -1,4 +1,4 @@
-"""Schema 10: the semantic layer's questions with their answers, what it learnt, and what it decided for calls.
+"""Schema 10: the semantic layer's questions with their answers, what it learnt and decided; keys' wishes.
 
 Words in braces differ between SQLite and PostgreSQL and are filled in by gateway.migrations.apply.
 """
@@ -6,6 +6,8 @@ Words in braces differ between SQLite and PostgreSQL and are filled in by gatewa
 STATEMENTS = (
     "INSERT INTO revisions (name, value) VALUES ('semantic', 0)",
     "ALTER TABLE cache_settings ADD COLUMN prompts BOOLEAN",
+    # What a key wants of the cache, as JSON; NULL: what its project wants.
+    "ALTER TABLE keys ADD COLUMN cache TEXT",
     "CREATE INDEX usage_by_layer ON usage (project_id, cache_layer, created_ns) WHERE cache_layer <> ''",
     # What the index is rebuilt from; the answers lie apart, so that this is read in one sweep.
     """

@@ -18,7 +18,7 @@ from gateway.backends.interface import Client, Exchange, Head, WholeReply
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
 from gateway.config.settings import Retries
-from gateway.ledger.trail import Try, add_try
+from gateway.ledger.row import Try, add_try
 from gateway.pipeline import budget
 from gateway.pipeline.flow import PASSED, Inbound, Route, Target
 from gateway.pipeline.services import Services

@@ -15,8 +15,7 @@ from gateway.analytics.store import Call, find_call
 from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
-from gateway.ledger.row import UsageRow
-from gateway.ledger.trail import read_trail
+from gateway.ledger.row import UsageRow, read_trail
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_own
 from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows

@@ -14,7 +14,7 @@ from tests.gateway.usage_rows import make_row
 async def test_rows_of_an_older_version_wait(database: Database, has_rows: bool) -> None:
     """And an installation without any is complete."""
     async with database.write() as connection:
-        for table in ("usage_figures", "usage_tags", "figures_state"):
+        for table in ("usage_figures", "usage_tags", "usage_feed", "figures_state"):
             await connection.execute(text(f"DROP TABLE {table}"))
         if has_rows:
             columns = {name: getattr(make_row(), name) for name in make_row().__struct_fields__}
@@ -32,3 +32,13 @@ async def test_there_is_a_column_for_every_figure(database: Database) -> None:
     async with database.read() as connection:
         found = await connection.execute(text("SELECT * FROM usage_figures"))
         assert tuple(found.keys()) == (*FIGURES_KEY, *FIGURES)
+
+
+async def test_entries_are_numbered(database: Database) -> None:
+    """By the database itself, and not from the beginning once old ones are gone."""
+    add = text("INSERT INTO usage_feed (request_ids) VALUES ('a') RETURNING number")
+    async with database.write() as connection:
+        assert (await connection.execute(text("SELECT * FROM usage_feed"))).all() == []
+        first = (await connection.execute(add)).scalar_one()
+        await connection.execute(text("DELETE FROM usage_feed"))
+        assert (await connection.execute(add)).scalar_one() == first + 1

@@ -1,10 +1,16 @@
 """Schema 10: what was there stays, and the cache had nothing to do with it."""
 
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 
+from gateway.accounts.store import read_changes
 from gateway.db import Database
 from gateway.ledger import store
+from gateway.migrations import apply
+from gateway.migrations.v0010_semantic import STATEMENTS
+from tests.gateway.migrations.test_v0004_control import BEFORE
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 
@@ -26,3 +32,21 @@ async def test_the_tables_are_there_and_empty(database: Database, table: str) ->
         assert rows.all() == []
         revision = await connection.execute(text("SELECT value FROM revisions WHERE name = 'semantic'"))
         assert revision.scalar_one() == 0
+
+
+async def test_a_key_of_the_version_before_wants_nothing_of_its_own(
+    empty_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In either database."""
+    before = apply.MIGRATIONS[: apply.MIGRATIONS.index(STATEMENTS)]
+    with monkeypatch.context() as patched:
+        patched.setattr(apply.migrate, "__defaults__", (before,))
+        database = await Database.open(empty_url, tmp_path)
+        async with database.write() as connection:
+            for statement in BEFORE:
+                await connection.execute(text(statement))
+        await database.close()
+    database = await Database.open(empty_url, tmp_path)
+    _, changes = await read_changes(database, 0)
+    assert [(change.key_id, change.cache) for change in changes] == [("key_1", None)]
+    await database.close()

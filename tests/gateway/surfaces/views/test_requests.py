@@ -10,8 +10,7 @@ from households import House
 from sqlalchemy import text
 
 from gateway.ids import to_uuid
-from gateway.ledger.row import UsageRow
-from gateway.ledger.trail import Try, add_try
+from gateway.ledger.row import Try, UsageRow, add_try
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable, Rates
 from tests.gateway.usage_rows import make_row
