@@ -92,6 +92,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _add_ledger(commands.add_parser("ledger", help="the usage and its sums"))
 
+    _add_demo(commands.add_parser("demo", help="fill a new installation with a year of made-up traffic"))
+
     check = commands.add_parser("check", help="validate a configuration")
     check.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
     check.set_defaults(run=run_check)
@@ -196,6 +198,23 @@ def _add_ledger(ledger: argparse.ArgumentParser) -> None:
         _add_sources(verb)
         verb.add_argument("--json", action="store_true", help="print JSON")
         verb.set_defaults(run=run_ledger, verb=name)
+
+
+def _add_demo(demo: argparse.ArgumentParser) -> None:
+    demo.add_argument("--calls", metavar="N", type=_count, default=200_000, help="how many; default: 200000")
+    demo.add_argument("--seed", metavar="N", type=int, default=1, help="another seed tells another year; default: 1")
+    demo.add_argument("--email", metavar="EMAIL", default="demo@example.com", help="whom to sign in as")
+    demo.add_argument("--password", metavar="PASSWORD", help="default: one that is drawn and printed")
+    demo.add_argument("--yes", action="store_true", help="also where there are calls already")
+    _add_sources(demo)
+    demo.add_argument("--json", action="store_true", help="print JSON")
+    demo.set_defaults(run=run_demo)
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 5_000_000 or len(text) > 7:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 5000000")
+    return int(text)
 
 
 def parse_moment(text: str, *, is_end: bool = False) -> int:
@@ -363,4 +382,19 @@ def run_ledger(arguments: argparse.Namespace, environ: Environ) -> int:
         raise CommandError(str(error), FAILURE) from None
     except KeyboardInterrupt:
         raise CommandError("stopped; what was booked stays, and running it again goes on", INTERRUPTED) from None
+    return 0
+
+
+def run_demo(arguments: argparse.Namespace, environ: Environ) -> int:
+    """Fill an installation with the demo."""
+    settings = _load(arguments, environ)
+    # As for keys.
+    from gateway.commands.demo import command  # noqa: PLC0415
+
+    try:
+        print(asyncio.run(command.run_demo(settings, arguments, time.time_ns())))
+    except command.REFUSALS as error:
+        raise CommandError(str(error), FAILURE) from None
+    except KeyboardInterrupt:
+        raise CommandError("stopped; what was made stays", INTERRUPTED) from None
     return 0

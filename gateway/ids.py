@@ -27,7 +27,12 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re
 
 def new_id(now_ns: int) -> str:
     """Make an identifier for something that begins at ``now_ns``; 74 of its bits come from the system's generator."""
-    return _write_time(now_ns // 1_000_000) + _write_tail(os.urandom(_DRAWN_BYTES))
+    return make_id(now_ns, os.urandom(_DRAWN_BYTES))
+
+
+def make_id(now_ns: int, drawn: bytes) -> str:
+    """Make an identifier of something that began at ``now_ns`` from 16 bytes that somebody drew."""
+    return _write_time(now_ns // 1_000_000) + _write_tail(drawn)
 
 
 class IdSource:

@@ -10,7 +10,7 @@ from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.budgets.windows import Window, window_of
 from gateway.counters.interface import BudgetLine
 from gateway.db import Database
-from gateway.ledger.tags import split_tags
+from gateway.ledger.figures.tags import split_tags
 
 # What governs a key without tags is remembered for this many keys.
 MAX_REMEMBERED = 50_000

@@ -16,9 +16,9 @@ from gateway.budgets import store
 from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.budgets.windows import SLOT_NS, Window
 from gateway.db import Database, DatabaseUnavailable
+from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.recorder import Recorder
 from gateway.ledger.row import UsageRow
-from gateway.ledger.tags import split_tags
 
 # Of projects and keys, each.
 MAX_KNOWN = 100_000

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.ledger.figures.facts import Fact, fact_of
 from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, find_bucket
+from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART
 from gateway.ledger.row import UsageRow
-from gateway.ledger.tags import split_tags
 
 SPANS = (DAY_NS, HOUR_NS)
 _COUNTS = ("requests", "errors", "tokens", "cost_high", "cost_low", "exact_hits", "semantic_hits")

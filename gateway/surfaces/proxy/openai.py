@@ -19,7 +19,7 @@ from gateway.accounts.keys import NO_CACHE_WISHES
 from gateway.backends.interface import Client
 from gateway.caching.policy import Allowed
 from gateway.errors import Fault, shown
-from gateway.ledger.tags import join_tags
+from gateway.ledger.figures.tags import join_tags
 from gateway.limits.gate import CallPolicy
 from gateway.limits.passage import Passage
 from gateway.limits.refusals import lines_of

@@ -17,7 +17,7 @@ from gateway.analytics.moments import moment_text
 from gateway.analytics.usage import CSV_PAGE_ROWS, InvalidUsageQuery, csv_cell
 from gateway.db import Database
 from gateway.errors import Fault
-from gateway.ledger.tags import split_tags
+from gateway.ledger.figures.tags import split_tags
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
 from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of, read_count

@@ -21,9 +21,9 @@ from gateway.budgets.store import Entry
 from gateway.budgets.windows import SLOT_NS, window_of
 from gateway.db import Database
 from gateway.ledger import store as rows_store
+from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import Cost
-from gateway.ledger.tags import split_tags
 from tests.gateway.ledger.correcting.test_rating import rated
 from tests.gateway.usage_rows import NOW_NS
 

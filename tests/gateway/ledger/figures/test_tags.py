@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.ledger.tags import join_tags, split_tags
+from gateway.ledger.figures.tags import join_tags, split_tags
 
 
 @pytest.mark.parametrize(
