@@ -37,6 +37,7 @@ from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_n
 from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
+from gateway.surfaces.views.catalogue import CATALOGUE_ROUTES
 from gateway.surfaces.views.listeners import Listeners
 from gateway.surfaces.views.live import follow_requests
 from gateway.surfaces.views.log import LOG_ROUTES
@@ -113,6 +114,27 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
     return Litestar(
         route_handlers=[
             *HANDLERS,
+            list_models,
+            show_model,
+            show_usage,
+            export_usage,
+            show_prompt_cache,
+            *LOG_ROUTES,
+            follow_requests,
+            show_request,
+            *STATISTICS_ROUTES,
+            *OVERVIEW_ROUTES,
+            *CATALOGUE_ROUTES,
+            *AUTH_ROUTES,
+            *PEOPLE_ROUTES,
+            *TEAM_ROUTES,
+            *PROJECT_ROUTES,
+            *KEY_ROUTES,
+            *CREDENTIAL_ROUTES,
+            *BUDGET_ROUTES,
+            *GUARDRAIL_ROUTES,
+            *CACHE_ROUTES,
+            quote_chat,
             *proxied_routes(door, services),
             build_ops_router(ops),
             build_pages_router(

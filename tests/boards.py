@@ -22,6 +22,7 @@ from gateway.pipeline.services import Services
 from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.guards import Identity
+from gateway.surfaces.views.catalogue import CATALOGUE_ROUTES
 from gateway.surfaces.views.listeners import Listeners
 from gateway.surfaces.views.live import follow_requests
 from gateway.surfaces.views.log import LOG_ROUTES
@@ -37,6 +38,7 @@ ROUTES = (
     *AUTH_ROUTES,
     *STATISTICS_ROUTES,
     *OVERVIEW_ROUTES,
+    *CATALOGUE_ROUTES,
     *LOG_ROUTES,
     follow_requests,
     show_request,

@@ -110,6 +110,11 @@ class RouteTable:
                 spared[name] = spared.get(name, 0) + (target.breaker.state(now_ns) != "closed")
         return spared
 
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models that are known by name."""
+        return self._catalogue
+
     def breakers(self) -> dict[str, Breaker]:
         """The breakers of the targets routed to so far, by provider and model, and by credential if stored."""
         named = {f"{provider}\n{model}": target.breaker for (provider, model), target in self._targets.items()}

@@ -293,6 +293,16 @@ class PriceTable:
         _, prices = self._history((provider, model, service_tier))
         return next((price for price in prices if price.price_id == price_id), None)
 
+    def list_prices(self, provider: str, model: str) -> tuple[Price, ...]:
+        """Return the standard prices of a model through time, oldest first."""
+        return tuple(self._history((provider, model, ""))[1])
+
+    def row_of(self, price: Price) -> PriceRow | None:
+        """Return the bundled row that a price was read from, with its source; None for the operator's own."""
+        rows = () if price.is_operator else self._bundled.get((price.provider, price.model, price.service_tier), ())
+        day = price.price_id.rpartition("@")[2].partition("+")[0]
+        return next((row for row in rows if row.effective_from == day), None)
+
     def models(self, provider: str) -> tuple[str, ...]:
         """Return every name of the provider that has a price, sorted."""
         keys = self._bundled.keys() | self._operator.keys()

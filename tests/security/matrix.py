@@ -206,6 +206,8 @@ MATRIX: dict[str, Line] = {
     "GET /api/overview": Line("account"),
     "GET /api/overview/top": Line("account"),
     "GET /api/overview/forecast": Line("account"),
+    "GET /api/catalogue": Line("account"),
+    "GET /api/simulation": Line("account", refusal=400),
     "GET /api/requests": Line("account"),
     "GET /api/requests/export": Line("account"),
     "GET /api/requests/live": Line("account"),
