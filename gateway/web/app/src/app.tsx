@@ -24,6 +24,7 @@ const PAGES: Record<string, Page | Load> = {
   "/overview": Overview,
 };
 const LATER: Record<string, Load> = {
+  "/requests": () => import("./pages/requests/requests").then((module) => module.Requests),
   "/cache": () => import("./pages/cache/cache").then((module) => module.Cache),
   "/team": () => import("./pages/team/team").then((module) => module.Team),
   "/settings": () => import("./pages/settings/settings").then((module) => module.Settings),

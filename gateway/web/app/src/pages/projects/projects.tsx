@@ -66,16 +66,16 @@ function List({ projects }: { projects: ProjectList["projects"] }) {
         <thead>
           <tr>
             <th scope="col">Project</th>
-            <th scope="col" class="number">
+            <th scope="col" class="number wide-only">
               Requests this month
             </th>
             <th scope="col" class="number">
-              From the cache
+              Cached
             </th>
             <th scope="col" class="number">
-              Spent this month
+              Spent, month
             </th>
-            <th scope="col" class="number">
+            <th scope="col" class="number wide-only">
               Made
             </th>
           </tr>
@@ -86,14 +86,14 @@ function List({ projects }: { projects: ProjectList["projects"] }) {
               <td>
                 <a href={`/projects/${project.id}`}>{project.name}</a>
               </td>
-              <td class="number">
+              <td class="number wide-only">
                 <Count of={project.stats.requests_this_month} />
               </td>
               <td class="number">{showShare(project.stats.cache_hit_rate)}</td>
               <td class="number">
                 <Amount usd={project.stats.cost_this_month} />
               </td>
-              <td class="number soft">
+              <td class="number soft wide-only">
                 <Ago at={project.created_at} />
               </td>
             </tr>

@@ -75,7 +75,7 @@ function Members({ may }: { may: boolean }) {
                           isBare
                           label={`Role of ${member.email}`}
                           value={member.role}
-                          options={ROLE_OPTIONS}
+                          options={ROLES.map((role) => [role, role] as const)}
                           onChange={(role) => void changing.run(member.user_id, role as Role)}
                         />
                       ) : (
