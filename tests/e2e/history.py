@@ -54,7 +54,7 @@ def make_history(
 
 def _make_call(chosen: random.Random, moment_ns: int, key: tuple[str, str], *, cached: float) -> UsageRow:
     kind = chosen.choices(KINDS, [each.weight for each in KINDS])[0]
-    read, written = round(chosen.lognormvariate(6.6, 0.7)), round(chosen.lognormvariate(5.2, 0.6))
+    read, written = round(chosen.lognormvariate(7.4, 0.8)), round(chosen.lognormvariate(5.8, 0.6))
     cost_pusd = read * kind.input_pusd + written * kind.output_pusd
     latency_ms = round(kind.latency_ms * chosen.lognormvariate(0, 0.45))
     common = UsageRow(

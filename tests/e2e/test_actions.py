@@ -98,6 +98,24 @@ async def test_a_budget_is_made_and_deleted(browser: Browser, town: Town) -> Non
         assert sight.complaints == []
 
 
+async def test_a_providers_key_is_stored_and_removed(browser: Browser, town: Town) -> None:
+    """It is shown by its ends alone."""
+    secret = "sk-very-secret-key-of-ours-1234"
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await sight.open("/providers")
+        await press(sight, "Store a key")
+        await page.get_by_label("Key", exact=True).fill(secret)
+        await press(sight, "Store")
+        row = page.get_by_role("row").filter(has_text="openai")
+        await row.wait_for()
+        assert secret not in await page.content()
+        await row.get_by_role("button", name="Remove").click()
+        await press(sight, "Remove", last=True)
+        await row.wait_for(state="detached")
+        assert sight.complaints == []
+
+
 async def test_somebody_is_invited_and_joins(browser: Browser, town: Town) -> None:
     """The link is shown once; who opens it registers and is in the account with that role."""
     async with look(browser, town.gateway, email=ADA) as sight, look(browser, town.gateway) as guest:

@@ -18,6 +18,7 @@ VIEWS = {
     "/": "Spent and saved",
     "/projects": "Checkout assistant",
     "/budgets": "left",
+    "/providers": "Keys of this project",
     "/team": "Members",
     "/settings": "Your sessions",
     "/welcome": "Name a project",

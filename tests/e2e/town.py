@@ -37,7 +37,7 @@ class Town(msgspec.Struct, frozen=True):
         return answer.json()
 
 
-async def build_town(gateway: Running, client: httpx.AsyncClient) -> Town:
+async def build_town(gateway: Running, client: httpx.AsyncClient, *, has_traffic: bool = True) -> Town:
     """Register everybody, make everything and send the calls."""
     town = Town(gateway, client, {}, {})
     for email in (ADA, BOB):
@@ -47,21 +47,24 @@ async def build_town(gateway: Running, client: httpx.AsyncClient) -> Town:
     for name in PROJECTS:
         made = await town.ask("POST", "/api/projects", {"name": name})
         town.projects[name] = (made["id"], made["api_key"])
-        budget = {"scope": "project", "scope_id": made["id"], "window": "month", "limit_usd": "5.00"}
+        budget = {"scope": "project", "scope_id": made["id"], "window": "month", "limit_usd": "500.00"}
         await town.ask("POST", "/api/budgets", {**budget, "action": "block"})
-    await remember(town)
-    await send_calls(town)
+    if has_traffic:
+        await remember(town)
+        await send_calls(town)
     return town
 
 
-async def remember(town: Town, *, days: int = PAST_DAYS, calls_a_day: int = PAST_CALLS_A_DAY) -> None:
-    """Put a past behind the projects, up to two days ago."""
+async def remember(
+    town: Town, *, days: int = PAST_DAYS, calls_a_day: int = PAST_CALLS_A_DAY, quiet_days: int = 1
+) -> None:
+    """Put a past behind the projects, up to the midnight of so many days ago."""
     keys: list[tuple[str, str]] = []
     for project_id, _ in town.projects.values():
         listed = await town.ask("GET", f"/api/projects/{project_id}/keys")
         keys += [(project_id, key["id"]) for key in listed["api_keys"]]
     recorder = town.gateway.gateway.services.recorder
-    until_ns = (town.gateway.gateway.services.now_ns() // DAY_NS - 1) * DAY_NS
+    until_ns = (town.gateway.gateway.services.now_ns() // DAY_NS - quiet_days) * DAY_NS
     for row in make_history(keys, until_ns=until_ns, days=days, calls_a_day=calls_a_day):
         recorder.record(row)
     await recorder.flush()
