@@ -5,6 +5,7 @@ moment, what was booked stays, and running it again books the rest.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -60,6 +61,8 @@ async def rerate_ledger(settings: Settings, wanted: argparse.Namespace, now_ns: 
                 setattr(total, name, getattr(total, name) + getattr(owed, name))
             if owed.calls:
                 projects.append(owed)
+                # As it goes: whoever stops it knows whose calls were rated, and what is booked.
+                print(tell(owed, is_booked=meant.books), file=sys.stderr, flush=True)
     projects.sort(key=lambda owed: (owed.account_id or "", owed.project_id))
     report = Report(
         booked=meant.books,
@@ -71,6 +74,15 @@ async def rerate_ledger(settings: Settings, wanted: argparse.Namespace, now_ns: 
         projects=[_line_of(owed) for owed in projects],
     )
     return msgspec.json.encode(report).decode() if wanted.json else write_report(report)
+
+
+def tell(owed: Owed, *, is_booked: bool) -> str:
+    """Tell in a line who owes what, or is owed."""
+    whose = f"{owed.account_id or 'the operator'}, project {owed.project or owed.project_id}"
+    verb = "owes" if owed.delta_pusd >= 0 else "is owed"
+    amount = format_usd(abs(owed.delta_pusd))
+    calls = "1 call" if owed.calls == 1 else f"{owed.calls} calls"
+    return f"{whose}, {verb} {amount} USD for {calls}{' (booked)' if is_booked else ''}"
 
 
 def write_report(report: Report) -> str:

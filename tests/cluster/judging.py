@@ -36,7 +36,9 @@ def judge(rows: Sequence[Row], biller: Biller, heard: Mapping[int, int]) -> dict
         elif status == USED_UP:
             assert number not in cost, "what was refused leaves no row"
         elif status and number not in biller.bills:
-            assert not cost.get(number), "what was never made is free"
+            assert not cost.get(number), (
+                f"what was never made is free, but {status} was heard of {by_number[number][0]}"
+            )
     doubts = {number for number, found in by_number.items() if found[0]["status"] == "in_doubt"}
     return {
         "rows": len(rows),

@@ -17,9 +17,9 @@ from running import upstream
 from tests.servers import RedisServer
 
 SEED = 20261126
-CALLERS = 100
+CALLERS = 1_000
 KILLS = 4
-LIMIT_USD = "0.2"
+LIMIT_USD = "0.6"
 # Long enough that most calls are under way at a kill.
 ANSWER_S = 1.0
 WATCH_S = 0.25
@@ -96,7 +96,7 @@ async def spend_the_rest(joined: Cluster, ann: Person, biller: Biller, limit_pus
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-async def test_a_hundred_callers_never_pass_a_budget_through_kills(
+async def test_a_thousand_callers_never_pass_a_budget_through_kills(
     tmp_path: Path, redis_server: RedisServer, schema_url: str
 ) -> None:
     """Two processes, killed and started again at any moment: not a picodollar over, and nothing left unusable."""

@@ -6,19 +6,20 @@ Failure behavior: what the database or Redis did not take is tried again; the lo
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
 import msgspec
 
 from gateway.budgets import store
+from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Crossing, Unsettled
 from gateway.budgets.keeping.memo import read_memo
 from gateway.budgets.keeping.peers import BEAT_S, Peers
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.refusal import moment_text
-from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineName
+from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineCount, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.events import USAGE_THRESHOLD, Event, append_event
 from gateway.ledger import store as ledger
@@ -30,12 +31,15 @@ AUDIT_S = 5.0
 CORRECTED_S = 1.0
 # A sweeper that died leaves what it had claimed to the next one.
 CLAIM_NS = 15_000_000_000
+# Looked at together, so that neither Redis nor the database is kept from the calls for long.
 MAX_AUDITED = 500
 _PAUSE_S = 1.0
 _TOGETHER = 16
 _AUDIT_TIMEOUT_S = 10.0
-# Less than a claim lasts: what is not ended by then another process charges.
-_RECLAIM_TIMEOUT_S = 10.0
+# Of what a dead process held; ending it waits for its turn at Redis among the calls of a busy start.
+_RECLAIM_NS = 30_000_000_000
+# Less than that claim lasts: what is not ended by then another process charges.
+_RECLAIM_TIMEOUT_S = 25.0
 _log = logging.getLogger(__name__)
 
 
@@ -123,7 +127,7 @@ class Watch:
         async with asyncio.timeout(_RECLAIM_TIMEOUT_S):
             # Its rows, and those of the calls of which nobody knows how they ended.
             await self._recorder.flush()
-            held = await books.counters.seize(owner.encode(), books.now_ns(), CLAIM_NS)
+            held = await books.counters.seize(owner.encode(), books.now_ns(), _RECLAIM_NS)
             async with self._database.read() as connection:
                 costs = await ledger.read_costs(connection, [hold.hold_id for hold in held])
             # Further tries have holds of their own, and no row: the call's row is the charge of all.
@@ -146,26 +150,38 @@ class Watch:
         """Set the counters in Redis to what the ledger says, where they stood still meanwhile."""
         books, peers = self._books, self._peers
         assert peers is not None, "one process needs no audit"  # noqa: S101 - for the type checkers
-        standings = books.directory.all()[:MAX_AUDITED]
-        now_ns = books.now_ns()
-        names = [
-            LineName(budget_key=standing.budget.budget_id, window_key=standing.window_at(now_ns).key)
-            for standing in standings
-        ]
-        if not names:
+        standings, now_ns = books.directory.all(), books.now_ns()
+        parts = [standings[start : start + MAX_AUDITED] for start in range(0, len(standings), MAX_AUDITED)]
+        before = [await books.counters.look([_name_of(standing, now_ns) for standing in part]) for part in parts]
+        if not parts:
             return
-        counts = await books.counters.look(names)
-        wanted = [(standing.budget, standing.window_at(now_ns)) for standing in standings]
         async with asyncio.timeout(_AUDIT_TIMEOUT_S):
             await peers.wait_for_all()
-            async with self._recorder.folding:
-                sums = await self._spending.read(self._recorder, wanted)
-        for name, count, total in zip(names, counts, sums, strict=True):
-            if count is None or count.spent_pusd == total:
+        for part, counts in zip(parts, before, strict=True):
+            await self._audit_part(part, counts, now_ns, are_whole=peers.are_whole)
+
+    async def _audit_part(
+        self, standings: Sequence[Standing], before: Sequence[LineCount | None], now_ns: int, *, are_whole: bool
+    ) -> None:
+        books = self._books
+        names = [_name_of(standing, now_ns) for standing in standings]
+        wanted = [(standing.budget, standing.window_at(now_ns)) for standing in standings]
+        async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
+            sums = await self._spending.read(self._recorder, wanted)
+        # Again: a call whose row is summed up may not be settled yet, and then its hold is still there.
+        after = await books.counters.look(names)
+        for name, old, count, total in zip(names, before, after, sums, strict=True):
+            if old is None or count is None or count.spent_pusd != old.spent_pusd:
                 continue
-            # A process that died may have rows that only its journal has: until then less is not believed.
-            if total > count.spent_pusd or (peers.are_whole and not count.held_pusd):
-                await books.counters.adjust(name, total - count.spent_pusd, if_spent_pusd=count.spent_pusd)
+            missing_pusd = total - count.spent_pusd
+            if missing_pusd > 0:
+                # What is held may be all that is missing.
+                missing_pusd = max(0, missing_pusd - count.held_pusd)
+            elif count.held_pusd or not are_whole:
+                # A process that died may have rows that only its journal has: until then less is not believed.
+                continue
+            if missing_pusd:
+                await books.counters.adjust(name, missing_pusd, if_spent_pusd=count.spent_pusd)
 
     async def take_corrections(self) -> None:
         """In one process: bring the counters to the ledger where calls were re-rated by a command beside it."""
@@ -181,7 +197,7 @@ class Watch:
         for start in range(0, len(standings), MAX_AUDITED):
             part = standings[start : start + MAX_AUDITED]
             wanted = [(standing.budget, standing.window_at(now_ns)) for standing in part]
-            names = [LineName(budget_key=budget.budget_id, window_key=window.key) for budget, window in wanted]
+            names = [_name_of(standing, now_ns) for standing in part]
             async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
                 sums = await self._spending.read(self._recorder, wanted)
                 # From here on nothing is awaited, so each counter stands where its sum does but for corrections.
@@ -236,6 +252,10 @@ class Watch:
             _log.warning("%s of budgets goes on", name)
         self._failing.discard(name)
         return True
+
+
+def _name_of(standing: Standing, now_ns: int) -> LineName:
+    return LineName(budget_key=standing.budget.budget_id, window_key=standing.window_at(now_ns).key)
 
 
 def make_event(crossing: Crossing, now_ns: int) -> Event:

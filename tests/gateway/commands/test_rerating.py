@@ -49,7 +49,13 @@ def test_told_then_booked_then_nothing(folder: Path, capsys: pytest.CaptureFixtu
     """The table names account and project; what was booked is owed no more."""
     for options, end in ((["--dry-run"], "nothing was booked (--dry-run)"), ([], "booked")):
         assert rerate(folder, *options) == 0
-        assert capsys.readouterr().out.splitlines() == [
+        printed = capsys.readouterr()
+        booked = "" if options else " (booked)"
+        assert sorted(printed.err.splitlines()) == [
+            f"acct_1, project shop, owes 0.000299999999 USD for 1 call{booked}",
+            f"the operator, project x, is owed 0.0042 USD for 1 call{booked}",
+        ]
+        assert printed.out.splitlines() == [
             "ACCOUNT  PROJECT ID                       PROJECT  CALLS         OLD USD  NEW USD       DELTA USD",
             "-        x                                -            1          0.0045   0.0003         -0.0042",
             f"acct_1   {PROJECT_ID}  shop         1  0.000000000001   0.0003  0.000299999999",

@@ -124,11 +124,14 @@ async def test_what_a_dead_process_never_sent_is_free_at_its_next_start(
 
 
 async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path, redis_url: str) -> None:
-    """Where nothing moved meanwhile; money held elsewhere keeps it from falling."""
+    """Where nothing moved meanwhile; a hold may be what is missing, and keeps it from falling."""
     async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
         await house.add(limit_pusd=1_000)
         await hold(house, 100)
         watch = Watch(house.treasury)
+        house.recorder.record(row_of(cost_pusd=100))
+        await watch.audit()
+        assert await look(house) == (0, 100)
         house.recorder.record(row_of(cost_pusd=7))
         await watch.audit()
         assert await look(house) == (7, 100)
@@ -139,7 +142,28 @@ async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path
         assert await look(house) == (57, 100)
         await house.books.counters.release(next(iter(house.books.open)), NOW_NS)
         await watch.audit()
-        assert await look(house) == (7, 0)
+        assert await look(house) == (107, 0)
+        await house.books.counters.adjust(name, 50)
+        await watch.audit()
+        assert await look(house) == (107, 0)
+
+
+async def test_every_counter_is_set_to_the_ledger(
+    database: Database, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many budgets there are; here one is looked at after the other."""
+    monkeypatch.setattr("gateway.budgets.keeping.watch.MAX_AUDITED", 1)
+    async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
+        for _ in range(3):
+            await house.add(limit_pusd=1_000)
+        await hold(house, 100)
+        await house.books.counters.release(next(iter(house.books.open)), NOW_NS)
+        house.recorder.record(row_of(cost_pusd=7))
+        await Watch(house.treasury).audit()
+        lines = [standing.line_at(NOW_NS) for standing in house.books.directory.all()]
+        names = [LineName(budget_key=line.budget_key, window_key=line.window_key) for line in lines]
+        counts = await house.books.counters.look(names)
+        assert [count and count.spent_pusd for count in counts] == [7, 7, 7]
 
 
 async def test_a_process_waits_for_what_others_recorded(database: Database, tmp_path: Path, redis_url: str) -> None:
