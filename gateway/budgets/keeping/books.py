@@ -64,6 +64,8 @@ class Books:
         # Through Redis only.
         self.open: dict[str, OpenHold] = {}
         self.waiting: deque[Unsettled | Unadjusted] = deque(maxlen=MAX_WAITING)
+        # Holds that were given up without an answer, and when: a reservation may reach Redis later than its release.
+        self.forgotten: deque[tuple[int, str]] = deque(maxlen=MAX_WAITING)
         self.crossings: deque[Crossing] = deque(maxlen=MAX_WAITING)
         self.wake = asyncio.Event()
 

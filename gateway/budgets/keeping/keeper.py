@@ -160,6 +160,7 @@ class Keeper:
         """Release what Redis may have held, or hold yet, for a call that will not go out."""
         if self.books.local is None:
             self.books.waiting.append(Unsettled(hold.hold_id, 0))
+            self.books.forgotten.append((self.books.now_ns(), hold.hold_id))
             self.books.wake.set()
 
     async def _seed(self, hold: NewHold, standings: Sequence[Standing], created_ns: int) -> Held | Refused:

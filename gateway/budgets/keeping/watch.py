@@ -36,6 +36,8 @@ MAX_AUDITED = 500
 _PAUSE_S = 1.0
 _TOGETHER = 16
 _AUDIT_TIMEOUT_S = 10.0
+# By then what a call asked of Redis and did not wait for has arrived there.
+LATE_NS = 1_000_000_000
 # Of what a dead process held; ending it waits for its turn at Redis among the calls of a busy start.
 _RECLAIM_NS = 30_000_000_000
 # Less than that claim lasts: what is not ended by then another process charges.
@@ -118,6 +120,9 @@ class Watch:
                 await books.counters.renew(hold_id, now_ns, self._lease_ns)
                 if hold_id in books.open:
                     books.open[hold_id] = hold._replace(renewed_ns=now_ns)
+        while books.forgotten and books.forgotten[0][0] < now_ns - LATE_NS:
+            await books.settle(books.forgotten[0][1], 0)
+            books.forgotten.popleft()
         for expired in await books.counters.sweep(now_ns, CLAIM_NS):
             await self._charge(expired)
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from sqlalchemy import text
 from gateway.budgets.bound import Bound
 from gateway.budgets.keeping.books import Books, Crossing
 from gateway.budgets.keeping.peers import Peers
-from gateway.budgets.keeping.watch import Watch, make_event
+from gateway.budgets.keeping.watch import LATE_NS, Watch, make_event
 from gateway.budgets.rerating import Wanted, rerate
 from gateway.counters.interface import LineName
 from gateway.counters.shared import SharedCounters
@@ -146,6 +147,23 @@ async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path
         await house.books.counters.adjust(name, 50)
         await watch.audit()
         assert await look(house) == (107, 0)
+
+
+async def test_a_reservation_that_comes_after_its_release_holds_nothing(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """A busy Redis may take it up when its call has long been refused; the sweep releases it once more."""
+    async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
+        await house.add(limit_pusd=1_000)
+        watch = Watch(house.treasury)
+        await hold(house, 100)
+        (late,) = house.books.open
+        house.books.open.clear()
+        for age_ns, held_pusd in ((0, 100), (2 * LATE_NS, 0)):
+            house.books.forgotten = deque([(house.books.now_ns() - age_ns, late)])
+            await watch.sweep()
+            assert await look(house) == (0, held_pusd)
+        assert not house.books.forgotten
 
 
 async def test_every_counter_is_set_to_the_ledger(
