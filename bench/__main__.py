@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from bench.contenders import BENCH, UPSTREAM_PORT, Contender, list_contenders
+from bench.limits import measure_limits
 from bench.load import Result, Stand, Step, measure, parse_step
 from bench.processes import Running, StartError, answers, spawn, start, stop
 from bench.table import render_table
@@ -25,6 +27,8 @@ STEPS = "c1,c64,c256,burst64,paced64,embed16"
 VIEWS = "views"
 # Steps that are programs of their own: the semantic cache, and what leaves a full exact one.
 MODULES = ("semantic", "eviction")
+# What limits and budgets cost a call; see bench.limits.
+LIMITS = "limits"
 BUILD = BENCH / "build"
 
 
@@ -97,10 +101,15 @@ def main() -> int:
         if options.steps == VIEWS:
             BUILD.mkdir(exist_ok=True)
             return measure_views(options.rows, pick_cores()[0], BUILD, options.keep)
-        steps = [parse_step(name) for name in options.steps.split(",")]
+        steps = [parse_step(name) for name in options.steps.replace(LIMITS, "c1,c64").split(",")]
         build_tools()
         with ExitStack() as stack:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="watchllm-bench-")))
+            if options.steps == LIMITS:
+                upstream_pid = start_upstream(stack, pick_cores()[1])
+                stand = Stand(core=pick_cores()[1], seconds=options.seconds, upstream_pid=upstream_pid)
+                measured = partial(run_rounds, steps=steps, stand=stand, rounds=options.rounds, warm_s=options.warm)
+                return measure_limits(pick_cores()[0], data_dir, stack, measured)
             only: str = options.only
             everyone = list_contenders(data_dir, options.peers)
             contenders = [each for each in everyone if not only or each.name in only.split(",")]
