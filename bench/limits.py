@@ -1,4 +1,4 @@
-"""What a plan's limits, a key's own and a budget cost a call: one gateway with and one without, in alternated rounds."""
+"""What a plan's limits, a key's own and a budget cost a call: a gateway with and one without, in alternated rounds."""
 
 import http.client
 import subprocess

@@ -5,7 +5,7 @@ import re
 _VARYING = (
     (r"chatcmpl-[0-9a-f]{24}", "chatcmpl-*"),
     (r"(lgw_(?:proj|test)_)[0-9A-Za-z]{49}", r"\1*"),
-    (r"\b((?:key|proj|log)_)[0-9a-z]{26}\b", r"\1*"),
+    (r"\b((?:key|proj|log|bud)_)[0-9a-z]{26}\b", r"\1*"),
     (r"(request-id: )[0-9a-z]{26}", r"\1*"),
     (r"(/claim#)[\w-]{43}", r"\1*"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
