@@ -111,10 +111,15 @@ def make_layer(
     )
 
 
-def prove(memory: Memory, scope: str = SCOPE) -> None:
-    """Have a scope serve: it saw right answers at high scores and wrong ones at low, and holds nothing back."""
+def leave_nothing_to_chance(memory: Memory) -> None:
+    """Hold nothing back, check nothing, and choose the threshold anew each time."""
     settings = memory.engine.settings
     memory.engine.settings = msgspec.structs.replace(settings, holdout_share=0.0, audit_share=0.0, choice_every=1)
+
+
+def prove(memory: Memory, scope: str = SCOPE) -> None:
+    """Have a scope serve: it saw right answers at high scores and wrong ones at low, and holds nothing back."""
+    leave_nothing_to_chance(memory)
     for number in range(300):
         memory.engine.absorb(scope, Observed(score=0.2 + number / 400, is_right=True))
         memory.engine.absorb(scope, Observed(score=0.01 + number / 6_000, is_right=False))

@@ -53,43 +53,44 @@ class Engine:
         self.index = VectorIndex()
         self._entries: dict[int, Stored] = {}
         self._scopes: dict[str, Scope] = {}
-        self._vectors: Recent[str, Vector] = Recent(self.settings.recent_vectors)
-        self._profiles: Recent[str, Profile] = Recent(self.settings.recent_profiles)
+        self._vectors: Recent[tuple[bytes, str], Vector] = Recent(self.settings.recent_vectors)
+        self._profiles: Recent[tuple[bytes, str], Profile] = Recent(self.settings.recent_profiles)
         self._served: Recent[tuple[bytes, int], bool] = Recent(self.settings.recent_served)
 
     def __len__(self) -> int:
         """Return how many entries can be found."""
         return len(self.index)
 
-    async def embed(self, text: str) -> Vector:
+    async def embed(self, text: str, partition: bytes = b"") -> Vector:
         """Return the unit vector (384,) float32 of a text; one embedded lately is not embedded again.
 
+        What is remembered is remembered for its partition alone: the time of a question tells nothing of others'.
         Raises what the injected embedder raises.
         """
-        vector = self._vectors.get(text)
+        vector = self._vectors.get((partition, text))
         if vector is None:
             vector = (await self._embed([text]))[0]
-            self._vectors.put(text, vector)
+            self._vectors.put((partition, text), vector)
         return vector
 
-    def knows(self, text: str) -> bool:
-        """Tell whether a text was embedded lately."""
-        return self._vectors.get(text) is not None
+    def knows(self, text: str, partition: bytes) -> bool:
+        """Tell whether a text was embedded lately in its partition."""
+        return self._vectors.get((partition, text)) is not None
 
-    def remember(self, text: str, vector: Vector) -> None:
+    def remember(self, text: str, partition: bytes, vector: Vector) -> None:
         """Take the unit vector of a text that the caller embedded among others."""
-        self._vectors.put(text, vector)
+        self._vectors.put((partition, text), vector)
 
     def look(self, question: Question, bounds: Bounds, mode: Mode) -> Verdict:
         """Find the stored answer for a question and decide; counts the request. Below 0.5 ms beside the search."""
         state, settings = self._open(question.scope), self.settings
-        asked = self._profile(question.text)
+        asked = self._profile(question.partition, question.text)
         found = self.index.search(question.partition, question.vector, settings.searched)
         near = [each for each in found[: settings.described] if each[1] >= settings.lowest_cosine]
         if not near:
             state.frequencies.add(asked.words)
             return self._miss(state, question.scope)
-        rows, vetoes = self._describe(state, asked, question.vector, found, len(near))
+        rows, vetoes = self._describe(state, asked, question, found, len(near))
         state.frequencies.add(asked.words)
         ids = tuple(entry_id for entry_id, _ in near)
         scores = [_squash(float(odds)) for odds in state.network.judge(rows.astype(np.float32))]
@@ -275,19 +276,19 @@ class Engine:
             self._scopes[scope] = state
         return state
 
-    def _profile(self, text: str) -> Profile:
-        read = self._profiles.get(text)
+    def _profile(self, partition: bytes, text: str) -> Profile:
+        read = self._profiles.get((partition, text))
         if read is None:
             read = profile(text)
-            self._profiles.put(text, read)
+            self._profiles.put((partition, text), read)
         return read
 
     def _describe(
-        self, state: Scope, asked: Profile, vector: Vector, found: list[tuple[int, float]], count: int
+        self, state: Scope, asked: Profile, question: Question, found: list[tuple[int, float]], count: int
     ) -> tuple[NDArray[np.float16], list[tuple[str, ...]]]:
         """Return the rows (count, INPUTS) of the nearest, and which guards forbid each."""
         basis = self._load()[0]
-        read = [self._profile(self._entries[entry_id].text) for entry_id, _ in found[:count]]
+        read = [self._profile(question.partition, self._entries[entry_id].text) for entry_id, _ in found[:count]]
         vetoes = [find_vetoes(asked, each) for each in read]
         projected = np.stack([basis.project(self.index.get(entry_id)) for entry_id, _ in found[:count]])
         features = [
@@ -299,7 +300,7 @@ class Engine:
             ]
             for row, (_, cosine) in enumerate(found[:count])
         ]
-        return basis.prepare(features, basis.project(vector), projected).astype(np.float16), vetoes
+        return basis.prepare(features, basis.project(question.vector), projected).astype(np.float16), vetoes
 
     def _describe_context(self, row: int, found: list[tuple[int, float]]) -> list[float]:
         """Return CONTEXT_FEATURES but the last for the neighbour at a place."""

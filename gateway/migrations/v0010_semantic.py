@@ -27,7 +27,7 @@ STATEMENTS = (
         created_ns BIGINT NOT NULL,
         expires_ns BIGINT NOT NULL,
         revision BIGINT NOT NULL
-    )
+    ){without_rowid}
     """,
     "CREATE INDEX cache_entries_by_project ON cache_entries (project_id, entry_id)",
     "CREATE INDEX cache_entries_by_revision ON cache_entries (revision)",
@@ -36,7 +36,7 @@ STATEMENTS = (
     CREATE TABLE cache_answers (
         number BIGINT PRIMARY KEY REFERENCES cache_entries (number) ON DELETE CASCADE,
         answer {blob} NOT NULL
-    )
+    ){without_rowid}
     """,
     """
     CREATE TABLE cache_scopes (

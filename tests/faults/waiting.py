@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from faults.cases import Case
 
-CACHE = "nothing is cached yet: the cache's own issue"
 UPLOADS = "no text defines an endpoint that takes files"
 STRIPE = "no billing yet, so /api/webhooks/stripe is not there"
 PAGES = "no page shows, searches or redirects yet: the dashboard's own issue"
@@ -16,7 +15,6 @@ CLOCK = "no process can be given another clock: the counters' suite lets it step
 
 # Whole groups; the cases of a group that run all the same are in RUNS.
 GROUPS = {
-    "cache": CACHE,
     "upload": UPLOADS,
     "webhook": STRIPE,
     "dash": PAGES,

@@ -8,12 +8,14 @@ between the two) is found at the next start, one that is in an index and was not
 """
 
 import asyncio
+import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.accounts.follower import Follower
 from gateway.caching.semantic import store
 from gateway.caching.semantic.memory import Memory
+from gateway.caching.semantic.store import EntryRow
 from gateway.db import Database, DatabaseUnavailable
 
 # New questions are in the store, and so within reach of the other processes, after this time.
@@ -21,6 +23,8 @@ WRITE_INTERVAL_S = 0.5
 # What scopes have learnt is saved this often; what came since is read again from what was seen.
 SAVE_INTERVAL_S = 30.0
 CLEAN_INTERVAL_S = 600.0
+# Of a page, some milliseconds.
+TAKEN_AT_ONCE = 500
 # A process that was away for longer begins with the saved state.
 KEPT_SEEN_NS = 3_600 * 10**9
 KEPT_DECISIONS_NS = 30 * 86_400 * 10**9
@@ -131,24 +135,51 @@ class Keeper(Follower):
         for row in seen:
             if known.get(row.scope, 0) < row.revision <= until:
                 self._memory.take_seen(row.scope, row.seen)
-        await self._take_entries(0, until)
+        # A hundred thousand questions are a million objects, none of which is to be collected.
+        gc.disable()
+        try:
+            await self._take_all(until)
+        finally:
+            gc.enable()
         self._revision = until
         self.is_whole = True
+
+    async def _take_all(self, until: int) -> None:
+        loop = asyncio.get_running_loop()
+        rows = await self._read_all(until, -1)
+        while rows:
+            # The next page is read while this one is taken over.
+            reading = loop.create_task(self._read_all(until, rows[-1].number))
+            try:
+                for start in range(0, len(rows), TAKEN_AT_ONCE):
+                    self._take(rows[start : start + TAKEN_AT_ONCE])
+                    # Calls go on meanwhile.
+                    await asyncio.sleep(0)
+                rows = await reading
+            finally:
+                reading.cancel()
+
+    async def _read_all(self, until: int, after: int) -> list[EntryRow]:
+        async with self._database.read() as connection:
+            return await store.read_all(connection, until, after, self._now_ns())
 
     async def _take_entries(self, since: int, until: int) -> None:
         after = _START
         while True:
             async with self._database.read() as connection:
                 rows = await store.read_entries(connection, since, until, after, self._now_ns())
-            damaged = self._memory.take_rows(rows)
-            if damaged:
-                _log.warning("%d stored questions are damaged and forgotten", len(damaged))
-                self._memory.pending.drop(damaged)
+            self._take(rows)
             if len(rows) < store.PAGE_ROWS:
                 return
             after = (rows[-1].revision, rows[-1].number)
             # Calls go on between two pages.
             await asyncio.sleep(0)
+
+    def _take(self, rows: Sequence[EntryRow]) -> None:
+        damaged = self._memory.take_rows(rows)
+        if damaged:
+            _log.warning("%d stored questions are damaged and forgotten", len(damaged))
+            self._memory.pending.drop(damaged)
 
     async def _write_again(self) -> None:
         saved = cleaned = 0.0

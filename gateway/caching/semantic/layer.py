@@ -77,7 +77,7 @@ class SemanticLayer:
 
     async def look(self, asked: Asked, allowed: Allowed, mode: Mode, *, is_owners: bool = True) -> Look:
         """Find the answer to a question. Raises what the embedder raises, Unsupported for one that is too long."""
-        vector = await self.memory.engine.embed(asked.text)
+        vector = await self.memory.engine.embed(asked.text, asked.partition)
         return self.memory.look(ask(asked, vector), allowed, mode, is_owners=is_owners)
 
     async def find_answer(self, kept: Kept) -> StoredAnswer | None:

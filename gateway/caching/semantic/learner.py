@@ -125,22 +125,22 @@ class Learner:
         if not said:
             return
         engine = self._memory.engine
-        asked = [fresh.asked.text for _, fresh, _ in said if not engine.knows(fresh.asked.text)]
-        embedded = await self._submit([text for *_, text in said] + asked)
-        for text, vector, pieces in zip(
-            asked, embedded.vectors[len(said) :], embedded.counts[len(said) :], strict=True
-        ):
+        every = [fresh.asked for _, fresh, _ in said]
+        asked = [each for each in every if not engine.knows(each.text, each.partition)]
+        embedded = await self._submit([text for *_, text in said] + [each.text for each in asked])
+        known = len(said)
+        for each, vector, pieces in zip(asked, embedded.vectors[known:], embedded.counts[known:], strict=True):
             if pieces < MAX_PIECES:
-                engine.remember(text, vector)
+                engine.remember(each.text, each.partition, vector)
         for (purged, fresh, text), vector in zip(said, embedded.vectors, strict=False):
             await self._learn_one(purged, fresh, text, vector)
 
     async def _learn_one(self, purged: int, fresh: Fresh, said: str, answer: Vector) -> None:
-        memory = self._memory
-        if not memory.engine.knows(fresh.asked.text):
+        memory, asked = self._memory, fresh.asked
+        if not memory.engine.knows(asked.text, asked.partition):
             # Too long to be compared.
             return
-        vector = await memory.engine.embed(fresh.asked.text)
+        vector = await memory.engine.embed(asked.text, asked.partition)
         if any(number > purged and purge.covers(fresh.answer) for number, purge in self._purges):
             return
         question = ask(fresh.asked, vector)

@@ -45,8 +45,10 @@ class Shelf:
     def add(self, kept: Kept) -> list[int]:
         """Take one in place of any of its key; returns the numbers that had to leave."""
         before = self.of_key(kept.key)
-        gone = [] if before is None else [before.number]
-        self.remove(gone)
+        gone: list[int] = []
+        if before is not None:
+            gone.append(before.number)
+            self.remove(gone)
         self._kept[kept.number] = kept
         self._by_key[kept.key] = self._by_id[kept.entry_id] = kept.number
         self._projects.setdefault(kept.project_id, {})[kept.number] = None

@@ -4,6 +4,7 @@ Everything has a revision, given in the transaction that wrote it, by which ever
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import bindparam, text
@@ -27,6 +28,10 @@ _READ_ENTRIES = text(
     f"SELECT {', '.join(_COLUMNS)} FROM cache_entries WHERE revision > :since AND revision <= :until "  # noqa: S608 - made of constants
     "AND (revision, number) > (:after_revision, :after_number) AND expires_ns > :now_ns "
     "ORDER BY revision, number LIMIT :limit"
+)
+_READ_ALL = text(
+    f"SELECT {', '.join(_COLUMNS)} FROM cache_entries WHERE number > :after_number AND revision <= :until "  # noqa: S608 - made of constants
+    "AND expires_ns > :now_ns ORDER BY number LIMIT :limit"
 )
 _READ_ANSWER = text("SELECT answer FROM cache_answers WHERE number = :number")
 _COUNT = text("UPDATE cache_entries SET right_count = :right_count, wrong_count = :wrong_count WHERE number = :number")
@@ -84,12 +89,12 @@ _READ_ACCOUNT = text("SELECT account_id FROM projects WHERE project_id = :projec
 # A call's id sorts by its time; above every one.
 NEWEST = "~"
 # Questions read at once.
-PAGE_ROWS = 1_000
+PAGE_ROWS = 5_000
 _FOREVER_NS = 2**63 - 1
 
 
-class EntryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored question as it stands in its table."""
+class EntryRow(msgspec.Struct, frozen=True):
+    """A stored question as it stands in its table, by position: a start reads a hundred thousand."""
 
     number: int
     entry_id: str
@@ -195,8 +200,17 @@ async def read_entries(
         "since": since, "until": until, "after_revision": after[0], "after_number": after[1], "now_ns": now_ns,
         "limit": PAGE_ROWS,
     }  # fmt: skip
-    rows = (await connection.execute(_READ_ENTRIES, values)).all()
-    return [EntryRow(**dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+    return _entries((await connection.execute(_READ_ENTRIES, values)).all())
+
+
+async def read_all(connection: AsyncConnection, until: int, after: int, now_ns: int) -> list[EntryRow]:
+    """Read questions of revisions up to ``until`` as they lie in their table, the first page after a number."""
+    values = {"until": until, "after_number": after, "now_ns": now_ns, "limit": PAGE_ROWS}
+    return _entries((await connection.execute(_READ_ALL, values)).all())
+
+
+def _entries(rows: Sequence[Any]) -> list[EntryRow]:
+    return [EntryRow(*row) for row in rows]
 
 
 async def read_answer(connection: AsyncConnection, number: int) -> bytes | None:

@@ -7,7 +7,18 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from questions import CAPITAL, OTHER, SAME, SCOPE, FakeEmbedder, make_asked, make_fresh, make_layer, prove
+from questions import (
+    CAPITAL,
+    OTHER,
+    SAME,
+    SCOPE,
+    FakeEmbedder,
+    leave_nothing_to_chance,
+    make_asked,
+    make_fresh,
+    make_layer,
+    prove,
+)
 from sqlalchemy import text
 
 from gateway.caching.policy import Allowed
@@ -50,6 +61,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 async def opened(database: Any, **options: Any) -> SemanticLayer:
     """A process's layer."""
     layer = make_layer(cast("Database", database), FakeEmbedder(), **options)
+    leave_nothing_to_chance(layer.memory)
     await layer.open()
     return layer
 
