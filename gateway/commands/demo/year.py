@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 
 from gateway.ids import make_id
-from gateway.ledger.row import UsageRow
+from gateway.ledger.row import Try, UsageRow, add_try
 from gateway.ledger.settle import settle_call
-from gateway.ledger.trail import Try, add_try
 from providers.chat import Usage
 from providers.pricing.prices import PriceTable
 

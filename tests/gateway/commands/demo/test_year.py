@@ -1,8 +1,7 @@
 """The year of the demo: as many calls as asked, the same for the same seed, and of every kind."""
 
 from gateway.commands.demo.year import APPS, DAYS, Ids, make_year
-from gateway.ledger.row import UsageRow
-from gateway.ledger.trail import read_trail
+from gateway.ledger.row import UsageRow, read_trail
 from providers.pricing.prices import load_prices
 from tests.gateway.usage_rows import NOW_NS
 
