@@ -13,8 +13,9 @@ import msgspec
 
 from bench.semantic.fixed import Line, measure_fixed
 from bench.semantic.latency import measure_latency
-from bench.semantic.play import Played, Player, embed_answers, read_stream
+from bench.semantic.play import Played, Player, Request, embed_answers, read_stream
 from bench.semantic.tables import render_fixed, render_pairs, render_runs
+from bench.semantic.through import Through, play_through, render_through
 from bench.semantic.traps import Trapped, measure_collisions, measure_traps
 from bench.semantic.vectors import BUILD, VectorStore
 from cache.semantic.bound import Bounds
@@ -45,6 +46,7 @@ class Results(msgspec.Struct, kw_only=True):
     fixed: list[Line]
     traps: list[Trapped]
     latency: dict[str, float]
+    through: list[Through]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -55,7 +57,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", default="dev.jsonl")
     parser.add_argument("--labels", default="answers,perfect", help="answers, perfect or both")
     parser.add_argument("--bounds", type=int, default=len(BOUNDS), help="how many of the bounds, from the first")
-    parser.add_argument("--only", choices=("runs", "fixed", "traps", "latency"), help="one part of it")
+    parser.add_argument("--only", choices=("runs", "fixed", "traps", "latency", "gateway"), help="one part")
+    parser.add_argument("--requests", type=int, default=0, help="of the stream, from its first; 0: all")
     return parser.parse_args()
 
 
@@ -67,8 +70,13 @@ def main() -> int:
         print(f"bench semantic: no {stream}: pass --data", file=sys.stderr)
         return 1
     requests, vectors = read_stream(stream), VectorStore()
+    requests = requests[: options.requests or None]
+    results = Results(runs=[], fixed=[], traps=[], latency={}, through=[])
+    if options.only in (None, "gateway"):
+        measure_through(requests, options.bounds, results)
+    if options.only == "gateway":
+        return save(results)
     vectors.embed(request.prompt for request in requests)
-    results = Results(runs=[], fixed=[], traps=[], latency={})
     if options.only in (None, "latency"):
         results.latency = measure_latency(requests, vectors)
         print("\n".join(f"{name}: {value:.2f}" for name, value in results.latency.items()), flush=True)
@@ -89,6 +97,18 @@ def main() -> int:
                     print(render_pairs(results.traps[-2:]), flush=True)
                 del player
                 gc.collect()
+    return save(results)
+
+
+def measure_through(requests: list[Request], bounds: int, results: Results) -> None:
+    """Play the stream through a running gateway, once for each bound."""
+    for number, each in enumerate(BOUNDS[:bounds]):
+        results.through.append(play_through(requests, each))
+        print(render_through(results.through[-1], is_first=number == 0), flush=True)
+
+
+def save(results: Results) -> int:
+    """Keep the figures; returns the exit code."""
     BUILD.mkdir(exist_ok=True)
     (BUILD / "semantic.json").write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     return 0

@@ -4,6 +4,8 @@ Failure behavior: each is written with its audit entry in one transaction, or no
 every other within a second. Raises DatabaseUnavailable as gateway.db does.
 """
 
+import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
@@ -18,6 +20,8 @@ from gateway.caching.semantic import store as questions
 from gateway.db import Database
 from gateway.events import CACHE_RECALLED, Event, append_event
 
+# How long a change waits for the semantic layer to open.
+OPENING_S = 5.0
 # So many calls that an entry answered are named.
 MAX_SERVED = 10_000
 
@@ -39,7 +43,14 @@ async def change(
         detail = msgspec.json.encode(changes).decode()
         await audit.note(connection, occasion, "cache.change", project_id, detail)
     await caching.directory.refresh()
-    return caching.policy_of(project_id)
+    policy = caching.policy_of(project_id)
+    if policy.is_semantic:
+        # Calls that come before the layer is open are not learnt from; where that takes long it goes on by itself.
+        caching.semantics.want()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OPENING_S):
+                await caching.semantics.opened()
+    return policy
 
 
 async def purge(database: Database, caching: Caching, wanted: Purge, occasion: Occasion) -> int:

@@ -70,6 +70,8 @@ def run_block(tour: Tour, block: Block) -> list[Printed]:
     return []
 
 
+# The first of them runs the whole page.
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("block", [*blocks_of("console"), *blocks_of("python")])
 def test_what_is_shown_is_what_is_printed(block: Block, tour: dict[int, list[Printed]]) -> None:
     """A reader who types it sees it."""

@@ -121,6 +121,11 @@ class Layer(Protocol):
         ...
 
     @property
+    def waiting(self) -> int:
+        """Fresh answers that are still to be learnt from."""
+        ...
+
+    @property
     def dropped(self) -> int:
         """Fresh answers that were not learnt from, since too many waited."""
         ...

@@ -53,6 +53,11 @@ class SemanticLayer:
         return self.memory.fallbacks
 
     @property
+    def waiting(self) -> int:
+        """Fresh answers that are still to be learnt from."""
+        return len(self.learner)
+
+    @property
     def dropped(self) -> int:
         """Fresh answers that were not learnt from, since too many waited."""
         return self.learner.dropped

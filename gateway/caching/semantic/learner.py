@@ -62,11 +62,12 @@ class Learner:
         self._trainer = ThreadPoolExecutor(1, thread_name_prefix="lessons")
         self._task: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._learning = 0
         self.dropped = 0
 
     def __len__(self) -> int:
-        """How many answers wait."""
-        return len(self._waiting)
+        """How many answers wait, those that are just being learnt from among them."""
+        return len(self._waiting) + self._learning
 
     def start(self) -> None:
         """Begin."""
@@ -107,6 +108,7 @@ class Learner:
                 await self._filled.wait()
             most = BATCH_ANSWERS if len(self._waiting) < MANY_WAITING else MOST_ANSWERS
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+            self._learning = len(batch)
             try:
                 async with asyncio.timeout(TIMEOUT_S):
                     await self._learn(batch)
@@ -119,6 +121,8 @@ class Learner:
                 _log.exception("%d answers could not be learnt from", len(batch))
             else:
                 self._is_failing = False
+            finally:
+                self._learning = 0
 
     async def _learn(self, batch: list[tuple[int, Fresh]]) -> None:
         said = [(purged, fresh, text) for purged, fresh in batch if (text := read_answer(fresh.answer))]

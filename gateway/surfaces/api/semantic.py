@@ -97,8 +97,9 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     curve: list[PointView]
     live: LiveView
     layers: list[LayerView]
-    # Stored questions, in all projects of this process.
+    # In all projects of this process: stored questions, and fresh answers that are still to be learnt from.
     indexed: int
+    waiting: int
 
 
 class HitView(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +181,7 @@ async def show_report(
         live=_live(policy, seen),
         layers=await _layers(database, services, own),
         indexed=services.caching.semantics.count_indexed(),
+        waiting=0 if layer is None else layer.waiting,
     )
 
 
