@@ -32,8 +32,7 @@ from gateway.surfaces.views.usage import usd_number, wait_for_rows
 RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 HIT_RATES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 DAYS = 30
-MAX_HITS = 1_000
-EXPORTED_AT_ONCE = 500
+MAX_HITS, EXPORTED_AT_ONCE = 1_000, 500
 LayerName = Literal["exact", "semantic", "audit"]
 LAYERS: tuple[LayerName, ...] = ("exact", "semantic", "audit")
 Decided = Literal["serve", "audit", "holdout", "shadow"]
@@ -168,8 +167,7 @@ async def show_report(
     own = project_of(caller_of(request))
     policy = services.caching.policy_of(own)
     scope = f"{own}/test" if request.query_params.get("keys") == "test" else own
-    bounds = [Allowed(max_wrong_rate=rate) for rate in RATES]
-    bounds += [Allowed(max_wrong_hit_rate=rate) for rate in HIT_RATES]
+    bounds = [Allowed(max_wrong_rate=rate) for rate in RATES] + [Allowed(max_wrong_hit_rate=rate) for rate in HIT_RATES]
     layer = services.caching.semantics.want() if policy.is_semantic else services.caching.semantics.layer
     seen = _EMPTY if layer is None else await layer.report(scope, bounds, policy.allowed)
     return ReportView(
