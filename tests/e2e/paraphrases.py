@@ -28,5 +28,5 @@ def ask_again(count: int, seed: int = 5) -> Iterator[str]:
     chosen = random.Random(seed)  # noqa: S311 - the same traffic each time, no secret
     for number in range(count):
         subject = chosen.choice(SUBJECTS)
-        polite = chosen.choice(("", " Thank you.", " Please.", f" ({number % 7})"))
+        polite = chosen.choice(("", " Thank you.", " Please.", f" ({number % 41})"))
         yield chosen.choice(WORDINGS).format(subject) + polite

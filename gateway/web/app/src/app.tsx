@@ -27,6 +27,7 @@ const LATER: Record<string, Load> = {
   "/requests": () => import("./pages/requests/requests").then((module) => module.Requests),
   "/cache": () => import("./pages/cache/cache").then((module) => module.Cache),
   "/providers": () => import("./pages/providers/providers").then((module) => module.Providers),
+  "/models": () => import("./pages/models/models").then((module) => module.Models),
   "/team": () => import("./pages/team/team").then((module) => module.Team),
   "/settings": () => import("./pages/settings/settings").then((module) => module.Settings),
   "/projects": () => import("./pages/projects/projects").then((module) => module.Projects),

@@ -6,7 +6,7 @@ import type { CallView } from "./call";
 type Tokens = CallView["tokens"];
 const BUCKETS: readonly (readonly [bucket: keyof Tokens, name: string, rate: string])[] = [
   ["input", "Fresh input", "input"],
-  ["cache_read", "Read from the provider's cache", "cache_read"],
+  ["cache_read", "Read from the provider's cache", "cached_input"],
   ["cache_write", "Written to the provider's cache", "cache_write"],
   ["cache_write_1h", "Written for an hour", "cache_write_1h"],
   ["audio_input", "Audio in", "audio_input"],
