@@ -128,7 +128,7 @@ async def _wait(log: Path) -> tuple[str, str]:
 async def _ask(
     client: httpx.AsyncClient, provider: _Provider, requests: Sequence[Request], bounds: Bounds, clients: int
 ) -> Through:
-    counts = dict.fromkeys(("hit-exact", "hit-semantic", "miss"), 0)
+    counts: dict[str, int] = {"hit-exact": 0, "hit-semantic": 0, "miss": 0}
     times: dict[str, list[float]] = {name: [] for name in counts}
     wrong, left, began = 0, iter(requests), time.perf_counter()
 
