@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { type Answer, call } from "../../core/api";
-import { showMoment } from "../../core/format";
+import { showDay, showShortMoment } from "../../core/format";
 import { useDeed, useLoaded } from "../../core/loading";
 import { toNumber } from "../../core/money";
 import { useMay } from "../../core/session";
@@ -68,7 +68,7 @@ export function Budgets() {
 }
 
 export function BudgetCard({ of, onDelete }: { of: Budget; onDelete?: () => void }) {
-  const nameOf = useScopeName();
+  const nameOf = useScopeName([of]);
   const limit = toNumber(of.limit_usd) || 1e-12;
   const [spent, held] = [toNumber(of.spent_usd) / limit, toNumber(of.held_usd) / limit];
   return (
@@ -98,7 +98,7 @@ export function BudgetCard({ of, onDelete }: { of: Budget; onDelete?: () => void
           </span>
           <span>
             {spent + held >= 1 ? "nothing left" : `${Math.round((1 - spent - held) * 100)}% left`}
-            {of.resets_at && ` · starts anew ${showMoment(of.resets_at)}`}
+            {of.resets_at && ` · starts anew ${(of.window === "hour" ? showShortMoment : showDay)(of.resets_at)}`}
           </span>
         </div>
       </div>

@@ -61,7 +61,7 @@ function Month({ of }: { of: ForecastView }) {
 }
 
 function Budgets({ of }: { of: NonNullable<ForecastView["budgets"]> }) {
-  const nameOf = useScopeName();
+  const nameOf = useScopeName(of);
   return (
     <ul class="stack tight">
       {of.map((budget) => (
