@@ -50,6 +50,7 @@ async def test_a_project_is_made_renamed_and_deleted(browser: Browser, town: Tow
     assert "Reports" not in {project["name"] for project in listed["projects"]}
 
 
+@pytest.mark.row("E3")
 async def test_a_key_is_made_edited_rotated_and_revoked(browser: Browser, town: Town) -> None:
     """By its limits and its end as the API has them."""
     project_id, _ = town.projects[NAME]

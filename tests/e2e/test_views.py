@@ -50,6 +50,7 @@ async def test_every_view_is_whole(browser: Browser, town: Town, scheme: Scheme,
             assert (path, await find_faults(sight)) == (path, [])
 
 
+@pytest.mark.row("U10")
 async def test_the_overviews_sums_are_the_apis(browser: Browser, town: Town) -> None:
     """To the last digit: what stands on the page is what the API says and what the calls' own rows add up to."""
     answer = await town.client.get(
