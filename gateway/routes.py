@@ -30,6 +30,7 @@ from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.projects import PROJECT_ROUTES
 from gateway.surfaces.api.semantic import SEMANTIC_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
+from gateway.surfaces.api.trial import try_provider
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.headers import guard_answers
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
@@ -38,6 +39,7 @@ from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
 from gateway.surfaces.views.catalogue import CATALOGUE_ROUTES
+from gateway.surfaces.views.health import show_health
 from gateway.surfaces.views.listeners import Listeners
 from gateway.surfaces.views.live import follow_requests
 from gateway.surfaces.views.log import LOG_ROUTES
@@ -82,6 +84,8 @@ HANDLERS = (
     *PROJECT_ROUTES,
     *KEY_ROUTES,
     *CREDENTIAL_ROUTES,
+    try_provider,
+    show_health,
     *BUDGET_ROUTES,
     *GUARDRAIL_ROUTES,
     *CACHE_ROUTES,

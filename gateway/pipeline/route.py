@@ -74,6 +74,11 @@ class RouteTable:
         return own
 
     @property
+    def providers(self) -> frozenset[str]:
+        """The providers that can be called, the sandbox aside."""
+        return self._available
+
+    @property
     def targets(self) -> list[Target]:
         """The targets that were routed to so far."""
         return list(self._targets.values())

@@ -31,7 +31,10 @@ class Tour:
     def __init__(self, folder: Path, openai_url: str) -> None:
         self._folder = folder
         (folder / STAND_IN).write_text(
-            f'[providers.openai]\nbase_url = "{openai_url}"\napi_key = "env:OPENAI_API_KEY"\n', encoding="utf-8"
+            f'[providers.openai]\nbase_url = "{openai_url}"\napi_key = "env:OPENAI_API_KEY"\n'
+            # A busy machine finds a like question later than a call may wait; the page tells what is found.
+            "[cache]\nsemantic_max_wait_ms = 10000\n",
+            encoding="utf-8",
         )
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self._environ = {**kept, "NO_PROXY": "127.0.0.1"}

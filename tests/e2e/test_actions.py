@@ -108,12 +108,24 @@ async def test_a_providers_key_is_stored_and_removed(browser: Browser, town: Tow
         await press(sight, "Store a key")
         await page.get_by_label("Key", exact=True).fill(secret)
         await press(sight, "Store")
-        row = page.get_by_role("row").filter(has_text="openai")
+        row = page.get_by_role("row").filter(has_text="openai").filter(has_text="1234")
         await row.wait_for()
         assert secret not in await page.content()
         await row.get_by_role("button", name="Remove").click()
         await press(sight, "Remove", last=True)
         await row.wait_for(state="detached")
+        assert sight.complaints == []
+
+
+async def test_a_provider_is_tried(browser: Browser, town: Town) -> None:
+    """Its health is told, and a call of a few tokens says that the way to it is good."""
+    async with look(browser, town.gateway, email=ADA) as sight:
+        await sight.open("/providers")
+        row = sight.page.get_by_role("row").filter(has_text="groq")
+        await row.get_by_text("well", exact=True).wait_for()
+        await row.get_by_role("button", name="Test call").click()
+        await press(sight, "Send")
+        await sight.page.get_by_text("answered in").wait_for()
         assert sight.complaints == []
 
 

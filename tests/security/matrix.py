@@ -97,6 +97,11 @@ async def make_operators_credential(world: World) -> str:
     return "openai"
 
 
+async def make_unknown_provider(world: World) -> str:
+    """One that nobody can call: nothing is sent."""
+    return "nobody"
+
+
 async def make_budget(world: World) -> str:
     """A budget of Ann's account."""
     return await world.make("/api/budgets", BUDGET)
@@ -192,7 +197,9 @@ MATRIX: dict[str, Line] = {
     "GET /api/projects/{project_id}/providers": Line("object"),
     "POST /api/projects/{project_id}/providers": Line("object", {"provider": "openai", "api_key": "sk-new"}),
     "DELETE /api/projects/{project_id}/providers/{provider}": Line("object", make=make_credential),
+    "POST /api/projects/{project_id}/providers/{provider}/test": Line("object", {}, make_unknown_provider, refusal=404),
     "GET /api/providers": Line("operator"),
+    "GET /api/providers/health": Line("account"),
     "POST /api/providers": Line("operator", {"provider": "openai", "api_key": "sk-new"}),
     "DELETE /api/providers/{provider}": Line("operator", make=make_operators_credential),
     "GET /api/budgets": Line("account"),

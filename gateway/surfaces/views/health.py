@@ -1,0 +1,146 @@
+"""How the providers are that a caller's calls go to: whose key is used, what is spared, how often they failed.
+
+Failure behavior: while the database is away the answer is 503. Breakers are this process's; those of several processes
+follow each other within half a second, see gateway.backends.board.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from gateway.analytics.moments import moment_text
+from gateway.analytics.overview.tops import MAX_LIMIT, read_top
+from gateway.backends.breaker import BreakerState
+from gateway.db import Database
+from gateway.pipeline.route import RouteTable
+from gateway.pipeline.services import Services
+from gateway.surfaces.access import caller_of, may_in_own
+from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of
+from gateway.surfaces.views.usage import SCOPE, wait_for_rows
+
+TAG = "Providers"
+DEFAULT_RANGE = "1h"
+# Callers can invent names of models; the worst are told first.
+MAX_TARGETS = 50
+NS_PER_MS = 1_000_000
+# The worst first.
+STATES: tuple[BreakerState, ...] = ("open", "half-open", "closed")
+Source = Literal["project", "operator", "configuration"]
+
+
+class TargetHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that was routed to; nothing is sent to it for ``rest_ms``."""
+
+    model: str
+    state: BreakerState
+    rest_ms: int
+
+
+class ProviderHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider; ``breaker`` is the worst state of its targets."""
+
+    provider: str
+    # Whose key it is called with; "project" where one of the projects that are meant has its own.
+    source: Source
+    breaker: BreakerState
+    targets: list[TargetHealth]
+    # Of the period, in whole hours; an answer from the cache is none.
+    requests: int
+    errors: int
+    error_rate: float | None
+
+
+class HealthView(msgspec.Struct, frozen=True, kw_only=True):
+    """Every provider that can be called, by name."""
+
+    since: str = msgspec.field(name="from")
+    until: str = msgspec.field(name="to")
+    providers: list[ProviderHealth]
+
+
+@get(
+    "/api/providers/health",
+    summary="Tell how the providers are",
+    tags=[TAG],
+    guards=[may_in_own("usage:read", scope=SCOPE)],
+)
+async def show_health(
+    request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
+) -> HealthView:
+    """`range` (`1h`) or `from` and `to`; `project_id`: of one project."""
+    period = period_of(request, services.now_ns(), DEFAULT_RANGE)
+    project_ids = await find_projects(request, caller_of(request), database)
+    await wait_for_rows(services)
+    tops = await read_top(database, project_ids, period, "provider", MAX_LIMIT)
+    counts = {top.id: (top.requests - top.cache_hits, top.errors) for top in tops}
+    sources = _find_sources(services, project_ids)
+    targets = _find_targets(_find_tables(services, project_ids), services.ticks_ns())
+    return HealthView(
+        since=moment_text(period.from_ns),
+        until=moment_text(period.to_ns),
+        providers=[
+            _describe(name, sources[name], targets.get(name, []), *counts.get(name, (0, 0))) for name in sorted(sources)
+        ],
+    )
+
+
+def _find_tables(services: Services, project_ids: Iterable[str]) -> list[RouteTable]:
+    """The common table, and those of the projects that call with stored credentials."""
+    if services.purses.credentials.is_empty:
+        return [services.routes]
+    own = {id(table): table for table in map(services.routes.of, map(services.purses.of, project_ids))}
+    return [services.routes, *(table for table in own.values() if table is not services.routes)]
+
+
+def _find_sources(services: Services, project_ids: Iterable[str]) -> dict[str, Source]:
+    """Whose key each provider that can be called is called with."""
+    sources: dict[str, Source] = dict.fromkeys(services.routes.providers, "configuration")
+    purses = services.purses
+    if purses.credentials.is_empty:
+        return sources
+    # No project has this name: what is found for it is the operator's.
+    operators = purses.of("").credential_ids
+    sources |= dict.fromkeys(purses.of("").backends, "operator")
+    for project_id in project_ids:
+        purse = purses.of(project_id)
+        sources |= {
+            name: "project"
+            for name in purse.backends
+            if purse.credential_ids.get(name, "unreadable") != operators.get(name)
+        }
+    return sources
+
+
+def _find_targets(tables: Iterable[RouteTable], now_ns: int) -> dict[str, list[TargetHealth]]:
+    """What was routed to, by provider; of a model that stands in several tables the worst."""
+    worst: dict[tuple[str, str], TargetHealth] = {}
+    for target in [target for table in tables for target in table.targets]:
+        name, breaker = (target.backend.name, target.model), target.breaker
+        found = TargetHealth(
+            model=target.model, state=breaker.state(now_ns), rest_ms=-(-breaker.rest_ns(now_ns) // NS_PER_MS)
+        )
+        if name not in worst or _rank(found) < _rank(worst[name]):
+            worst[name] = found
+    by_provider: dict[str, list[TargetHealth]] = {}
+    for (provider, _), found in worst.items():
+        by_provider.setdefault(provider, []).append(found)
+    return {name: sorted(found, key=lambda each: (_rank(each), each.model)) for name, found in by_provider.items()}
+
+
+def _rank(target: TargetHealth) -> int:
+    return STATES.index(target.state)
+
+
+def _describe(name: str, source: Source, targets: list[TargetHealth], requests: int, errors: int) -> ProviderHealth:
+    return ProviderHealth(
+        provider=name,
+        source=source,
+        breaker=targets[0].state if targets else "closed",
+        targets=targets[:MAX_TARGETS],
+        requests=requests,
+        errors=errors,
+        error_rate=errors / requests if requests else None,
+    )
