@@ -105,6 +105,8 @@ class World(msgspec.Struct, kw_only=True):
 
     async def snapshot(self) -> dict[str, set[str]]:
         """Every row that names something of Ann's account, by table."""
+        # A call of the test before may wait to be stored.
+        await self.running.gateway.services.recorder.flush()
         async with self.database.read() as connection:
             if not self._columns:
                 self._columns |= await connection.run_sync(_list_columns)
