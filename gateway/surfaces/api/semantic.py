@@ -240,6 +240,7 @@ async def show_hit(
     f"{PATH}/export",
     summary="Export the semantic cache's entries and labels",
     tags=[TAG],
+    media_type="application/x-ndjson",
     guards=[may_in_project("usage:read", scope=SCOPE, is_managing=True)],
 )
 async def export_cache(
