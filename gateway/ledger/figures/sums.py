@@ -172,6 +172,8 @@ async def _add(connection: AsyncConnection, statements: _Statements, sums: dict[
         return
     rows = [(*group, *sums[group]) for group in sorted(sums)]
     if connection.dialect.name == "postgresql":
-        await connection.exec_driver_sql(statements.postgresql, (msgspec.json.encode(rows).decode(),))
+        # PostgreSQL stores every character but NUL.
+        batch = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
+        await connection.exec_driver_sql(statements.postgresql, (batch,))
     else:
         await connection.exec_driver_sql(statements.sqlite, rows)

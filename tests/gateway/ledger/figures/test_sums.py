@@ -98,3 +98,12 @@ async def test_corrections_are_added_and_taken_off(database: Database) -> None:
             found += (await connection.execute(text(f"SELECT cost_high, cost_low FROM {table}"))).all()  # noqa: S608 - constants
     assert {high * sums.PART + low for high, low in found} == {3}
     assert len(found) == 3 * len(SPANS)
+
+
+async def test_a_name_may_hold_any_character(database: Database) -> None:
+    """PostgreSQL stores every one but NUL, for which another stands there, as in the rows."""
+    async with database.write() as connection:
+        await store.insert_rows(connection, [make_row(NOW_NS, project_id="a\0b", tags="c\0d")])
+        names = (await connection.execute(text("SELECT DISTINCT project_id FROM usage_figures"))).scalars().all()
+        stored = (await connection.execute(text("SELECT project_id FROM usage"))).scalars().all()
+    assert names == stored
