@@ -2,7 +2,33 @@
 
 import uPlot from "uplot";
 import { colourOf } from "../core/theme";
-import type { ChartProps, Series } from "./chart";
+
+export interface Series {
+  name: string;
+  /** A colour token's name. */
+  colour: string;
+  values: (number | null)[];
+  kind: "bar" | "line" | "area" | "dashed";
+  /** As the tooltip and the table have it, by position: exact where the values are rounded to pixels. */
+  shown: (index: number) => string;
+}
+
+export interface ChartProps {
+  label: string;
+  /** Moments in seconds, or other numbers where `isPlain`. */
+  at: number[];
+  series: Series[];
+  /** Bars stand on each other, the first one at the bottom. */
+  isStacked?: boolean;
+  isPlain?: boolean;
+  /** A place on the axis below that is pointed out. */
+  mark?: number;
+  height?: number;
+  showAt: (at: number) => string;
+  showAxis: (value: number) => string;
+  /** A span was drawn with the pointer, in the units of `at`. */
+  onZoom?: (from: number, to: number) => void;
+}
 
 const FONT = '12px "Geist Variable", system-ui, sans-serif';
 const AXIS_WIDTH = 52;

@@ -1,5 +1,5 @@
 import { useState } from "preact/hooks";
-import { type Answer, call } from "../../core/api";
+import { call } from "../../core/api";
 import { showDay, showShortMoment } from "../../core/format";
 import { useDeed, useLoaded } from "../../core/loading";
 import { toNumber } from "../../core/money";
@@ -12,9 +12,8 @@ import { Amount } from "../../ui/figures";
 import { Meter } from "../../ui/meter";
 import { Await, Badge, Empty } from "../../ui/states";
 import { NewBudget } from "./new_budget";
-import { useScopeName, WINDOWS } from "./shared";
+import { type Budget, useScopeName, WINDOWS } from "./shared";
 
-export type Budget = Answer<"GET /api/budgets">["budgets"][number];
 const REFRESH_MS = 10_000;
 
 /** What may be spent, what was, and what is set aside for calls under way. */

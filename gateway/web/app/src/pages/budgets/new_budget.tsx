@@ -6,7 +6,7 @@ import { Dialog } from "../../ui/dialog";
 import { Input, Select } from "../../ui/field";
 import { Notice } from "../../ui/states";
 import { useProjects } from "../projects/shared";
-import type { Budget } from "./budgets";
+import type { Budget } from "./shared";
 
 const SCOPES = [
   ["account", "The whole account"],

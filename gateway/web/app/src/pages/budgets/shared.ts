@@ -1,9 +1,11 @@
 /** What budgets are called, which several pages say. */
 
-import { call } from "../../core/api";
+import { type Answer, call } from "../../core/api";
 import { useLoaded } from "../../core/loading";
 import type { BudgetView } from "../../core/schema";
 import { useProjects } from "../projects/shared";
+
+export type Budget = Answer<"GET /api/budgets">["budgets"][number];
 
 export const WINDOWS: Record<BudgetView["window"], string> = {
   hour: "an hour",

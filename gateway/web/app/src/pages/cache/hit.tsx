@@ -4,7 +4,7 @@ import { useLoaded } from "../../core/loading";
 import { Dialog } from "../../ui/dialog";
 import { Await, Badge } from "../../ui/states";
 import { Recall } from "../requests/recall";
-import { DECISIONS, Verdict } from "./hits";
+import { DECISIONS, Verdict } from "./verdict";
 
 type Entry = NonNullable<Answer<"GET /api/projects/{project_id}/cache/hits/{request_id}">["entry"]>;
 

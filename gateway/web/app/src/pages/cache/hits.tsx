@@ -1,22 +1,16 @@
 import { useState } from "preact/hooks";
-import { type Answer, call } from "../../core/api";
+import { call } from "../../core/api";
 import { useLoaded } from "../../core/loading";
 import { Button } from "../../ui/button";
 import { Card } from "../../ui/card";
 import { Ago } from "../../ui/figures";
 import { Scroll } from "../../ui/scroll";
-import { Await, Badge, Empty } from "../../ui/states";
+import { Await, Empty } from "../../ui/states";
 import { HitDialog } from "./hit";
+import { DECISIONS, Verdict } from "./verdict";
 
-export type Hit = Answer<"GET /api/projects/{project_id}/cache/hits">["hits"][number];
 const PAGE = 12;
 const MOST = 192;
-export const DECISIONS: Record<Hit["decision"], string> = {
-  serve: "served",
-  audit: "served and checked",
-  holdout: "held back to learn",
-  shadow: "would have been served",
-};
 
 /** What the semantic layer found lately, and how each was judged. */
 export function Hits({ projectId, may }: { projectId: string; may: boolean }) {
@@ -109,9 +103,4 @@ export function Hits({ projectId, may }: { projectId: string; may: boolean }) {
       )}
     </Card>
   );
-}
-
-export function Verdict({ right }: { right: boolean | null }) {
-  if (right === null) return <span class="faint">not known</span>;
-  return <Badge tone={right ? "good" : "bad"}>{right ? "right" : "wrong"}</Badge>;
 }

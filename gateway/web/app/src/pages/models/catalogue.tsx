@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { type Answer, call } from "../../core/api";
+import { call } from "../../core/api";
 import { plural, showCount } from "../../core/format";
 import { useLoaded } from "../../core/loading";
 import { Button } from "../../ui/button";
@@ -8,9 +8,8 @@ import { Check } from "../../ui/field";
 import { Scroll } from "../../ui/scroll";
 import { Await, Badge, Empty } from "../../ui/states";
 import { PriceDialog } from "./price_dialog";
+import type { Model, Price } from "./shared";
 
-export type Model = Answer<"GET /api/catalogue">["models"][number];
-export type Price = NonNullable<Model["price"]>;
 const SHOWN = 100;
 const PAUSE_MS = 250;
 

@@ -1,7 +1,7 @@
 import { showCount, showDay } from "../../core/format";
 import { Dialog } from "../../ui/dialog";
 import { Badge } from "../../ui/states";
-import type { Model, Price } from "./catalogue";
+import type { Model, Price } from "./shared";
 
 /** A model's prices, each with its day and source. */
 export function PriceDialog({ of, onClose }: { of: Model; onClose: () => void }) {

@@ -2,9 +2,10 @@ import { useMemo } from "preact/hooks";
 import { showShare, showShortSpan, showSpan, showWhole } from "../../core/format";
 import { momentTeller, setSpan } from "../../core/period";
 import { Card } from "../../ui/card";
-import { Chart, Legend, type Series } from "../../ui/chart";
+import { Chart, Legend } from "../../ui/chart";
+import type { Series } from "../../ui/chart_options";
 import { type Bar, type Bucket, condense, widthOf } from "./condense";
-import type { OverviewView } from "./overview";
+import type { OverviewView } from "./shared";
 
 /** What a chart draws of each bucket or bar. */
 interface Drawn<T> {

@@ -1,7 +1,7 @@
 /** A year of days is too many bars to tell apart: neighbours are summed up, amounts with every digit. */
 
 import { addMoney } from "../../core/money";
-import type { OverviewView } from "./overview";
+import type { OverviewView } from "./shared";
 
 export type Bucket = OverviewView["series"][number];
 

@@ -1,7 +1,7 @@
 import { changeOf, plural, showShare, showSpan } from "../../core/format";
 import { addMoney, toNumber } from "../../core/money";
 import { Amount, Change, Count, Stat } from "../../ui/figures";
-import type { Figures, OverviewView } from "./overview";
+import type { Figures, OverviewView } from "./shared";
 
 const savedBy = (figures: Figures) => addMoney(figures.saved_exact_usd, figures.saved_semantic_usd);
 

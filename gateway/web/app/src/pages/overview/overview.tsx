@@ -1,4 +1,4 @@
-import { type Answer, call } from "../../core/api";
+import { call } from "../../core/api";
 import { useLoaded } from "../../core/loading";
 import { type Period, usePeriod } from "../../core/period";
 import { usePlace } from "../../core/router";
@@ -13,8 +13,6 @@ import { Headline } from "./headline";
 import { Spending } from "./spending";
 import { Top } from "./top";
 
-export type OverviewView = Answer<"GET /api/overview">;
-export type Figures = OverviewView["total"];
 const REFRESH_MS = 15_000;
 
 /** What was spent and saved, by whom, and where the month is going. */

@@ -2,10 +2,11 @@ import { useMemo, useState } from "preact/hooks";
 import { showExact, showShortMoney, toNumber } from "../../core/money";
 import { momentTeller, setSpan } from "../../core/period";
 import { Card } from "../../ui/card";
-import { Chart, Legend, type Series } from "../../ui/chart";
+import { Chart, Legend } from "../../ui/chart";
+import type { Series } from "../../ui/chart_options";
 import { Check } from "../../ui/field";
 import { type Bar, condense, widthOf } from "./condense";
-import type { OverviewView } from "./overview";
+import type { OverviewView } from "./shared";
 
 /** Money over time: what was spent, and on top of it what the cache kept from being spent. */
 export function Spending({ overview }: { overview: OverviewView }) {

@@ -1,4 +1,4 @@
-import { type Answer, call } from "../../core/api";
+import { call } from "../../core/api";
 import { showMoment, showSpan, showWhole } from "../../core/format";
 import { useLoaded } from "../../core/loading";
 import { useMay } from "../../core/session";
@@ -7,9 +7,8 @@ import { Amount, Stat } from "../../ui/figures";
 import { Await, Badge } from "../../ui/states";
 import { PricePart } from "./price_part";
 import { Recall } from "./recall";
+import type { CallView } from "./shared";
 import { Timeline } from "./timeline";
-
-export type CallView = Answer<"GET /api/requests/{request_id}">;
 
 /** One call in every detail but its content, which is never kept. */
 export function CallDialog({ id, onClose }: { id: string; onClose: () => void }) {

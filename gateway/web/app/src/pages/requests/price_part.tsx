@@ -1,7 +1,7 @@
 import { showMoment, showWhole } from "../../core/format";
 import { showExact } from "../../core/money";
 import { Scroll } from "../../ui/scroll";
-import type { CallView } from "./call";
+import type { CallView } from "./shared";
 
 type Tokens = CallView["tokens"];
 const BUCKETS: readonly (readonly [bucket: keyof Tokens, name: string, rate: string])[] = [

@@ -1,6 +1,6 @@
 import { showSpan } from "../../core/format";
 import { Badge } from "../../ui/states";
-import type { CallView } from "./call";
+import type { CallView } from "./shared";
 
 /** Where the time went: the gateway's own share, and each try one after the other. */
 export function Timeline({ of }: { of: CallView }) {

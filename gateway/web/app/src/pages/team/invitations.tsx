@@ -11,7 +11,7 @@ import { Form } from "../../ui/form";
 import { Scroll } from "../../ui/scroll";
 import { Await, Empty } from "../../ui/states";
 import { ShownOnce } from "../projects/shown_once";
-import { ROLE_OPTIONS } from "./team";
+import { ROLE_OPTIONS } from "./shared";
 
 export function Invitations() {
   const open = useLoaded("invitations", (signal) => call("GET /api/account/invitations", { signal }));

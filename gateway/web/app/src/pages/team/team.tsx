@@ -14,14 +14,6 @@ import { Await, Notice } from "../../ui/states";
 import { Audit } from "./audit";
 import { Invitations } from "./invitations";
 
-const WORDS: Record<Role, string> = {
-  owner: "everything",
-  admin: "all but name, zone and billing",
-  member: "use it and make keys",
-  viewer: "look",
-};
-export const ROLE_OPTIONS = ROLES.map((role) => [role, `${role}: ${WORDS[role]}`] as const);
-
 /** Who belongs to the account, who is asked to, and who did what. */
 export function Team() {
   const may = useMay("admin");
