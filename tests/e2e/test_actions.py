@@ -13,9 +13,10 @@ NAME = PROJECTS[0]
 HELLO = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]}
 
 
-async def press(sight: Sight, name: str, *, last: bool = False) -> None:
-    """Press the button of that name; the last one where a dialog repeats it."""
-    buttons = sight.page.get_by_role("button", name=name, exact=True)
+async def press(sight: Sight, name: str, *, last: bool = False, in_dialog: bool = False) -> None:
+    """Press the button of that name; the dialog's, once it is open, or the last one of the page."""
+    place = sight.page.get_by_role("dialog") if in_dialog else sight.page
+    buttons = place.get_by_role("button", name=name, exact=True)
     await (buttons.last if last else buttons.first).click()
 
 
@@ -39,7 +40,7 @@ async def test_a_project_is_made_renamed_and_deleted(browser: Browser, town: Tow
         await page.get_by_role("heading", name="Nightly reports").wait_for()
         await press(sight, "Rename")
         await page.get_by_label("Name", exact=True).fill("Reports")
-        await press(sight, "Rename", last=True)
+        await press(sight, "Rename", in_dialog=True)
         await page.get_by_role("heading", name="Reports", exact=True).wait_for()
         await press(sight, "Delete")
         await press(sight, "Delete project")
@@ -112,7 +113,7 @@ async def test_a_providers_key_is_stored_and_removed(browser: Browser, town: Tow
         await row.wait_for()
         assert secret not in await page.content()
         await row.get_by_role("button", name="Remove").click()
-        await press(sight, "Remove", last=True)
+        await press(sight, "Remove", in_dialog=True)
         await row.wait_for(state="detached")
         assert sight.complaints == []
 

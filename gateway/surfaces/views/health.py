@@ -20,6 +20,7 @@ from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
 from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of
 from gateway.surfaces.views.usage import SCOPE, wait_for_rows
+from providers.registry import PROVIDERS
 
 TAG = "Providers"
 DEFAULT_RANGE = "1h"
@@ -28,7 +29,9 @@ MAX_TARGETS = 50
 NS_PER_MS = 1_000_000
 # The worst first.
 STATES: tuple[BreakerState, ...] = ("open", "half-open", "closed")
-Source = Literal["project", "operator", "configuration"]
+# They run in the gateway's own process, with no key.
+BUNDLED = frozenset(name for name, row in PROVIDERS.items() if row.dialect == "local")
+Source = Literal["project", "operator", "configuration", "bundled"]
 
 
 class TargetHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +100,9 @@ def _find_tables(services: Services, project_ids: Iterable[str]) -> list[RouteTa
 
 def _find_sources(services: Services, project_ids: Iterable[str]) -> dict[str, Source]:
     """Whose key each provider that can be called is called with."""
-    sources: dict[str, Source] = dict.fromkeys(services.routes.providers, "configuration")
+    sources: dict[str, Source] = {
+        name: "bundled" if name in BUNDLED else "configuration" for name in services.routes.providers
+    }
     purses = services.purses
     if purses.credentials.is_empty:
         return sources

@@ -37,6 +37,7 @@ async def test_providers_are_told_before_any_call(ann: Office) -> None:
     await ann.project()
     found = await look(ann)
     assert set(found) == {"gone", "local", "openai"}
+    assert found["local"]["source"] == "bundled"
     quiet = {"breaker": "closed", "targets": [], "requests": 0, "errors": 0, "error_rate": None}
     assert found["openai"] == {"provider": "openai", "source": "configuration", **quiet}
 

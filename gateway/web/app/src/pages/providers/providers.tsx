@@ -19,6 +19,7 @@ const SOURCES: Record<Health["source"], string> = {
   configuration: "the configuration's key",
   operator: "the operator's key",
   project: "a project's key",
+  bundled: "in this gateway",
 };
 const TONES = { closed: "good", open: "bad", "half-open": "warn" } as const;
 const STATES = { closed: "well", open: "spared", "half-open": "being tried" } as const;
