@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database
@@ -44,14 +44,25 @@ async def find_differences(database: Database) -> AsyncGenerator[Difference, Non
     """Compare every sum with its rows; what was never summed up is summed up first."""
     while await fold_history(database):
         pass
+    async for project_id, start_ns in walk_periods(database, _FIND_PROJECTS, _FIND_ENDS, STRETCH_NS):
+        for difference in await _compare(database, project_id, start_ns):
+            yield difference
+
+
+async def walk_periods(
+    database: Database, find_projects: TextClause, find_ends: TextClause, span_ns: int
+) -> AsyncGenerator[tuple[str, int], None]:
+    """Name each project and, for it, the start of each span in which it has rows or sums, and of those between.
+
+    ``find_projects`` gives their ids; ``find_ends`` the ``first`` and the ``last`` moment of ``:project_id``.
+    """
     async with database.read() as connection:
-        project_ids = list((await connection.execute(_FIND_PROJECTS)).scalars())
+        project_ids = list((await connection.execute(find_projects)).scalars())
     for project_id in project_ids:
         async with database.read() as connection:
-            ends = (await connection.execute(_FIND_ENDS, {"project_id": project_id})).one()
-        for start_ns in range(ends.first // STRETCH_NS * STRETCH_NS, ends.last + 1, STRETCH_NS):
-            for difference in await _compare(database, project_id, start_ns):
-                yield difference
+            ends = (await connection.execute(find_ends, {"project_id": project_id})).one()
+        for start_ns in range(ends.first // span_ns * span_ns, ends.last + 1, span_ns):
+            yield project_id, start_ns
 
 
 async def _compare(database: Database, project_id: str, start_ns: int) -> list[Difference]:

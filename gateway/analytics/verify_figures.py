@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.analytics.verify import walk_periods
 from gateway.db import Database
 from gateway.ledger.figures.facts import PAGE_ROWS, Fact, read_period
 from gateway.ledger.figures.history import fold_figures
@@ -48,17 +49,12 @@ async def find_differences(database: Database) -> AsyncGenerator[FigureDifferenc
     """Compare all figures with their rows; what was never summed up is summed up first."""
     while await fold_figures(database):
         pass
-    async with database.read() as connection:
-        project_ids = list((await connection.execute(_FIND_PROJECTS)).scalars())
-    for project_id in project_ids:
+    async for project_id, start_ns in walk_periods(database, _FIND_PROJECTS, _FIND_ENDS, DAY_NS):
         async with database.read() as connection:
-            ends = (await connection.execute(_FIND_ENDS, {"project_id": project_id})).one()
-        for start_ns in range(ends.first // DAY_NS * DAY_NS, ends.last + 1, DAY_NS):
-            async with database.read() as connection:
-                made = sum_facts(await _read_facts(connection, project_id, start_ns))
-                kept = await _read_kept(connection, project_id, start_ns)
-            for difference in _compare(made, kept):
-                yield difference
+            made = sum_facts(await _read_facts(connection, project_id, start_ns))
+            kept = await _read_kept(connection, project_id, start_ns)
+        for difference in _compare(made, kept):
+            yield difference
 
 
 async def _read_facts(connection: AsyncConnection, project_id: str, start_ns: int) -> list[Fact]:

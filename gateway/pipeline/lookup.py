@@ -37,7 +37,6 @@ WISHES: dict[bytes, CacheWish] = {
 }
 WRONG_RATE, WRONG_HIT_RATE = b"x-watchllm-max-wrong-rate", b"x-watchllm-max-wrong-hit-rate"
 SHARE = re.compile(r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)")
-ALL_ALLOWED = Allowed()
 _LOOKS = frozenset({"default", "read", "only"})
 _KEEPS = frozenset({"default", "write", "refresh"})
 _BYPASS = b"x-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
@@ -134,11 +133,7 @@ def read_ttl(value: bytes) -> int:
 
 def read_allowed(single: Mapping[bytes, bytes], wanted: KeyCache = NO_CACHE_WISHES) -> Allowed:
     """The share of wrong answers that a call and its key (``wanted``) allow; raises Fault for anything but a share."""
-    own = ALL_ALLOWED
-    if wanted.max_wrong_rate is not None or wanted.max_wrong_hit_rate is not None:
-        own = Allowed(max_wrong_rate=wanted.max_wrong_rate, max_wrong_hit_rate=wanted.max_wrong_hit_rate)
-    if WRONG_RATE not in single and WRONG_HIT_RATE not in single:
-        return own
+    own = Allowed(max_wrong_rate=wanted.max_wrong_rate, max_wrong_hit_rate=wanted.max_wrong_hit_rate)
     said = Allowed(
         max_wrong_rate=_read_share(single.get(WRONG_RATE), WRONG_RATE),
         max_wrong_hit_rate=_read_share(single.get(WRONG_HIT_RATE), WRONG_HIT_RATE),
