@@ -50,7 +50,7 @@ class Upstreams(msgspec.Struct, frozen=True, kw_only=True):
     backends: dict[str, Backend]
     openings: dict[str, Opening]
     # The bundled model, for the gateway itself; it is loaded by the first text.
-    embed: Callable[[Sequence[str]], Awaitable[Any]]
+    embed: Callable[..., Awaitable[Any]]
 
 
 def wall_clock_s() -> int:

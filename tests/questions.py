@@ -59,7 +59,7 @@ class FakeEmbedder:
         self.pieces = 10
         self.replaced: dict[str, Vector] = {}
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str], *, is_patient: bool = False) -> Embedded:
         """As the bundled model's queue."""
         self.texts += texts
         await self.open.wait()

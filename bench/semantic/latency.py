@@ -24,7 +24,7 @@ REBUILT = 100_000
 def measure_latency(requests: Sequence[Request], vectors: VectorStore) -> dict[str, float]:
     """Return times in ms and memory in MB, each by its name."""
     prompts = list(dict.fromkeys(request.prompt for request in requests))
-    model, before = MiniLm(threads=2), _read_memory_mb()
+    model, before = MiniLm(), _read_memory_mb()
     model.embed(["load the model"])
     loaded = _read_memory_mb()
 

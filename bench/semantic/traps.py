@@ -61,7 +61,7 @@ def measure_collisions(engine: Engine, requests: Sequence[Request], vectors: Vec
 
     The attacker knows the embedder, as the published attack does, and stores its question in the victim's partition.
     """
-    source, model = np.random.default_rng(5), MiniLm(threads=2)
+    source, model = np.random.default_rng(5), MiniLm()
     prompts = list(dict.fromkeys(request.prompt for request in requests))
     places: list[int] = source.choice(len(prompts), 2 * ATTACKS, replace=False).tolist()
     chosen = [prompts[at] for at in places]

@@ -30,7 +30,7 @@ class VectorStore:
         missing = [text for text in dict.fromkeys(texts) if _hash(text) not in self._places]
         if not missing:
             return
-        model = MiniLm(threads=2)
+        model = MiniLm()
         parts = [self._vectors]
         for start in range(0, len(missing), _PORTION):
             parts.append(model.embed(missing[start : start + _PORTION]))

@@ -185,7 +185,7 @@ class Local(Protocol):
         """Answer an embeddings call."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> Any:
+    async def embed(self, texts: Sequence[str], *, is_patient: bool = False) -> Any:
         """Embed texts; see providers.local.queue.EmbeddingQueue.submit."""
         ...
 
@@ -220,10 +220,10 @@ class LocalEmbeddings:
         """Embeddings are no stream."""
         raise Unsupported("Embeddings are not streamed.", param="stream")
 
-    async def embed(self, texts: Sequence[str]) -> Any:
+    async def embed(self, texts: Sequence[str], *, is_patient: bool = False) -> Any:
         """Embed texts for the gateway itself: see providers.local.queue.EmbeddingQueue.submit."""
         local = self._local or await self._opened()
-        return await local.embed(texts)
+        return await local.embed(texts, is_patient=is_patient)
 
     async def _opened(self) -> Local:
         """The model; its imports take some tenths of a second, which other calls need not wait for."""

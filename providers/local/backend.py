@@ -31,9 +31,9 @@ class LocalBackend:
         """Finish what was begun and stop the worker."""
         await self._queue.close()
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str], *, is_patient: bool = False) -> Embedded:
         """Embed texts; raises as the queue does."""
-        return await self._queue.submit(texts)
+        return await self._queue.submit(texts, is_patient=is_patient)
 
     async def embeddings(self, call: Call) -> Answer:
         """Embed the call's input; the reply names the model as the caller did and counts the word pieces read.

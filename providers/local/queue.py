@@ -1,5 +1,8 @@
 """The queue before the embedder: one worker thread, and whatever waits goes into the next batch.
 
+Work that nobody waits for is patient: it goes in small batches of its own, in turns with the rest, so that a call waits
+for two texts of it at most and it is never starved.
+
 Failure behavior: refuses with PoolExhausted when too much waits; a failed batch fails only the calls that were in it.
 """
 
@@ -54,20 +57,23 @@ class EmbeddingQueue:
 
     BATCH_TEXTS = 64
     SHARE_TEXTS = 16
+    PATIENT_TEXTS = 2
 
     def __init__(self, embedder: Embedder, *, max_waiting_texts: int = 8_192) -> None:
         self._embedder = embedder
         self._max_waiting_texts = max_waiting_texts
         self._waiting: deque[_Waiting] = deque()
+        self._patient: deque[_Waiting] = deque()
+        self._is_patients_turn = False
         self._waiting_texts = 0
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedding")
         self._running: asyncio.Future[Embedded] | None = None
         self._closed = False
 
-    async def submit(self, texts: Sequence[str]) -> Embedded:
+    async def submit(self, texts: Sequence[str], *, is_patient: bool = False) -> Embedded:
         """Embed one or more texts; raises PoolExhausted at once when the queue is full or closed.
 
-        A cancelled call leaves the queue at the next batch.
+        A cancelled call leaves the queue at the next batch. ``is_patient``: others go first.
         """
         if self._closed or self._waiting_texts + len(texts) > self._max_waiting_texts:
             state = "is closed" if self._closed else f"is full ({self._waiting_texts} texts wait): try again later"
@@ -75,7 +81,7 @@ class EmbeddingQueue:
         if not texts:
             return Embedded(vectors=np.empty((0, DIMENSIONS), np.float32), counts=[])
         reply: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(texts, reply))
+        (self._patient if is_patient else self._waiting).append(_Waiting(texts, reply))
         self._waiting_texts += len(texts)
         self._start_batch()
         return await reply
@@ -87,9 +93,10 @@ class EmbeddingQueue:
     async def close(self) -> None:
         """Refuse what waits and what comes, and wait for the batch that runs."""
         self._closed = True
-        for call in self._waiting:
-            _refuse(call, PoolExhausted("the embedding queue is closed"))
-        self._waiting.clear()
+        for waiting in (self._waiting, self._patient):
+            for call in waiting:
+                _refuse(call, PoolExhausted("the embedding queue is closed"))
+            waiting.clear()
         self._waiting_texts = 0
         if self._running is not None:
             await asyncio.wait([self._running])
@@ -106,11 +113,20 @@ class EmbeddingQueue:
         self._running.add_done_callback(lambda done: self._finish_batch(done, shares))
 
     def _next_shares(self) -> list[tuple[_Waiting, Sequence[str]]]:
-        """Take up to a batch of texts, call after call in turns."""
+        """Take the next batch: of those who wait for it, or of the patient ones, in turns where there are both."""
+        kinds = [(self._waiting, self.BATCH_TEXTS), (self._patient, self.PATIENT_TEXTS)]
+        for waiting, room in reversed(kinds) if self._is_patients_turn else kinds:
+            shares = self._take(waiting, room)
+            if shares:
+                self._is_patients_turn = waiting is self._waiting
+                return shares
+        return []
+
+    def _take(self, waiting: deque[_Waiting], room: int) -> list[tuple[_Waiting, Sequence[str]]]:
+        """Take up to so many texts, call after call in turns."""
         shares: list[tuple[_Waiting, Sequence[str]]] = []
-        room = self.BATCH_TEXTS
-        while room and self._waiting:
-            call = self._waiting.popleft()
+        while room and waiting:
+            call = waiting.popleft()
             if call.reply.done():
                 self._waiting_texts -= len(call.texts) - call.taken
                 continue
@@ -119,7 +135,7 @@ class EmbeddingQueue:
             self._waiting_texts -= len(share)
             room -= len(share)
             if call.taken < len(call.texts):
-                self._waiting.append(call)
+                waiting.append(call)
         return shares
 
     def _work(self, texts: list[str]) -> Embedded:

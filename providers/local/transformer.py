@@ -55,7 +55,7 @@ class SentenceTransformerEmbedder:
             return self._loaded
 
 
-def open_embedder(device: str = "auto", *, folder: Path | None = None, threads: int = 1) -> Embedder:
+def open_embedder(device: str = "auto", *, folder: Path | None = None, threads: int | None = None) -> Embedder:
     """Choose the embedder: ``cpu`` is the bundled MiniLM, any other device of torch sentence-transformers.
 
     ``auto`` takes ``cuda`` where there are weights in ``folder``, sentence-transformers and a CUDA device, else

@@ -7,7 +7,7 @@ that cannot be embedded or read is passed over; the log tells of the first in a 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -22,10 +22,8 @@ from gateway.caching.semantic.packing import read_answer
 from providers.errors import ProviderError
 
 MAX_WAITING = 4_096
-# Embedded at once: more would keep the calls' own questions waiting in the embedder's queue.
+# Learnt from in one go.
 BATCH_ANSWERS = 8
-# Unless so many wait that those questions find too little.
-MANY_WAITING, MOST_ANSWERS = 128, 24
 # The embedder reads so many word pieces: of a longer question it would compare the beginning only.
 MAX_PIECES = 256
 # One answer's embedding, with whatever is before it in the queue.
@@ -44,7 +42,10 @@ class Embedded(Protocol):
     def counts(self) -> list[int]: ...
 
 
-Submit = Callable[[Sequence[str]], Awaitable[Embedded]]
+class Submit(Protocol):
+    """The embedder's queue; what is patient lets calls go first."""
+
+    def __call__(self, texts: Sequence[str], *, is_patient: bool = False) -> Awaitable[Embedded]: ...
 
 
 class Learner:
@@ -106,8 +107,7 @@ class Learner:
                 self._idle.set()
                 self._filled.clear()
                 await self._filled.wait()
-            most = BATCH_ANSWERS if len(self._waiting) < MANY_WAITING else MOST_ANSWERS
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), most))]
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_ANSWERS))]
             self._learning = len(batch)
             try:
                 async with asyncio.timeout(TIMEOUT_S):
@@ -131,7 +131,7 @@ class Learner:
         engine = self._memory.engine
         every = [fresh.asked for _, fresh, _ in said]
         asked = [each for each in every if not engine.knows(each.text, each.partition)]
-        embedded = await self._submit([text for *_, text in said] + [each.text for each in asked])
+        embedded = await self._submit([text for *_, text in said] + [each.text for each in asked], is_patient=True)
         known = len(said)
         for each, vector, pieces in zip(asked, embedded.vectors[known:], embedded.counts[known:], strict=True):
             if pieces < MAX_PIECES:

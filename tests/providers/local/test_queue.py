@@ -74,6 +74,35 @@ async def test_a_short_call_passes_a_long_one(queue: EmbeddingQueue, embedder: L
     assert long.result().shape == (300, 384)
 
 
+async def test_patient_work_lets_calls_go_first_and_is_never_starved(queue: EmbeddingQueue, embedder: Lengths) -> None:
+    """Whoever asks waits for two texts of it at most; in turns with a crowd of calls it goes on."""
+    embedder.go.clear()
+    async with asyncio.TaskGroup() as calls:
+        calls.create_task(queue.submit(["patient"] * 5, is_patient=True))
+        await asyncio.sleep(0)
+        calls.create_task(queue.submit(["call"] * 40))
+        calls.create_task(queue.submit(["call"] * 40))
+        await asyncio.sleep(0)
+        embedder.go.set()
+    made = [(batch[0], len(batch)) for batch in embedder.batches]
+    assert made == [("patient", 2), ("call", 64), ("patient", 2), ("call", 16), ("patient", 1)]
+
+
+async def test_patient_work_that_was_given_up_holds_nobody_up(queue: EmbeddingQueue, embedder: Lengths) -> None:
+    """Its turn is the next one's."""
+    embedder.go.clear()
+    first = asyncio.ensure_future(queue.submit(["call"]))
+    patient = asyncio.ensure_future(queue.submit(["patient"], is_patient=True))
+    second = asyncio.ensure_future(queue.submit(["call"]))
+    await asyncio.sleep(0)
+    patient.cancel()
+    embedder.go.set()
+    assert [(await each).counts for each in (first, second)] == [[1], [1]]
+    with pytest.raises(asyncio.CancelledError):
+        await patient
+    assert embedder.batches == [["call"], ["call"]]
+
+
 async def test_batches_are_bounded(queue: EmbeddingQueue, embedder: Lengths) -> None:
     """No batch has more than 64 texts."""
     await queue.embed(["x"] * 200)
