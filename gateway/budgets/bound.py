@@ -27,11 +27,12 @@ IMAGE_TOKENS = 65_536
 # A count with the model's own tokenizer, and one with another's, in eighths of it.
 _EIGHTHS, _OWN_EIGHTHS, _FOREIGN_EIGHTHS = 8, 9, 12
 _ATTO_PER_PICO = 1_000_000
+_INPUTS = ("image_input_atto", "cache_write_1h_atto", "audio_input_atto")
 # A reply shorter than this is of no use, so no call is cut down below it.
 LEAST_OUTPUT_TOKENS = 64
 
 
-class Worst(msgspec.Struct, frozen=True, kw_only=True):
+class Worst(msgspec.Struct, frozen=True):
     """The most that one target charges: attodollars per token of input and output, and picodollars per call."""
 
     input_atto: int
@@ -79,7 +80,8 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
     def cost_pusd(self, output_tokens: int) -> int:
         """With a reply of this length."""
-        return max((target.cost_pusd(self.input_tokens, output_tokens, self.n) for target in self.targets), default=0)
+        costs = [target.cost_pusd(self.input_tokens, output_tokens, self.n) for target in self.targets]
+        return max(costs) if costs else 0
 
     def affords(self, amount_pusd: int) -> int:
         """The longest reply that an amount pays for at every target."""
@@ -100,10 +102,10 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
     input_tokens = len(call.body) + PREAMBLE_TOKENS + shape.images * IMAGE_TOKENS
     if shape.has_tools:
         input_tokens += TOOLS_TOKENS
-    targets = tuple(
+    targets = tuple([
         _find_worst(call, reach, input_tokens, default_output_tokens, has_images=shape.images > 0) for reach in reaches
-    )
-    longest = max((target.output_tokens for target in targets), default=0)
+    ])
+    longest = max([target.output_tokens for target in targets]) if targets else 0
     return Bound(targets=targets, input_tokens=input_tokens, output_tokens=longest, n=call.n)
 
 
@@ -117,32 +119,35 @@ def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> B
 
 
 def _find_worst(call: Call, reach: Reach, input_tokens: int, default_output_tokens: int, *, has_images: bool) -> Worst:
-    body = call.body
+    rare = _find_rare(call.body, has_images=has_images)
     input_atto = output_atto = per_request = 0
     for price in reach.prices:
         for rates in _reachable(price, input_tokens):
-            given = [rates.input_atto, rates.cached_input_atto, rates.cache_write_atto]
-            if b"1h" in body:
-                given.append(rates.cache_write_1h_atto)
-            if b"input_audio" in body:
-                given.append(rates.audio_input_atto)
-            if has_images:
-                given.append(rates.image_input_atto)
-            input_atto = max(input_atto, *given)
+            input_atto = max(input_atto, rates.input_atto, rates.cached_input_atto, rates.cache_write_atto)
             output_atto = max(output_atto, rates.output_atto)
-            if b'"modalities"' in body or b'"audio"' in body:
-                output_atto = max(output_atto, rates.audio_output_atto, rates.image_output_atto)
+            if rare:
+                input_atto = max([input_atto, *[getattr(rates, name) for name in rare if name in _INPUTS]])
+                output_atto = max([output_atto, *[getattr(rates, name) for name in rare if name not in _INPUTS]])
         per_request = max(per_request, price.per_request_pusd)
     limits = [limit for limit in (call.max_tokens, reach.max_output_tokens) if limit is not None]
-    output_tokens = 0 if call.endpoint == "embeddings" else min(limits, default=default_output_tokens)
-    return Worst(
-        input_atto=input_atto,
-        output_atto=output_atto,
-        per_request_pusd=per_request,
-        output_tokens=output_tokens,
-        is_unlimited=not limits and call.endpoint != "embeddings",
-    )
+    is_unlimited = not limits and call.endpoint != "embeddings"
+    output_tokens = 0 if call.endpoint == "embeddings" else min(limits) if limits else default_output_tokens
+    return Worst(input_atto, output_atto, per_request, output_tokens, is_unlimited)
+
+
+def _find_rare(body: bytes, *, has_images: bool) -> list[str]:
+    """Name the rates that only some bodies can cause."""
+    rare = ["image_input_atto"] if has_images else []
+    if b"1h" in body:
+        rare.append("cache_write_1h_atto")
+    if b"input_audio" in body:
+        rare.append("audio_input_atto")
+    if b'"modalities"' in body or b'"audio"' in body:
+        rare += ["audio_output_atto", "image_output_atto"]
+    return rare
 
 
 def _reachable(price: Price, input_tokens: int) -> list[Rates]:
-    return [price.rates, *(tier.rates for tier in price.tiers if input_tokens > tier.above_input_tokens)]
+    if not price.tiers:
+        return [price.rates]
+    return [price.rates, *[tier.rates for tier in price.tiers if input_tokens > tier.above_input_tokens]]

@@ -42,8 +42,6 @@ NOTE_INTERVAL_NS = 60 * 1_000_000_000
 FIRST_PAUSE_MS = 100
 LONGEST_PAUSE_MS = 5_000
 _log = logging.getLogger(__name__)
-
-
 NoteUsed = Callable[[AsyncConnection, Mapping[str, int]], Awaitable[None]]
 
 
@@ -146,10 +144,15 @@ class Recorder:
     def hold(self, row: UsageRow) -> Awaitable[None]:
         """Make a hold survive this process's end, until the row of the same id comes; as ``commit`` otherwise.
 
-        A later hold of the same id takes its place. Awaiting raises JournalFull, and the hold is not kept then.
+        A later hold of one id takes its place. Awaiting raises JournalFull, and the hold is not kept then.
         """
         self._new_holds.append(row)
         return self._await_write(None)
+
+    def hold_at_once(self, row: UsageRow) -> None:
+        """As ``hold``, for a call that has nobody to share a write with. Raises JournalFull."""
+        self.journal.append(holds=[row])
+        self._holds[row.request_id] = row
 
     def record(self, row: UsageRow) -> None:
         """Make a row survive this process's end. Raises JournalFull; the row is then kept, but in memory only."""
@@ -342,12 +345,9 @@ class Recorder:
             self._unqueued_sealed = 0
 
     def _drop_folded(self) -> None:
-        while (
-            not self._has_holds_behind
-            and self._sealed
-            and not self._sealed[0].is_partial
-            and self._folded >= self._sealed[0].queued
-        ):
+        while self._sealed and not self._has_holds_behind:
+            if self._sealed[0].is_partial or self._folded < self._sealed[0].queued:
+                return
             self.journal.drop(self._sealed.popleft().segment)
 
     async def _insert(self, rows: list[UsageRow]) -> None:

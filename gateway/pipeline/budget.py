@@ -162,7 +162,10 @@ async def send_off(funds: Funds, services: Services) -> None:
     if not funds.is_open:
         return
     try:
-        await services.recorder.hold(funds.doubt)
+        if services.metrics.requests_in_flight > 1:
+            await services.recorder.hold(funds.doubt)
+        else:
+            services.recorder.hold_at_once(funds.doubt)
     except JournalFull as full:
         raise Fault(
             "service_unavailable",

@@ -74,20 +74,22 @@ class Keeper:
         Where the bound by bytes does not fit, ``tighten`` bounds the input by counting; where the longest reply does
         not fit, ``max_tokens`` of what is returned says how long the reply may be.
         """
-        bound = wish.bound
-        amount = self._allowed(wish, bound)
-        held = None if amount < bound.pusd else await self._reserve(wish, bound.pusd, None)
+        bound, most_pusd = wish.bound, wish.bound.pusd
+        amount = self._allowed(wish, most_pusd)
+        held = None if amount < most_pusd else await self._reserve(wish, most_pusd, None)
         if not isinstance(held, Held):
             bound = await tighten()
-            amount = self._allowed(wish, bound)
+            most_pusd = bound.pusd
+            amount = self._allowed(wish, most_pusd)
             if amount < bound.least_pusd:
                 raise refusal.refuse_for_cap(amount, bound.least_pusd)
-            held = await self._reserve(wish, min(amount, bound.pusd), bound.least_pusd)
+            held = await self._reserve(wish, min(amount, most_pusd), bound.least_pusd)
         if not isinstance(held, Held):
             raise self._refuse(wish, held, bound.least_pusd)
-        if held.amount_pusd < bound.pusd:
+        if held.amount_pusd < most_pusd:
             bound = msgspec.structs.replace(bound, output_tokens=bound.affords(held.amount_pusd))
-        funds = Funds(self.books, wish.standings, bound, msgspec.structs.replace(wish.doubt, cost_pusd=bound.pusd))
+            most_pusd = bound.pusd
+        funds = Funds(self.books, wish.standings, bound, msgspec.structs.replace(wish.doubt, cost_pusd=most_pusd))
         funds.cap_pusd = wish.cap_pusd
         if bound.output_tokens < wish.bound.output_tokens or bound.needs_limit:
             funds.max_tokens = bound.output_tokens
@@ -114,8 +116,8 @@ class Keeper:
         return True
 
     @staticmethod
-    def _allowed(wish: Wish, bound: Bound) -> int:
-        return min(bound.pusd, MAX_PUSD) if wish.cap_pusd is None else min(bound.pusd, wish.cap_pusd)
+    def _allowed(wish: Wish, most_pusd: int) -> int:
+        return min(most_pusd, MAX_PUSD if wish.cap_pusd is None else wish.cap_pusd)
 
     async def _reserve(self, wish: Wish, amount_pusd: int, least_pusd: int | None) -> Held | Refused:
         doubt, standings = wish.doubt, wish.standings
