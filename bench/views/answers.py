@@ -173,6 +173,36 @@ def list_views(filled: Filled) -> list[tuple[str, str, bool]]:
             False,
         ),
         ("one call of a year ago", f"/api/requests/{oldest}", False),
+        *(
+            (f"overview and the period before, {name}", f"/api/overview?range={name}", False)
+            for name in ("1h", "24h", "30d", "1y")
+        ),
+        *(
+            (f"top by {by}, a year", f"/api/overview/top?by={by}&range=1y", False)
+            for by in ("model", "key", "tag", "project")
+        ),
+        ("forecast of the month", "/api/overview/forecast", False),
+        ("another model, a year", "/api/simulation?model=gpt-4o-mini&range=1y", False),
+        *((f"log, {what}", f"/api/requests?{terms}", False) for what, terms in _list_log_terms(project_id, year, early)),
+        ("log as CSV, a year, first row", f"/api/requests/export?from={year}", True),
+    ]
+
+
+def _list_log_terms(project_id: str, year: str, early: str) -> list[tuple[str, str]]:
+    """List what the log is asked for: the terms that narrow it much, little and not at all."""
+    key_id = f"key_{project_id[5:]}_3"
+    return [
+        ("newest 50", "range=24h"),
+        ("newest 500 of a year", "range=1y&limit=500"),
+        ("a page of 11 months ago", f"from={year}&to={early}&limit=500"),
+        ("one project, a year", f"range=1y&project_id={project_id}&limit=500"),
+        ("one key, a year", f"range=1y&key_id={key_id}&limit=500"),
+        ("a rare model, a year", f"range=1y&model={RARE_MODEL}&limit=500"),
+        ("an unknown model, a year", "range=1y&model=nobody"),
+        ("errors, a year", "range=1y&errors=true&limit=500"),
+        ("from the cache by meaning, a year", "range=1y&cache=semantic&limit=500"),
+        ("a tag, a year", "range=1y&tag=team-5&limit=500"),
+        ("slower than ever, a year", "range=1y&min_latency_ms=100000"),
     ]
 
 

@@ -41,12 +41,14 @@ _BY_PART = {part: exclusion for exclusion in EXCLUSIONS for part in exclusion.pa
 _SERVER_TOOLS = next(exclusion for exclusion in EXCLUSIONS if exclusion.name == "server_tools")
 # Tools that the caller runs itself.
 _OWN_TOOLS = frozenset({"function", "custom"})
-# Any of these words, or a name written with escapes, and the body is read more closely.
+# Any of these words, or a name written with escapes, and the body is read more closely. Two patterns: one that begins
+# with a fixed byte is found three times as fast.
 _SUSPICIOUS = re.compile(
     b'"(?:'
     + b"|".join(sorted(name.encode() for name in (*_BY_MEMBER, *_BY_PART, "image_url", "tools", "functions")))
-    + rb')"|\\u00[4-7]'
+    + b')"'
 )
+_ESCAPED = re.compile(rb"\\u00[4-7]")
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +82,7 @@ _BODY = msgspec.json.Decoder(_Body)
 
 def read_shape(call: Call) -> Shape:
     """Read what a checked body asks for; most bodies need one scan."""
-    if _SUSPICIOUS.search(call.body) is None:
+    if _SUSPICIOUS.search(call.body) is None and _ESCAPED.search(call.body) is None:
         return PLAIN
     given = _NAMES.decode(call.body)
     found = [exclusion for name, exclusion in _BY_MEMBER.items() if bytes(given.get(name, b"null")) != b"null"]

@@ -21,17 +21,17 @@ _COST = (
     "CAST(COALESCE((SELECT SUM(delta_pusd) FROM corrections WHERE corrections.request_id = usage.request_id), 0) "
     "AS BIGINT)"
 )
-_SELECT = (
+SELECT_FACTS = (
     "SELECT usage.request_id, project_id, usage.created_ns, error_code, is_cached, cache_layer, "  # noqa: S608 - constants
     f"CASE WHEN is_cached THEN 0 ELSE {_TOKENS} END AS tokens, {_COST} AS cost_pusd, saved_pusd, prompt_saved_pusd, "
     f"latency_ms, overhead_us, tags FROM usage"
 )
 # Rows that were stored before there were figures, from an id on and before another.
 _READ_HISTORY = text(
-    f"{_SELECT} WHERE request_id >= :rolled_from AND (CAST(:until AS TEXT) IS NULL OR request_id < :until)"
+    f"{SELECT_FACTS} WHERE request_id >= :rolled_from AND (CAST(:until AS TEXT) IS NULL OR request_id < :until)"
 )
 _READ_PERIOD = text(
-    f"{_SELECT} WHERE project_id = :project_id AND created_ns >= :from_ns AND created_ns < :to_ns "
+    f"{SELECT_FACTS} WHERE project_id = :project_id AND created_ns >= :from_ns AND created_ns < :to_ns "
     "AND (usage.created_ns, usage.request_id) > (:after_ns, :after_id) "
     "ORDER BY usage.created_ns, usage.request_id LIMIT :limit"
 )
