@@ -22,7 +22,7 @@ from gateway.ledger.figures.reading import check_complete
 from gateway.ledger.rollups import HOUR_NS
 
 MAX_SCANNED = 20_000
-MAX_SLICES = 100
+MAX_SLICES = 50
 # Rows that a slice is made for.
 _SLICE_ROWS = 400
 _COST = (

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -18,12 +19,18 @@ from cache.semantic.values import Mode, Question, Settings, Verdict
 QUICK = Settings(window=600, fewest_requests=60, choice_every=10, first_lesson_rows=50, lesson_rows=1_000)
 
 
+@lru_cache
+def embed_word(word: str) -> Vector:
+    """Return a vector that is a word's own."""
+    seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "big")
+    return np.random.default_rng(seed).normal(size=384).astype(np.float32)
+
+
 def embed_words(text: str) -> Vector:
     """Return a vector made of a text's words: shared words, near vectors."""
     vector = np.zeros(384)
     for word in text.lower().replace("?", "").split():
-        seed = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=4).digest(), "big")
-        vector += np.random.default_rng(seed).normal(size=384)
+        vector += embed_word(word)
     return (vector / (np.linalg.norm(vector) or 1)).astype(np.float32)
 
 
