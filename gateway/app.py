@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import uvloop
@@ -57,6 +57,8 @@ from gateway.limits.gate import Gate
 from gateway.limits.limiting import Limiting
 from gateway.limits.strangers import Strangers
 from gateway.pipeline.services import Services
+from gateway.prompts.keeper import PromptKeeper
+from gateway.prompts.store import forget_project
 from gateway.routes import Checks, Estate, build_app
 from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
@@ -72,6 +74,21 @@ from providers.tokens import Tokenizers
 from providers.transport.address_guard import AddressGuard
 
 log = logging.getLogger("gateway.app")
+
+
+class Startable(Protocol):
+    """What has tasks of its own."""
+
+    async def start(self) -> None:
+        """Begin."""
+        ...
+
+    async def close(self) -> None:
+        """End."""
+        ...
+
+
+Started = TypeVar("Started", bound=Startable)
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,17 +114,14 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
         database = await Database.open(url.reveal() if url else None, settings.data_dir)
         stack.push_async_callback(database.close)
         await _bootstrap(database, digester)
-        directory = KeyDirectory(database, digester)
-        await directory.start()
-        stack.push_async_callback(directory.close)
+        directory = await start(KeyDirectory(database, digester), stack)
         recorder = build_recorder(database, settings)
         recorder.start()
         stack.push_async_callback(recorder.close)
         vault = Vault(master, decode_previous(settings))
-        credentials = CredentialDirectory(database, vault)
-        await credentials.start()
-        stack.push_async_callback(credentials.close)
+        credentials = await start(CredentialDirectory(database, vault), stack)
         guard = AddressGuard()
+        prompts = await start(PromptKeeper(database, vault, time.time_ns), stack)
         upstreams = build_upstreams(settings, loop, stack, guard)
         history = History(database)
         history.start()
@@ -115,7 +129,7 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
         counters = build_counters(settings, stack)
         budgets = await open_keeper(settings, database, counters, recorder, stack)
         caching = await open_caching(settings, database, upstreams, stack)
-        metrics = Metrics(version=version("watchllm-gateway"), gauges=build_gauges(recorder, caching))
+        metrics = Metrics(version=version("watchllm-gateway"), gauges=build_gauges(recorder, caching, prompts))
         catalogue = load_catalogue()
         services = Services(
             settings=settings,
@@ -129,6 +143,7 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
             prices=build_prices(settings, catalogue),
             tokenizers=Tokenizers(),
             recorder=recorder,
+            prompts=prompts,
             metrics=metrics,
             ids=IdSource(),
             loop=loop,
@@ -140,11 +155,17 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
         share_breakers(services, stack)
         stack.push_async_callback(caching.audits.close)
         door = OpenAiDoor(services)
-        checks = build_checks(settings, database, stack)
         identity = build_identity(services, database, master, password_cost, stack)
         estate = build_estate(services, database, digester, vault, guard)
-        app = build_app(services, door, estate, checks, identity)
+        app = build_app(services, door, estate, build_checks(settings, database, stack), identity)
         yield Gateway(services=services, door=door, app=app, identity=identity, listeners=estate.listeners)
+
+
+async def start(part: Started, stack: AsyncExitStack) -> Started:
+    """Start what has tasks of its own, which end with the rest."""
+    await part.start()
+    stack.push_async_callback(part.close)
+    return part
 
 
 async def _bootstrap(database: Database, digester: KeyDigester) -> None:
@@ -154,7 +175,7 @@ async def _bootstrap(database: Database, digester: KeyDigester) -> None:
         print("These two keys are shown only now; 'watchllm keys create' makes more.", file=sys.stderr, flush=True)
 
 
-def build_gauges(recorder: Recorder, caching: Caching) -> dict[str, Callable[[], int]]:
+def build_gauges(recorder: Recorder, caching: Caching, prompts: PromptKeeper) -> dict[str, Callable[[], int]]:
     """What is asked at every scrape."""
     semantics = caching.semantics
     return {
@@ -165,6 +186,7 @@ def build_gauges(recorder: Recorder, caching: Caching) -> dict[str, Callable[[],
         "watchllm_cache_fallbacks_total": lambda: 0 if semantics.layer is None else semantics.layer.fallbacks,
         "watchllm_cache_unlearnt_total": lambda: 0 if semantics.layer is None else semantics.layer.dropped,
         "watchllm_cache_audits_total": lambda: caching.audits.made,
+        "watchllm_prompts_dropped_total": lambda: prompts.dropped,
     }
 
 
@@ -258,13 +280,14 @@ def build_estate(
         with contextlib.suppress(DatabaseUnavailable):
             await directory.refresh()
             await credentials.refresh()
+            await services.prompts.directory.refresh()
 
     keys = ProjectKeys(database, digester, follow)
     names = services.purses.providers
     return Estate(
         database=database,
         project_keys=keys,
-        projects=Projects(database, keys, names | services.settings.providers.keys(), follow),
+        projects=Projects(database, keys, names | services.settings.providers.keys(), follow, forget_project),
         credentials=Credentials(database, vault, names, guard, follow),
         members=Members(database),
         accounts=Accounts(database, set_zone),

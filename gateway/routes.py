@@ -28,6 +28,7 @@ from gateway.surfaces.api.guardrails import GUARDRAIL_ROUTES
 from gateway.surfaces.api.keys import KEY_ROUTES
 from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.projects import PROJECT_ROUTES
+from gateway.surfaces.api.prompts import PROMPT_ROUTES
 from gateway.surfaces.api.semantic import SEMANTIC_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.api.trial import try_provider
@@ -90,6 +91,7 @@ HANDLERS = (
     *GUARDRAIL_ROUTES,
     *CACHE_ROUTES,
     *SEMANTIC_ROUTES,
+    *PROMPT_ROUTES,
     quote_chat,
 )
 

@@ -64,6 +64,7 @@ METRICS: dict[str, Metric] = {
         Metric("watchllm_cache_fallbacks_total", "counter", "Times that a project fell back to the shadow by itself."),
         Metric("watchllm_cache_audits_total", "counter", "Calls made to check answers of the semantic layer."),
         Metric("watchllm_cache_unlearnt_total", "counter", "Fresh answers not learnt from: too many waited."),
+        Metric("watchllm_prompts_dropped_total", "counter", "Calls whose prompt was to be kept and was not."),
         Metric("watchllm_build_info", "gauge", "1, labelled with the versions.", ("version", "python")),
     )
 }

@@ -13,6 +13,7 @@ from limiting import make_limiting
 
 from gateway.accounts.credential_directory import CredentialDirectory
 from gateway.accounts.directory import KeyDirectory, KeyRecord
+from gateway.accounts.vault import Vault
 from gateway.backends.breaker import Breaker
 from gateway.backends.in_process import InProcessReply
 from gateway.backends.interface import Backend, Sink
@@ -26,6 +27,7 @@ from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import Inbound, Route, Target
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
+from gateway.prompts.keeper import PromptKeeper
 from gateway.telemetry import Metrics
 from providers.catalogue import Catalogue
 from providers.errors import ProviderError
@@ -373,6 +375,7 @@ def make_services(*backends: Any, settings: Settings | None = None, **parts: Any
         "jitter": random.Random(1),  # noqa: S311 - guards nothing
         **{"relays": set(), "counters": MemoryCounters(), "limiting": make_limiting(), "budgets": make_keeper()},
         "caching": make_caching(),
+        "prompts": PromptKeeper(cast("Any", None), Vault(bytes(32)), lambda: NOW_NS),
     }
     return Services(**{**usual, **parts})
 

@@ -22,6 +22,7 @@ from gateway.migrations import (
     v0008_cache,
     v0009_figures,
     v0010_semantic,
+    v0011_prompts,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -38,6 +39,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0008_cache.STATEMENTS,
     v0009_figures.STATEMENTS,
     v0010_semantic.STATEMENTS,
+    v0011_prompts.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

@@ -6,7 +6,10 @@ from gateway.ledger.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import FREE, GIVEN, settle_call
 from gateway.pipeline.flow import Inbound, Outcome
+from gateway.pipeline.send import Upstream
 from gateway.pipeline.services import Services
+from gateway.prompts.content import Streamed
+from gateway.prompts.keeper import Answer
 from providers.chat import NO_USAGE
 
 log = logging.getLogger("gateway.pipeline.record")
@@ -99,3 +102,19 @@ async def write(row: UsageRow, services: Services) -> None:
     except JournalFull as full:
         log.error("usage of request %s waits in memory: %s", row.request_id, full)
     services.metrics.observe_call(row)
+
+
+def keep_prompt(
+    row: UsageRow, inbound: Inbound, outcome: Outcome, upstream: Upstream | None, services: Services
+) -> None:
+    """Have what was asked and answered kept, for a project that may want it."""
+    services.prompts.take(row, inbound.call.body, _find_answer(outcome, upstream))
+
+
+def _find_answer(outcome: Outcome, upstream: Upstream | None) -> Answer:
+    if outcome.stored is not None:
+        recorded = outcome.stored.recorded
+        return recorded.body or Streamed(recorded.events or b"", recorded.held or b"")
+    if upstream is None or upstream.answer is not None:
+        return None if upstream is None or upstream.answer is None else upstream.answer.body
+    return None if upstream.relay is None else upstream.relay.reader

@@ -17,6 +17,7 @@ from gateway.ids import IdSource
 from gateway.ledger.recorder import Recorder
 from gateway.limits.limiting import Limiting
 from gateway.pipeline.route import RouteTable
+from gateway.prompts.keeper import PromptKeeper
 from gateway.telemetry import Metrics
 from providers.pricing.prices import PriceTable
 from providers.tokens import Tokenizers
@@ -37,6 +38,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     prices: PriceTable
     tokenizers: Tokenizers
     recorder: Recorder
+    prompts: PromptKeeper
     metrics: Metrics
     ids: IdSource
     loop: asyncio.AbstractEventLoop

@@ -183,6 +183,8 @@ MATRIX: dict[str, Line] = {
     "GET /api/projects/{project_id}/cache/hits/{request_id}": Line("object", make=make_decision),
     "GET /api/projects/{project_id}/cache/export": Line("object"),
     "POST /api/projects/{project_id}/cache/recall": Line("object", recall_body),
+    "GET /api/projects/{project_id}/prompts": Line("object"),
+    "PATCH /api/projects/{project_id}/prompts": Line("object", {"keep": False}),
     "GET /api/projects": Line("account"),
     "POST /api/projects": Line("account", {"name": "another"}),
     "GET /api/projects/{project_id}": Line("object"),

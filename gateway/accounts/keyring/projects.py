@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts import credentials_store, store
 from gateway.accounts.audit import Occasion, note
@@ -25,6 +26,10 @@ MAX_NAME_CHARS = 128
 FIRST_KEY = "Default"
 
 
+# Does what else belongs to the end of a project, in its transaction.
+End = Callable[[AsyncConnection, str], Awaitable[None]]
+
+
 class MadeProject(msgspec.Struct, frozen=True, kw_only=True):
     """A fresh project with its first key."""
 
@@ -40,7 +45,7 @@ class ProjectDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Projects:
-    """The projects of every account. ``providers`` are the names that there are."""
+    """The projects of every account. ``providers`` are the names that there are; ``end`` hears of a deleted one."""
 
     def __init__(
         self,
@@ -48,9 +53,11 @@ class Projects:
         keys: ProjectKeys,
         providers: Collection[str],
         follow: Callable[[], Awaitable[None]],
+        end: End | None = None,
     ) -> None:
         self._database = database
         self._keys = keys
+        self._end = end
         self._providers = providers
         self._follow = follow
 
@@ -115,6 +122,8 @@ class Projects:
                 await credentials_store.delete_credential(
                     connection, credential.credential_id, now_ns, credential_revision
                 )
+            if self._end is not None:
+                await self._end(connection, project_id)
             await note(connection, occasion, "project.delete", project_id, f"{len(keys)} keys")
         await self._follow()
 

@@ -28,10 +28,14 @@ Permission = Literal[
     "credentials",
     "budgets",
     "audit:read",
+    # What was asked and answered, where a project keeps it.
+    "prompts:read",
 ]
 
 _VIEWER: frozenset[Permission] = frozenset({"account:read", "usage:read"})
-_MEMBER: frozenset[Permission] = frozenset({*_VIEWER, "proxy", "inference", "deploy", "data", "agents", "keys"})
+_MEMBER: frozenset[Permission] = frozenset(
+    {*_VIEWER, "proxy", "inference", "deploy", "data", "agents", "keys", "prompts:read"}
+)
 _ADMIN: frozenset[Permission] = frozenset(
     {*_MEMBER, "gpu", "admin", "members", "projects", "credentials", "budgets", "audit:read"}
 )

@@ -1,8 +1,12 @@
-"""One call in every detail but its content: who answered after which tries, its times, tokens, price and cache.
+"""One call in every detail: who answered after which tries, its times, tokens, price and cache; and its content.
+
+What was asked and answered is there only where the call's project keeps that, and for those who may see it.
 
 Failure behavior: an id that is unknown or somebody else's is not found. While the database is away the answer is 503.
 """
 
+import asyncio
+import contextlib
 from typing import Any
 
 import msgspec
@@ -10,6 +14,7 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from gateway.accounts.tenancy.roles import may
 from gateway.analytics.moments import moment_text
 from gateway.analytics.store import Call, find_call
 from gateway.db import Database
@@ -17,8 +22,9 @@ from gateway.errors import Fault, shown
 from gateway.ids import parse_id
 from gateway.ledger.row import UsageRow, read_trail
 from gateway.pipeline.services import Services
+from gateway.prompts.content import Content
 from gateway.surfaces.access import Caller, caller_of, may_in_own
-from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
+from gateway.surfaces.views.usage import FRESHNESS_S, SCOPE, TAG, usd_number, wait_for_rows
 from providers.pricing.prices import Price, PriceTable, format_usd
 
 AnyRequest = Request[Any, Any, Any]
@@ -94,6 +100,25 @@ class CacheView(msgspec.Struct, frozen=True, kw_only=True):
     saved_usd: msgspec.Raw
 
 
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    """One message; a part that is no text is named in brackets."""
+
+    role: str
+    text: str
+
+
+class ContentView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked and answered: the newest messages within 64 KiB, and the answer's first 64 KiB."""
+
+    messages: list[MessageView]
+    # Older ones that were not kept.
+    omitted_messages: int
+    # With reasoning and tool calls; null: there was none, or it was no text.
+    answer: str | None
+    # A message or the answer is not there to its end.
+    cut: bool
+
+
 class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     """A call."""
 
@@ -119,6 +144,8 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     tokens: TokensView
     price: PriceView
     cache: CacheView
+    # Null: the project keeps none, its time is over, or the caller may not see it.
+    content: ContentView | None
 
 
 @get(
@@ -133,11 +160,33 @@ async def show_request(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> RequestView:
-    """The id is the reply's `x-watchllm-request-id`. What was asked and answered is not kept, and not shown."""
-    call = await _find(request_id, services, database)
-    if call is None or not _is_own(call, caller_of(request)):
+    """The id is the reply's `x-watchllm-request-id`.
+
+    What was asked and answered is in `content`, where the project keeps it (`/api/projects/{id}/prompts`): for the
+    account's owners, admins and members, and for keys that manage the project.
+    """
+    call, caller = await _find(request_id, services, database), caller_of(request)
+    if call is None or not _is_own(call, caller):
         raise Fault("foreign", f"There is no request {shown(request_id)} of yours.", param="request_id")
-    return _view(call, services.prices)
+    content = await _find_content(call, services) if _may_read(caller) else None
+    return _view(call, services.prices, content)
+
+
+def _may_read(caller: Caller) -> bool:
+    """Whether the caller may see what others asked: more than looking at figures needs."""
+    if caller.person is not None:
+        return may(caller.person.role, "prompts:read")
+    return caller.key is not None and caller.key.is_managing
+
+
+async def _find_content(call: Call, services: Services) -> Content | None:
+    row, prompts = call.row, services.prompts
+    if row.project_id not in prompts.projects:
+        return None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FRESHNESS_S):
+            await prompts.flush()
+    return await prompts.find(row.project_id, row.request_id)
 
 
 async def _find(request_id: str, services: Services, database: Database) -> Call | None:
@@ -157,7 +206,7 @@ def _is_own(call: Call, caller: Caller) -> bool:
     return call.account_id == caller.account_id or (is_operator and call.account_id is None)
 
 
-def _view(call: Call, prices: PriceTable) -> RequestView:
+def _view(call: Call, prices: PriceTable, content: Content | None) -> RequestView:
     row = call.row
     return RequestView(
         id=row.request_id,
@@ -191,6 +240,16 @@ def _view(call: Call, prices: PriceTable) -> RequestView:
             tokens_saved=row.tokens_saved,
             saved_usd=usd_number(row.saved_pusd),
         ),
+        content=None if content is None else _content(content),
+    )
+
+
+def _content(content: Content) -> ContentView:
+    return ContentView(
+        messages=[MessageView(role=said.role, text=said.text) for said in content.messages],
+        omitted_messages=content.omitted_messages,
+        answer=content.answer,
+        cut=content.is_cut,
     )
 
 

@@ -44,7 +44,7 @@ async def show(board: Board, row: UsageRow, request_id: str | None = None, key: 
 
 
 async def test_every_part_of_a_call_is_shown(board: Board) -> None:
-    """And nothing of what was asked or answered."""
+    """And nothing of what was asked or answered, where nobody wants that kept."""
     row = make_call()
     answer = await show(board, row)
     assert (answer.status_code, answer.json()) == (
@@ -89,6 +89,7 @@ async def test_every_part_of_a_call_is_shown(board: Board) -> None:
                 "corrections": [],
             },
             "cache": {"cached": False, "layer": None, "entry": None, "tokens_saved": 0, "saved_usd": 0},
+            "content": None,
         },
     )
 
