@@ -124,14 +124,11 @@ class EnvelopeE(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def envelope(fault: Fault) -> bytes:
-    """W's JSON body, also the data of an error event in a stream."""
-    return msgspec.json.encode(
-        Envelope(
-            error=ErrorBody(
-                message=fault.message, type=fault.type, param=fault.param, code=fault.code, details=fault.details
-            )
-        )
-    )
+    """W's JSON body, also the data of an error event in a stream; a provider's further members never hide ours."""
+    body = ErrorBody(message=fault.message, type=fault.type, param=fault.param, code=fault.code, details=fault.details)
+    if fault.extras:
+        return msgspec.json.encode({"error": {**fault.extras, **msgspec.structs.asdict(body)}})
+    return msgspec.json.encode(Envelope(error=body))
 
 
 def render(fault: Fault, surface: Surface, request_id: str) -> tuple[int, bytes]:

@@ -4,6 +4,9 @@ Fault
   one class; its ``kind`` is a row of KINDS, so a new error code is a new row
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 
@@ -67,7 +70,8 @@ KINDS: dict[str, FaultKind] = _rows(
 class Fault(Exception):
     """A refusal or failure that a client is told about.
 
-    ``status`` and ``code`` stand in for the kind's own where a provider's error is relayed as it came.
+    ``status`` and ``code`` stand in for the kind's own where a provider's error is relayed as it came, and ``extras``
+    are further members of its error object.
     """
 
     def __init__(  # noqa: PLR0913 - each word of an error is optional
@@ -83,6 +87,7 @@ class Fault(Exception):
         shown_code: str | None = None,
         shown_type: str | None = None,
         allow: str | None = None,
+        extras: Mapping[str, Any] | None = None,
     ) -> None:
         kind = KINDS[code]
         super().__init__(message)
@@ -95,6 +100,7 @@ class Fault(Exception):
         self.status = status or kind.status
         self.code = shown_code or kind.code
         self.type = shown_type or kind.type
+        self.extras = extras or {}
         # The methods that a path takes, with 405.
         self.allow = allow
 

@@ -10,7 +10,8 @@ ProviderError
 └── Unsupported        the dialect cannot express the request: the caller's 400   never
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # A timeout, a conflict, a rate limit, and an error inside a success.
 RETRYABLE = frozenset({200, 408, 409, 429})
@@ -97,8 +98,8 @@ class Refused(ProviderError):
     """The provider answered with an error.
 
     ``upstream_status`` is its HTTP status (200 when the error came inside a success), ``type`` and ``upstream_code``
-    are its own words, ``retry_after_ms`` what it asked for (None: nothing usable), ``should_retry`` its explicit
-    ``x-should-retry`` (None: silent).
+    are its own words, ``extras`` further members of its error object, ``retry_after_ms`` what it asked for (None:
+    nothing usable), ``should_retry`` its explicit ``x-should-retry`` (None: silent).
     """
 
     def __init__(  # noqa: PLR0913 - each word of an error is optional
@@ -111,8 +112,10 @@ class Refused(ProviderError):
         param: str | None = None,
         retry_after_ms: int | None = None,
         should_retry: bool | None = None,
+        extras: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
+        self.extras = dict(extras or {})
         self.upstream_status = upstream_status
         self.type = type
         self.upstream_code = upstream_code

@@ -1,10 +1,13 @@
 """What a provider's failure means to the caller: its own mistake, the provider's trouble, or ours.
 
 A provider's 401, 402 and 403 concern the gateway's credential, never the caller's, and are not shown as such. Texts
-of providers may quote credentials, so what looks like one is masked.
+of providers may quote credentials, so what looks like one is masked. Where its message goes, the members go along that
+it documents beside OpenAI's (Groq's failed_generation), masked as well.
 """
 
 import re
+from collections.abc import Sequence
+from typing import Any, cast
 
 from gateway.backends.interface import Backend
 from gateway.errors import KINDS, Fault
@@ -16,6 +19,8 @@ CREDENTIAL = re.compile(
 # A type, code or field that is one word: anything longer is prose, and prose may quote what the provider was sent.
 WORD = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,128}")
 MAX_MESSAGE_CHARS = 1_000
+# A further member of an error is left out below so many levels.
+MAX_EXTRA_DEPTH = 8
 BAD_REQUEST, RATE_LIMITED = 400, 429
 # Statuses of a provider that the caller can act on: they pass as they are.
 RELAYED = frozenset({400, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 424, 431, 451})
@@ -43,6 +48,24 @@ def mask(error: ProviderError, backend: Backend) -> None:
     """Take the backend's own credentials out of what it says, whatever they look like."""
     for secret in backend.secrets:
         error.message = error.message.replace(secret, "***")
+    if isinstance(error, Refused):
+        error.extras = {name: _clean_member(value, backend.secrets) for name, value in error.extras.items()}
+
+
+def _clean_member(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
+    """A further member of a provider's error, without credentials wherever they stand in it."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+        return CREDENTIAL.sub("***", value)
+    if depth == MAX_EXTRA_DEPTH:
+        return None
+    if isinstance(value, list):
+        return [_clean_member(item, secrets, depth + 1) for item in cast("list[Any]", value)]  # type: ignore[redundant-cast]
+    if isinstance(value, dict):
+        members = cast("dict[str, Any]", value)
+        return {clean(name): _clean_member(member, secrets, depth + 1) for name, member in members.items()}
+    return value
 
 
 def as_fault(error: ProviderError, backend: Backend) -> Fault:
@@ -65,7 +88,7 @@ def as_stream_fault(error: ProviderError, backend: Backend) -> Fault:
     """The error event of a stream that broke off after it had begun."""
     mask(error, backend)
     if isinstance(error, Refused) and not backend.is_free:
-        return Fault("upstream_error", f"{backend.name}: {clean(error.message)}")
+        return Fault("upstream_error", f"{backend.name}: {clean(error.message)}", extras=error.extras)
     return as_fault(error, backend)
 
 
@@ -98,6 +121,7 @@ def _refusal(error: Refused, name: str) -> Fault:
             retry_after_ms=error.retry_after_ms,
             # What the gateway has tried in vain already, a client should not multiply.
             should_retry=False if error.retryable else error.should_retry,
+            extras=error.extras,
         )
     if status == RATE_LIMITED:
         return Fault(
@@ -106,6 +130,7 @@ def _refusal(error: Refused, name: str) -> Fault:
             retry_after_ms=DEFAULT_RETRY_MS if error.retry_after_ms is None else error.retry_after_ms,
             # The tries here are used up; a client that repeats at once would multiply them.
             should_retry=False if error.should_retry is None else error.should_retry,
+            extras=error.extras,
         )
     if status in OWN_TROUBLE:
         return Fault(
@@ -120,4 +145,5 @@ def _refusal(error: Refused, name: str) -> Fault:
         f"{name} failed with status {status}: {message}" if status >= BAD_REQUEST else f"{name}: {message}",
         retry_after_ms=error.retry_after_ms,
         should_retry=False,
+        extras=error.extras,
     )

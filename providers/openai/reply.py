@@ -177,6 +177,18 @@ class ErrorWire(msgspec.Struct, frozen=True, gc=False):
     type: Any = None
     param: Any = None
     code: Any = None
+    # Members that some providers document beside OpenAI's own, for clients to read (each read 2026-11-26): what a
+    # model said that was no call of a tool (https://console.groq.com/docs/tool-use),
+    failed_generation: Any = None
+    # which provider failed and in which words (https://openrouter.ai/docs/api-reference/errors),
+    metadata: Any = None
+    # and which filter stopped it (https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter).
+    innererror: Any = None
+
+
+EXTRAS = ("failed_generation", "metadata", "innererror")
+# A longer text is cut; anything else that is longer, as JSON, is left out.
+MAX_EXTRA_BYTES = 16_384
 
 
 ERROR = msgspec.json.Decoder(ErrorWire)
@@ -194,6 +206,7 @@ def read_error(status: int, headers: Headers, body: bytes, now_s: int) -> Provid
         param=_text(error.param) or None,
         retry_after_ms=retry_after_ms,
         should_retry=should_retry,
+        extras=_extras(error),
     )
 
 
@@ -205,7 +218,20 @@ def error_in_success(value: Any) -> Refused:
         upstream_status=_status_of(value),
         type=_text(error.type),
         upstream_code=_text(error.code),
+        extras=_extras(error),
     )
+
+
+def _extras(error: ErrorWire) -> dict[str, Any]:
+    """The further members that are there, within their bound."""
+    found: dict[str, Any] = {}
+    for name in EXTRAS:
+        value = getattr(error, name)
+        if isinstance(value, str):
+            found[name] = value.encode("utf-8", "replace")[:MAX_EXTRA_BYTES].decode("utf-8", "ignore")
+        elif value is not None and len(msgspec.json.encode(value)) <= MAX_EXTRA_BYTES:
+            found[name] = value
+    return found
 
 
 def _status_of(value: Any) -> int:

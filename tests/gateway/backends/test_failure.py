@@ -1,9 +1,11 @@
 """What a provider's failure is to the caller: status, code, words, and no credential."""
 
+import json
 from collections.abc import Callable
 
 import pytest
-from fakes import FakeBackend
+import recordings
+from fakes import FakeBackend, make_call, plain_dialect
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -247,3 +249,75 @@ def test_every_refusal_is_a_fault_with_an_error_status(
     assert 400 <= fault.status < 600
     assert fault.status != 401
     assert fault.kind.code in KINDS
+
+
+EXTRAS = {"failed_generation": "f(x)", "metadata": {"raw": ["busy", 7, None]}}
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 429, 500, 200])
+def test_a_providers_further_members_go_where_its_message_goes(status: int) -> None:
+    """Beside OpenAI's own, which they never take the place of."""
+    body = json.loads(envelope(fault_of(status, extras={**EXTRAS, "code": "theirs"})))["error"]
+    assert {name: body[name] for name in EXTRAS} == EXTRAS
+    assert (body["code"] == "theirs", set(body)) == (False, {"message", "type", "param", "code", "details", *EXTRAS})
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 408, 504])
+def test_what_concerns_our_own_account_shows_none_of_them(status: int) -> None:
+    """Its message is not shown either."""
+    assert fault_of(status, extras=EXTRAS).extras == {}
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize("as_any", [as_fault, as_stream_fault])
+def test_no_credential_in_any_further_member_is_shown(
+    credential: str, as_any: Callable[[ProviderError, FakeBackend], Fault]
+) -> None:
+    """However deep it stands, in a name too, whether it looks like one or is the backend's own."""
+    deep: object = f"bad {credential}"
+    for _ in range(20):
+        deep = [deep]
+    metadata = {"raw": f"bad {credential} our-c4n4-word", f"for {credential}": [{"x": credential}], "deep": deep}
+    error = Refused("No.", upstream_status=400, extras={"metadata": metadata, "failed_generation": credential})
+    written = envelope(as_any(error, FakeBackend(secrets=("our-c4n4-word",))))
+    assert b"c4n4" not in written.lower()
+    assert b'"metadata"' in written
+
+
+def read_recorded(folder: str, request_id: str) -> ProviderError:
+    """The error of a real answer."""
+    [path] = [path for path in recordings.recordings(folder) if path.stem == request_id]
+    item = recordings.load(path)
+    dialect, call, body = plain_dialect(), make_call(), recordings.body_of(item)
+    if recordings.is_stream(item):
+        reader = dialect.open_stream(call)
+        reader.feed(body)
+        assert reader.failure is not None
+        return reader.failure
+    with pytest.raises(ProviderError) as caught:
+        dialect.decode(call, item["response"]["status"], (), body)
+    return caught.value
+
+
+@pytest.mark.skipif(not recordings.CASSETTES.is_dir(), reason="the recordings do not lie beside the project")
+@pytest.mark.parametrize(
+    ("folder", "request_id", "name", "value"),
+    [
+        ("groq/chat", "groq-chat-6eff2b4cb5b6", "failed_generation", "maybe"),
+        ("groq/chat", "groq-chat-ce2ae3365864", "failed_generation",
+         '{"name": "get_something_by_name", "arguments": {\n  "foo": "bar"\n}}'),
+        ("groq/chat", "groq-chat-25e988586b4d", "failed_generation",
+         '{"name": "get_something_by_name", "arguments": {\n  "invalid_param": "value"\n}}'),
+        ("openrouter/chat", "openrouter-chat-5b2d4aabe641", "metadata", {
+            "provider_name": "Google",
+            "raw": "google/gemini-2.0-flash-exp:free is temporarily rate-limited upstream. Please retry shortly, or "
+            "add your own key to accumulate your rate limits: https://openrouter.ai/settings/integrations"}),
+    ],
+)  # fmt: skip
+def test_recorded_errors_keep_what_their_providers_document(
+    folder: str, request_id: str, name: str, value: object
+) -> None:
+    """Whole and in streams, byte for byte as JSON says it."""
+    error = read_recorded(folder, request_id)
+    for as_any in (as_fault, as_stream_fault):
+        assert json.loads(envelope(as_any(error, FakeBackend())))["error"][name] == value

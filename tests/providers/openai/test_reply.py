@@ -8,7 +8,7 @@ import recordings
 
 from providers.chat import Answer, Usage
 from providers.errors import InvalidAnswer, ProviderError, Refused
-from providers.openai.reply import read_reply
+from providers.openai.reply import MAX_EXTRA_BYTES, read_reply
 from providers.wire import Call
 
 CHAT = Call(endpoint="chat/completions", body=b"{}", model="m")
@@ -152,3 +152,24 @@ def test_recorded_answers_are_read() -> None:
         if want is not None and got != (want["input_total"], want["cache_read"], want["output_total"]):
             wrong.append(item["id"])
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("error", "extras"),
+    [
+        ({"failed_generation": "maybe", "status_code": 400}, {"failed_generation": "maybe"}),
+        ({"failed_generation": ""}, {"failed_generation": ""}),
+        ({"metadata": {"raw": "busy", "n": 1}, "user_id": "u"}, {"metadata": {"raw": "busy", "n": 1}}),
+        ({"innererror": {"code": "ResponsibleAIPolicyViolation"}, "trace": "at main.py"},
+         {"innererror": {"code": "ResponsibleAIPolicyViolation"}}),
+        ({"metadata": None}, {}),
+        ({"metadata": {"raw": "x" * MAX_EXTRA_BYTES}, "failed_generation": "é" * MAX_EXTRA_BYTES},
+         {"failed_generation": "é" * (MAX_EXTRA_BYTES // 2)}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [200, 400])
+def test_the_documented_members_of_an_error_are_kept(error: Any, extras: Any, status: int) -> None:
+    """Those alone: what nobody documents may be the provider's own business. A long text is cut, an object left out."""
+    refused = failure({"error": {"message": "No.", **error}}, status)
+    assert isinstance(refused, Refused)
+    assert refused.extras == extras
