@@ -104,6 +104,8 @@ class Broken(msgspec.Struct, frozen=True):
     # What the error's text must hold, and may not.
     says: str = ""
     hides: str = "sk-upstream"
+    # What it has beside OpenAI's members.
+    further: tuple[str, ...] = ()
 
 
 REFUSALS = {
@@ -114,7 +116,9 @@ REFUSALS = {
     "groq/error_429.json": Broken(429, 429, "rate_limit_exceeded", "12000"),
     "openrouter/error_402.json": Broken(402, 502, "upstream_quota", hides="settings/credits"),
     "openrouter/error_404.json": Broken(404, 404, "404", "No endpoints"),
-    "openrouter/error_in_body.json": Broken(200, 502, "provider_error", "Provider returned error"),
+    "openrouter/error_in_body.json": Broken(
+        200, 502, "provider_error", "Provider returned error", further=("metadata",)
+    ),
     "anthropic/error.json": Broken(400, 400, "missing_field", "max_tokens"),
 }
 # Streams that break in their middle, and the tokens that the provider had reported by then.
@@ -228,7 +232,7 @@ async def test_a_providers_refusal_is_said_in_openais_envelope(tmp_path: Path, f
     assert (heard.status, heard.error["code"], set(heard.error)) == (
         broken.status,
         broken.code,
-        {"message", "type", "param", "code", "details"},
+        {"message", "type", "param", "code", "details", *broken.further},
     )
     assert broken.says in heard.error["message"]
     assert broken.hides not in heard.body.decode()

@@ -1,4 +1,4 @@
-"""Passwords: their rule, and their argon2id hashes, made in a few threads of their own.
+"""Passwords: their rules, and their argon2id hashes, made in a few threads of their own.
 
 An unknown person's password is checked against a hash that nobody's password has, at the same cost, so that how long
 an answer takes does not tell who is known.
@@ -9,6 +9,7 @@ memory. A stored hash that cannot be read counts as a wrong password and is logg
 
 import asyncio
 import base64
+import importlib
 import logging
 import os
 import unicodedata
@@ -58,8 +59,8 @@ class PasswordsBusy(Exception):
     """Too many passwords wait to be hashed; trying again later helps."""
 
 
-def find_password_fault(password: Secret) -> str | None:
-    """Say what is wrong with a new password, without showing it; None: nothing."""
+def find_length_fault(password: Secret) -> str | None:
+    """Say what is wrong with a new password's length, without showing it; None: nothing."""
     length = len(_to_bytes(password))
     if MIN_PASSWORD_BYTES <= length <= MAX_PASSWORD_BYTES:
         return None
@@ -81,6 +82,11 @@ class Passwords:
         self._threads = ThreadPoolExecutor(cost.threads, thread_name_prefix="passwords")
         self._max_pending = cost.max_pending
         self._pending = 0
+        self._common: frozenset[str] | None = None
+
+    async def find_fault(self, password: Secret) -> str | None:
+        """Say what is wrong with a new password, without showing it; None: nothing. Raises PasswordsBusy."""
+        return find_length_fault(password) or await self._work(lambda: self._find_common(password))
 
     async def hash(self, password: Secret) -> Secret:
         """Hash a new password, whose rule was checked. Raises PasswordsBusy."""
@@ -102,6 +108,18 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._pending -= 1
+
+    def _find_common(self, password: Secret) -> str | None:
+        if self._common is None:
+            # A tenth of a second and 15 MB, that only a process needs where somebody registers or changes a password.
+            lists = importlib.import_module("zxcvbn.frequency_lists").FREQUENCY_LISTS
+            self._common = frozenset(lists["passwords"])
+        if password.reveal().lower() in self._common:
+            return (
+                "the password is one of the 30,000 that are used most, which are tried first by whoever guesses: "
+                "choose another, such as four words that have nothing to do with each other"
+            )
+        return None
 
     def _check(self, stored: Secret | None, password: Secret) -> PasswordCheck:
         # Nobody's password is longer, so what is cut off makes none right.

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.accounts.audit import Actor, Deed, append_entry
 from gateway.accounts.tenancy import members, members_store, people_store, sessions
 from gateway.accounts.tenancy.names import check_email, check_name, check_username
-from gateway.accounts.tenancy.passwords import Passwords, find_password_fault
+from gateway.accounts.tenancy.passwords import Passwords
 from gateway.accounts.tenancy.people_store import Credential, ListedUser, Membership, User
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.accounts.tenancy.sessions import Lifetimes, OpenSession, Person, RefreshFault
@@ -105,7 +105,7 @@ class People:
         """
         email, full_name = check_email(wanted.email), check_name(wanted.full_name, "full_name")
         username = None if wanted.username is None else check_username(wanted.username)
-        _check_password(wanted.password)
+        await self._check_new(wanted.password)
         if not admission.is_open and admission.invitation is None and admission.claim is None:
             raise Refusal(RefusalKind.SIGN_UP_CLOSED, "sign-up is closed: ask a member of an account for an invitation")
         user = User(
@@ -167,7 +167,7 @@ class People:
 
     async def change_password(self, person: Person, old: Secret, new: Secret, origin: str, now_ns: int) -> SignedIn:
         """Change the password: every session of the person ends, and a fresh one begins. Raises Refusal."""
-        _check_password(new)
+        await self._check_new(new)
         async with self._database.read() as connection:
             credential = await people_store.find_credential(connection, person.user_id)
         wrong = "the old password is wrong"
@@ -276,6 +276,11 @@ class People:
         tokens = Tokens(access_token=self._issue(person, now_ns), refresh_token=opened.refresh_token)
         return SignedIn(person=person, user=user, tokens=tokens, cookie=opened.cookie)
 
+    async def _check_new(self, password: Secret) -> None:
+        fault = await self._passwords.find_fault(password)
+        if fault is not None:
+            raise Refusal(RefusalKind.INVALID, fault, "password")
+
     async def _refuse_password(self, credential: Credential | None, message: str, origin: str, now_ns: int) -> Refusal:
         """Log a wrong password, an unknown person's as well, and give the refusal."""
         actor = Actor(kind="nobody", actor_id=None, origin=origin)
@@ -287,12 +292,6 @@ class People:
 
     def _issue(self, person: Person, now_ns: int) -> Secret:
         return self._tokens.issue(person.user_id, person.account_id, person.session_id, now_ns)
-
-
-def _check_password(password: Secret) -> None:
-    fault = find_password_fault(password)
-    if fault is not None:
-        raise Refusal(RefusalKind.INVALID, fault, "password")
 
 
 async def _log(connection: AsyncConnection, person: Person, action: str, origin: str, now_ns: int) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from gateway.accounts.tenancy.passwords import PasswordCost, Passwords, PasswordsBusy, find_password_fault
+from gateway.accounts.tenancy.passwords import PasswordCost, Passwords, PasswordsBusy, find_length_fault
 from gateway.config.secret import Secret
 
 GIVEN = Secret("correct horse")
@@ -47,7 +47,7 @@ def test_the_default_cost_is_what_the_standard_recommends() -> None:
 @pytest.mark.parametrize("length", [0, 1, 7, 1025, 5000])
 def test_a_password_of_another_length_is_refused(length: int) -> None:
     """The message says what is wrong, in bytes."""
-    assert find_password_fault(Secret("x" * length)) == (
+    assert find_length_fault(Secret("x" * length)) == (
         f"the password has {length} bytes: choose one of 8 to 1024 bytes in UTF-8"
     )
 
@@ -55,15 +55,36 @@ def test_a_password_of_another_length_is_refused(length: int) -> None:
 @pytest.mark.parametrize("password", ["x" * 8, "x" * 1024, "ключи", "é" * 512], ids=["8", "1024", "10", "1024-utf8"])
 def test_a_password_of_8_to_1024_bytes_is_taken(password: str) -> None:
     """Bytes of UTF-8, not characters."""
-    assert find_password_fault(Secret(password)) is None
+    assert find_length_fault(Secret(password)) is None
 
 
 @given(st.text(min_size=1))
 def test_the_fault_never_shows_the_password(password: str) -> None:
     """Whatever it is."""
-    fault = find_password_fault(Secret(f"§{password}§" * 300))
+    fault = find_length_fault(Secret(f"§{password}§" * 300))
     assert fault is not None
     assert "§" not in fault
+
+
+@pytest.mark.parametrize("password", ["password123", "PassWord123", "iloveyou", "12345678", "qwertyuiop"])
+async def test_a_common_password_is_refused(passwords: Passwords, password: str) -> None:
+    """However it is capitalised; the message says what to do and does not repeat it."""
+    fault = await passwords.find_fault(Secret(password))
+    assert fault is not None
+    assert "choose another" in fault
+    assert password.lower() not in fault.lower()
+
+
+@pytest.mark.parametrize("password", ["correct horse", "secure_password123", "ключи от дома"])
+async def test_an_uncommon_password_is_taken(passwords: Passwords, password: str) -> None:
+    """Those of the documents' examples too."""
+    assert await passwords.find_fault(Secret(password)) is None
+
+
+async def test_the_length_is_told_first(passwords: Passwords) -> None:
+    """It needs no list."""
+    assert await passwords.find_fault(Secret("qwerty")) == find_length_fault(Secret("qwerty"))
+    assert passwords._common is None
 
 
 async def test_accents_may_be_composed_either_way(passwords: Passwords) -> None:

@@ -56,8 +56,14 @@ async def test_a_new_person_owns_an_account_with_a_project(house: House) -> None
 
 @pytest.mark.parametrize(
     ("param", "value"),
-    [("email", "ada"), ("username", "a b"), ("full_name", "a\nb"), ("password", Secret("correct"))],
-    ids=["email", "username", "full_name", "password"],
+    [
+        ("email", "ada"),
+        ("username", "a b"),
+        ("full_name", "a\nb"),
+        ("password", Secret("correct")),
+        ("password", Secret("password123")),
+    ],
+    ids=["email", "username", "full_name", "password", "common"],
 )
 async def test_a_field_that_breaks_its_rule_is_named(param: str, value: object, house: House) -> None:
     """Before anything is hashed or stored."""
