@@ -152,7 +152,28 @@ async def test_strangers_read_nothing(board: Board, path: str, key: str, status:
     assert (await board.ask(path, key)).status_code == status
 
 
+@pytest.mark.row("E20")
+@pytest.mark.parametrize(
+    ("key", "status", "code", "kind"),
+    [
+        ("", 401, "invalid_api_key", "authentication_error"),
+        ("nobodys", 401, "invalid_api_key", "authentication_error"),
+        ("narrow", 403, "insufficient_scope", "permission_error"),
+    ],
+)
+async def test_a_refusal_of_e_is_in_its_document_or_added_by_row_c2(
+    board: Board, key: str, status: int, code: str, kind: str
+) -> None:
+    """E's six statuses have none for a known key without the scope: row C2 adds 403 there, and nothing else."""
+    answer = await board.ask("/v1/usage", key)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["type"]) == (status, code, kind)
+    assert (set(error), error["request_id"][:4]) == ({"code", "message", "type", "request_id"}, "req_")
+
+
+@pytest.mark.row("E20")
 async def test_a_database_that_is_away_is_told(board: Board) -> None:
-    """503, or what E has for it."""
+    """By the one status that E has for what is not the caller's fault."""
     board.database = Away()
-    assert (await board.ask("/v1/usage")).status_code in {500, 503}
+    answer = await board.ask("/v1/usage")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "api_error")
