@@ -303,7 +303,7 @@ def build_identity(
     passwords = Passwords(password_cost)
     stack.callback(passwords.close)
     tokens, lifetimes = AccessTokens(master, decode_previous(settings)), Lifetimes()
-    upkeep = Upkeep(database, lifetimes, services.now_ns)
+    upkeep = Upkeep(database, lifetimes, services.now_ns, settings.accounts.audit_retention_days)
     upkeep.start()
     stack.push_async_callback(upkeep.close)
     return Identity(

@@ -1,4 +1,4 @@
-"""The audit log: who did what to which thing, when and from where. It is only ever appended to.
+"""The audit log: who did what to which thing, when and from where. It is appended to, and shortened by age alone.
 
 Failure behavior: an entry is written in the transaction of what it tells of: both are there or neither. Raises
 DatabaseUnavailable as gateway.db does.
@@ -37,6 +37,11 @@ _FIND = {
     True: text(f"{_READ} {_OF_ACCOUNT} AND audit_id = :audit_id"),
     False: text(f"{_READ} {_OF_NOBODY} AND audit_id = :audit_id"),
 }
+
+_PURGE = text(
+    "DELETE FROM audit_log WHERE audit_id IN "
+    "(SELECT audit_id FROM audit_log WHERE created_ns < :before_ns ORDER BY created_ns LIMIT :limit)"
+)
 
 # "nobody" is a caller who did not prove to be anyone; "command" is the operator at the command line.
 ActorKind = Literal["user", "key", "command", "nobody"]
@@ -130,3 +135,8 @@ async def find_entry(connection: AsyncConnection, account_id: str | None, audit_
     values = {"audit_id": audit_id} if account_id is None else {"audit_id": audit_id, "account_id": account_id}
     row = (await connection.execute(_FIND[account_id is not None], values)).mappings().one_or_none()
     return None if row is None else msgspec.convert(dict(row), AuditEntry)
+
+
+async def purge(connection: AsyncConnection, before_ns: int, limit: int) -> int:
+    """Delete up to ``limit`` entries older than a moment, the oldest first, and tell how many."""
+    return (await connection.execute(_PURGE, {"before_ns": before_ns, "limit": limit})).rowcount

@@ -176,6 +176,9 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     credit_grant_usd: Annotated[
         Usd, Meta(description="Credit of a new account, which then spends no more than its credits; 0: no credits.")
     ] = "0"
+    audit_retention_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="Age at which entries of the audit log are deleted; 0: never.")
+    ] = 0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

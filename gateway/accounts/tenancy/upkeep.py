@@ -1,4 +1,5 @@
-"""Deletes what is over: old sessions, refresh tokens and invitations, once an hour while the gateway runs.
+"""Deletes what is over: old sessions, refresh tokens and invitations, and the audit log's oldest entries where its
+retention is set; once an hour while the gateway runs.
 
 Failure behavior: while the database is away nothing is deleted, the log says so, and the next hour tries again. What is
 over is not honoured anyhow; deleting it only keeps the tables short.
@@ -8,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from gateway.accounts import audit
 from gateway.accounts.tenancy import members_store, sessions
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.db import Database, DatabaseUnavailable
@@ -17,18 +19,25 @@ INTERVAL_S = 3_600.0
 BATCH_ROWS = 1_000
 MAX_BATCHES = 100
 PAUSE_S = 0.02
+NS_PER_DAY = 86_400 * 10**9
 _log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """One task, which ``close`` ends."""
+    """One task, which ``close`` ends. ``audit_days`` is how long the audit log goes back; 0: to its beginning."""
 
     def __init__(
-        self, database: Database, lifetimes: Lifetimes, now_ns: Callable[[], int], interval_s: float = INTERVAL_S
+        self,
+        database: Database,
+        lifetimes: Lifetimes,
+        now_ns: Callable[[], int],
+        audit_days: int = 0,
+        interval_s: float = INTERVAL_S,
     ) -> None:
         self._database = database
         self._lifetimes = lifetimes
         self._now_ns = now_ns
+        self._audit_days = audit_days
         self._interval_s = interval_s
         self._running: asyncio.Task[None] | None = None
 
@@ -51,6 +60,8 @@ class Upkeep:
             async with self._database.write() as connection:
                 batch = await sessions.purge(connection, self._lifetimes, now_ns, BATCH_ROWS)
                 batch += await members_store.purge_invitations(connection, now_ns, BATCH_ROWS)
+                if self._audit_days:
+                    batch += await audit.purge(connection, now_ns - self._audit_days * NS_PER_DAY, BATCH_ROWS)
             deleted += batch
             if batch < BATCH_ROWS:
                 break
@@ -63,6 +74,6 @@ class Upkeep:
             try:
                 deleted = await self.purge()
             except DatabaseUnavailable as error:
-                _log.warning("old sessions and invitations could not be deleted: %s", error)
+                _log.warning("old sessions, invitations and audit entries could not be deleted: %s", error)
             else:
-                _log.info("deleted %d old sessions, refresh tokens and invitations", deleted)
+                _log.info("deleted %d old sessions, refresh tokens, invitations and audit entries", deleted)

@@ -1,4 +1,4 @@
-"""The audit log: written with what it tells of, read in pages, never changed."""
+"""The audit log: written with what it tells of, read in pages, never changed, and shortened by age alone."""
 
 import re
 from pathlib import Path
@@ -14,6 +14,7 @@ from gateway.accounts.audit import (
     append_entry,
     find_entry,
     note,
+    purge,
     read_entries,
 )
 from gateway.db import Database
@@ -122,8 +123,20 @@ async def test_an_entry_goes_with_its_transaction(database: Database) -> None:
 
 
 def test_no_statement_changes_the_log() -> None:
-    """It is inserted into and read."""
+    """It is inserted into and read, and one statement deletes what is older than a moment."""
     verbs = re.compile(r"\b(INTO|UPDATE|FROM|TABLE|ON|TRUNCATE|DROP)\s+audit_log\b")
-    found = [verb for path in SOURCES.rglob("*.py") for verb in verbs.findall(path.read_text("utf-8"))]
-    assert sorted(found) == ["FROM", "INTO", "ON", "ON", "TABLE"]
-    assert not [path for path in SOURCES.rglob("*.py") if "DELETE FROM audit_log" in path.read_text("utf-8")]
+    texts = [path.read_text("utf-8") for path in SOURCES.rglob("*.py")]
+    found = [verb for source in texts for verb in verbs.findall(source)]
+    assert sorted(found) == ["FROM", "FROM", "FROM", "INTO", "ON", "ON", "TABLE"]
+    assert sum(source.count("DELETE FROM audit_log") for source in texts) == 1
+
+
+async def test_the_oldest_entries_are_deleted_first(database: Database) -> None:
+    """No more than is asked for, none that is as young as the moment, of every account and of none."""
+    for age in range(4):
+        await append(database, f"age {age}", "acct_1" if age % 2 else None, NOW_NS - age)
+    async with database.write() as connection:
+        assert [await purge(connection, NOW_NS - 1, limit) for limit in (1, 9, 9)] == [1, 1, 0]
+        of_account = await read_entries(connection, "acct_1", 9)
+        of_nobody = await read_entries(connection, None, 9)
+    assert [entry.action for entry in (*of_account, *of_nobody)] == ["age 1", "age 0"]
