@@ -216,6 +216,7 @@ MATRIX: dict[str, Line] = {
     "GET /api/overview/top": Line("account"),
     "GET /api/overview/forecast": Line("account"),
     "GET /api/catalogue": Line("account"),
+    "GET /api/catalogue/unpriced": Line("account"),
     "GET /api/simulation": Line("account", refusal=400),
     "GET /api/requests": Line("account"),
     "GET /api/requests/export": Line("account"),

@@ -8,7 +8,8 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from gateway.analytics.models.simulation import INTERVAL, Group, simulate
-from gateway.analytics.moments import day_text, moment_text
+from gateway.analytics.models.unpriced import MAX_DAYS, Unpriced, read_unpriced
+from gateway.analytics.moments import NS_PER_DAY, day_text, moment_text
 from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.pipeline.services import Services
@@ -104,6 +105,33 @@ class SimulationView(msgspec.Struct, frozen=True, kw_only=True):
     by_model: list[SimulatedModel]
 
 
+class UnpricedView(msgspec.Struct, frozen=True, kw_only=True):
+    """Calls of one name that were answered and that nobody could price: they count as 0 until somebody does."""
+
+    provider: str
+    # What the provider calls it, which is what ``[[prices]]`` names.
+    upstream_model: str
+    # What callers call it.
+    model: str
+    requests: int
+    tokens: int
+    first_at: str
+    last_at: str
+    # By now the configuration has a price for their time: ``watchllm ledger rerate`` charges them.
+    price_known: bool
+
+
+class UnpricedList(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole days in UTC; those with the most tokens first."""
+
+    since: str = msgspec.field(name="from")
+    until: str = msgspec.field(name="to")
+    requests: int
+    # False: there are too many to look at each; counts and moments are then those of whole days, and at the least.
+    exact: bool
+    models: list[UnpricedView]
+
+
 @get(
     "/api/catalogue", summary="List models and their prices", tags=[TAG], guards=[may_in_own("usage:read", scope=SCOPE)]
 )
@@ -126,6 +154,36 @@ async def list_catalogue(request: AnyRequest, services: NamedDependency[Services
         total=len(matching),
         models=[_model(card, services, is_callable=card.id in own) for card in page[:limit]],
         next=page[limit - 1].id if len(page) > limit else None,
+    )
+
+
+@get(
+    "/api/catalogue/unpriced",
+    summary="List calls without a price",
+    tags=[TAG],
+    guards=[may_in_own("usage:read", scope=SCOPE)],
+)
+async def list_unpriced(
+    request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
+) -> UnpricedList:
+    """`range` (`30d`) or `from`, `to`, in whole days, at most 92; `project_id`."""
+    period = period_of(request, services.now_ns()).in_buckets(NS_PER_DAY)
+    if period.to_ns - period.from_ns > MAX_DAYS * NS_PER_DAY:
+        raise Fault(
+            "invalid_request",
+            f"The period from {moment_text(period.from_ns)} to {moment_text(period.to_ns)} is longer than {MAX_DAYS} "
+            "days; ask for less.",
+            param="range" if request.query_params.get("range") else "from",
+        )
+    project_ids = await find_projects(request, caller_of(request), database)
+    await wait_for_rows(services)
+    found = await read_unpriced(database, services.prices, project_ids, period.from_ns, period.to_ns)
+    return UnpricedList(
+        since=moment_text(period.from_ns),
+        until=moment_text(period.to_ns),
+        requests=sum(each.calls for each in found.groups),
+        exact=found.is_exact,
+        models=[_unpriced(each, services.prices) for each in found.groups],
     )
 
 
@@ -228,4 +286,17 @@ def _simulated(group: Group) -> SimulatedModel:
     )
 
 
-CATALOGUE_ROUTES = (list_catalogue, show_simulation)
+def _unpriced(each: Unpriced, prices: PriceTable) -> UnpricedView:
+    return UnpricedView(
+        provider=each.provider,
+        upstream_model=each.upstream_model,
+        model=each.model,
+        requests=each.calls,
+        tokens=each.tokens,
+        first_at=moment_text(each.first_ns),
+        last_at=moment_text(each.last_ns),
+        price_known=prices.lookup(each.provider, each.upstream_model, each.last_ns) is not None,
+    )
+
+
+CATALOGUE_ROUTES = (list_catalogue, list_unpriced, show_simulation)

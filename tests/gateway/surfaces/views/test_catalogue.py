@@ -66,3 +66,22 @@ async def test_traffic_is_simulated(board: Board) -> None:
     for name in ("", "nobody"):
         refused = await board.ask("/api/simulation", token, model=name)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "model")
+
+
+async def test_calls_without_a_price_are_listed(board: Board) -> None:
+    """With what to price and whether a price has come since; a period of more than 92 days is refused."""
+    token, project_id, _ = await board.register("ann")
+    lacking = {"project_id": project_id, "cost_pusd": 0, "cost_basis": "unpriced"}
+    board.recorder.rows = [
+        make_row(NOW_NS - 1, model="mine", upstream_model="new-1", **lacking),
+        make_row(NOW_NS - 2, upstream_model="gpt-4o", input_tokens=1, **lacking),
+    ]
+    body = (await board.ask("/api/catalogue/unpriced", token, range="7d")).json()
+    assert (body["requests"], body["exact"]) == (2, True)
+    new, late = body["models"]
+    assert (new["provider"], new["upstream_model"], new["model"]) == ("openai", "new-1", "mine")
+    assert (new["requests"], new["tokens"], new["price_known"], late["price_known"]) == (1, 150, False, True)
+    assert body["from"] < new["first_at"] == new["last_at"] < body["to"]
+    assert (await board.ask("/api/catalogue/unpriced", (await board.register("bob"))[0])).json()["models"] == []
+    refused = await board.ask("/api/catalogue/unpriced", token, range="1y")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "range")

@@ -3,6 +3,7 @@ import { PageHead } from "../../frame";
 import { Segmented } from "../../ui/segmented";
 import { Catalogue } from "./catalogue";
 import { Simulator } from "./simulator";
+import { Unpriced } from "./unpriced";
 
 const VIEWS = [
   ["catalogue", "Catalogue"],
@@ -27,7 +28,10 @@ export function Models() {
       {view === "simulator" ? (
         <Simulator model={model} onModel={(name) => show("simulator", name)} />
       ) : (
-        <Catalogue onSimulate={(name) => show("simulator", name)} />
+        <div class="stack">
+          <Unpriced />
+          <Catalogue onSimulate={(name) => show("simulator", name)} />
+        </div>
       )}
     </>
   );

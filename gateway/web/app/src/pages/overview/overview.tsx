@@ -12,6 +12,7 @@ import { Forecast } from "./forecast";
 import { Headline } from "./headline";
 import { Spending } from "./spending";
 import { Top } from "./top";
+import { UnpricedHint } from "./unpriced_hint";
 
 const REFRESH_MS = 15_000;
 
@@ -42,6 +43,7 @@ export function Overview() {
           ) : (
             <div class="stack">
               <Headline overview={data} />
+              <UnpricedHint period={period} projectId={projectId} />
               <Spending overview={data} />
               <Charts overview={data} />
               <div class="split">
