@@ -102,9 +102,15 @@ async def test_figures_of_a_chart_are_told_to_the_keyboard(browser: Browser, tow
 async def test_a_viewer_looks_and_changes_nothing(browser: Browser, town: Town) -> None:
     """What would be refused is not offered."""
     async with look(browser, town.gateway, email=VIC) as sight:
-        for path, absent in (("/projects", "New project"), ("/team", "Invite")):
-            await sight.open(path)
+        for path, absent in (("/projects", "New project"), ("/team", "Invite"), ("/budgets", "New budget")):
+            await sight.open("/")
+            await sight.page.locator(f"nav a[href='{path}']").click()
+            await sight.page.locator("h1").filter(has_not_text="Overview").wait_for()
+            await sight.settle()
             assert await sight.page.get_by_role("button", name=absent).count() == 0
+        assert await sight.page.get_by_role("meter").count() == len(PROJECTS)
+        assert await sight.page.get_by_role("button", name="Delete this budget").count() == 0
+        await sight.photograph("budgets-viewer")
         project, _ = town.projects[PROJECTS[0]]
         await sight.open(f"/projects/{project}")
         await sight.page.get_by_role("heading", name=PROJECTS[0]).wait_for()

@@ -16,7 +16,7 @@ Permission = Literal[
     "gpu",
     "agents",
     "admin",
-    # See the account's members and projects.
+    # See the account's members, projects and budgets.
     "account:read",
     # Rename and delete the account.
     "account",
@@ -26,6 +26,7 @@ Permission = Literal[
     "keys",
     # The account's own keys at providers.
     "credentials",
+    # Make and delete budgets.
     "budgets",
     "audit:read",
     # What was asked and answered, where a project keeps it.

@@ -1,4 +1,6 @@
-"""Budgets over HTTP: people with the permission, or account-wide keys with the scope, make, list and delete them.
+"""Budgets over HTTP: everybody in the account sees them, people with the permission make and delete them.
+
+Account-wide keys with the scope do all of it.
 
 Failure behavior: what is somebody else's is not found. While the database is away, or Redis where there is one, the
 answer is 503.
@@ -15,7 +17,7 @@ from msgspec import Meta
 from gateway.accounts.tenancy.roles import Permission
 from gateway.budgets import administration, store
 from gateway.budgets.administration import BudgetState, TooManyBudgets, Wanted
-from gateway.budgets.budget import THRESHOLDS, Action, Scope, Span, tag_scope_id
+from gateway.budgets.budget import THRESHOLDS, Action, Budget, Scope, Span, tag_scope_id
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.refusal import moment_text
 from gateway.counters.interface import MAX_PUSD
@@ -29,6 +31,8 @@ from providers.pricing.prices import format_usd, parse_usd
 AnyRequest = Request[Any, Any, Any]
 TAG = "Budgets"
 PERMISSION: Permission = "budgets"
+# They govern everybody's calls, so everybody may know them.
+READ_PERMISSION: Permission = "account:read"
 MAX_TAG_CHARS = 256
 _PREFIXES = {"account": "acct_", "project": "proj_", "key": "key_"}
 _Share = Annotated[float, Meta(gt=0, le=10)]
@@ -93,11 +97,25 @@ async def make_budget(
         raise Fault("rule_broken", f"The account has {most} budgets, which is the most; delete one first.") from None
 
 
-@get("/api/budgets", summary="List budgets", tags=[TAG], guards=[may_in_account(PERMISSION, scope=PERMISSION)])
+@get("/api/budgets", summary="List budgets", tags=[TAG], guards=[may_in_account(READ_PERMISSION, scope=PERMISSION)])
 async def list_budgets(request: AnyRequest, services: NamedDependency[Services]) -> BudgetList:
     """The account's budgets, as they stand now."""
     states = await _list(services.budgets.treasury, caller_of(request))
     return BudgetList(budgets=[view_budget(state) for state in states])
+
+
+@get(
+    "/api/budgets/{budget_id:str}",
+    summary="Show a budget",
+    tags=[TAG],
+    guards=[may_in_account(READ_PERMISSION, scope=PERMISSION)],
+)
+async def show_budget(request: AnyRequest, budget_id: FromPath[str], services: NamedDependency[Services]) -> BudgetView:
+    """One of the account's, as it stands now."""
+    treasury = services.budgets.treasury
+    budget = await _find(treasury, caller_of(request), budget_id)
+    (state,) = await administration.look(treasury, [budget])
+    return view_budget(state)
 
 
 @delete(
@@ -109,20 +127,13 @@ async def list_budgets(request: AnyRequest, services: NamedDependency[Services])
 )
 async def delete_budget(request: AnyRequest, budget_id: FromPath[str], services: NamedDependency[Services]) -> Deleted:
     """It refuses no more; what was spent stays in the ledger."""
-    treasury, caller = services.budgets.treasury, caller_of(request)
-    async with treasury.database.read() as connection:
-        own = await store.list_own(connection, caller.account_id, with_operators=_is_operator(caller))
-    try:
-        wanted = f"bud_{parse_id(budget_id)}"
-    except ValueError:
-        wanted = ""
-    if wanted not in {budget.budget_id for budget in own}:
-        raise Fault("foreign", f"There is no budget {shown(budget_id)} of yours.", param="budget_id")
-    await administration.delete(treasury, wanted)
+    treasury = services.budgets.treasury
+    budget = await _find(treasury, caller_of(request), budget_id)
+    await administration.delete(treasury, budget.budget_id)
     return Deleted()
 
 
-BUDGET_ROUTES = [make_budget, list_budgets, delete_budget]
+BUDGET_ROUTES = [make_budget, list_budgets, show_budget, delete_budget]
 
 
 def view_budget(state: BudgetState) -> BudgetView:
@@ -155,6 +166,20 @@ def read_amount(text: str, param: str) -> int:
 
 async def _list(treasury: Treasury, caller: Caller) -> list[BudgetState]:
     return await administration.list_own(treasury, caller.account_id, with_operators=_is_operator(caller))
+
+
+async def _find(treasury: Treasury, caller: Caller, given: str) -> Budget:
+    """The caller's own budget of that id; raises Fault."""
+    async with treasury.database.read() as connection:
+        own = await store.list_own(connection, caller.account_id, with_operators=_is_operator(caller))
+    try:
+        wanted = f"bud_{parse_id(given)}"
+    except ValueError:
+        wanted = ""
+    found = next((budget for budget in own if budget.budget_id == wanted), None)
+    if found is None:
+        raise Fault("foreign", f"There is no budget {shown(given)} of yours.", param="budget_id")
+    return found
 
 
 async def _resolve(body: BudgetBody, caller: Caller, database: Database) -> Wanted:

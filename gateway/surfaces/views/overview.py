@@ -229,7 +229,7 @@ async def show_forecast(
 
 def _may_see_budgets(caller: Caller) -> bool:
     if caller.person is not None:
-        return may(caller.person.role, "budgets")
+        return may(caller.person.role, "account:read")
     return caller.key is not None and caller.key.is_account_wide and "budgets" in caller.key.scopes
 
 

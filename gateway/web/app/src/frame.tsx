@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { AWAY, call } from "./core/api";
 import { useDeed, useLoaded } from "./core/loading";
 import { usePlace } from "./core/router";
-import { enter, signOut, useMay, useSession } from "./core/session";
+import { enter, signOut, useSession } from "./core/session";
 import { applyTheme, readTheme, THEMES, type Theme } from "./core/theme";
 import { Button } from "./ui/button";
 import { Select } from "./ui/field";
@@ -38,18 +38,12 @@ const GROUPS: readonly (readonly [title: string, entries: readonly Entry[]])[] =
     ],
   ],
 ];
-/** Pages of which others would be told nothing. */
-const ADMINS = new Set(["/budgets"]);
 const THEME_ICONS: Record<Theme, IconName> = { system: "screen", light: "sun", dark: "moon" };
 
 export function Frame({ path, children }: { path: string; children: ComponentChildren }) {
   const [isOpen, setOpen] = useState(false);
   const place = usePlace();
   const here = path === "/overview" ? "/" : path;
-  const mayControl = useMay("admin");
-  const groups = GROUPS.map(
-    ([title, entries]) => [title, entries.filter(([to]) => mayControl || !ADMINS.has(to))] as const,
-  );
   useEffect(() => setOpen(false), [place.path]);
   useEffect(() => {
     const name = GROUPS.flatMap(([, entries]) => entries).find(([address]) => address === here)?.[1];
@@ -81,7 +75,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
           WatchLLM
         </a>
         <nav aria-label="Pages">
-          {groups.map(([title, entries]) => (
+          {GROUPS.map(([title, entries]) => (
             <div key={title}>
               {title && <h2>{title}</h2>}
               {entries.map(([address, text, icon]) => (

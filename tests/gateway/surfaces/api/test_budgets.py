@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from budgeting import PASSWORD, Home, home
 from running import always, chat_reply, json_reply, upstream
 from sqlalchemy import text
 
 from gateway.ids import new_id
+
+EVE = "eve@example.com"
 
 
 @pytest.fixture
@@ -112,6 +115,27 @@ async def test_an_operator_budgets_the_operators_projects(ann: Home) -> None:
         body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
         assert (await caller.post("/v1/chat/completions", json=body)).status_code == 402
     assert [state["id"] for state in await ann.budgets()] == [made["id"]]
+
+
+@pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("member", 403), ("admin", 200), ("owner", 200)])
+async def test_every_role_sees_budgets_and_some_change_them(ann: Home, role: str, status: int) -> None:
+    """List, detail and the forecast of budgets for all; making and deleting for admins and owners."""
+    made = await ann.budget("project", "3")
+    async with httpx.AsyncClient(base_url=str(ann.person.base_url), trust_env=False) as client:
+        invited = (await ann.person.post("/api/account/invitations", json={"email": EVE, "role": role})).json()
+        body = {"email": EVE, "password": PASSWORD, "name": "Eve", "invitation": invited["token"]}
+        token = (await client.post("/api/v1/auth/register", json=body)).json()["access_token"]
+        client.cookies.clear()
+        client.headers["authorization"] = f"Bearer {token}"
+        path = f"/api/budgets/{made['id']}"
+        assert (await client.get("/api/budgets")).json() == {"budgets": [made]}
+        assert (await client.get(path)).json() == made
+        told = (await client.get("/api/overview/forecast")).json()["budgets"]
+        assert [each["id"] for each in told] == ([] if made["resets_at"] is None else [made["id"]])
+        wanted = {"scope": "account", "window": "day", "limit_usd": "1"}
+        assert (await client.post("/api/budgets", json=wanted)).status_code == (201 if status == 200 else status)
+        assert (await client.delete(path)).status_code == status
+    assert (await ann.person.get(path)).status_code == (404 if status == 200 else 200)
 
 
 async def test_a_key_cannot_budget(ann: Home) -> None:
