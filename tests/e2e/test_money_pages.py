@@ -37,3 +37,26 @@ async def test_calls_without_a_price_are_told(browser: Browser, town: Town, sche
         await sight.open("/models")
         await sight.page.get_by_text("gpt-4o").first.wait_for()
         assert await sight.page.get_by_text("without a price").count() == 0
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
+async def test_a_limit_is_tried_while_it_is_typed(browser: Browser, town: Town, scheme: Scheme, size: Size) -> None:
+    """The form says what the API says; a budget that is there tells its past too."""
+    told = await town.ask("GET", "/api/budgets/simulation?scope=account&window=day&limit_usd=0.05")
+    assert 0 < told["reached"] < len(told["past"])
+    async with look(browser, town.gateway, size=size, scheme=scheme, email=ADA) as sight:
+        page = sight.page
+        await sight.open("/budgets")
+        await page.get_by_text("Before this month").first.click()
+        await page.get_by_text("so far in this month").wait_for()
+        await sight.photograph(f"budgets-past-{scheme}-{size}")
+        await page.get_by_role("button", name="New budget").click()
+        await page.get_by_label("Every").select_option("day")
+        await page.get_by_label("At most, in USD").fill("0.05")
+        words = f"{told['reached']} of the last {len(told['past'])} days would have reached it."
+        await page.get_by_text(words).wait_for()
+        assert await page.locator("dialog .bars i").count() == len(told["past"])
+        assert await page.locator("dialog .bars i.over").count() == told["reached"]
+        await sight.photograph(f"budget-trial-{scheme}-{size}")
+        assert (sight.strangers, sight.complaints, await sight.overflow()) == ([], [], 0)
+        assert await find_faults(sight) == []

@@ -205,6 +205,7 @@ MATRIX: dict[str, Line] = {
     "POST /api/providers": Line("operator", {"provider": "openai", "api_key": "sk-new"}),
     "DELETE /api/providers/{provider}": Line("operator", make=make_operators_credential),
     "GET /api/budgets": Line("account"),
+    "GET /api/budgets/simulation": Line("account", refusal=400),
     "GET /api/budgets/{budget_id}": Line("object", make=make_budget),
     "POST /api/budgets": Line("account", BUDGET),
     "DELETE /api/budgets/{budget_id}": Line("object", make=make_budget),

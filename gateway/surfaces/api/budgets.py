@@ -6,7 +6,7 @@ Failure behavior: what is somebody else's is not found. While the database is aw
 answer is 503.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import msgspec
 from litestar import Request, delete, get, post
@@ -15,6 +15,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from gateway.accounts.tenancy.roles import Permission
+from gateway.analytics.overview.past_windows import Past, read_past
 from gateway.budgets import administration, store
 from gateway.budgets.administration import BudgetState, TooManyBudgets, Wanted
 from gateway.budgets.budget import THRESHOLDS, Action, Budget, Scope, Span, tag_scope_id
@@ -26,6 +27,7 @@ from gateway.errors import Fault, shown
 from gateway.ids import parse_id
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_account
+from gateway.surfaces.views.usage import wait_for_rows
 from providers.pricing.prices import format_usd, parse_usd
 
 AnyRequest = Request[Any, Any, Any]
@@ -73,6 +75,35 @@ class BudgetList(msgspec.Struct, frozen=True, kw_only=True):
     budgets: list[BudgetView]
 
 
+class PastWindowView(msgspec.Struct, frozen=True, kw_only=True):
+    """A window that is over, and what was spent in it."""
+
+    since: str = msgspec.field(name="from")
+    spent_usd: str
+
+
+class BudgetTrialView(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit against what was spent; what needs one is null where none was given."""
+
+    scope: Scope
+    scope_id: str
+    window: Span
+    limit_usd: str | None
+    # Windows that are over, the oldest first, from the first on that cost anything: at most 168 hours, 60 days,
+    # 26 weeks or 12 months.
+    past: list[PastWindowView]
+    # In how many of them as much as the limit was spent: there it would have refused or told.
+    reached: int | None
+    # What the dearest of them cost, and what half of them stayed below.
+    highest_usd: str | None
+    typical_usd: str | None
+    # Of the window of now: what is spent, whether that is the limit, and when it will be, if it will.
+    spent_usd: str
+    reached_now: bool | None
+    reaches_at: str | None
+    resets_at: str | None
+
+
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):
     """It is gone."""
 
@@ -105,6 +136,39 @@ async def list_budgets(request: AnyRequest, services: NamedDependency[Services])
 
 
 @get(
+    "/api/budgets/simulation",
+    summary="Tell what a budget would have done",
+    tags=[TAG],
+    guards=[may_in_account(READ_PERMISSION, scope=PERMISSION)],
+)
+async def simulate_budget(
+    request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
+) -> BudgetTrialView:
+    """`scope` and `scope_id` as of a budget, `window`, and `limit_usd`, which may be left out."""
+    caller, treasury, now_ns = caller_of(request), services.budgets.treasury, services.now_ns()
+    given = request.query_params.get("limit_usd")
+    body = _read_trial(dict(request.query_params.items()))
+    limit_pusd = None if not given else read_amount(given, "limit_usd")
+    owner, scope_id = await _find_scope(body, caller, database)
+    await wait_for_rows(services)
+    async with database.read() as connection:
+        zone = "UTC" if owner is None else await store.read_zone(connection, owner)
+        roots = await store.read_roots(connection, [scope_id] if body.scope == "key" else [])
+    budget = Budget(
+        budget_id="",
+        account_id=owner,
+        scope=body.scope,
+        scope_id=scope_id,
+        span=body.window,
+        limit_pusd=MAX_PUSD if limit_pusd is None else limit_pusd,
+        created_ns=now_ns,
+        zone=zone,
+        root_id=roots.get(scope_id),
+    )
+    return _trial(await read_past(database, treasury, budget, now_ns), has_limit=limit_pusd is not None)
+
+
+@get(
     "/api/budgets/{budget_id:str}",
     summary="Show a budget",
     tags=[TAG],
@@ -133,7 +197,7 @@ async def delete_budget(request: AnyRequest, budget_id: FromPath[str], services:
     return Deleted()
 
 
-BUDGET_ROUTES = [make_budget, list_budgets, show_budget, delete_budget]
+BUDGET_ROUTES = [make_budget, list_budgets, simulate_budget, show_budget, delete_budget]
 
 
 def view_budget(state: BudgetState) -> BudgetView:
@@ -149,6 +213,37 @@ def view_budget(state: BudgetState) -> BudgetView:
         thresholds=budget.thresholds,
         spent_usd=format_usd(state.spent_pusd),
         held_usd=format_usd(state.held_pusd),
+        resets_at=moment_text(state.window.resets_ns),
+    )
+
+
+def _read_trial(given: dict[str, str]) -> BudgetBody:
+    for name, choices in (("scope", get_args(Scope)), ("window", get_args(Span))):
+        if given.get(name) not in choices:
+            message = f"{name}={shown(given.get(name))} is none of {', '.join(choices)}."
+            raise Fault("invalid_request", message, param=name)
+    fields = {name: given[name] for name in ("scope", "scope_id", "window") if given.get(name)}
+    return msgspec.convert({**fields, "limit_usd": 0}, BudgetBody)
+
+
+def _trial(past: Past, *, has_limit: bool) -> BudgetTrialView:
+    state, budget = past.state, past.state.budget
+    highest, typical_pusd = past.highest, past.typical_pusd
+    return BudgetTrialView(
+        scope=budget.scope,
+        scope_id=budget.tag or budget.scope_id,
+        window=budget.span,
+        limit_usd=format_usd(budget.limit_pusd) if has_limit else None,
+        past=[
+            PastWindowView(since=moment_text(window.start_ns) or "", spent_usd=format_usd(spent))
+            for window, spent in past.windows
+        ],
+        reached=past.reached if has_limit else None,
+        highest_usd=None if highest is None else format_usd(highest[1]),
+        typical_usd=None if typical_pusd is None else format_usd(typical_pusd),
+        spent_usd=format_usd(state.spent_pusd),
+        reached_now=past.is_reached if has_limit else None,
+        reaches_at=moment_text(past.reaches_ns) if has_limit else None,
         resets_at=moment_text(state.window.resets_ns),
     )
 

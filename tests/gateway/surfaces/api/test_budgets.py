@@ -138,6 +138,34 @@ async def test_every_role_sees_budgets_and_some_change_them(ann: Home, role: str
     assert (await ann.person.get(path)).status_code == (404 if status == 200 else 200)
 
 
+async def test_a_limit_is_tried_before_it_is_set(ann: Home) -> None:
+    """Against what was spent, of every scope; what it would be made with is checked as for a budget."""
+    await ann.chat({"x-watchllm-tags": "red"}, max_tokens=10)
+    scopes = {"account": ann.account_id, "project": ann.project_id, "key": ann.key_id, "tag": "red"}
+    for scope, scope_id in scopes.items():
+        query = {"scope": scope, "window": "day", "scope_id": scope_id, "limit_usd": "0.000035"}
+        told = (await ann.person.get("/api/budgets/simulation", params=query)).json()
+        assert (told["scope_id"], told["spent_usd"], told["reached_now"], told["reaches_at"]) == (
+            scope_id,
+            "0.000035",
+            True,
+            None,
+        )
+        assert (told["past"], told["reached"], told["highest_usd"], told["typical_usd"]) == ([], 0, None, None)
+    told = (await ann.person.get("/api/budgets/simulation", params={"scope": "account", "window": "total"})).json()
+    assert (told["limit_usd"], told["reached"], told["reached_now"], told["resets_at"]) == (None, None, None, None)
+    for wrong, param in (
+        ({"scope": "planet"}, "scope"),
+        ({"window": ""}, "window"),
+        ({"limit_usd": "-1"}, "limit_usd"),
+        ({"scope": "project"}, "scope_id"),
+        ({"scope": "project", "scope_id": "proj_x"}, "scope_id"),
+    ):
+        query = {"scope": "account", "window": "day", "limit_usd": "1", **wrong}
+        refused = await ann.person.get("/api/budgets/simulation", params=query)
+        assert (refused.status_code in (400, 404, 422), refused.json()["error"]["param"]) == (True, param)
+
+
 async def test_a_key_cannot_budget(ann: Home) -> None:
     """One of a project concerns no account."""
     answer = await ann.caller.get("/api/budgets")

@@ -12,6 +12,7 @@ import { Amount } from "../../ui/figures";
 import { Meter } from "../../ui/meter";
 import { Await, Badge, Empty } from "../../ui/states";
 import { NewBudget } from "./new_budget";
+import { PastWindows } from "./past_windows";
 import { type Budget, useScopeName, WINDOWS } from "./shared";
 
 const REFRESH_MS = 10_000;
@@ -100,8 +101,20 @@ export function BudgetCard({ of, onDelete }: { of: Budget; onDelete?: () => void
             {of.resets_at && ` · starts anew ${(of.window === "hour" ? showShortMoment : showDay)(of.resets_at)}`}
           </span>
         </div>
+        {of.window !== "total" && <PastOf of={of} />}
       </div>
     </section>
+  );
+}
+
+/** What the budget would have done in the windows before this one, once somebody wants to know. */
+function PastOf({ of }: { of: Budget }) {
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary class="small">Before this {of.window}</summary>
+      {isOpen && <PastWindows scope={of.scope} scopeId={of.scope_id} window={of.window} limit={String(of.limit_usd)} />}
+    </details>
   );
 }
 

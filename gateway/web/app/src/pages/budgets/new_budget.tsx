@@ -6,6 +6,7 @@ import { Dialog } from "../../ui/dialog";
 import { Input, Select } from "../../ui/field";
 import { Notice } from "../../ui/states";
 import { useProjects } from "../projects/shared";
+import { PastWindows } from "./past_windows";
 import type { Budget } from "./shared";
 
 const SCOPES = [
@@ -96,6 +97,7 @@ export function NewBudget({ onClose }: { onClose: () => void }) {
           ]}
           onChange={(value) => setAction(value as Budget["action"])}
         />
+        <PastWindows scope={scope} scopeId={scopeId} window={window} limit={limit} />
         {deed.error && <Notice tone="bad">{deed.error.message}</Notice>}
         <div class="ends">
           <Button onClick={onClose}>Cancel</Button>
