@@ -6,11 +6,14 @@ from e2e.test_views import find_faults
 from e2e.town import ADA, BOB, Town
 from playwright.async_api import Browser
 
+from gateway.caching.semantic.store import Decision, write_decisions
+
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 NEW = "openai/brand-new-1"
+LOOKS: tuple[tuple[Scheme, Size], ...] = (("light", "desktop"), ("dark", "phone"))
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
+@pytest.mark.parametrize(("scheme", "size"), LOOKS)
 async def test_calls_without_a_price_are_told(browser: Browser, town: Town, scheme: Scheme, size: Size) -> None:
     """On the overview with a way to Models and prices, there with a row for the configuration; to nobody else."""
     # Of a project without a budget: one that governs it would refuse the call.
@@ -39,7 +42,7 @@ async def test_calls_without_a_price_are_told(browser: Browser, town: Town, sche
         assert await sight.page.get_by_text("without a price").count() == 0
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
+@pytest.mark.parametrize(("scheme", "size"), LOOKS)
 async def test_a_limit_is_tried_while_it_is_typed(browser: Browser, town: Town, scheme: Scheme, size: Size) -> None:
     """The form says what the API says; a budget that is there tells its past too."""
     told = await town.ask("GET", "/api/budgets/simulation?scope=account&window=day&limit_usd=0.05")
@@ -60,3 +63,39 @@ async def test_a_limit_is_tried_while_it_is_typed(browser: Browser, town: Town, 
         await sight.photograph(f"budget-trial-{scheme}-{size}")
         assert (sight.strangers, sight.complaints, await sight.overflow()) == ([], [], 0)
         assert await find_faults(sight) == []
+
+
+async def test_what_like_questions_saved_is_measured(browser: Browser, town: Town) -> None:
+    """Nothing is claimed with too few calls that were held back; with enough the API's figure stands there."""
+    async with look(browser, town.gateway, email=ADA) as sight:
+        await sight.open("/?range=7d")
+        await sight.page.get_by_text("Not enough data to measure it").wait_for()
+        await sight.photograph("measured-too-few")
+    await hold_back(town, 60)
+    for scheme, size in LOOKS:
+        async with look(browser, town.gateway, size=size, scheme=scheme, email=ADA) as sight:
+            await sight.open("/?range=7d")
+            told = await town.ask("GET", "/api/overview/holdout?range=7d")
+            line = sight.page.get_by_text("Measured by 60 calls that were held back")
+            await line.wait_for()
+            shown = await line.locator("data").evaluate_all("found => found.map(each => each.value)")
+            figures = [told[name] for name in ("saved_semantic_usd", "measured_usd", "low_usd", "high_usd")]
+            assert [float(text.lstrip("$")) for text in shown] == figures
+            await sight.photograph(f"measured-{scheme}-{size}")
+            assert (sight.strangers, sight.complaints, await sight.overflow()) == ([], [], 0)
+            assert await find_faults(sight) == []
+
+
+async def hold_back(town: Town, count: int) -> None:
+    """Let so many of a project's latest calls have been held back from the semantic cache."""
+    owned = {project for project, _ in town.projects.values()}
+    rows = [row for row in town.gateway.rows if row.project_id in owned and not row.is_cached and row.cost_pusd]
+    decisions = [
+        Decision(
+            request_id=row.request_id, project_id=row.project_id, decision="holdout", entry_id="ce_1", similarity=0.9,
+            score=0.9, threshold=0.5, guards="", neighbours="", question="", is_right=None, created_ns=row.created_ns,
+        )
+        for row in sorted(rows, key=lambda each: each.created_ns)[-count:]
+    ]  # fmt: skip
+    async with town.gateway.gateway.app.state.database.write() as connection:
+        await write_decisions(connection, decisions)

@@ -215,6 +215,7 @@ MATRIX: dict[str, Line] = {
     "POST /api/v1/guardrails/spending/reset": Line("account", {"window_name": "daily"}),
     "GET /api/dashboard/stats": Line("account"),
     "GET /api/overview": Line("account"),
+    "GET /api/overview/holdout": Line("account"),
     "GET /api/overview/top": Line("account"),
     "GET /api/overview/forecast": Line("account"),
     "GET /api/catalogue": Line("account"),

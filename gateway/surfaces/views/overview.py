@@ -13,6 +13,7 @@ from gateway.accounts.tenancy.roles import may
 from gateway.analytics.moments import day_text, moment_text, month_text
 from gateway.analytics.overview.figures import Overview, Series, read_overview
 from gateway.analytics.overview.forecast import LEVEL, Outlook
+from gateway.analytics.overview.holdout import MIN_CALLS, read_measured
 from gateway.analytics.overview.outlook import (
     BudgetOutlook,
     MonthOutlook,
@@ -76,6 +77,22 @@ class OverviewView(msgspec.Struct, frozen=True, kw_only=True):
     previous: FiguresView
     series: list[BucketView]
     previous_series: list[BucketView]
+
+
+class MeasuredView(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers to like questions saved: by what was once paid for them, and by the calls that were held back."""
+
+    # The part of the period of which decisions are kept, 30 days, in whole hours.
+    since: str = msgspec.field(name="from")
+    until: str = msgspec.field(name="to")
+    hits: int
+    saved_semantic_usd: msgspec.Raw
+    # Calls that were held back, and how many it takes; with fewer nothing is measured.
+    holdouts: int
+    holdouts_needed: int
+    measured_usd: msgspec.Raw | None
+    low_usd: msgspec.Raw | None
+    high_usd: msgspec.Raw | None
 
 
 class TopView(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +188,36 @@ async def show_figures(
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
     return _overview(await read_overview(database, project_ids, period))
+
+
+@get(
+    "/api/overview/holdout",
+    summary="Measure what the semantic cache saved",
+    tags=[TAG],
+    guards=[may_in_own("usage:read", scope=SCOPE)],
+)
+async def show_measured(
+    request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
+) -> MeasuredView:
+    """By the calls that it held back; `range` or `from`, `to`, of which the last 30 days count; `project_id`."""
+    period = period_of(request, services.now_ns())
+    project_ids = await find_projects(request, caller_of(request), database)
+    await wait_for_rows(services)
+    found = await read_measured(database, project_ids, period, services.now_ns())
+    measured, low, high = (
+        None if pusd is None else usd_number(pusd) for pusd in (found.measured_pusd, found.low_pusd, found.high_pusd)
+    )
+    return MeasuredView(
+        since=moment_text(found.period.from_ns),
+        until=moment_text(found.period.to_ns),
+        hits=found.hits,
+        saved_semantic_usd=usd_number(found.modelled_pusd),
+        holdouts=found.calls,
+        holdouts_needed=MIN_CALLS,
+        measured_usd=measured,
+        low_usd=low,
+        high_usd=high,
+    )
 
 
 @get(
@@ -334,4 +381,4 @@ def _interval(outlook: Outlook, spent: int) -> dict[str, msgspec.Raw]:
     }
 
 
-OVERVIEW_ROUTES = (show_figures, show_top, show_forecast)
+OVERVIEW_ROUTES = (show_figures, show_measured, show_top, show_forecast)

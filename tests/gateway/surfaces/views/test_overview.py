@@ -92,7 +92,16 @@ async def test_the_month_is_forecast(board: Board) -> None:
     assert (await board.ask("/api/overview/forecast")).json()["budgets"] is None
 
 
-@pytest.mark.parametrize("path", ["", "/top", "/forecast"])
+async def test_savings_are_measured(board: Board) -> None:
+    """Nothing is told where nothing was held back."""
+    token, project_id, _ = await board.register("ann")
+    await fill(board, project_id)
+    body = (await board.ask("/api/overview/holdout", token)).json()
+    assert (body["hits"], body["saved_semantic_usd"], body["holdouts"], body["holdouts_needed"]) == (1, 2, 0, 50)
+    assert (body["measured_usd"], body["low_usd"], body["high_usd"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("path", ["", "/holdout", "/top", "/forecast"])
 async def test_who_may_not_and_when_nobody_can(board: Board, path: str) -> None:
     """A key without the scope, a stranger; a period that is none; a database that is away."""
     assert (await board.ask(f"/api/overview{path}", "narrow")).status_code == 403

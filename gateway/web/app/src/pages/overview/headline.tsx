@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { changeOf, plural, showShare, showSpan } from "../../core/format";
 import { addMoney, toNumber } from "../../core/money";
 import { Amount, Change, Count, Stat } from "../../ui/figures";
@@ -11,7 +12,7 @@ function hitRateOf(figures: Figures): number | null {
 }
 
 /** The figures that one came for, each beside the same length of time before. */
-export function Headline({ overview }: { overview: OverviewView }) {
+export function Headline({ overview, children }: { overview: OverviewView; children?: ComponentChildren }) {
   const { total, previous } = overview;
   const saved = savedBy(total);
   const share = toNumber(total.without_usd) > 0 ? toNumber(saved) / toNumber(total.without_usd) : 0;
@@ -49,6 +50,7 @@ export function Headline({ overview }: { overview: OverviewView }) {
           {showShare(total.error_rate)}
         </Stat>
       </div>
+      {children}
     </section>
   );
 }

@@ -10,6 +10,7 @@ import { ProjectChoice } from "../projects/choice";
 import { Charts } from "./charts";
 import { Forecast } from "./forecast";
 import { Headline } from "./headline";
+import { Measured } from "./measured";
 import { Spending } from "./spending";
 import { Top } from "./top";
 import { UnpricedHint } from "./unpriced_hint";
@@ -42,7 +43,9 @@ export function Overview() {
             <Nothing period={period} projectId={projectId} />
           ) : (
             <div class="stack">
-              <Headline overview={data} />
+              <Headline overview={data}>
+                <Measured period={period} projectId={projectId} />
+              </Headline>
               <UnpricedHint period={period} projectId={projectId} />
               <Spending overview={data} />
               <Charts overview={data} />
