@@ -10,6 +10,7 @@ import msgspec
 
 from cache.exact.store import ExactStore, Item
 from providers.chat import Usage
+from providers.openai.batches import Piece
 from providers.openai.recorded import Recorded
 
 NS_PER_S = 1_000_000_000
@@ -31,6 +32,35 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     usage: Usage
     recorded: Recorded
+
+
+class StoredInput(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers one input of an embeddings call."""
+
+    # The answer that it came in; of its body only what stands around the vectors.
+    origin: StoredAnswer
+    piece: Piece
+    tokens: int
+
+    @property
+    def entry_id(self) -> str:
+        """The entry that it belongs to."""
+        return self.origin.entry_id
+
+    @property
+    def model(self) -> str:
+        """The name that its caller used."""
+        return self.origin.model
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its caller's."""
+        return self.origin.tags
+
+    @property
+    def created_ns(self) -> int:
+        """When it was asked for."""
+        return self.origin.created_ns
 
 
 class Dated(Protocol):
@@ -79,7 +109,7 @@ class Answers:
         self.max_answer_bytes = max_answer_bytes
 
     def __len__(self) -> int:
-        """How many answers are kept."""
+        """How many answers are kept, of embeddings by input."""
         return len(self._store)
 
     @property
@@ -99,6 +129,28 @@ class Answers:
             return None
         answer: StoredAnswer = item.value
         return answer
+
+    def find_input(self, key: bytes, now_ns: int) -> StoredInput | None:
+        """What answers one input of an embeddings call, as ``find``."""
+        item = self._store.get(key, now_ns)
+        if item is None:
+            return None
+        found: StoredInput = item.value
+        return found
+
+    def keep_input(self, key: bytes, kept: StoredInput, *, ttl_s: int, saved_pusd: int) -> bool:
+        """Keep what answers one input of an embeddings call, as ``keep``."""
+        if kept.piece.size > self.max_answer_bytes:
+            return False
+        item = Item(
+            key=key,
+            tenant=kept.origin.project_id,
+            value=kept,
+            size=kept.piece.size,
+            worth=saved_pusd,
+            expires_ns=kept.created_ns + ttl_s * NS_PER_S,
+        )
+        return item not in self._store.put(item)
 
     def keep(self, key: bytes, answer: StoredAnswer, *, ttl_s: int, saved_pusd: int) -> bool:
         """Keep an answer for a time, in place of any before it; tells whether there is room."""

@@ -4,17 +4,21 @@ from cache.exact.keys import KeyMaker, make_place
 from gateway.accounts.directory import KeyRecord
 from gateway.caching.answers import Answers, Purge
 from gateway.caching.audits import Audits
+from gateway.caching.batch import Batch
 from gateway.caching.directory import CacheDirectory
 from gateway.caching.flights import Flights
 from gateway.caching.policy import Policy
 from gateway.caching.semantic.handle import Semantics
 from gateway.caching.semantic.question import Asked, Limits, split
+from providers.openai.batches import find_inputs, read_inputs
 
 # Whether and how an answer is streamed changes nothing of what it says.
 STREAM_SETTINGS = frozenset({"stream", "stream_options"})
+# Each input of an embeddings call has a key of its own.
+INPUT = frozenset({"input"})
 # Places are made of names that callers may invent, so only this many are remembered.
 MAX_PLACES = 4_096
-CHAT = "chat/completions"
+CHAT, EMBEDDINGS = "chat/completions", "embeddings"
 # Another embedder's vectors lie elsewhere: its questions are another partition.
 EMBEDDER = "all-MiniLM-L6-v2/int8"
 
@@ -29,6 +33,7 @@ class Caching:
         self.semantics = semantics
         self.audits = audits
         self._keys = KeyMaker(STREAM_SETTINGS)
+        self._input_keys = KeyMaker(INPUT)
         self._places: dict[tuple[str, ...], bytes] = {}
 
     def policy_of(self, project_id: str) -> Policy:
@@ -43,6 +48,14 @@ class Caching:
         """
         owner = caller.project_id if policy.scope == "project" else caller.key_id
         return self._keys.make(self._place(owner, caller.kind, *target), body)
+
+    def split(self, caller: KeyRecord, policy: Policy, target: tuple[str, str, str], body: bytes) -> Batch | None:
+        """The inputs of an embeddings call, as ``key_of``; None: it cannot be told what it says."""
+        owner = caller.project_id if policy.scope == "project" else caller.key_id
+        base = self._input_keys.make(self._place(owner, caller.kind, *target), body)
+        value = find_inputs(body)
+        inputs = read_inputs(value)
+        return None if base is None or inputs is None else Batch(base, value, inputs)
 
     def ask(
         self, caller: KeyRecord, policy: Policy, target: tuple[str, str, str], body: bytes, limits: Limits

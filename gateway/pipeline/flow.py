@@ -93,3 +93,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     stored: StoredAnswer | None = None
     # Which layer of the cache gave it: exact | semantic.
     layer: str = ""
+    # Tokens of inputs that were not sent, since what answers them was kept.
+    spared_tokens: int = 0

@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.accounts.keys import NO_CACHE_WISHES, KeyCache
 from gateway.caching.answers import NS_PER_S, StoredAnswer, age_s, entry_id_of
-from gateway.caching.caching import Caching
+from gateway.caching.batch import Batch
+from gateway.caching.caching import EMBEDDINGS, Caching
 from gateway.caching.flights import Flight
 from gateway.caching.policy import Allowed, Policy
 from gateway.caching.semantic.interface import Check, Fresh, Layer, Look
@@ -72,6 +73,8 @@ class Found(msgspec.Struct, kw_only=True):
     target: Target | None = None
     # Of the request, whether or not its answer is kept.
     own_key: bytes | None = None
+    # The inputs of an embeddings call.
+    batch: Batch | None = None
     # What it asks the semantic layer, and what that said.
     asked: Asked | None = None
     look: Look | None = None
@@ -160,6 +163,8 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
     asked: Asked | None = None
     place = (call.endpoint, target.backend.name, target.model)
     if policy.mode != "off" and wish != "off" and body.find(b'"store"') < 0:
+        if call.endpoint == EMBEDDINGS:
+            return _find_inputs(caching.split(inbound.caller, policy, place, body), inbound, policy, target, services)
         key = caching.key_of(inbound.caller, policy, place, body)
     if key is not None and policy.is_semantic:
         limits = Limits(services.settings.cache.semantic_max_temperature, policy.tool_calls)
@@ -175,6 +180,20 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
     found = Found(lines=_MISS, key=key if wish in _KEEPS else None, policy=policy, target=target, own_key=key,
                   asked=asked)  # fmt: skip
     return found if found.waits else join(found, inbound, services)
+
+
+def _find_inputs(batch: Batch | None, inbound: Inbound, policy: Policy, target: Target, services: Services) -> Found:
+    """Look for what answers each input of an embeddings call."""
+    key = None if batch is None else batch.key
+    if batch is not None and inbound.cache in _LOOKS:
+        batch.look(services.caching.answers, inbound.created_ns)
+        if batch.is_whole:
+            answer = batch.give()
+            lines = hit_lines(answer, inbound.created_ns) + batch.lines
+            return Found(lines=lines, given=Given(answer, answer.recorded.body or b""))
+    found = Found(lines=_MISS, key=key if inbound.cache in _KEEPS else None, policy=policy, target=target, own_key=key,
+                  batch=batch)  # fmt: skip
+    return join(found, inbound, services)
 
 
 def join(found: Found, inbound: Inbound, services: Services) -> Found:
@@ -315,10 +334,13 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         recorded=recorded,
     )
     if flight is not None:
-        flight.answer = answer
+        flight.answer = answer if not outcome.spared_tokens else _with_spared(answer, outcome.spared_tokens)
     if found.key is not None and _is_wanted_again(found, upstream, recorded, policy):
         ttl_s = inbound.ttl_s or policy.ttl_s
         caching = journey.services.caching
+        if found.batch is not None:
+            found.batch.keep(caching.answers, answer, ttl_s=ttl_s, cost_pusd=row.cost_pusd)
+            return
         caching.answers.keep(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
         layer = caching.semantics.layer
         if found.asked is not None and layer is not None and _is_proven(recorded, inbound.call.n, policy):
@@ -328,6 +350,12 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
                 checks="" if inbound.check is None else inbound.check.request_id, prompts=policy.prompts,
             )  # fmt: skip
             layer.learn(fresh)
+
+
+def _with_spared(answer: StoredAnswer, tokens: int) -> StoredAnswer:
+    """As somebody has it who was not charged for any of it."""
+    usage = msgspec.structs.replace(answer.usage, input_tokens=answer.usage.input_tokens + tokens)
+    return msgspec.structs.replace(answer, usage=usage)
 
 
 def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, policy: Policy) -> bool:

@@ -2,15 +2,18 @@
 
 import logging
 
+import msgspec
+
 from gateway.ledger.journal import JournalFull
 from gateway.ledger.row import UsageRow
-from gateway.ledger.settle import FREE, GIVEN, settle_call
+from gateway.ledger.settle import FREE, GIVEN, Cost, settle_call
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.send import Upstream
 from gateway.pipeline.services import Services
 from gateway.prompts.content import Streamed
 from gateway.prompts.keeper import Answer
-from providers.chat import NO_USAGE
+from providers.chat import NO_USAGE, Usage
+from providers.pricing.prices import cost_pusd
 
 log = logging.getLogger("gateway.pipeline.record")
 
@@ -22,8 +25,8 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
     provider, model, is_free = _who_answered(outcome)
     cost = FREE if is_free else settle_call(services.prices, provider, model, inbound.created_ns, usage)
     stored, tokens_saved, saved_pusd = outcome.stored, 0, 0
-    if stored is not None and usage is not None:
-        tokens_saved, saved_pusd, cost = usage.total_tokens, cost.pusd, GIVEN
+    if usage is not None and (stored is not None or outcome.spared_tokens):
+        tokens_saved, saved_pusd, cost = _save(inbound, outcome, services, usage, cost)
     counted = usage or NO_USAGE
     latency_ns = services.ticks_ns() - inbound.started_ns
     first_byte_ns = outcome.first_byte_ns - inbound.started_ns if outcome.first_byte_ns else 0
@@ -75,6 +78,19 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
     if inbound.passage is not None:
         inbound.passage.used_tokens = 0 if row.is_cached else row.total_tokens
     return row
+
+
+def _save(inbound: Inbound, outcome: Outcome, services: Services, usage: Usage, cost: Cost) -> tuple[int, int, Cost]:
+    """What the cache saved in tokens and in money, and what the call costs."""
+    if outcome.stored is not None:
+        return usage.total_tokens, cost.pusd, GIVEN
+    provider, model, is_free = _who_answered(outcome)
+    price = None if is_free else services.prices.lookup(provider, model, inbound.created_ns, usage.service_tier)
+    if price is None:
+        return outcome.spared_tokens, 0, cost
+    # What it would have cost more with the inputs that were kept.
+    whole = msgspec.structs.replace(usage, input_tokens=usage.input_tokens + outcome.spared_tokens)
+    return outcome.spared_tokens, cost_pusd(price, whole) - cost_pusd(price, usage), cost
 
 
 def _who_answered(outcome: Outcome) -> tuple[str, str, bool]:

@@ -90,6 +90,8 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     """Make the call, and keep its answer where that is wanted."""
     if found.flight is not None and journey.inbound.call.stream:
         journey.client = SharedClient(journey.client, found.flight)
+    if found.batch is not None and found.batch.is_partial:
+        journey.short = send.Shortened(path.targets[0], found.batch.shorten(journey.inbound.call), found.batch)
     upstream = await send.send(journey, path)
     if upstream.relay is not None:
         await reply.flow(journey, upstream, found.lines)
@@ -98,7 +100,7 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         await _outcome(journey, upstream) if usage is None else _end(upstream, usage, journey.client, error_code="")
     )
     row = await _write(journey, outcome)
-    reply.finish(journey, upstream, found.lines, row)
+    reply.finish(journey, upstream, found.lines + upstream.told, row)
     if found.policy is not None:
         lookup.keep(found, journey, outcome, row)
 
@@ -203,7 +205,7 @@ async def refuse_limited(request_id: str, passage: Passage, client: Client, faul
 
 async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     """How an answer ended whose usage has to be counted, or that was a stream."""
-    call, model = journey.inbound.call, upstream.target.model
+    call, model = journey.sent.call, upstream.target.model
     services, client = journey.services, journey.client
     if upstream.answer is not None:
         whole = Produced(reported=upstream.answer.usage, text=upstream.answer.text)
@@ -232,6 +234,7 @@ def _end(upstream: Upstream, usage: Usage, client: Client, *, error_code: str, i
         upstream_request_id=upstream.gist.request_id,
         first_byte_ns=upstream.first_byte_ns,
         waited_ns=upstream.waited_ns,
+        spared_tokens=upstream.spared_tokens,
     )
 
 
@@ -247,7 +250,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
         if isinstance(failed.error, Truncated):
             # It was made and will be billed, though nobody saw it.
             produced = Produced(reported=None)
-            usage = await meter.measure(journey.inbound.call, failed.target.model, produced, journey.services)
+            usage = await meter.measure(journey.sent.call, failed.target.model, produced, journey.services)
         is_left = client.is_gone
         await _write(
             journey,
@@ -283,7 +286,7 @@ async def _stop(journey: send.Journey, fault: Fault) -> None:
 
 async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
     usage = None
-    call, target, is_left = journey.inbound.call, journey.target, journey.client.is_gone
+    call, target, is_left = journey.sent.call, journey.target, journey.client.is_gone
     if target is not None:
         produced = _produced(journey.upstream)
         # A process that ends may have no thread left to count in.

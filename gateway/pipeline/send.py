@@ -17,13 +17,23 @@ from gateway.backends.failure import as_fault
 from gateway.backends.interface import Client, Exchange, Head, WholeReply
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
+from gateway.caching.batch import Batch
 from gateway.config.settings import Retries
 from gateway.ledger.row import Try, add_try
 from gateway.pipeline import budget
 from gateway.pipeline.flow import PASSED, Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
-from providers.errors import PoolExhausted, ProviderError, Refused, TimedOut, Truncated, Unreachable, Unsupported
+from providers.errors import (
+    InvalidAnswer,
+    PoolExhausted,
+    ProviderError,
+    Refused,
+    TimedOut,
+    Truncated,
+    Unreachable,
+    Unsupported,
+)
 from providers.wire import Call, WireRequest
 
 HTTP_OK = 200
@@ -56,6 +66,17 @@ class Upstream(msgspec.Struct, kw_only=True):
     # Monotonic ns: the answer's first byte, and all time spent waiting for providers so far.
     first_byte_ns: int
     waited_ns: int
+    # Of a call that was sent without the inputs that are kept: their tokens, and the header lines that tell of them.
+    spared_tokens: int = 0
+    told: bytes = b""
+
+
+class Shortened(msgspec.Struct, frozen=True):
+    """A call without the inputs that are kept, for the target whose answers those are."""
+
+    target: Target
+    call: Call
+    batch: Batch
 
 
 class SendFailed(Exception):
@@ -83,7 +104,7 @@ class Journey:
 
     __slots__ = (
         "attempts", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_recorded", "lost_pusd",
-        "services", "target", "trail", "upstream", "waited_ns",
+        "services", "short", "target", "trail", "upstream", "waited_ns",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
@@ -105,6 +126,16 @@ class Journey:
         # Where the last try failed that may be billed, and what those before it may have cost.
         self.doubtful: Target | None = None
         self.lost_pusd = 0
+        # None: all of it is sent.
+        self.short: Shortened | None = None
+
+    @property
+    def sent(self) -> Inbound:
+        """The request as it was sent last."""
+        short = self.short
+        if short is None or self.target is not short.target:
+            return self.inbound
+        return msgspec.structs.replace(self.inbound, call=short.call)
 
 
 async def send(journey: Journey, route: Route) -> Upstream:
@@ -139,10 +170,11 @@ async def send(journey: Journey, route: Route) -> Upstream:
 
 
 async def _try_target(journey: Journey, target: Target, *, tries_again: bool) -> Upstream:
-    services, call = journey.services, journey.inbound.call
+    services = journey.services
     backend, ticks_ns = target.backend, services.ticks_ns
-    request = backend.dialect.encode(call, target.model)
     journey.target = target
+    call = journey.sent.call
+    request = backend.dialect.encode(call, target.model)
     if journey.funds is not None and not journey.attempts:
         await budget.send_off(journey.funds, services)
     while True:
@@ -183,14 +215,42 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
             journey.upstream = upstream
             target.breaker.succeeded()
             services.metrics.observe_attempt(backend.name, "ok")
-            return upstream
+            if call is journey.inbound.call or _complete(upstream, journey.short):
+                return upstream
+            await _lengthen(journey, upstream)
+            call = journey.inbound.call
+            request = backend.dialect.encode(call, target.model)
+
+
+def _complete(upstream: Upstream, short: Shortened | None) -> bool:
+    """Put the answer of a shortened call together with what is kept; False where it does not fit."""
+    answer = None if short is None or upstream.answer is None else short.batch.complete(upstream.answer)
+    if short is None or answer is None:
+        return False
+    upstream.answer, upstream.spared_tokens = answer, short.batch.saved_tokens
+    upstream.told = b"%bx-watchllm-tokens-saved: %d\r\n" % (short.batch.lines, upstream.spared_tokens)
+    return True
+
+
+async def _lengthen(journey: Journey, upstream: Upstream) -> None:
+    """Have all of a call sent whose shortened form was answered with what does not fit; raises InvalidAnswer."""
+    short, services = journey.short, journey.services
+    assert short is not None, "asked for a shortened call only"  # noqa: S101 - for the type checkers
+    short.batch.forget(services.caching.answers)
+    journey.waited_ns, journey.upstream = upstream.waited_ns, None
+    # It was made, and is paid.
+    journey.doubtful = short.target
+    is_covered = await _cover(journey)
+    journey.short = None
+    if not is_covered or journey.client.is_gone:
+        raise InvalidAnswer("the provider's answer has other inputs than it was sent")
 
 
 async def _cover(journey: Journey) -> bool:
     """Account for a try that may be billed before another is made; False: there is no money for another."""
     target, services = journey.doubtful, journey.services
     assert target is not None, "asked for such a try only"  # noqa: S101 - for the type checkers
-    lost_pusd = await budget.cover(journey.inbound, journey.funds, target, journey.attempts, services)
+    lost_pusd = await budget.cover(journey.sent, journey.funds, target, journey.attempts, services)
     if lost_pusd is None:
         return False
     journey.lost_pusd += lost_pusd

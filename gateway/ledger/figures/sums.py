@@ -67,10 +67,11 @@ def _add_fact(sums: list[int], fact: Fact) -> None:
     sums[0] += 1
     sums[2] += fact.tokens
     _add_money(sums, 3, fact.cost_pusd)
+    layer = 1 if fact.is_semantic else 0
     if fact.is_cached:
-        layer = 1 if fact.is_semantic else 0
         sums[5 + layer] += 1
-        _add_money(sums, 7 + 2 * layer, fact.saved_pusd)
+    # Also of a call that was made, where some of its inputs were kept.
+    _add_money(sums, 7 + 2 * layer, fact.saved_pusd)
     _add_money(sums, 11, fact.prompt_saved_pusd)
     if fact.error_code:
         sums[1] += 1

@@ -31,7 +31,7 @@ TAG = "Usage"
 
 
 class LogView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call, as row W30 has it; ``tokens_saved`` is there for answers from the cache only."""
+    """One call, as row W30 has it; ``tokens_saved`` is there where the cache answered it, or a part of it."""
 
     id: str
     model: str
@@ -142,7 +142,7 @@ def _view(log: UsageLog) -> LogView:
         cached=log.is_cached,
         latency_ms=log.latency_ms,
         created_at=moment_text(log.created_ns),
-        tokens_saved=log.tokens_saved if log.is_cached else None,
+        tokens_saved=log.tokens_saved if log.is_cached or log.tokens_saved else None,
     )
 
 

@@ -40,21 +40,25 @@ def test_a_row_counts_by_what_it_is() -> None:
     row = make_row(cost_pusd=3_000_007, prompt_saved_pusd=5, overhead_us=70, latency_ms=17, tags="x")
     hit = make_row(is_cached=True, cache_layer="semantic", saved_pusd=2_000_001, overhead_us=1)
     failed = make_row(error_code="upstream_error", cost_pusd=0)
-    kept = sum_facts(map(fact_of, (row, hit, failed)))
+    # Some of its inputs were kept.
+    part = make_row(cost_pusd=0, saved_pusd=1_000_004, latency_ms=17, overhead_us=70)
+    kept = sum_facts(map(fact_of, (row, hit, failed, part)))
     day = kept.figures[PROJECT_ID, DAY_NS, NOW_NS // DAY_NS * DAY_NS]
     assert name(day, FIGURES) == {
-        "requests": 3,
+        "requests": 4,
         "errors": 1,
-        "tokens": 300,
+        "tokens": 450,
         "cost_high": 3,
         "cost_low": 7,
         "semantic_hits": 1,
+        "exact_saved_high": 1,
+        "exact_saved_low": 4,
         "semantic_saved_high": 2,
         "semantic_saved_low": 1,
         "prompt_saved_low": 5,
-        "latency_1": 1,
+        "latency_1": 2,
         "overhead_0": 1,
-        "overhead_1": 1,
+        "overhead_1": 2,
     }
     assert [name(each, TAG_SUMS) for each in kept.tags.values()] == [
         {"requests": 1, "tokens": 150, "cost_high": 3, "cost_low": 7}
