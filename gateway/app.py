@@ -28,7 +28,7 @@ from gateway.accounts.directory import KeyDirectory
 from gateway.accounts.keyring.project_keys import ProjectKeys
 from gateway.accounts.keyring.projects import Projects
 from gateway.accounts.keys import KeyDigester
-from gateway.accounts.master import API_KEYS, BUCKETS, decode_previous_keys, derive_key, load_master_key
+from gateway.accounts.master import API_KEYS, BUCKETS, SHARED_ANSWERS, decode_previous_keys, derive_key, load_master_key
 from gateway.accounts.tenancy.account import Accounts
 from gateway.accounts.tenancy.members import Members
 from gateway.accounts.tenancy.passwords import DEFAULT_COST, PasswordCost, Passwords
@@ -128,7 +128,7 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
         stack.push_async_callback(history.close)
         counters = build_counters(settings, stack)
         budgets = await open_keeper(settings, database, counters, recorder, stack)
-        caching = await open_caching(settings, database, upstreams, stack)
+        caching = await open_caching(settings, database, upstreams, derive_key(master, SHARED_ANSWERS), stack)
         metrics = Metrics(version=version("watchllm-gateway"), gauges=build_gauges(recorder, caching, prompts))
         catalogue = load_catalogue()
         services = Services(

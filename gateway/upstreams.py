@@ -24,6 +24,7 @@ from gateway.caching.caching import Caching
 from gateway.caching.directory import CacheDirectory
 from gateway.caching.semantic.handle import Semantics
 from gateway.caching.semantic.interface import Layer
+from gateway.caching.shared import SharedAnswers
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.db import Database
 from gateway.pipeline.route import SANDBOX, RouteTable
@@ -127,8 +128,13 @@ def open_local() -> Local:
     return LocalBackend(EmbeddingQueue(open_embedder()))
 
 
-async def open_caching(settings: Settings, database: Database, upstreams: Upstreams, stack: AsyncExitStack) -> Caching:
-    """The answers of this process, what projects want of them, and the semantic layer where any wants it."""
+async def open_caching(
+    settings: Settings, database: Database, upstreams: Upstreams, secret: bytes, stack: AsyncExitStack
+) -> Caching:
+    """The answers of this process, what projects want of them, and the semantic layer where any wants it.
+
+    ``secret`` seals what is shared with other processes.
+    """
     given = settings.cache
     answers = Answers(
         max_bytes=given.max_mb << 20,
@@ -149,7 +155,33 @@ async def open_caching(settings: Settings, database: Database, upstreams: Upstre
     if directory.is_semantic:
         semantics.want()
     audits = Audits(database, parse_usd(given.semantic_audit_usd), time.time_ns)
-    return Caching(answers, directory, semantics, audits)
+    return Caching(answers, directory, semantics, audits, share_answers(settings, answers, directory, secret, stack))
+
+
+def share_answers(
+    settings: Settings, answers: Answers, directory: CacheDirectory, secret: bytes, stack: AsyncExitStack
+) -> SharedAnswers | None:
+    """What processes share of their answers, where there is a Redis and room in it."""
+    url, given = settings.redis_url, settings.cache
+    if url is None or not given.shared_max_mb:
+        return None
+    # A tenth of a second, that a gateway without Redis need not wait for.
+    from gateway.counters.link import LinkLimits, RedisLink  # noqa: PLC0415
+
+    wait_ms = given.shared_max_wait_ms
+    # An answer that comes in the last third of the time counts as slow.
+    limits = LinkLimits(timeout_ms=wait_ms, turn_ms=wait_ms, slow_ms=wait_ms * 2 // 3)
+    shared = SharedAnswers(
+        RedisLink.open(url.reveal(), limits),
+        RedisLink.open(url.reveal()),
+        answers,
+        directory.purges,
+        secret,
+        max_bytes=given.shared_max_mb << 20,
+        now_ns=time.time_ns,
+    )
+    stack.push_async_callback(shared.close)
+    return shared
 
 
 def _import_layer() -> Callable[..., Layer]:

@@ -19,6 +19,8 @@ MASTER_KEY_FILE = "master.key"
 API_KEYS = "api-keys"
 # Puts addresses into buckets that nobody outside can choose.
 BUCKETS = "buckets"
+# Seals the answers that processes share.
+SHARED_ANSWERS = "shared-answers"
 # Followed by the version of the key-encryption key: "vault-1".
 VAULT = "vault-"
 # Yields no key but the name by which the vault tells master keys apart.

@@ -60,6 +60,7 @@ async def purge(database: Database, caching: Caching, wanted: Purge, occasion: O
         await questions.purge(connection, wanted, occasion.now_ns)
         detail = msgspec.json.encode(wanted).decode()
         await audit.note(connection, occasion, "cache.purge", wanted.project_id, detail)
+    caching.directory.purges.add(wanted, occasion.now_ns)
     return caching.purge(wanted)
 
 
@@ -85,6 +86,8 @@ async def recall(
         payload = {"project_id": project_id, "request_id": request_id, "entries": entries, "requests": served}
         fact = Event(name=CACHE_RECALLED, account_id=occasion.account_id, payload=payload, created_ns=occasion.now_ns)
         await append_event(connection, fact)
+    for each in purges:
+        caching.directory.purges.add(each, occasion.now_ns)
     was_kept = sum(map(caching.purge, purges)) > 0
     is_known = was_kept or served or served_by or len(entries) > 1
     return Recalled(entries=entries if is_known else [], requests=served)

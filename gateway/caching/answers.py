@@ -14,6 +14,8 @@ from providers.openai.batches import Piece
 from providers.openai.recorded import Recorded
 
 NS_PER_S = 1_000_000_000
+# What processes share lives no longer, and what was purged is remembered as long.
+MAX_SHARED_S = 7 * 86_400
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +101,18 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True):
 def entry_id_of(request_id: str) -> str:
     """The id of the entry that a call's answer becomes."""
     return f"ce_{request_id}"
+
+
+class SharedLevel(Protocol):
+    """Answers that processes share; see gateway.caching.shared."""
+
+    async def find(self, key: bytes, project_id: str) -> StoredAnswer | None:
+        """The answer to a request, put into this process's memory as well; None for whatever else may be."""
+        ...
+
+    def put(self, key: bytes, answer: StoredAnswer, *, ttl_s: int, saved_pusd: int) -> None:
+        """Have an answer shared, some time later."""
+        ...
 
 
 class Answers:

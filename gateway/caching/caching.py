@@ -2,7 +2,7 @@
 
 from cache.exact.keys import KeyMaker, make_place
 from gateway.accounts.directory import KeyRecord
-from gateway.caching.answers import Answers, Purge
+from gateway.caching.answers import Answers, Purge, SharedLevel
 from gateway.caching.audits import Audits
 from gateway.caching.batch import Batch
 from gateway.caching.directory import CacheDirectory
@@ -26,8 +26,17 @@ EMBEDDER = "all-MiniLM-L6-v2/int8"
 class Caching:
     """One a process, built by the application."""
 
-    def __init__(self, answers: Answers, directory: CacheDirectory, semantics: Semantics, audits: Audits) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        directory: CacheDirectory,
+        semantics: Semantics,
+        audits: Audits,
+        shared: SharedLevel | None = None,
+    ) -> None:
+        """``shared`` is what processes share, None where there is one process alone."""
         self.answers = answers
+        self.shared = shared
         self.flights = Flights()
         self.directory = directory
         self.semantics = semantics

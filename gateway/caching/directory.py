@@ -8,6 +8,7 @@ from gateway.caching import store
 from gateway.caching.answers import Answers
 from gateway.caching.policy import Policy, Wishes, combine
 from gateway.caching.semantic.handle import Semantics
+from gateway.caching.shared import Purges
 from gateway.config.settings import Cache
 from gateway.db import Database
 
@@ -26,6 +27,7 @@ class CacheDirectory(Follower):
         self._default = combine(settings, Wishes())
         self._policies: dict[str, Policy] = {}
         self._revision = 0
+        self.purges = Purges()
 
     def __len__(self) -> int:
         """Count the projects that set anything."""
@@ -53,4 +55,6 @@ class CacheDirectory(Follower):
         for purge in changes.purges:
             self._answers.purge(purge)
             self._semantics.purge(purge)
+            if purge.before_ns is not None:
+                self.purges.add(purge, purge.before_ns)
         self._revision = changes.revision

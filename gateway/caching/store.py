@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.caching.answers import Purge
+from gateway.caching.answers import MAX_SHARED_S, NS_PER_S, Purge
 from gateway.caching.policy import Wishes
 
 _SETTINGS = tuple(field.name for field in msgspec.structs.fields(Wishes))
@@ -29,8 +29,8 @@ _WRITE_PURGE = text(
     "INSERT INTO cache_purges (revision, project_id, entry_id, tag, model, before_ns, made_ns) "
     "VALUES (:revision, :project_id, :entry_id, :tag, :model, :before_ns, :now_ns)"
 )
-# Every process has done what is older; a process that starts has nothing to purge.
-KEPT_PURGES_NS = 3_600 * 1_000_000_000
+# Of what is older nothing is shared any more, and every process has done it.
+KEPT_PURGES_NS = (MAX_SHARED_S + 3_600) * NS_PER_S
 _FORGET_PURGES = text("DELETE FROM cache_purges WHERE made_ns < :until_ns")
 _READ_SERVED = text(
     "SELECT request_id FROM usage WHERE project_id = :project_id AND cache_entry = :entry_id AND cache_entry <> '' "

@@ -149,6 +149,12 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
     max_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="Memory for answers, in each process.")] = 256
     max_project_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="What one project may fill of it.")] = 64
     max_answer_kb: Annotated[int, Meta(ge=1, le=32_768, description="A longer answer is not kept.")] = 1_024
+    shared_max_mb: Annotated[
+        int, Meta(ge=0, le=1_048_576, description="Room in Redis for answers that all processes share; 0: none.")
+    ] = 256
+    shared_max_wait_ms: Annotated[
+        int, Meta(ge=20, le=10_000, description="The longest that a call waits for Redis; then it is a miss.")
+    ] = 30
 
 
 class Budgets(msgspec.Struct, frozen=True, kw_only=True):

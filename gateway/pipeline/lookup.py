@@ -5,39 +5,25 @@ Failure behavior: whatever is wrong with what is kept is a miss, never an error;
 
 import asyncio
 import logging
-import re
-from collections.abc import Mapping
 
 import msgspec
 
-from gateway.accounts.keys import NO_CACHE_WISHES, KeyCache
 from gateway.caching.answers import NS_PER_S, StoredAnswer, age_s, entry_id_of
 from gateway.caching.batch import Batch
 from gateway.caching.caching import EMBEDDINGS, Caching
 from gateway.caching.flights import Flight
-from gateway.caching.policy import Allowed, Policy
+from gateway.caching.policy import Policy
 from gateway.caching.semantic.interface import Check, Fresh, Layer, Look
 from gateway.caching.semantic.question import Asked, Limits
-from gateway.config.settings import MAX_TTL_S
 from gateway.db import DatabaseUnavailable
-from gateway.errors import Fault, shown
+from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
-from gateway.pipeline.flow import CacheWish, Inbound, Outcome, Route, Target
+from gateway.pipeline.flow import Inbound, Outcome, Route, Target
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from providers.errors import InvalidAnswer, ProviderError
 from providers.openai.recorded import Recorded, is_whole, record_body, record_stream, seems_whole
 
-WISHES: dict[bytes, CacheWish] = {
-    b"": "default",
-    b"off": "off",
-    b"read": "read",
-    b"write": "write",
-    b"refresh": "refresh",
-    b"only": "only",
-}
-WRONG_RATE, WRONG_HIT_RATE = b"x-watchllm-max-wrong-rate", b"x-watchllm-max-wrong-hit-rate"
-SHARE = re.compile(r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)")
 _LOOKS = frozenset({"default", "read", "only"})
 _KEEPS = frozenset({"default", "write", "refresh"})
 _BYPASS = b"x-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
@@ -80,11 +66,13 @@ class Found(msgspec.Struct, kw_only=True):
     look: Look | None = None
     # Which layer gave the answer.
     layer: str = "exact"
+    # What other processes share may have it.
+    is_shared: bool = False
 
     @property
     def waits(self) -> bool:
         """Whether there is more to ask than the answers in memory."""
-        return self.asked is not None and not self.is_known
+        return (self.asked is not None or self.is_shared) and not self.is_known
 
     @property
     def is_known(self) -> bool:
@@ -99,59 +87,6 @@ class Found(msgspec.Struct, kw_only=True):
 
 # Before the room was entered.
 NOT_ASKED = Found(lines=b"")
-
-
-def read_wish(value: bytes) -> CacheWish:
-    """Read ``x-watchllm-cache``; raises Fault for a word that it does not know."""
-    wish = WISHES.get(value.strip().lower())
-    if wish is None:
-        known = ", ".join(word.decode() for word in WISHES if word)
-        raise Fault(
-            "invalid_request",
-            f"The header x-watchllm-cache is {shown(value.decode('latin-1'))}; it takes one of {known}.",
-            param="x-watchllm-cache",
-        )
-    return wish
-
-
-def read_control(value: bytes, wish: CacheWish) -> CacheWish:
-    """What ``Cache-Control`` adds to a wish: no-store is off, no-cache is refresh; the rest is for others' caches."""
-    words = {word.strip() for word in value.lower().split(b",")}
-    if b"no-store" in words:
-        return "off"
-    return "refresh" if b"no-cache" in words and wish == "default" else wish
-
-
-def read_ttl(value: bytes) -> int:
-    """Read ``x-watchllm-cache-ttl`` in seconds; raises Fault for anything but a whole number of them."""
-    text = value.decode("latin-1").strip()
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:12]) <= MAX_TTL_S):
-        raise Fault(
-            "invalid_request",
-            f"The header x-watchllm-cache-ttl is {shown(text)}; it takes seconds, 1 to {MAX_TTL_S}.",
-            param="x-watchllm-cache-ttl",
-        )
-    return int(text)
-
-
-def read_allowed(single: Mapping[bytes, bytes], wanted: KeyCache = NO_CACHE_WISHES) -> Allowed:
-    """The share of wrong answers that a call and its key (``wanted``) allow; raises Fault for anything but a share."""
-    own = Allowed(max_wrong_rate=wanted.max_wrong_rate, max_wrong_hit_rate=wanted.max_wrong_hit_rate)
-    said = Allowed(
-        max_wrong_rate=_read_share(single.get(WRONG_RATE), WRONG_RATE),
-        max_wrong_hit_rate=_read_share(single.get(WRONG_HIT_RATE), WRONG_HIT_RATE),
-    )
-    return said.tighten(own)
-
-
-def _read_share(value: bytes | None, header: bytes) -> float | None:
-    if value is None:
-        return None
-    text = value.decode("latin-1").strip()
-    if not SHARE.fullmatch(text):
-        name = header.decode()
-        raise Fault("invalid_request", f"The header {name} is {shown(text)}; it takes a share, 0 to 1.", param=name)
-    return float(text)
 
 
 def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Found:
@@ -177,8 +112,10 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
                 _count(caching, asked)
                 return Found(lines=hit_lines(answer, inbound.created_ns), given=given)
             caching.answers.forget(key)
+    # What the semantic layer stores is in the database for all.
+    is_shared = caching.shared is not None and key is not None and asked is None
     found = Found(lines=_MISS, key=key if wish in _KEEPS else None, policy=policy, target=target, own_key=key,
-                  asked=asked)  # fmt: skip
+                  asked=asked, is_shared=is_shared and wish in _LOOKS)  # fmt: skip
     return found if found.waits else join(found, inbound, services)
 
 
@@ -219,7 +156,10 @@ def join(found: Found, inbound: Inbound, services: Services) -> Found:
 
 
 async def ask(found: Found, inbound: Inbound, services: Services) -> Found:
-    """Ask the store and the semantic layer for what memory has not, no longer than a call may wait for them."""
+    """Ask what is shared, or the store and the semantic layer, for what memory has not, as long as a call may wait."""
+    if found.is_shared:
+        await _ask_shared(found, inbound, services)
+        return found if found.given is not None else join(found, inbound, services)
     layer = services.caching.semantics.want()
     if layer is not None and inbound.cache in _LOOKS:
         try:
@@ -231,6 +171,24 @@ async def ask(found: Found, inbound: Inbound, services: Services) -> Found:
         except Exception:
             log.exception("request %s could not be looked up", inbound.request_id)
     return found if found.given is not None else join(found, inbound, services)
+
+
+async def _ask_shared(found: Found, inbound: Inbound, services: Services) -> None:
+    shared, key, policy = services.caching.shared, found.own_key, found.policy
+    if shared is None or key is None or policy is None or services.caching.directory.is_stale:
+        # Stale: what was purged elsewhere may not be known here.
+        return
+    try:
+        async with asyncio.timeout(services.settings.cache.shared_max_wait_ms / 1_000):
+            answer = await shared.find(key, inbound.caller.project_id)
+    except TimeoutError:
+        return
+    except Exception:
+        log.exception("request %s could not be looked up", inbound.request_id)
+        return
+    given = None if answer is None else _give_again(answer, inbound, policy)
+    if answer is not None and given is not None:
+        found.given, found.lines = given, hit_lines(answer, inbound.created_ns)
 
 
 async def _ask(found: Found, layer: Layer, inbound: Inbound) -> None:
@@ -342,6 +300,8 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
             found.batch.keep(caching.answers, answer, ttl_s=ttl_s, cost_pusd=row.cost_pusd)
             return
         caching.answers.keep(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
+        if caching.shared is not None and found.asked is None:
+            caching.shared.put(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
         layer = caching.semantics.layer
         if found.asked is not None and layer is not None and _is_proven(recorded, inbound.call.n, policy):
             fresh = Fresh(

@@ -23,14 +23,14 @@ from gateway.ledger.figures.tags import join_tags
 from gateway.limits.gate import CallPolicy
 from gateway.limits.passage import Passage
 from gateway.limits.refusals import lines_of
-from gateway.pipeline import limits, lookup, reply, run
+from gateway.pipeline import limits, reply, run
 from gateway.pipeline.flow import CacheWish, Inbound
 from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.faults import not_allowed
 from gateway.surfaces.guards import by_the_door, key_of, with_key
-from gateway.surfaces.proxy import bodies
+from gateway.surfaces.proxy import bodies, wishes
 from gateway.surfaces.proxy.asgi_client import AsgiClient
 from providers.pricing.prices import parse_usd
 from providers.wire import Call, Headers
@@ -155,17 +155,17 @@ def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:
     _check_type(single)
     wanted = visit.caller.cache or NO_CACHE_WISHES
     given = single.get(b"x-watchllm-cache")
-    wish = wanted.mode or "default" if given is None else lookup.read_wish(given)
+    wish = wanted.mode or "default" if given is None else wishes.read_wish(given)
     control = single.get(b"cache-control")
     ttl = single.get(b"x-watchllm-cache-ttl")
     return msgspec.structs.replace(
         visit,
-        cache=wish if control is None else lookup.read_control(control, wish),
-        ttl_s=wanted.ttl_s if ttl is None else lookup.read_ttl(ttl),
+        cache=wish if control is None else wishes.read_control(control, wish),
+        ttl_s=wanted.ttl_s if ttl is None else wishes.read_ttl(ttl),
         tags=join_tags(visit.caller.tags, _bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags")),
         session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),
         max_cost_pusd=read_cap(single.get(b"x-watchllm-max-cost-usd")),
-        allowed=lookup.read_allowed(single, wanted),
+        allowed=wishes.read_allowed(single, wanted),
     )
 
 

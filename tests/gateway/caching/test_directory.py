@@ -72,7 +72,7 @@ async def test_what_is_kept_after_a_purge_stays(database: Database) -> None:
 
 
 async def test_old_purges_are_forgotten(database: Database) -> None:
-    """They are done everywhere, and a process that starts keeps nothing yet."""
+    """They are done everywhere, and nothing that is shared is so old."""
     async with database.write() as connection:
         await store.write_purge(connection, Purge(project_id="p"), 1)
         await store.write_purge(connection, Purge(project_id="q"), store.KEPT_PURGES_NS + 2)

@@ -1,0 +1,2 @@
+-- KEYS: the answer. Answers its bytes, nothing where there are none.
+return redis.call('GET', KEYS[1])
