@@ -7,7 +7,7 @@ Part of the composition root: gateway.app calls it, and its stack closes what is
 import asyncio
 import importlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 

@@ -120,7 +120,7 @@ def measure_runs(options: argparse.Namespace, requests: list[Request], vectors: 
 
 def points_of(results: Results) -> tuple[list[Point], list[Point]]:
     """What the picture shows: each bound with answers compared as the gateway does, and each fixed threshold."""
-    ours = []
+    ours: list[Point] = []
     for run in results.runs:
         if run.labels == "answers":
             tally = run.played.total()

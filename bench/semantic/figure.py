@@ -84,10 +84,10 @@ def _draw_axes() -> list[str]:
         y = _y(tick)
         parts.append(f'<line class="rule" x1="{LEFT}" y1="{y:.1f}" x2="{RIGHT}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick} %</text>')
-    for tick in WRONG_TICKS:
-        x = _x(tick)
+    for share in WRONG_TICKS:
+        x = _x(share)
         parts.append(f'<line class="rule" x1="{x:.1f}" y1="{BOTTOM}" x2="{x:.1f}" y2="{BOTTOM + 5}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{BOTTOM + 20}" text-anchor="middle">{tick:g} %</text>')
+        parts.append(f'<text x="{x:.1f}" y="{BOTTOM + 20}" text-anchor="middle">{share:g} %</text>')
     middle = (LEFT + RIGHT) / 2
     parts.append(f'<text x="{middle:.1f}" y="{HEIGHT - 14}" text-anchor="middle">wrong answers, of all requests</text>')
     return parts

@@ -183,7 +183,10 @@ def list_views(filled: Filled) -> list[tuple[str, str, bool]]:
         ),
         ("forecast of the month", "/api/overview/forecast", False),
         ("another model, a year", "/api/simulation?model=gpt-4o-mini&range=1y", False),
-        *((f"log, {what}", f"/api/requests?{terms}", False) for what, terms in _list_log_terms(project_id, year, early)),
+        *(
+            (f"log, {what}", f"/api/requests?{terms}", False)
+            for what, terms in _list_log_terms(project_id, year, early)
+        ),
         ("log as CSV, a year, first row", f"/api/requests/export?from={year}", True),
     ]
 

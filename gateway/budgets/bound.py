@@ -102,9 +102,12 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
     input_tokens = len(call.body) + PREAMBLE_TOKENS + shape.images * IMAGE_TOKENS
     if shape.has_tools:
         input_tokens += TOOLS_TOKENS
-    targets = tuple([
-        _find_worst(call, reach, input_tokens, default_output_tokens, has_images=shape.images > 0) for reach in reaches
-    ])
+    targets = tuple(
+        [
+            _find_worst(call, reach, input_tokens, default_output_tokens, has_images=shape.images > 0)
+            for reach in reaches
+        ]
+    )
     longest = max([target.output_tokens for target in targets]) if targets else 0
     return Bound(targets=targets, input_tokens=input_tokens, output_tokens=longest, n=call.n)
 
