@@ -10,11 +10,13 @@ import logging
 import random
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -60,6 +62,7 @@ from gateway.pipeline.services import Services
 from gateway.prompts.keeper import PromptKeeper
 from gateway.prompts.store import forget_project
 from gateway.routes import Checks, Estate, build_app
+from gateway.server.exchange import MetricsExchange
 from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
 from gateway.surfaces.guards import Identity
@@ -102,7 +105,9 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT_COST) -> AsyncGenerator[Gateway]:
+async def open_gateway(
+    settings: Settings, password_cost: PasswordCost = DEFAULT_COST, exchange: MetricsExchange | None = None
+) -> AsyncGenerator[Gateway]:
     """Build everything, and close it in reverse order. Prints the keys of an empty installation once."""
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
@@ -129,7 +134,7 @@ async def open_gateway(settings: Settings, password_cost: PasswordCost = DEFAULT
         counters = build_counters(settings, stack)
         budgets = await open_keeper(settings, database, counters, recorder, stack)
         caching = await open_caching(settings, database, upstreams, derive_key(master, SHARED_ANSWERS), stack)
-        metrics = Metrics(version=version("watchllm-gateway"), gauges=build_gauges(recorder, caching, prompts))
+        metrics = await open_metrics(build_gauges(recorder, caching, prompts), exchange, stack)
         catalogue = load_catalogue()
         services = Services(
             settings=settings,
@@ -188,6 +193,17 @@ def build_gauges(recorder: Recorder, caching: Caching, prompts: PromptKeeper) ->
         "watchllm_cache_audits_total": lambda: caching.audits.made,
         "watchllm_prompts_dropped_total": lambda: prompts.dropped,
     }
+
+
+async def open_metrics(
+    gauges: dict[str, Callable[[], int]], exchange: MetricsExchange | None, stack: AsyncExitStack
+) -> Metrics:
+    """What counts, told to the other workers where there are any."""
+    metrics = Metrics(version=version("watchllm-gateway"), gauges=gauges)
+    if exchange is not None:
+        await exchange.join(metrics)
+        stack.push_async_callback(exchange.leave)
+    return metrics
 
 
 def build_counters(settings: Settings, stack: AsyncExitStack) -> Counters:
@@ -332,19 +348,22 @@ def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code."""
     listener = listen(settings.server)
 
-    def work() -> int:
+    def work(exchange: MetricsExchange | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, listener))
+            return runner.run(_serve(settings, listener, exchange))
 
-    if settings.server.workers == 1:
+    workers = settings.server.workers
+    if workers == 1:
         return work()
-    return Supervisor(settings.server.workers, work).run()
+    # For this user alone; the workers, which end without any clean-up of the parent's, leave it to the parent.
+    with tempfile.TemporaryDirectory(prefix="watchllm-") as folder:
+        return Supervisor(workers, lambda number: work(MetricsExchange(Path(folder), number, workers))).run()
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> int:
+async def _serve(settings: Settings, listener: socket.socket, exchange: MetricsExchange | None) -> int:
     if settings.otel_endpoint:
         log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this version sends no traces")
-    async with open_gateway(settings) as gateway:
+    async with open_gateway(settings, exchange=exchange) as gateway:
         host, port = listener.getsockname()[:2]
         silence_s = settings.server.stream_comment_ms / 1000
         told: dict[str, Any] = {"file": sys.stderr, "flush": True}
@@ -361,6 +380,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> int:
             for relay in list(gateway.services.relays):
                 relay.comment_if_silent(now_s, silence_s)
             gateway.services.metrics.breaker_open = gateway.services.routes.count_spared(gateway.services.ticks_ns())
+            if exchange is not None:
+                exchange.save_if_due(now_s)
 
         server = make_server(gateway.app, gateway.door, settings.server, announce, sweep, gateway.listeners.end)
         # What is built lives as long as the process: the collector need not look at it again and again.

@@ -6,7 +6,7 @@ cannot grow the process; a gauge whose source raises makes the scrape fail, not 
 
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Literal, Protocol
 
@@ -31,6 +31,8 @@ class Metric(msgspec.Struct, frozen=True):
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     labels: tuple[str, ...] = ()
+    # What several workers together are: most gauges add up, what each of them knows of all does not.
+    of_all: Literal["sum", "min", "max"] = "sum"
 
 
 METRICS: dict[str, Metric] = {
@@ -47,7 +49,9 @@ METRICS: dict[str, Metric] = {
             "Tries at providers: ok, or the code of what went wrong.",
             ("provider", "outcome"),
         ),
-        Metric("watchllm_breaker_open", "gauge", "Targets of the provider that are spared right now.", ("provider",)),
+        Metric(
+            "watchllm_breaker_open", "gauge", "Targets of the provider that are spared right now.", ("provider",), "max"
+        ),
         Metric(
             "watchllm_request_duration_seconds",
             "histogram",
@@ -58,9 +62,14 @@ METRICS: dict[str, Metric] = {
         Metric("watchllm_requests_in_flight", "gauge", "Calls being answered."),
         Metric("watchllm_holds_open", "gauge", "Reservations of budgets that are not settled."),
         Metric("watchllm_ledger_pending_rows", "gauge", "Rows in the journal that the database does not have yet."),
-        Metric("watchllm_cache_entries", "gauge", "Answers that this process keeps."),
-        Metric("watchllm_cache_indexed", "gauge", "Stored questions that the semantic layer finds."),
-        Metric("watchllm_cache_index_ready", "gauge", "1: all that is stored can be found; 0: it is being loaded."),
+        Metric("watchllm_cache_entries", "gauge", "Answers kept, in each worker."),
+        Metric("watchllm_cache_indexed", "gauge", "Stored questions that the semantic layer finds.", of_all="min"),
+        Metric(
+            "watchllm_cache_index_ready",
+            "gauge",
+            "1: all that is stored can be found; 0: it is being loaded.",
+            of_all="min",
+        ),
         Metric("watchllm_cache_fallbacks_total", "counter", "Times that a project fell back to the shadow by itself."),
         Metric("watchllm_cache_audits_total", "counter", "Calls made to check answers of the semantic layer."),
         Metric("watchllm_cache_unlearnt_total", "counter", "Fresh answers not learnt from: too many waited."),
@@ -123,7 +132,7 @@ TOKEN_KINDS = {
 _RARE_KINDS = ("cache_write_1h", "audio_input", "image_input", "audio_output", "image_output")
 
 
-class _Series:
+class Series:
     """The sums of one (endpoint, provider, status); everything rendered is added up from these."""
 
     __slots__ = (
@@ -149,7 +158,7 @@ class _Series:
         self.cache_read = 0
         self.cache_write = 0
         self.output = 0
-        self.rare = dict.fromkeys(_RARE_KINDS, 0)
+        self.rare: dict[str, int] = dict.fromkeys(_RARE_KINDS, 0)
         self.durations = [0] * (len(DURATION_BOUNDS_MS) + 1)
         self.overheads = [0] * (len(OVERHEAD_BOUNDS_US) + 1)
 
@@ -162,7 +171,8 @@ class Metrics:
     """The process's counters as plain integers: one writer, the event loop, so there is no lock.
 
     ``requests_in_flight``, ``holds_open`` and ``breaker_open`` are changed in place by their owners. ``gauges`` maps
-    names of gauges without labels to functions that are asked at every scrape.
+    names of gauges without labels to functions that are asked at every scrape; ``base`` is what a worker before this
+    one had counted of those that are counters. ``gather`` adds up all workers; None: there is one process.
     """
 
     def __init__(self, *, version: str, gauges: Mapping[str, Callable[[], int]] | None = None) -> None:
@@ -171,7 +181,9 @@ class Metrics:
         self.breaker_open: dict[str, int] = {}
         self.version = version
         self.gauges = dict(gauges or {})
-        self.calls: dict[tuple[str, str, int], _Series] = {}
+        self.base: dict[str, int] = {}
+        self.gather: Callable[[], Awaitable[Metrics]] | None = None
+        self.calls: dict[tuple[str, str, int], Series] = {}
         self.attempts: dict[tuple[str, str], int] = {}
 
     def observe_call(self, record: CallRecord) -> None:
@@ -212,11 +224,11 @@ class Metrics:
                 key = (OTHER, OTHER)
             attempts[key] = attempts.get(key, 0) + 1
 
-    def _open_series(self, record: CallRecord) -> _Series:
+    def _open_series(self, record: CallRecord) -> Series:
         key = (record.endpoint, record.provider, record.http_status)
         if len(self.calls) >= MAX_SERIES:
             key = (OTHER, OTHER, 0)
-        return self.calls.setdefault(key, _Series())
+        return self.calls.setdefault(key, Series())
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -254,13 +266,19 @@ def _escape(value: str) -> str:
 def _samples(metric: Metric, metrics: Metrics) -> Iterator[Sample]:
     if metric.name in _SAMPLERS:
         return _SAMPLERS[metric.name](metrics)
-    return iter((Sample((), str(_gauge(metric.name, metrics))),))
+    return iter((Sample((), str(read_single(metric.name, metrics))),))
 
 
-def _gauge(name: str, metrics: Metrics) -> int:
+def list_singles() -> list[Metric]:
+    """The metrics without labels, of which there is one number each."""
+    return [metric for metric in METRICS.values() if metric.name not in _SAMPLERS]
+
+
+def read_single(name: str, metrics: Metrics) -> int:
     """Ask a gauge's source, else the registry's own field."""
     own = {"watchllm_requests_in_flight": metrics.requests_in_flight, "watchllm_holds_open": metrics.holds_open}
-    return metrics.gauges[name]() if name in metrics.gauges else own.get(name, 0)
+    value = metrics.gauges[name]() if name in metrics.gauges else own.get(name, 0)
+    return value + metrics.base.get(name, 0)
 
 
 def _requests(metrics: Metrics) -> Iterator[Sample]:

@@ -22,30 +22,34 @@ log = logging.getLogger("gateway.server.workers")
 
 
 class Supervisor:
-    """Keeps ``count`` workers alive; ``work`` runs one to its end and returns its exit code."""
+    """Keeps ``count`` workers alive; ``work`` runs one to its end and returns its exit code.
 
-    def __init__(self, count: int, work: Callable[[], int]) -> None:
+    Each is given a number below ``count``, which is that of the one that it replaces.
+    """
+
+    def __init__(self, count: int, work: Callable[[int], int]) -> None:
         self._count = count
         self._work = work
-        # Process id -> monotonic start in seconds.
-        self._started_s: dict[int, float] = {}
+        # Process id -> its number, and monotonic start in seconds.
+        self._running: dict[int, tuple[int, float]] = {}
         self._is_ending = False
         self._pause_s = FIRST_PAUSE_S
 
     def run(self) -> int:
         """Fork the workers, replace those that die, and return the exit code once all have ended."""
-        for number in ENDING_SIGNALS:
-            signal.signal(number, self._end)
-        for _ in range(self._count):
-            self._fork()
+        for ending in ENDING_SIGNALS:
+            signal.signal(ending, self._end)
+        for number in range(self._count):
+            self._fork(number)
         exit_code = 0
-        while self._started_s:
+        while self._running:
             try:
                 process_id, status = os.wait()
             except InterruptedError:
                 continue
             code = os.waitstatus_to_exitcode(status)
-            lived_s = time.monotonic() - self._started_s.pop(process_id)
+            number, started_s = self._running.pop(process_id)
+            lived_s = time.monotonic() - started_s
             if self._is_ending:
                 exit_code = exit_code or max(code, 0)
             elif 0 < code and lived_s < YOUNG_S:
@@ -53,38 +57,38 @@ class Supervisor:
                 exit_code = code
                 self._end(signal.SIGTERM, None)
             else:
-                self._replace(process_id, code, lived_s)
+                log.error("worker %d ended with code %d after %.0f s; a new one is started", process_id, code, lived_s)
+                self._replace(number, lived_s)
         return exit_code
 
-    def _replace(self, process_id: int, code: int, lived_s: float) -> None:
-        log.error("worker %d ended with code %d after %.0f s; a new one is started", process_id, code, lived_s)
+    def _replace(self, number: int, lived_s: float) -> None:
         if lived_s < YOUNG_S:
             time.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         else:
             self._pause_s = FIRST_PAUSE_S
-        self._fork()
+        self._fork(number)
 
-    def _fork(self) -> None:
+    def _fork(self, number: int) -> None:
         # A signal has to wait until the parent knows the new worker and the worker is rid of the parent's handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
         process_id = None if self._is_ending else os.fork()
         if process_id:
-            self._started_s[process_id] = time.monotonic()
+            self._running[process_id] = number, time.monotonic()
         elif process_id is not None:
             # The child: it has its own signal handling once its loop runs.
-            for number in ENDING_SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
+            for ending in ENDING_SIGNALS:
+                signal.signal(ending, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
         if process_id == 0:
-            self._run_child()
+            self._run_child(number)
 
-    def _run_child(self) -> NoReturn:
+    def _run_child(self, number: int) -> NoReturn:
         # Ctrl-C in a terminal reaches its whole process group: the parent passes it on, once.
         os.setpgrp()
         code = 1
         try:
-            code = self._work()
+            code = self._work(number)
         except Exception:
             log.exception("the worker cannot go on")
         finally:
@@ -92,9 +96,9 @@ class Supervisor:
             logging.shutdown()
             os._exit(code)
 
-    def _end(self, number: int, _frame: FrameType | None) -> None:
+    def _end(self, _signal: int, _frame: FrameType | None) -> None:
         self._is_ending = True
-        for process_id in self._started_s:
+        for process_id in self._running:
             try:
                 os.kill(process_id, signal.SIGTERM)
             except ProcessLookupError:

@@ -98,7 +98,8 @@ async def show_metrics(request: AnyRequest, ops: Ops) -> Response[bytes]:
     if not is_allowed(peer, ops.allow):
         fault = Fault("insufficient_scope", "this address may not read /metrics: add its network to [ops] allow")
         return Response(envelope(fault), status_code=fault.status, media_type=MediaType.JSON)
-    return Response(render(ops.metrics), media_type=METRICS_TYPE)
+    metrics = ops.metrics if ops.metrics.gather is None else await ops.metrics.gather()
+    return Response(render(metrics), media_type=METRICS_TYPE)
 
 
 OPS_ROUTES = (show_health, show_metrics)

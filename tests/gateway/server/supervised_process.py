@@ -92,4 +92,4 @@ if __name__ == "__main__":
         workers.YOUNG_S = 0.0
     if sys.argv[1] == "signal":
         os.fork = fork_and_be_told_to_end
-    sys.exit(workers.Supervisor(2, WORK[sys.argv[1]]).run())
+    sys.exit(workers.Supervisor(2, lambda _: WORK[sys.argv[1]]()).run())

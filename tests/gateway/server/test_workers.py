@@ -156,7 +156,7 @@ class Kernel:
         self.lives_s = iter(lives_s)
         self.forked = 0
         self.handlers: dict[int, object] = {}
-        self.supervisor = Supervisor(1, lambda: 0)
+        self.supervisor = Supervisor(1, lambda _: 0)
         for name in ("os.fork", "os.wait", "os.kill", "time.sleep", "time.monotonic", "signal.signal"):
             monkeypatch.setattr(f"gateway.server.workers.{name}", getattr(self, name.partition(".")[2]))
 
