@@ -299,24 +299,27 @@ def read_recorded(folder: str, request_id: str) -> ProviderError:
     return caught.value
 
 
-RECORDED = [
-    ("groq/chat", "groq-chat-6eff2b4cb5b6", "failed_generation", "maybe"),
-    ("groq/chat", "groq-chat-ce2ae3365864", "failed_generation",
-     '{"name": "get_something_by_name", "arguments": {\n  "foo": "bar"\n}}'),
-    ("groq/chat", "groq-chat-25e988586b4d", "failed_generation",
-     '{"name": "get_something_by_name", "arguments": {\n  "invalid_param": "value"\n}}'),
-    ("openrouter/chat", "openrouter-chat-5b2d4aabe641", "metadata", {
-        "provider_name": "Google",
-        "raw": "google/gemini-2.0-flash-exp:free is temporarily rate-limited upstream. Please retry shortly, or "
-        "add your own key to accumulate your rate limits: https://openrouter.ai/settings/integrations"}),
-]  # fmt: skip
+# The recordings lie beside the project only where it is worked on.
+if recordings.CASSETTES.is_dir():
 
-
-@pytest.mark.parametrize(("folder", "request_id", "name", "value"), RECORDED if recordings.CASSETTES.is_dir() else [])
-def test_recorded_errors_keep_what_their_providers_document(
-    folder: str, request_id: str, name: str, value: object
-) -> None:
-    """Whole and in streams, byte for byte as JSON says it."""
-    error = read_recorded(folder, request_id)
-    for as_any in (as_fault, as_stream_fault):
-        assert json.loads(envelope(as_any(error, FakeBackend())))["error"][name] == value
+    @pytest.mark.parametrize(
+        ("folder", "request_id", "name", "value"),
+        [
+            ("groq/chat", "groq-chat-6eff2b4cb5b6", "failed_generation", "maybe"),
+            ("groq/chat", "groq-chat-ce2ae3365864", "failed_generation",
+             '{"name": "get_something_by_name", "arguments": {\n  "foo": "bar"\n}}'),
+            ("groq/chat", "groq-chat-25e988586b4d", "failed_generation",
+             '{"name": "get_something_by_name", "arguments": {\n  "invalid_param": "value"\n}}'),
+            ("openrouter/chat", "openrouter-chat-5b2d4aabe641", "metadata", {
+                "provider_name": "Google",
+                "raw": "google/gemini-2.0-flash-exp:free is temporarily rate-limited upstream. Please retry shortly, "
+                "or add your own key to accumulate your rate limits: https://openrouter.ai/settings/integrations"}),
+        ],
+    )  # fmt: skip
+    def test_recorded_errors_keep_what_their_providers_document(
+        folder: str, request_id: str, name: str, value: object
+    ) -> None:
+        """Whole and in streams, byte for byte as JSON says it."""
+        error = read_recorded(folder, request_id)
+        for as_any in (as_fault, as_stream_fault):
+            assert json.loads(envelope(as_any(error, FakeBackend())))["error"][name] == value
