@@ -117,3 +117,36 @@ async def test_another_account_finds_no_call(browser: Browser, town: Town) -> No
         await sight.page.get_by_text("No call fits").wait_for()
         await sight.open(f"/requests?request={call_id}")
         await sight.page.get_by_role("alert").wait_for()
+
+
+async def test_a_projects_prompts_are_kept_by_a_switch(browser: Browser, town: Town) -> None:
+    """Off at first; on, a call's detail has its question and answer; off again, they are gone at once."""
+    project_id, _ = town.projects[PROJECTS[0]]
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        dialog, switch = page.get_by_role("dialog"), page.get_by_label("Keep questions and answers")
+        apply = page.get_by_role("button", name="Apply", exact=True)
+        await sight.open(f"/projects/{project_id}")
+        await expect(switch).not_to_be_checked()
+        await switch.check()
+        await page.get_by_label("Deleted after, in days").fill("7")
+        await apply.click()
+        await page.get_by_text("Of calls since").wait_for()
+        setting = await town.ask("GET", f"/api/projects/{project_id}/prompts")
+        assert (setting["keep"], setting["retention_days"]) == (True, 7)
+        await sight.photograph("project-prompts")
+        assert await find_faults(sight) == []
+        call_id = await call(town, "Who reads this?")
+        await sight.open(f"/requests?request={call_id}")
+        await dialog.get_by_text("Who reads this?", exact=True).wait_for()
+        await expect(dialog.get_by_role("heading", name="Question and answer")).to_be_visible()
+        await sight.photograph("request-content")
+        assert await find_faults(sight) == []
+        await sight.open(f"/projects/{project_id}")
+        await switch.uncheck()
+        await apply.click()
+        await expect(page.get_by_text("This deletes what was kept")).to_have_count(0)
+        await sight.open(f"/requests?request={call_id}")
+        await dialog.get_by_text("Asked for").wait_for()
+        await expect(dialog.get_by_role("heading", name="Question and answer")).to_have_count(0)
+        assert (sight.strangers, sight.complaints) == ([], [])

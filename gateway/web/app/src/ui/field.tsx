@@ -18,6 +18,7 @@ interface InputProps extends Labelled {
   required?: boolean;
   disabled?: boolean;
   min?: number;
+  max?: number;
   step?: number;
   minLength?: number | undefined;
   maxLength?: number;

@@ -11,6 +11,7 @@ import { Input } from "../../ui/field";
 import { Amount, Count, Stat } from "../../ui/figures";
 import { Await, Notice } from "../../ui/states";
 import { Keys } from "./keys";
+import { Prompts } from "./prompts";
 
 /** One project: its figures and its keys. */
 export function ProjectPage({ id }: { id: string }) {
@@ -62,6 +63,7 @@ export function ProjectPage({ id }: { id: string }) {
               </div>
             </div>
             <Keys projectId={id} />
+            <Prompts projectId={id} may={may} />
           </div>
           {asked === "rename" && (
             <Rename

@@ -5,12 +5,13 @@ import { useMay } from "../../core/session";
 import { Dialog } from "../../ui/dialog";
 import { Amount, Stat } from "../../ui/figures";
 import { Await, Badge } from "../../ui/states";
+import { ContentPart } from "./content_part";
 import { PricePart } from "./price_part";
 import { Recall } from "./recall";
 import type { CallView } from "./shared";
 import { Timeline } from "./timeline";
 
-/** One call in every detail but its content, which is never kept. */
+/** One call in every detail; its content only where the project keeps that. */
 export function CallDialog({ id, onClose }: { id: string; onClose: () => void }) {
   const found = useLoaded(`call ${id}`, (signal) =>
     call("GET /api/requests/{request_id}", { path: { request_id: id }, signal }),
@@ -66,6 +67,7 @@ function Detail({ of }: { of: CallView }) {
         </Stat>
       </div>
       <Facts of={of} />
+      {of.content && <ContentPart of={of.content} />}
       <Timeline of={of} />
       <PricePart of={of} />
       <CachePart of={of} />
