@@ -10,13 +10,11 @@ import logging
 import random
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -62,7 +60,7 @@ from gateway.pipeline.services import Services
 from gateway.prompts.keeper import PromptKeeper
 from gateway.prompts.store import forget_project
 from gateway.routes import Checks, Estate, build_app
-from gateway.server.exchange import MetricsExchange
+from gateway.server.exchange import MetricsExchange, open_run_folder
 from gateway.server.run import listen, make_server
 from gateway.server.workers import Supervisor
 from gateway.surfaces.guards import Identity
@@ -355,9 +353,8 @@ def serve(settings: Settings) -> int:
     workers = settings.server.workers
     if workers == 1:
         return work()
-    # For this user alone; the workers, which end without any clean-up of the parent's, leave it to the parent.
-    with tempfile.TemporaryDirectory(prefix="watchllm-") as folder:
-        return Supervisor(workers, lambda number: work(MetricsExchange(Path(folder), number, workers))).run()
+    with open_run_folder() as folder:
+        return Supervisor(workers, lambda number: work(MetricsExchange(folder, number, workers))).run()
 
 
 async def _serve(settings: Settings, listener: socket.socket, exchange: MetricsExchange | None) -> int:

@@ -5,12 +5,15 @@ that replaces it begins with what the file says: so no sum over all workers ever
 call pays nothing for it; what a killed worker counted since the last writing is in no scrape (the ledger has it).
 
 Failure behavior: a worker that does not answer in time is told by its file, one that has ended too, without gauges. A
-file that cannot be written or read is logged, and the scrape goes on without it.
+file that cannot be written or read, and a socket that cannot be made, are logged, and the scrape goes on without it.
+Where no temporary folder can be made, each worker tells of itself alone.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -104,10 +107,26 @@ def _add_counts(metrics: Metrics, more: Dump) -> None:
         metrics.attempts[provider, outcome] = metrics.attempts.get((provider, outcome), 0) + count
 
 
-class MetricsExchange:
-    """One worker's part: ``number`` is its own of ``count``, and the folder that of all."""
+@contextmanager
+def open_run_folder() -> Generator[Path | None]:
+    """Make the folder of a run, for this user alone, and remove it; None: there is no place for one.
 
-    def __init__(self, folder: Path, number: int, count: int) -> None:
+    Workers end without any clean-up of the parent's, so they leave it to the parent.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="watchllm-", ignore_cleanup_errors=True)
+    except OSError as error:
+        _log.warning("each worker shows its own metrics alone, there is no place for temporary files: %s", error)
+        yield None
+        return
+    with folder as path:
+        yield Path(path)
+
+
+class MetricsExchange:
+    """One worker's part: ``number`` is its own of ``count``, the folder that of all; without one it does nothing."""
+
+    def __init__(self, folder: Path | None, number: int, count: int) -> None:
         self._folder = folder
         self._number = number
         self._others = [other for other in range(count) if other != number]
@@ -118,25 +137,32 @@ class MetricsExchange:
 
     async def join(self, metrics: Metrics) -> None:
         """Go on with what this worker's predecessor counted, and answer the others until ``leave``."""
+        if self._folder is None:
+            return
         before = self._read_file(self._number)
         if before is not None:
             resume(metrics, before)
         self._metrics = metrics
         metrics.gather = self.gather
         path = self._socket(self._number)
-        path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._answer, path)
+        try:
+            path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(self._answer, path)
+        except OSError as error:
+            # Such as a path that is too long for a socket's name.
+            _log.warning("worker %d gives its metrics by its file alone: %s", self._number, error)
 
     async def leave(self) -> None:
         """Write what there is, and answer no more."""
-        self.save()
+        if self._metrics is not None:
+            self.save()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
 
     def save_if_due(self, now_s: float) -> None:
         """Write the numbers now and then, so that little is lost with a worker that is killed."""
-        if now_s - self._saved_s >= SAVE_INTERVAL_S:
+        if self._metrics is not None and now_s - self._saved_s >= SAVE_INTERVAL_S:
             self._saved_s = now_s
             self.save()
 
@@ -199,7 +225,11 @@ class MetricsExchange:
             return None
 
     def _file(self, number: int) -> Path:
-        return self._folder / f"{number}.json"
+        return self._place(f"{number}.json")
 
     def _socket(self, number: int) -> Path:
-        return self._folder / f"{number}.sock"
+        return self._place(f"{number}.sock")
+
+    def _place(self, name: str) -> Path:
+        assert self._folder is not None, "it has joined"  # noqa: S101 - for the type checkers
+        return self._folder / name

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.server import exchange
-from gateway.server.exchange import MetricsExchange
+from gateway.server.exchange import MetricsExchange, open_run_folder
 from gateway.telemetry import Metrics, render
 from tests.gateway.usage_rows import NOW_NS, make_row
 
@@ -185,3 +185,43 @@ async def test_the_numbers_are_written_now_and_then(tmp_path: Path) -> None:
             worker.save_if_due(now_s)
             seen.append((tmp_path / "0.json").exists())
     assert seen == [True, False, True]
+
+
+def test_the_folder_of_a_run_is_its_users_alone_and_goes_with_it() -> None:
+    """What lies in it goes too."""
+    with open_run_folder() as folder:
+        assert folder is not None
+        assert folder.stat().st_mode & 0o777 == 0o700
+        (folder / "0.json").write_bytes(b"{}")
+    assert not folder.exists()
+
+
+async def test_without_a_place_each_worker_tells_of_itself(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gateway starts all the same, and the log tells it."""
+
+    def refuse(**_: object) -> None:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
+    metrics = make_metrics(1)
+    with open_run_folder() as folder:
+        worker = MetricsExchange(folder, 0, 2)
+        await worker.join(metrics)
+        worker.save_if_due(100.0)
+        await worker.leave()
+    assert (folder, metrics.gather) == (None, None)
+    assert "shows its own metrics alone" in caplog.text
+
+
+async def test_a_folder_with_too_long_a_name_leaves_the_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A socket's name has 107 bytes; counters are told all the same."""
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    first, second = make_metrics(1), make_metrics(2)
+    async with joined(folder, first, second) as (_, other):
+        other.save()
+        shown = await scrape(first)
+    assert shown['watchllm_requests_total{endpoint="chat/completions",provider="openai",status="200"}'] == 3
+    assert "worker 1 gives its metrics by its file alone" in caplog.text
