@@ -7,13 +7,25 @@ closed ──failures in a row──▶ open ──cooldown over──▶ half-o
 
 from typing import Literal
 
+import msgspec
+
 BreakerState = Literal["closed", "open", "half-open"]
+
+
+class LastFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """The last try at a target that failed, in words that may be shown to anybody who may use it."""
+
+    # Wall clock, ns since the epoch.
+    at_ns: int
+    # The public error code.
+    code: str
+    message: str
 
 
 class Breaker:
     """Counts failures in a row. Only faults of the provider count, never a caller's 4xx."""
 
-    __slots__ = ("_cooldown_ns", "_failures", "_limit", "_probe_started_ns", "opened_ns")
+    __slots__ = ("_cooldown_ns", "_failures", "_limit", "_probe_started_ns", "last_failure", "opened_ns")
 
     def __init__(self, *, failures: int, cooldown_ms: int) -> None:
         self._limit = failures
@@ -22,6 +34,8 @@ class Breaker:
         # When it opened, in monotonic ns; None: it is closed.
         self.opened_ns: int | None = None
         self._probe_started_ns: int | None = None
+        # It stays when the target is well again.
+        self.last_failure: LastFailure | None = None
 
     def state(self, now_ns: int) -> BreakerState:
         """Where it stands at this monotonic time."""

@@ -11,13 +11,21 @@ from typing import Any, cast
 
 from gateway.backends.interface import Backend
 from gateway.errors import KINDS, Fault
-from providers.errors import ProviderError, Refused, Unreachable, Unsupported
+from providers.errors import InvalidAnswer, ProviderError, Refused, TimedOut, Truncated, Unreachable, Unsupported
 
 CREDENTIAL = re.compile(
     r"(?i)\b(?:(?:sk|pk|rk|ak|gsk|lgw|efg|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
 )
 # A type, code or field that is one word: anything longer is prose, and prose may quote what the provider was sent.
 WORD = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,128}")
+# What is shown to others than the caller.
+CODE = re.compile(r"[a-z][a-z0-9_.-]{1,47}")
+TIMEOUTS = {
+    "connect": "No connection was made in time.",
+    "first_byte": "No answer began in time.",
+    "idle": "The answer paused for too long.",
+    "total": "The whole answer took too long.",
+}
 MAX_MESSAGE_CHARS = 1_000
 # A further member of an error is left out below so many levels.
 MAX_EXTRA_DEPTH = 8
@@ -66,6 +74,27 @@ def _clean_member(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
         members = cast("dict[str, Any]", value)
         return {clean(name): _clean_member(member, secrets, depth + 1) for name, member in members.items()}
     return value
+
+
+def describe(error: ProviderError, backend: Backend) -> str:
+    """Say what happened without a word that the provider said, but for its code: its prose may quote what it was sent.
+
+    So it may be shown to everybody who uses the target, whoever made the call.
+    """
+    if isinstance(error, Unreachable):
+        return "The connection broke before an answer." if error.sent else "No connection could be made."
+    if isinstance(error, TimedOut):
+        return TIMEOUTS.get(error.phase, "A time limit passed.")
+    if isinstance(error, Truncated):
+        return "The answer stopped before its end."
+    if isinstance(error, InvalidAnswer):
+        return "What came was not an answer."
+    if isinstance(error, Refused):
+        code = error.upstream_code if CODE.fullmatch(error.upstream_code) and _word(error.upstream_code) else ""
+        told = f" ({code})" if code and not any(secret in code for secret in backend.secrets) else ""
+        is_inside = error.upstream_status < BAD_REQUEST
+        return f"An error came inside a success{told}." if is_inside else f"Status {error.upstream_status}{told}."
+    return "The try failed."
 
 
 def as_fault(error: ProviderError, backend: Backend) -> Fault:

@@ -217,7 +217,10 @@ async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     is_partial = relay.is_abandoned or reader.failure is not None
     produced = msgspec.structs.replace(_produced(upstream), is_partial=is_partial)
     usage = await meter.measure(call, model, produced, services)
-    error_code = "" if reader.failure is None else as_stream_fault(reader.failure, upstream.target.backend).code
+    error_code = ""
+    if reader.failure is not None:
+        error_code = as_stream_fault(reader.failure, upstream.target.backend).code
+        send.note_last_failure(upstream.target, reader.failure, error_code, services)
     is_left = relay.is_abandoned and not reader.finished
     return _end(upstream, usage, client, error_code=error_code, is_left=is_left)
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.backends.failure import as_fault
+from gateway.backends.breaker import LastFailure
+from gateway.backends.failure import as_fault, describe
 from gateway.backends.interface import Client, Exchange, Head, WholeReply
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
@@ -357,7 +358,14 @@ def _note_failure(target: Target, error: ProviderError, services: Services) -> s
             target.breaker.succeeded()
     else:
         target.breaker.failed(services.ticks_ns())
+        note_last_failure(target, error, code, services)
     return code
+
+
+def note_last_failure(target: Target, error: ProviderError, code: str, services: Services) -> None:
+    """Keep it for who asks how the provider is."""
+    message = describe(error, target.backend)
+    target.breaker.last_failure = LastFailure(at_ns=services.now_ns(), code=code, message=message)
 
 
 def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries) -> float | None:

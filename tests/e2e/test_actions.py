@@ -4,9 +4,11 @@ import re
 
 import httpx
 import pytest
-from e2e.sights import PASSWORD, Sight, look
+from e2e.sights import PASSWORD, Scheme, Sight, Size, look
 from e2e.town import ADA, PROJECTS, Town
 from playwright.async_api import Browser, expect
+
+from gateway.backends.breaker import LastFailure
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 NAME = PROJECTS[0]
@@ -128,6 +130,25 @@ async def test_a_provider_is_tried(browser: Browser, town: Town) -> None:
         await press(sight, "Send")
         await sight.page.get_by_text("answered in").wait_for()
         assert sight.complaints == []
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
+async def test_what_last_went_wrong_is_told(browser: Browser, town: Town, scheme: Scheme, size: Size) -> None:
+    """Beside the provider's state, with its time; of others nothing."""
+    services = town.gateway.gateway.services
+    route = services.routes.find("gpt-4o")
+    assert route is not None
+    breaker = route.targets[0].breaker
+    words = "Status 401 (invalid_api_key)."
+    breaker.last_failure = LastFailure(at_ns=services.now_ns(), code="upstream_auth", message=words)
+    async with look(browser, town.gateway, size=size, scheme=scheme, email=ADA) as sight:
+        await sight.open("/providers")
+        row = sight.page.get_by_role("row").filter(has_text="openai").filter(has_text=words)
+        await row.locator("time").wait_for()
+        assert await sight.page.get_by_text("Status ").count() == 1
+        await sight.photograph(f"providers-error-{scheme}-{size}")
+        assert (sight.complaints, await sight.overflow()) == ([], 0)
+    breaker.last_failure = None
 
 
 async def test_somebody_is_invited_and_joins(browser: Browser, town: Town) -> None:

@@ -1,7 +1,7 @@
 """How the providers are that a caller's calls go to: whose key is used, what is spared, how often they failed.
 
 Failure behavior: while the database is away the answer is 503. Breakers are this process's; those of several processes
-follow each other within half a second, see gateway.backends.board.
+follow each other within half a second, see gateway.backends.board. The last error is of this process alone.
 """
 
 from collections.abc import Iterable
@@ -42,6 +42,17 @@ class TargetHealth(msgspec.Struct, frozen=True, kw_only=True):
     rest_ms: int
 
 
+class LastErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """The last try at a provider that failed and was not the caller's own mistake; of this process, since it began."""
+
+    at: str
+    model: str
+    # The public error code, as in the answers to callers.
+    code: str
+    # In the gateway's own words: nothing of the prompt, of the provider's prose or of a credential.
+    message: str
+
+
 class ProviderHealth(msgspec.Struct, frozen=True, kw_only=True):
     """A provider; ``breaker`` is the worst state of its targets."""
 
@@ -54,6 +65,8 @@ class ProviderHealth(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     errors: int
     error_rate: float | None
+    # Null: none failed.
+    last_error: LastErrorView | None
 
 
 class HealthView(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +93,14 @@ async def show_health(
     tops = await read_top(database, project_ids, period, "provider", MAX_LIMIT)
     counts = {top.id: (top.requests - top.cache_hits, top.errors) for top in tops}
     sources = _find_sources(services, project_ids)
-    targets = _find_targets(_find_tables(services, project_ids), services.ticks_ns())
+    tables = _find_tables(services, project_ids)
+    targets, failures = _find_targets(tables, services.ticks_ns()), _find_failures(tables)
     return HealthView(
         since=moment_text(period.from_ns),
         until=moment_text(period.to_ns),
         providers=[
-            _describe(name, sources[name], targets.get(name, []), *counts.get(name, (0, 0))) for name in sorted(sources)
+            _describe(name, sources[name], targets.get(name, []), counts.get(name, (0, 0)), failures.get(name))
+            for name in sorted(sources)
         ],
     )
 
@@ -139,7 +154,27 @@ def _rank(target: TargetHealth) -> int:
     return STATES.index(target.state)
 
 
-def _describe(name: str, source: Source, targets: list[TargetHealth], requests: int, errors: int) -> ProviderHealth:
+def _find_failures(tables: Iterable[RouteTable]) -> dict[str, LastErrorView]:
+    """The last failed try at each provider with the credentials of these tables."""
+    last: dict[str, tuple[int, LastErrorView]] = {}
+    for target in [target for table in tables for target in table.targets]:
+        name, failure = target.backend.name, target.breaker.last_failure
+        if failure is not None and (name not in last or last[name][0] < failure.at_ns):
+            view = LastErrorView(
+                at=moment_text(failure.at_ns), model=target.model, code=failure.code, message=failure.message
+            )
+            last[name] = (failure.at_ns, view)
+    return {name: view for name, (_, view) in last.items()}
+
+
+def _describe(
+    name: str,
+    source: Source,
+    targets: list[TargetHealth],
+    counts: tuple[int, int],
+    last_error: LastErrorView | None,
+) -> ProviderHealth:
+    requests, errors = counts
     return ProviderHealth(
         provider=name,
         source=source,
@@ -148,4 +183,5 @@ def _describe(name: str, source: Source, targets: list[TargetHealth], requests: 
         requests=requests,
         errors=errors,
         error_rate=errors / requests if requests else None,
+        last_error=last_error,
     )

@@ -9,7 +9,7 @@ from fakes import FakeBackend, make_call, plain_dialect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.failure import as_fault, as_stream_fault, clean
+from gateway.backends.failure import as_fault, as_stream_fault, clean, describe
 from gateway.envelope import envelope
 from gateway.errors import KINDS, Fault
 from providers.errors import (
@@ -323,3 +323,34 @@ if recordings.CASSETTES.is_dir():
         error = read_recorded(folder, request_id)
         for as_any in (as_fault, as_stream_fault):
             assert json.loads(envelope(as_any(error, FakeBackend())))["error"][name] == value
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Unreachable("10.0.0.1: refused", sent=False), "No connection could be made."),
+        (Unreachable("reset", sent=True), "The connection broke before an answer."),
+        (TimedOut("x", phase="first_byte"), "No answer began in time."),
+        (TimedOut("x", phase="moon"), "A time limit passed."),
+        (Truncated("x"), "The answer stopped before its end."),
+        (InvalidAnswer("<html>"), "What came was not an answer."),
+        (ProviderError("x"), "The try failed."),
+        (Refused("x", upstream_status=503), "Status 503."),
+        (Refused("x", upstream_status=429, upstream_code="rate_limit"), "Status 429 (rate_limit)."),
+        (Refused("x", upstream_status=200, upstream_code="overloaded"), "An error came inside a success (overloaded)."),
+        (Refused("x", upstream_status=500, upstream_code="My name is Ann"), "Status 500."),
+        (Refused("x", upstream_status=401, upstream_code="sk-abcdefgh12"), "Status 401."),
+    ],
+)
+def test_a_failure_is_described_to_everybody(error: ProviderError, words: str) -> None:
+    """In the gateway's own words."""
+    assert describe(error, FakeBackend()) == words
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_a_description_quotes_no_prose(message: str, code: str) -> None:
+    """At most a short code in lower case, whatever a provider says."""
+    described = describe(Refused(message, upstream_status=500, upstream_code=code), FakeBackend())
+    assert described in {"Status 500.", f"Status 500 ({code})."}
+    assert len(described) <= 64
+    assert described.isascii()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from offices import Office, office
-from running import Upstream, always, chat_reply, json_reply, openai_config, upstream
+from running import STREAM_HEAD, Upstream, always, chat_reply, framed, json_reply, openai_config, upstream
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def test_providers_are_told_before_any_call(ann: Office) -> None:
     found = await look(ann)
     assert set(found) == {"gone", "local", "openai"}
     assert found["local"]["source"] == "bundled"
-    quiet = {"breaker": "closed", "targets": [], "requests": 0, "errors": 0, "error_rate": None}
+    quiet = {"breaker": "closed", "targets": [], "requests": 0, "errors": 0, "error_rate": None, "last_error": None}
     assert found["openai"] == {"provider": "openai", "source": "configuration", **quiet}
 
 
@@ -55,6 +55,37 @@ async def test_what_failed_is_counted_and_spared(ann: Office) -> None:
     (target,) = gone["targets"]
     assert (target["model"], target["state"]) == ("gone", "open")
     assert target["rest_ms"] > 0
+    assert found["openai"]["last_error"] is None
+    last = gone["last_error"]
+    assert (last.pop("at")[:2], last) == (
+        "20",
+        {"model": "gone", "code": "upstream_unreachable", "message": "No connection could be made."},
+    )
+
+
+async def test_the_last_error_tells_no_secret_and_no_prompt(tmp_path: Path) -> None:
+    """Whatever the provider says: only its status and its code are told on, to everybody."""
+    error = {"message": "Bad key sk-openai for 'Hi'", "code": "invalid_api_key", "type": "auth"}
+    async with upstream(always(json_reply({"error": error}, 401))) as provider:
+        async with office(tmp_path, openai_config(provider, "[retries]\nmax_tries = 1\n")) as ann:
+            _, key = await ann.project()
+            await ann.chat(key)
+            last = (await look(ann))["openai"]["last_error"]
+            assert (last["code"], last["message"]) == ("upstream_auth", "Status 401 (invalid_api_key).")
+            other = await ann.enter("bob")
+            assert (await look(other))["openai"]["last_error"] == last
+
+
+async def test_a_stream_that_breaks_off_is_the_last_error(tmp_path: Path) -> None:
+    """Although it had begun, and the call got a part of it."""
+    piece = b'data: {"id":"1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"A"}}]}\n\n'
+    async with upstream(always(STREAM_HEAD + framed(piece) + b"0\r\n\r\n")) as provider:
+        async with office(tmp_path, openai_config(provider)) as ann:
+            _, key = await ann.project()
+            body = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+            assert (await ann.ask("POST", "/v1/chat/completions", body, bearer=key)).status_code == 200
+            last = (await look(ann))["openai"]["last_error"]
+            assert (last["code"], last["message"]) == ("upstream_truncated", "The answer stopped before its end.")
 
 
 async def test_whose_key_it_is_is_told(ann: Office) -> None:

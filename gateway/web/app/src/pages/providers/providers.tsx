@@ -1,12 +1,12 @@
 import { useState } from "preact/hooks";
 import { type Answer, call } from "../../core/api";
-import { showShare } from "../../core/format";
+import { showMoment, showShare } from "../../core/format";
 import { useLoaded } from "../../core/loading";
 import { useMay, useSession } from "../../core/session";
 import { PageHead } from "../../frame";
 import { Button } from "../../ui/button";
 import { Card } from "../../ui/card";
-import { Count } from "../../ui/figures";
+import { Ago, Count } from "../../ui/figures";
 import { Scroll } from "../../ui/scroll";
 import { Await, Badge, Empty } from "../../ui/states";
 import { ProjectChoice, useProjectId } from "../projects/choice";
@@ -54,7 +54,11 @@ function HealthCard({ projectId, may }: { projectId: string; may: boolean }) {
   );
   const [tested, setTested] = useState<string | null>(null);
   return (
-    <Card title="Health" note="The last hour. A provider that fails repeatedly is spared for a while." isFlush>
+    <Card
+      title="Health"
+      note="The last hour. A provider that fails repeatedly is spared for a while; its last error is of the process that answers."
+      isFlush
+    >
       <Await of={health}>
         {(data) =>
           data.providers.length === 0 ? (
@@ -105,6 +109,11 @@ function Row({ of, may, onTest }: { of: Health; may: boolean; onTest: (provider:
       <td>
         <Badge tone={TONES[of.breaker]}>{STATES[of.breaker]}</Badge>
         {spared.length > 0 && <span class="sub">{spared.map((target) => target.model).join(", ")}</span>}
+        {of.last_error && (
+          <span class="sub" title={`${showMoment(of.last_error.at)} · ${of.last_error.model} · ${of.last_error.code}`}>
+            {of.last_error.message} <Ago at={of.last_error.at} />
+          </span>
+        )}
       </td>
       <td class="number">
         <Count of={of.requests} />
