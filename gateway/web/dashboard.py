@@ -33,6 +33,10 @@ PATHS = (
     "/join",
     "/design",
 )
+# Where nobody is asked who they are.
+STRANGERS = frozenset({"/login", "/register", "/claim", "/join"})
+# What every other page asks before anything else; see src/core/session.ts.
+ASKED_FIRST = ("/api/users/me", "/api/account")
 # Only what came with the page, and no other host; nothing inline runs or styles.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "

@@ -105,6 +105,16 @@ async def test_a_browser_gets_the_dashboard_at_all_its_addresses(built: AsyncTes
     assert "accept" in reply.headers["vary"]
 
 
+async def test_who_has_a_session_is_asked_at_once(built: AsyncTestClient[Litestar]) -> None:
+    """While the script is on its way, on every page but those of strangers; nobody else is asked in vain."""
+    for path in ("/", "/budgets", "/login"):
+        for cookie in ("watchllm_session=x", ""):
+            answer = await ask(built, path, accept=BROWSER, **({"cookie": cookie} if cookie else {}))
+            asked = "</api/users/me>; rel=preload; as=fetch; crossorigin=anonymous, </api/account>; rel=preload; "
+            expected = f"{asked}as=fetch; crossorigin=anonymous" if cookie and path != "/login" else None
+            assert answer.headers.get("link") == expected, path
+
+
 async def test_what_a_browser_has_is_not_sent_again(built: AsyncTestClient[Litestar]) -> None:
     """By its tag, of the page as of its files."""
     for path, tag in (("/overview", PAGE.tag), ("/assets/index-1.js", SCRIPT.tag)):

@@ -9,21 +9,20 @@ import { Frame } from "./frame";
 import { Claim } from "./pages/claim";
 import { Join } from "./pages/join";
 import { Login } from "./pages/login";
-import { Overview } from "./pages/overview/overview";
 import { Register } from "./pages/register";
 import { Bones, Empty } from "./ui/states";
 
 type Page = ComponentType<{ id: string }>;
 type Load = () => Promise<Page>;
 
+const loadOverview: Load = () => import("./pages/overview/overview").then((module) => module.Overview);
+
 const OPEN: Record<string, ComponentType> = { "/login": Login, "/register": Register, "/claim": Claim, "/join": Join };
 
-/** The first page comes with the script; every other is fetched when it is first asked for. */
-const PAGES: Record<string, Page | Load> = {
-  "/": Overview,
-  "/overview": Overview,
-};
-const LATER: Record<string, Load> = {
+/** Each page is fetched when it is first asked for; the overview comes beside the frame, which does not wait for it. */
+const PAGES: Record<string, Load> = {
+  "/": loadOverview,
+  "/overview": loadOverview,
   "/requests": () => import("./pages/requests/requests").then((module) => module.Requests),
   "/cache": () => import("./pages/cache/cache").then((module) => module.Cache),
   "/providers": () => import("./pages/providers/providers").then((module) => module.Providers),
@@ -39,7 +38,7 @@ const LATER: Record<string, Load> = {
 /** Once there is nothing else to do, the other pages are fetched: each then opens at once. */
 function fetchLater(): void {
   const fetchAll = () => {
-    for (const load of Object.values(LATER)) load().catch(() => undefined);
+    for (const load of Object.values(PAGES)) load().catch(() => undefined);
   };
   if ("requestIdleCallback" in window) requestIdleCallback(fetchAll, { timeout: 5_000 });
   else setTimeout(fetchAll, 2_000);
@@ -87,20 +86,19 @@ function Inside({ path }: { path: string }) {
 }
 
 function Shown({ place, id }: { place: string; id: string }) {
-  const direct = PAGES[place] as Page | undefined;
-  const later = LATER[place];
+  const load = PAGES[place];
   const [found, setFound] = useState<Record<string, Page>>({});
   const [isLost, setLost] = useState(false);
   useEffect(() => {
-    if (direct || !later || found[place]) return;
+    if (!load || found[place]) return;
     setLost(false);
-    later().then(
+    load().then(
       (page) => setFound((known) => ({ ...known, [place]: page })),
       () => setLost(true),
     );
   }, [place]);
 
-  const Page = direct ?? found[place];
+  const Page = found[place];
   if (Page) return <Page id={id} />;
   if (isLost)
     return (
@@ -108,7 +106,7 @@ function Shown({ place, id }: { place: string; id: string }) {
         <p>The gateway was replaced by another version, or is away. Load the page anew.</p>
       </Empty>
     );
-  if (later) return <Bones />;
+  if (load) return <Bones />;
   return (
     <Empty title="There is nothing at this address">
       <p>

@@ -111,7 +111,7 @@ function Row({ of, may, onTest }: { of: Health; may: boolean; onTest: (provider:
         {spared.length > 0 && <span class="sub">{spared.map((target) => target.model).join(", ")}</span>}
         {of.last_error && (
           <span class="sub" title={`${showMoment(of.last_error.at)} · ${of.last_error.model} · ${of.last_error.code}`}>
-            {of.last_error.message} <Ago at={of.last_error.at} />
+            Last error: {of.last_error.message} <Ago at={of.last_error.at} />
           </span>
         )}
       </td>
