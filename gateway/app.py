@@ -67,7 +67,7 @@ from gateway.surfaces.guards import Identity
 from gateway.surfaces.proxy.openai import OpenAiDoor
 from gateway.surfaces.views.listeners import Listeners
 from gateway.telemetry import Metrics
-from gateway.upstreams import build_prices, build_routes, build_upstreams, open_caching
+from gateway.upstreams import build_prices, build_routes, build_upstreams, open_caching, open_export
 from gateway.web.claim import claim_url
 from providers.catalogue import load_catalogue
 from providers.pricing.prices import parse_usd
@@ -132,7 +132,7 @@ async def open_gateway(
         counters = build_counters(settings, stack)
         budgets = await open_keeper(settings, database, counters, recorder, stack)
         caching = await open_caching(settings, database, upstreams, derive_key(master, SHARED_ANSWERS), stack)
-        metrics = await open_metrics(build_gauges(recorder, caching, prompts), exchange, stack)
+        metrics = await open_metrics(settings, build_gauges(recorder, caching, prompts), exchange, stack)
         catalogue = load_catalogue()
         services = Services(
             settings=settings,
@@ -194,13 +194,14 @@ def build_gauges(recorder: Recorder, caching: Caching, prompts: PromptKeeper) ->
 
 
 async def open_metrics(
-    gauges: dict[str, Callable[[], int]], exchange: MetricsExchange | None, stack: AsyncExitStack
+    settings: Settings, gauges: dict[str, Callable[[], int]], exchange: MetricsExchange | None, stack: AsyncExitStack
 ) -> Metrics:
-    """What counts, told to the other workers where there are any."""
+    """What counts, told to the other workers and to a collector where there are any."""
     metrics = Metrics(version=version("watchllm-gateway"), gauges=gauges)
     if exchange is not None:
         await exchange.join(metrics)
         stack.push_async_callback(exchange.leave)
+    await open_export(settings, metrics, exchange, stack)
     return metrics
 
 
@@ -353,13 +354,12 @@ def serve(settings: Settings) -> int:
     workers = settings.server.workers
     if workers == 1:
         return work()
+    started_ns = time.time_ns()
     with open_run_folder() as folder:
-        return Supervisor(workers, lambda number: work(MetricsExchange(folder, number, workers))).run()
+        return Supervisor(workers, lambda number: work(MetricsExchange(folder, number, workers, started_ns))).run()
 
 
 async def _serve(settings: Settings, listener: socket.socket, exchange: MetricsExchange | None) -> int:
-    if settings.otel_endpoint:
-        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this version sends no traces")
     async with open_gateway(settings, exchange=exchange) as gateway:
         host, port = listener.getsockname()[:2]
         silence_s = settings.server.stream_comment_ms / 1000

@@ -8,7 +8,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import accumulate
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -74,6 +74,7 @@ METRICS: dict[str, Metric] = {
         Metric("watchllm_cache_audits_total", "counter", "Calls made to check answers of the semantic layer."),
         Metric("watchllm_cache_unlearnt_total", "counter", "Fresh answers not learnt from: too many waited."),
         Metric("watchllm_prompts_dropped_total", "counter", "Calls whose prompt was to be kept and was not."),
+        Metric("watchllm_spans_dropped_total", "counter", "Calls whose span the OTLP collector did not get."),
         Metric("watchllm_build_info", "gauge", "1, labelled with the versions.", ("version", "python")),
     )
 }
@@ -183,11 +184,15 @@ class Metrics:
         self.gauges = dict(gauges or {})
         self.base: dict[str, int] = {}
         self.gather: Callable[[], Awaitable[Metrics]] | None = None
+        # Hears of every finished call, which is a usage row; None: nobody does.
+        self.on_call: Callable[[Any], None] | None = None
         self.calls: dict[tuple[str, str, int], Series] = {}
         self.attempts: dict[tuple[str, str], int] = {}
 
     def observe_call(self, record: CallRecord) -> None:
         """Count a finished call."""
+        if self.on_call is not None:
+            self.on_call(record)
         series = self.calls.get((record.endpoint, record.provider, record.http_status)) or self._open_series(record)
         latency_ms, overhead_us = record.latency_ms, record.overhead_us
         series.calls += 1
@@ -249,7 +254,7 @@ def render(metrics: Metrics) -> bytes:
     lines: list[str] = []
     for metric in METRICS.values():
         lines += (f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}")
-        lines += (_line(metric, sample) for sample in _samples(metric, metrics))
+        lines += (_line(metric, sample) for sample in samples_of(metric, metrics))
     return ("\n".join(lines) + "\n").encode("utf-8", "replace")
 
 
@@ -263,7 +268,8 @@ def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _samples(metric: Metric, metrics: Metrics) -> Iterator[Sample]:
+def samples_of(metric: Metric, metrics: Metrics) -> Iterator[Sample]:
+    """The numbers of one metric, as Prometheus has them."""
     if metric.name in _SAMPLERS:
         return _SAMPLERS[metric.name](metrics)
     return iter((Sample((), str(read_single(metric.name, metrics))),))

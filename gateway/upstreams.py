@@ -27,7 +27,10 @@ from gateway.caching.semantic.interface import Layer
 from gateway.caching.shared import SharedAnswers
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.db import Database
+from gateway.ids import new_id
 from gateway.pipeline.route import SANDBOX, RouteTable
+from gateway.server.exchange import MetricsExchange
+from gateway.telemetry import Metrics
 from providers.anthropic.dialect import AnthropicDialect
 from providers.catalogue import Catalogue
 from providers.openai.dialect import OpenAiDialect
@@ -182,6 +185,30 @@ def share_answers(
     )
     stack.push_async_callback(shared.close)
     return shared
+
+
+async def open_export(
+    settings: Settings, metrics: Metrics, exchange: MetricsExchange | None, stack: AsyncExitStack
+) -> None:
+    """Tell a collector of every call and of the metrics, where one is named."""
+    if not settings.otel_endpoint:
+        return
+    # A gateway without a collector needs none of it.
+    from gateway.otlp.encoding import Resource  # noqa: PLC0415
+    from gateway.otlp.exporter import Exporter  # noqa: PLC0415
+
+    counting = None if exchange is None else exchange.identity
+    instance_id, started_ns = counting or (new_id(time.time_ns()), time.time_ns())
+    exporter = Exporter(
+        metrics,
+        Resource(version=metrics.version, instance_id=instance_id, started_ns=started_ns),
+        parse_base_url(settings.otel_endpoint),
+        time.time_ns,
+        save=exchange.save if exchange is not None and counting else lambda: None,
+    )
+    metrics.gauges["watchllm_spans_dropped_total"] = lambda: exporter.dropped
+    await exporter.start()
+    stack.push_async_callback(exporter.close)
 
 
 def _import_layer() -> Callable[..., Layer]:

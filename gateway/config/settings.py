@@ -272,7 +272,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[Secret, ...],
         Meta(description="Earlier ones, which still decrypt stored secrets; with commas between them."),
     ] = ()
-    otel_endpoint: Annotated[str, Meta(description="Address of an OTLP collector; empty: no traces.")] = ""
+    otel_endpoint: Annotated[
+        str, Meta(description="Address of an OTLP collector (HTTP, JSON); empty: none is told anything.")
+    ] = ""
     server: Server = Server()
     timeouts: Timeouts = Timeouts()
     retries: Retries = Retries()

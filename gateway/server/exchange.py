@@ -124,10 +124,14 @@ def open_run_folder() -> Generator[Path | None]:
 
 
 class MetricsExchange:
-    """One worker's part: ``number`` is its own of ``count``, the folder that of all; without one it does nothing."""
+    """One worker's part: ``number`` is its own of ``count``, the folder that of all; without one it does nothing.
 
-    def __init__(self, folder: Path | None, number: int, count: int) -> None:
+    ``identity`` names what counts on when a worker is replaced, and since when it does; None: nothing.
+    """
+
+    def __init__(self, folder: Path | None, number: int, count: int, started_ns: int = 0) -> None:
         self._folder = folder
+        self.identity = None if folder is None else (f"{folder.name}/{number}", started_ns)
         self._number = number
         self._others = [other for other in range(count) if other != number]
         self._metrics: Metrics | None = None
