@@ -22,6 +22,10 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
     "--no-proxy-server",
+    # Letters look the same whatever the machine's own settings for fonts and screens are.
+    "--font-render-hinting=none",
+    "--disable-lcd-text",
+    "--force-color-profile=srgb",
 )
 Size = Literal["desktop", "phone"]
 Scheme = Literal["light", "dark"]
