@@ -26,6 +26,7 @@ async def test_calls_without_a_price_are_told(browser: Browser, town: Town, sche
         await sight.open("/")
         await page.get_by_text("without a known price").wait_for()
         await sight.photograph(f"unpriced-hint-{scheme}-{size}")
+        assert await find_faults(sight) == []
         await page.get_by_role("link", name="See which").click()
         card = page.get_by_role("region", name="Calls without a price")
         await card.get_by_text(NEW).first.wait_for()
