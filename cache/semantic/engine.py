@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point
-from cache.semantic.equivalence import Digest
+from cache.semantic.equivalence import Digest, pack_digest
 from cache.semantic.features import Pair, describe_pair, describe_vetoes
 from cache.semantic.guards import find_vetoes
-from cache.semantic.index import Vector, VectorIndex
+from cache.semantic.index import Rounded, Vector, VectorIndex
 from cache.semantic.profile import Profile, profile
 from cache.semantic.recent import Recent
 from cache.semantic.scope import Scope
@@ -120,15 +120,20 @@ class Engine:
         if not self.index.add(question.partition, [entry_id], question.vector[None]):
             return False
         self._entries[entry_id] = Stored(
-            scope=question.scope, text=question.text, answer=answer, group=entry_id if group is None else group
+            scope=question.scope,
+            text=question.text,
+            packed=None if answer is None else pack_digest(answer),
+            group=entry_id if group is None else group,
         )
         return True
 
-    def restore(self, partition: bytes, entries: dict[int, Stored], vectors: Vector) -> int:
+    def restore(self, partition: bytes, entries: dict[int, Stored], vectors: Vector | Rounded) -> int:
         """Store many questions of a partition at once, as after a start; returns how many were usable and new."""
         ids = [entry_id for entry_id in entries if entry_id not in self._entries]
-        places = {entry_id: row for row, entry_id in enumerate(entries)}
-        count = self.index.add(partition, ids, vectors[[places[entry_id] for entry_id in ids]])
+        if len(ids) < len(entries):
+            places = {entry_id: row for row, entry_id in enumerate(entries)}
+            vectors = vectors[[places[entry_id] for entry_id in ids]]
+        count = self.index.add(partition, ids, vectors)
         self._entries.update((entry_id, entries[entry_id]) for entry_id in ids if entry_id in self.index)
         return count
 
@@ -154,9 +159,10 @@ class Engine:
         group: int | None = None
         is_right: bool | None = None
         for row, stored in known:
-            if stored is None or stored.answer is None:
+            said = None if stored is None else stored.answer
+            if stored is None or said is None:
                 continue
-            labels[row] = state.judge.is_same(answer, stored.answer)
+            labels[row] = state.judge.is_same(answer, said)
             if labels[row] and group is None:
                 group = stored.group
             if verdict.neighbours[row] == verdict.entry_id:

@@ -37,6 +37,10 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     numbers: frozenset[str]
 
 
+_encode = msgspec.msgpack.Encoder().encode
+_DIGEST = msgspec.msgpack.Decoder(Digest)
+
+
 def digest(text: str, vector: NDArray[np.float32] | None) -> Digest:
     """Return what is kept of an answer; ``vector`` (d,) float32 from the embedder, None where it is not embedded."""
     plain = _NOT_WORD.sub(" ", text.lower()).strip()
@@ -51,6 +55,19 @@ def digest(text: str, vector: NDArray[np.float32] | None) -> Digest:
         content=tuple(dict.fromkeys(read.content))[:MAX_CONTENT],
         numbers=frozenset(read.numbers),
     )
+
+
+def pack_digest(answer: Digest) -> bytes:
+    """Write down what is kept of an answer."""
+    return _encode(answer)
+
+
+def unpack_digest(data: bytes) -> Digest | None:
+    """What was written down; None for what is no digest, as another version may have written it."""
+    try:
+        return _DIGEST.decode(data)
+    except msgspec.DecodeError:
+        return None
 
 
 class AnswerJudge:

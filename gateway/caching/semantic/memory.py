@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from cache.semantic.bound import Bounds
 from cache.semantic.bound import Point as EnginePoint
@@ -26,7 +24,7 @@ from gateway.caching.semantic.pending import Pending, Turn
 from gateway.caching.semantic.question import Asked
 from gateway.caching.semantic.shelf import Shelf
 from gateway.caching.semantic.store import Decision, EntryRow, NewEntry
-from gateway.caching.semantic.vectors import pack, unpack
+from gateway.caching.semantic.vectors import pack, stack, unpack
 
 # Served calls of which the verdict is remembered, 2 kB each: what a recall teaches.
 RECENT_SERVED = 2_048
@@ -120,7 +118,7 @@ class Memory:
 
     def take_rows(self, rows: Sequence[EntryRow]) -> list[int]:
         """Take stored questions over; returns the numbers of the damaged ones."""
-        partitions: dict[bytes, tuple[dict[int, Stored], list[NDArray[np.float16]]]] = {}
+        partitions: dict[bytes, tuple[dict[int, Stored], list[bytes]]] = {}
         damaged: list[int] = []
         gone: list[int] = []
         for row in rows:
@@ -133,14 +131,14 @@ class Memory:
                 continue
             gone += self.shelf.add(row.kept)
             stored = Stored(
-                scope=row.scope, text=unpacked.text, answer=unpacked.answer, group=row.group_number,
+                scope=row.scope, text=unpacked.text, packed=unpacked.answer, group=row.group_number,
                 right=row.right_count, wrong=row.wrong_count,
             )  # fmt: skip
             entries, vectors = partitions.setdefault(row.partition_key, ({}, []))
             entries[row.number] = stored
             vectors.append(unpacked.vector)
         for partition, (entries, vectors) in partitions.items():
-            self.engine.restore(partition, entries, np.stack(vectors).astype(np.float32))
+            self.engine.restore(partition, entries, stack(vectors))
             unusable = [number for number in entries if number not in self.engine.index]
             damaged += unusable
             self.shelf.remove(unusable)

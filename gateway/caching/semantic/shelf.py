@@ -44,14 +44,17 @@ class Shelf:
 
     def add(self, kept: Kept) -> list[int]:
         """Take one in place of any of its key; returns the numbers that had to leave."""
-        before = self.of_key(kept.key)
-        gone: list[int] = []
+        number, gone = kept.number, list[int]()
+        before = self._by_key.get(kept.key)
         if before is not None:
-            gone.append(before.number)
+            gone.append(before)
             self.remove(gone)
-        self._kept[kept.number] = kept
-        self._by_key[kept.key] = self._by_id[kept.entry_id] = kept.number
-        self._projects.setdefault(kept.project_id, {})[kept.number] = None
+        self._kept[number] = kept
+        self._by_key[kept.key] = self._by_id[kept.entry_id] = number
+        own = self._projects.get(kept.project_id)
+        if own is None:
+            own = self._projects[kept.project_id] = {}
+        own[number] = None
         while len(self._kept) > self._most:
             largest = max(self._projects.values(), key=len)
             oldest = next(iter(largest))

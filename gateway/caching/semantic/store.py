@@ -118,7 +118,8 @@ class EntryRow(msgspec.Struct, frozen=True):
         """Without its text and its place."""
         return Kept(
             number=self.number, entry_id=self.entry_id, project_id=self.project_id, scope=self.scope,
-            key=self.exact_key, model=self.model, tags=tuple(filter(None, self.tags.split(","))),
+            key=self.exact_key, model=self.model,
+            tags=tuple(filter(None, self.tags.split(","))) if self.tags else (),
             created_ns=self.created_ns, expires_ns=self.expires_ns,
         )  # fmt: skip
 

@@ -62,3 +62,17 @@ def test_an_id_is_stored_once() -> None:
     assert index.find_partition(1) == b"p"
     with pytest.raises(KeyError):
         index.get(2)
+
+
+def test_rounded_vectors_are_stored_as_the_others_are() -> None:
+    """To the bit, whether or not some of them are unusable or known; so a start has what was there before."""
+    vectors = make_vectors(40).astype(np.float16)
+    vectors[3] = 0
+    one, two = VectorIndex(dimensions=8), VectorIndex(dimensions=8)
+    for index, drawn in ((one, vectors), (two, vectors.astype(np.float32))):
+        assert index.add(b"p", range(10), drawn[:10]) == 9
+        assert index.add(b"p", range(5, 40), drawn[5:]) == 30
+    for entry_id in set(range(40)) - {3}:
+        assert np.array_equal(one.get(entry_id), two.get(entry_id))
+    assert one.search(b"p", make_vectors(1, seed=1)[0], 8) == two.search(b"p", make_vectors(1, seed=1)[0], 8)
+    assert 3 not in one
