@@ -7,6 +7,7 @@ import time
 import pytest
 from e2e.sights import PASSWORD, SIZES, WAIT_MS
 from e2e.town import ADA, Town
+from machine_speed import slowness
 from playwright.async_api import Browser
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -77,7 +78,7 @@ def find_crowding() -> float:
 
 
 async def test_the_frame_answers_within_a_second(browser: Browser, town: Town) -> None:
-    """By the median of some loads, after one that warms the gateway; on a shared machine the limit moves with it."""
+    """By the median of some loads, after one that warms the gateway; the limit moves with the machine, as others do."""
     await load(browser, town)
     taken: list[tuple[float, float]] = []
     for _ in range(LOADS):
@@ -86,4 +87,4 @@ async def test_the_frame_answers_within_a_second(browser: Browser, town: Town) -
         taken.append((ms, (before + find_crowding()) / 2))
     told = ", ".join(f"{ms:.0f} ms (crowding {crowding:.1f})" for ms, crowding in taken)
     print(f"the overview's frame answered on Fast 4G at a quarter of the speed after {told}")
-    assert statistics.median(ms / crowding for ms, crowding in taken) < MAX_MS, told
+    assert statistics.median(ms / crowding for ms, crowding in taken) < MAX_MS * slowness(), told
