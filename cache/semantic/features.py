@@ -7,6 +7,7 @@ from math import log
 
 import msgspec
 
+from cache.semantic.contrast import describe_contrast, describe_rest
 from cache.semantic.guards import GUARDS
 from cache.semantic.profile import Profile
 
@@ -18,7 +19,9 @@ PAIR_FEATURES = (
     "one_replaced", "one_added", "spelling_of_rest", "order_kept", "length_ratio", "length", "asks_same",
     "asks_yes_other", "asks_other", "negation", "negated", "tense", "names_shared", "names_only_left",
     "names_only_right", "numbers_shared", "numbers_one_side", "dates_one_side", "spans_one_side", "function_words",
-    "same_start", "same_end",
+    "same_start", "same_end", "near_left", "near_right", "lost_left", "lost_right", "worst_left", "worst_right", "swap",
+    "swap_among_others", "swap_of_verb", "swap_near", "added_at_end", "added_inside", "added_at_start", "added",
+    "prepositions", "persons",
 )  # fmt: skip
 CONTEXT_FEATURES = (
     "rank", "gap_to_first", "gap_to_next", "agreeing", "agreeing_weight", "disagreeing_cosine", "known_right",
@@ -125,6 +128,8 @@ def describe_pair(pair: Pair, frequencies: Frequencies) -> list[float]:
         len(function_left & function_right) / (len(function_left | function_right) or 1),
         float(left.words[:2] == right.words[:2]),
         float(left.words[-2:] == right.words[-2:]),
+        *describe_rest(only_left, only_right, (weights[1], weights[2])),
+        *describe_contrast(left, right),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from cache.semantic.contrast import is_condition, is_other_thing
 from cache.semantic.profile import Profile, stem
 from cache.semantic.words import ANTONYMS, SCOPES, SYMMETRIC
 
@@ -14,6 +15,8 @@ _EXTRA = 3
 _BESIDE = 2
 _EXTRA_SHARE = 0.4
 _LACKING = 0.25
+# How near two names must be to stand for each other where nothing else differs.
+_SAME_THING = 0.4
 _OPPOSITES: dict[str, set[str]] = {}
 for _word, _others in ANTONYMS.items():
     _OPPOSITES.setdefault(stem(_word), set()).update(map(stem, _others))
@@ -59,6 +62,17 @@ def have_other_units(left: Profile, right: Profile) -> bool:
 def have_other_dates(left: Profile, right: Profile) -> bool:
     """Tell whether each text names a day, month, season or time of day that the other has not."""
     return bool(set(left.dates) - set(right.dates)) and bool(set(right.dates) - set(left.dates))
+
+
+def have_other_quantities(left: Profile, right: Profile) -> bool:
+    """Tell whether each text has a number or a date that the other has not, as "2 days" and "this morning"."""
+    first, second = {*left.numbers, *left.dates}, {*right.numbers, *right.dates}
+    return bool(first - second) and bool(second - first)
+
+
+def have_other_things(left: Profile, right: Profile) -> bool:
+    """Tell whether the texts are alike but for one name in one place, and the two names are no synonyms."""
+    return is_other_thing(left, right, _SAME_THING)
 
 
 def have_other_negation(left: Profile, right: Profile) -> bool:
@@ -155,4 +169,7 @@ GUARDS = {
     "spans": have_other_spans,
     "order": have_other_order,
     "scope": have_other_scope,
+    "quantities": have_other_quantities,
+    "things": have_other_things,
+    "condition": is_condition,
 }

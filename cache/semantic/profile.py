@@ -59,6 +59,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     words: tuple[str, ...]
     # The same without the words that carry no content.
     content: tuple[str, ...]
+    # The words but for articles, possessives and marks.
+    plain: tuple[str, ...]
     # As written, in lower case, for antonyms.
     raw: frozenset[str]
     # In order: numbers in one spelling ("1,000" and "1k" are "1000").
@@ -91,6 +93,10 @@ def stem(word: str) -> str:
     if len(word) > _STEM and word[-1] == word[-2] and word[-1] not in "aeiouls":
         word = word[:-1]
     return word
+
+
+# Words that only point at what follows them, as stems.
+_ARTICLES = frozenset(map(stem, "a an the some any my your our his her their its this that these those".split()))
 
 
 def read_number(token: str) -> tuple[str, str] | None:
@@ -167,6 +173,8 @@ class _Reading:
         elif word not in STOP:
             self.content.append(stemmed)
         named = token[0].isupper() and not opens and word not in STOP and word != "i"
+        # "iPad", "easyJet": a capital inside a word makes it a name, wherever it stands.
+        named = named or (token[0].islower() and any(map(str.isupper, token)))
         if named or (len(token) > 1 and token.isupper()) or (not token.isalpha() and any(map(str.isdigit, token))):
             self.names.append(stemmed)
 
@@ -202,6 +210,7 @@ class _Reading:
         return Profile(
             words=tuple(self.words),
             content=tuple(self.content),
+            plain=tuple(word for word in self.words if word not in _ARTICLES and word[0].isalnum()),
             raw=frozenset(self.raw),
             numbers=tuple(self.numbers),
             units=tuple(self.units),

@@ -22,6 +22,15 @@ TRAPS = [
     ("Who beat Anna, was it Berta?", "Who beat Berta, was it Anna?", "order"),
     ("How do I copy from disk to tape?", "How do I copy from tape to disk?", "order"),
     ("Can I swim?", "Can I swim after lunch?", "scope"),
+    ("Can I order a cake 3 days ahead?", "Can I order a cake this morning?", "quantities"),
+    ("Is the museum open in winter?", "Is the museum open at 9?", "quantities"),
+    ("Which roof is best for a shed?", "Which roof is best for a church?", "things"),
+    ("Does the museum sell tickets?", "Does the cinema sell tickets?", "things"),
+    ("How do I call my doctor?", "How do I call my nurse?", "things"),
+    ("Can I park behind the library?", "Can lorries park behind the library?", "things"),
+    ("How do I clean a coffee?", "How do I clean a coffee machine?", "condition"),
+    ("What does a permit cost?", "What does a permit cost in Delhi?", "condition"),
+    ("Does iCloud sync my photos?", "Does Dropbox sync my photos?", "names"),
 ]
 SAME = [
     ("How do I reset my password?", "How can I reset my password?"),
@@ -29,6 +38,10 @@ SAME = [
     ("What is 1,000 plus 2?", "What is 1000 plus two?"),
     ("How many km are in 5 miles?", "Convert 5 miles to km"),
     ("What is the World Health Organisation?", "What is the WHO?"),
+    ("Where do I buy a train ticket?", "Where do I purchase a train ticket?"),
+    ("Which physician treats a cough?", "Which doctor treats a cough?"),
+    ("What is the luggage allowance to Oslo?", "What is the lugage allowence to Oslo?"),
+    ("How do I cook rice?", "How do I prepare rice?"),
     ("The ball was thrown by Anna to Tom, right?", "Anna threw the ball to Tom, right?"),
 ]
 
