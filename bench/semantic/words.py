@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.semantic.vectors import VectorStore
-from cache.semantic import meanings
+from cache.semantic.lexical import meanings
 from cache.semantic.profile import stem
 from providers.vocabulary import MINILM, unpack
 

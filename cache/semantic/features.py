@@ -7,8 +7,8 @@ from math import log
 
 import msgspec
 
-from cache.semantic.contrast import describe_contrast, describe_rest
 from cache.semantic.guards import GUARDS
+from cache.semantic.lexical.contrast import describe_contrast, describe_rest
 from cache.semantic.profile import Profile
 
 _TRIGRAM = 3

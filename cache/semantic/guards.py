@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cache.semantic.contrast import is_condition, is_other_thing
+from cache.semantic.lexical.contrast import is_condition, is_other_thing
 from cache.semantic.profile import Profile, stem
 from cache.semantic.words import ANTONYMS, SCOPES, SYMMETRIC
 

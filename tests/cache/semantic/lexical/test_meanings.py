@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cache.semantic.meanings import Meanings, load_meanings
+from cache.semantic.lexical.meanings import Meanings, load_meanings
 from cache.semantic.profile import stem
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cache.semantic.contrast import (
+from cache.semantic.lexical.contrast import (
     MOST_COMPARED,
     describe_contrast,
     describe_rest,

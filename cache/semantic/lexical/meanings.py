@@ -43,7 +43,7 @@ class Meanings(msgspec.Struct, frozen=True, kw_only=True):
 @lru_cache(maxsize=1)
 def load_meanings() -> Meanings:
     """Read the table."""
-    content = importlib.resources.files("cache.semantic").joinpath(MEANINGS_FILE).read_bytes()
+    content = importlib.resources.files("cache.semantic.lexical").joinpath(MEANINGS_FILE).read_bytes()
     with np.load(io.BytesIO(content)) as stored:
         stems = stored["stems"].tobytes().decode().split("\n")
         vectors = stored["vectors"].astype(np.float32)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from cache.semantic.meanings import load_meanings
+from cache.semantic.lexical.meanings import load_meanings
 from cache.semantic.profile import Profile, stem
 
 # Words in a place that differs; more is another sentence.
@@ -138,7 +138,7 @@ def describe_rest(left: Sequence[str], right: Sequence[str], weights: tuple[list
 
     Of both sides: how near they are on average, by weight; the weight without a counterpart; the most of one word.
     """
-    means, losses, worst = [], [], []
+    means, losses, worst = list[float](), list[float](), list[float]()
     for nearest, side in zip(_find_nearest(left, right), weights, strict=True):
         total = sum(side)
         lost = [weight * (1 - near) for near, weight in zip(nearest, side, strict=True)]
