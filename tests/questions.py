@@ -25,7 +25,7 @@ from providers.openai.recorded import record_body
 SCOPE, PARTITION = "p", b"partition"
 CAPITAL, SAME, OTHER = (
     "What is the capital of France?",
-    "What is the capital city of France?",
+    "Which city is the capital of France?",
     "How do I bake bread?",
 )
 
