@@ -23,13 +23,17 @@ HIT, EXACT, MISS, BYPASS = "hit-semantic", "hit-exact", "miss", "bypass"
 
 
 def about(thing: str, more: str = "") -> list[dict[str, Any]]:
-    """A question that shares no word with one about another thing, and all but one with another about the same."""
-    return [{"role": "user", "content": " ".join(f"{thing}{letter}" for letter in "bcdfgh") + more}]
+    """A question that shares no word with one about another thing, and all but one with another about the same.
+
+    That one stands inside: behind the rest it would be a condition, which is never served.
+    """
+    words = [f"{thing}{letter}" for letter in f"b{more}cdfgh"]
+    return [{"role": "user", "content": " ".join(words)}]
 
 
 def like(thing: str) -> list[dict[str, Any]]:
     """The same in other words."""
-    return about(thing, f" {thing}k")
+    return about(thing, "k")
 
 
 async def answer_in_turn(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -214,7 +218,7 @@ async def test_an_embedder_that_fails_is_a_miss(stage: Stage) -> None:
         assert await stage.tell(like("fail")) == MISS
     finally:
         stage.embedder.error = None
-    assert await stage.tell(about("fail", " failm")) == HIT
+    assert await stage.tell(about("fail", "m")) == HIT
 
 
 async def test_a_call_waits_no_longer_than_it_may(stage: Stage) -> None:
@@ -229,7 +233,7 @@ async def test_a_call_waits_no_longer_than_it_may(stage: Stage) -> None:
     assert answer.headers["x-watchllm-cache"] == MISS
     assert 200 <= float(answer.headers["x-watchllm-overhead-ms"]) < 2_000
     await settle(stage.gateway)
-    assert await stage.tell(about("slow", " slowm")) == HIT
+    assert await stage.tell(about("slow", "m")) == HIT
 
 
 async def test_a_layer_that_breaks_is_a_miss(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +247,7 @@ async def test_a_layer_that_breaks_is_a_miss(stage: Stage, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(layer.memory, "look", fail)
         assert await stage.tell(like("break")) == MISS
-    assert await stage.tell(about("break", " breakm")) == HIT
+    assert await stage.tell(about("break", "m")) == HIT
 
 
 async def test_an_audit_is_a_call_with_a_row_of_its_own(stage: Stage) -> None:

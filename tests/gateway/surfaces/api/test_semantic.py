@@ -47,7 +47,8 @@ def about(thing: str) -> str:
 async def ask_twice(ann: Home, thing: str) -> tuple[httpx.Response, httpx.Response]:
     """A question and a like one; the second is answered with the first one's answer."""
     first = await ask(ann, about(thing))
-    second = await ask(ann, f"{about(thing)} {thing}k")
+    # At the beginning: a word behind a question would be a condition.
+    second = await ask(ann, f"{thing}k {about(thing)}")
     assert second.headers["x-watchllm-cache"] == "hit-semantic"
     return first, second
 
@@ -127,7 +128,7 @@ async def test_texts_are_shown_where_the_project_wants_them(ann: Home) -> None:
     assert (await ann.person.patch(path, json={"prompts": True})).json()["prompts"] is True
     _, second = await ask_twice(ann, "snow")
     detail = await get(ann, f"/hits/{second.headers['x-watchllm-request-id']}")
-    assert detail["hit"]["question"] == f"{about('snow')} snowk"
+    assert detail["hit"]["question"] == f"snowk {about('snow')}"
     assert (detail["entry"]["question"], detail["entry"]["answer"]) == (
         about("snow"), "It is long known.",
     )  # fmt: skip
