@@ -11,8 +11,6 @@ from proof.raw_client import Heard, RawClient
 from running import upstream
 from waiting_clock import waiting_clock
 
-pytestmark = pytest.mark.long
-
 
 async def stream_all(running: Gateway, provider: Provider, streams: int) -> list["asyncio.Task[Heard]"]:
     """Begin this many streams; on return each of them stands in its middle."""
@@ -45,7 +43,7 @@ async def seconds_until_refused(port: int) -> float:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("streams", [20, 100])
+@pytest.mark.parametrize("streams", [20, pytest.param(100, marks=pytest.mark.long)])
 async def test_no_stream_is_cut_by_a_stop(tmp_path: Path, streams: int) -> None:
     """Every stream that runs comes to its [DONE] and its row, the exit code is 0, and the journal is empty."""
     provider = open_provider(is_gate_open=False)

@@ -16,7 +16,7 @@ from proof.raw_client import Heard, RawClient
 from waiting_clock import waiting_clock
 
 # The servers are started once; each test makes keys of its own.
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.long]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LIMIT_S = 1.0
 OK, UNAUTHORIZED, FORBIDDEN = 200, 401, 403

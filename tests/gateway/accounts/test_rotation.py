@@ -200,7 +200,6 @@ async def test_a_secret_that_changes_in_the_middle_stays(filled: Database, monke
     assert len(secrets) == COUNT - 1
 
 
-@pytest.mark.long
 async def test_nobody_notices_a_rotation(filled: Database, beside: Database) -> None:
     """While keys rotate again and again, every reader opens every secret and every writer's secret stays."""
     ids = {one.provider: one.credential_id for one in await list_credentials(filled, None)}

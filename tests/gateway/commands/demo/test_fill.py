@@ -17,7 +17,7 @@ from gateway.config.secret import Secret
 from providers.pricing.prices import load_prices
 from tests.gateway.usage_rows import NOW_NS
 
-WISH = DemoWish(email="demo@example.com", password=Secret("correct horse"), calls=150, seed=1, now_ns=NOW_NS)
+WISH = DemoWish(email="demo@example.com", password=Secret("correct horse"), calls=300, seed=1, now_ns=NOW_NS)
 
 
 def parts_of(house: House) -> DemoParts:
@@ -32,7 +32,7 @@ async def test_everything_is_there(house: House, monkeypatch: pytest.MonkeyPatch
     made = await fill(parts_of(house), WISH)
     signed_in = await house.people.login(WISH.email, WISH.password, "", NOW_NS)
     assert (signed_in.person.is_operator, signed_in.person.account_id) == (True, made.account_id)
-    assert (len(made.projects), made.calls) == (3, 150)
+    assert (len(made.projects), made.calls) == (3, 300)
     async with house.database.read() as connection:
         budgets = await budgets_store.list_own(connection, made.account_id, with_operators=False)
     assert {budget.scope for budget in budgets} == {"account", "project", "tag", "key"}
