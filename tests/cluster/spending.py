@@ -39,7 +39,7 @@ class Biller:
 
     def __init__(self, wait_s: float = 0.05) -> None:
         self.bills: dict[int, int] = {}
-        self._wait_s = wait_s
+        self.wait_s = wait_s
 
     @property
     def billed_pusd(self) -> int:
@@ -53,7 +53,7 @@ class Biller:
         number, tokens = int(found[1]), int(json.loads(request.body)["max_tokens"])
         cost_pusd = PROMPT_TOKENS * INPUT_PUSD + tokens * OUTPUT_PUSD
         self.bills[number] = self.bills.get(number, 0) + cost_pusd
-        await asyncio.sleep(self._wait_s)
+        await asyncio.sleep(self.wait_s)
         message = {"role": "assistant", "content": "x"}
         usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": tokens, "total_tokens": PROMPT_TOKENS + tokens}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]

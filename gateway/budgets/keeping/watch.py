@@ -19,6 +19,7 @@ from gateway.budgets.keeping.memo import read_memo
 from gateway.budgets.keeping.peers import BEAT_S, Peers
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.refusal import moment_text
+from gateway.budgets.spending import cost_of
 from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineCount, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.events import USAGE_THRESHOLD, Event, append_event
@@ -123,8 +124,11 @@ class Watch:
         while books.forgotten and books.forgotten[0][0] < now_ns - LATE_NS:
             await books.settle(books.forgotten[0][1], 0)
             books.forgotten.popleft()
-        for expired in await books.counters.sweep(now_ns, CLAIM_NS):
-            await self._charge(expired)
+        swept = await books.counters.sweep(now_ns, CLAIM_NS)
+        if swept:
+            costs = await self._find_costs([expired.hold_id for expired in swept])
+            for expired in swept:
+                await self._charge(expired, costs.get(expired.hold_id))
 
     async def reclaim(self, owner: str) -> None:
         """End what a dead process held, all of whose records are here: what has no row was never sent, and is free."""
@@ -133,8 +137,7 @@ class Watch:
             # Its rows, and those of the calls of which nobody knows how they ended.
             await self._recorder.flush()
             held = await books.counters.seize(owner.encode(), books.now_ns(), _RECLAIM_NS)
-            async with self._database.read() as connection:
-                costs = await ledger.read_costs(connection, [hold.hold_id for hold in held])
+            costs = await self._find_costs([hold.hold_id for hold in held])
             # Further tries have holds of their own, and no row: the call's row is the charge of all.
             for start in range(0, len(held), _TOGETHER):
                 some = held[start : start + _TOGETHER]
@@ -144,6 +147,13 @@ class Watch:
             _log.info(
                 "%d holds of a process that died are ended; %d were of calls that never went out", len(held), free
             )
+
+    async def _find_costs(self, hold_ids: Sequence[str]) -> dict[str, int]:
+        """What the calls of these holds cost, where there is a row: one that is being stored is seen here or there."""
+        wanted = frozenset(hold_ids)
+        own = {row.request_id: cost_of(row) for row in self._recorder.unfolded() if row.request_id in wanted}
+        async with self._database.read() as connection:
+            return {**own, **await ledger.read_costs(connection, hold_ids)}
 
     async def _inherit(self) -> None:
         for owner in self._recorder.journal.heirs_of:
@@ -212,8 +222,12 @@ class Watch:
                         books.note_spent(standing, now_ns, max(total, 0))
         self._corrected = revision
 
-    async def _charge(self, expired: ExpiredHold) -> None:
-        """A hold whose process is gone: the call may have been billed, so it is charged at the most it may cost."""
+    async def _charge(self, expired: ExpiredHold, cost_pusd: int | None) -> None:
+        """A hold whose process is gone: where the call has no row it may have been billed, and the most is charged."""
+        if cost_pusd is not None:
+            # It ended, and only Redis was not told: one row, one charge.
+            await self._books.settle(expired.hold_id, cost_pusd)
+            return
         try:
             row = read_memo(expired.memo)
         except msgspec.MsgspecError:

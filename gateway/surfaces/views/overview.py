@@ -90,9 +90,10 @@ class MeasuredView(msgspec.Struct, frozen=True, kw_only=True):
     # Calls that were held back, and how many it takes; with fewer nothing is measured.
     holdouts: int
     holdouts_needed: int
-    measured_usd: msgspec.Raw | None
-    low_usd: msgspec.Raw | None
-    high_usd: msgspec.Raw | None
+    # Null without enough of them.
+    measured_usd: msgspec.Raw
+    low_usd: msgspec.Raw
+    high_usd: msgspec.Raw
 
 
 class TopView(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,7 +206,8 @@ async def show_measured(
     await wait_for_rows(services)
     found = await read_measured(database, project_ids, period, services.now_ns())
     measured, low, high = (
-        None if pusd is None else usd_number(pusd) for pusd in (found.measured_pusd, found.low_pusd, found.high_pusd)
+        msgspec.Raw(b"null") if pusd is None else usd_number(pusd)
+        for pusd in (found.measured_pusd, found.low_pusd, found.high_pusd)
     )
     return MeasuredView(
         since=moment_text(found.period.from_ns),

@@ -96,6 +96,29 @@ async def test_a_dead_process_is_charged_by_another(database: Database, tmp_path
             assert [tuple(row) for row in await connection.execute(asked)] == [(request_id, "in_doubt", 100, "bound")]
 
 
+async def test_a_call_that_ended_is_charged_what_its_row_says(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """Its process died before Redis knew: whoever sweeps finds the row, stored or its own, and books no other."""
+    namespace = new_id(NOW_NS)
+    async with (
+        sharing(database, tmp_path / "a", redis_url, namespace) as dead,
+        sharing(database, tmp_path / "b", redis_url, namespace) as alive,
+    ):
+        await dead.add(limit_pusd=1_000)
+        await alive.books.directory.refresh()
+        stored, own = await hold(dead, 100), await hold(dead, 200)
+        dead.recorder.record(row_of(request_id=stored, cost_pusd=7))
+        await dead.recorder.flush()
+        alive.recorder.record(row_of(request_id=own, cost_pusd=5))
+        alive.books.now_ns = lambda: NOW_NS + 2 * alive.treasury.lease_ns
+        await Watch(alive.treasury).sweep()
+        assert await look(alive) == (12, 0)
+        await alive.recorder.flush()
+        async with database.read() as connection:
+            assert await connection.scalar(text("SELECT SUM(cost_pusd) FROM usage")) == 12
+
+
 async def test_what_a_dead_process_never_sent_is_free_at_its_next_start(
     database: Database, tmp_path: Path, redis_url: str
 ) -> None:
