@@ -27,7 +27,6 @@ IMAGE_TOKENS = 65_536
 # A count with the model's own tokenizer, and one with another's, in eighths of it.
 _EIGHTHS, _OWN_EIGHTHS, _FOREIGN_EIGHTHS = 8, 9, 12
 _ATTO_PER_PICO = 1_000_000
-_INPUTS = ("image_input_atto", "cache_write_1h_atto", "audio_input_atto")
 # A reply shorter than this is of no use, so no call is cut down below it.
 LEAST_OUTPUT_TOKENS = 64
 
@@ -122,32 +121,31 @@ def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> B
 
 
 def _find_worst(call: Call, reach: Reach, input_tokens: int, default_output_tokens: int, *, has_images: bool) -> Worst:
-    rare = _find_rare(call.body, has_images=has_images)
+    inputs, outputs = _find_rates(call.body, has_images=has_images)
     input_atto = output_atto = per_request = 0
     for price in reach.prices:
         for rates in _reachable(price, input_tokens):
-            input_atto = max(input_atto, rates.input_atto, rates.cached_input_atto, rates.cache_write_atto)
-            output_atto = max(output_atto, rates.output_atto)
-            if rare:
-                input_atto = max([input_atto, *[getattr(rates, name) for name in rare if name in _INPUTS]])
-                output_atto = max([output_atto, *[getattr(rates, name) for name in rare if name not in _INPUTS]])
+            input_atto = max(input_atto, *[getattr(rates, name) for name in inputs])
+            output_atto = max(output_atto, *[getattr(rates, name) for name in outputs])
         per_request = max(per_request, price.per_request_pusd)
     limits = [limit for limit in (call.max_tokens, reach.max_output_tokens) if limit is not None]
     is_unlimited = not limits and call.endpoint != "embeddings"
-    output_tokens = 0 if call.endpoint == "embeddings" else min(limits) if limits else default_output_tokens
+    output_tokens = 0 if call.endpoint == "embeddings" else min(limits, default=default_output_tokens)
     return Worst(input_atto, output_atto, per_request, output_tokens, is_unlimited)
 
 
-def _find_rare(body: bytes, *, has_images: bool) -> list[str]:
-    """Name the rates that only some bodies can cause."""
-    rare = ["image_input_atto"] if has_images else []
+def _find_rates(body: bytes, *, has_images: bool) -> tuple[list[str], list[str]]:
+    """Name the rates of input and of output that a body can cause."""
+    inputs, outputs = ["input_atto", "cached_input_atto", "cache_write_atto"], ["output_atto"]
     if b"1h" in body:
-        rare.append("cache_write_1h_atto")
+        inputs.append("cache_write_1h_atto")
     if b"input_audio" in body:
-        rare.append("audio_input_atto")
+        inputs.append("audio_input_atto")
+    if has_images:
+        inputs.append("image_input_atto")
     if b'"modalities"' in body or b'"audio"' in body:
-        rare += ["audio_output_atto", "image_output_atto"]
-    return rare
+        outputs += ["audio_output_atto", "image_output_atto"]
+    return inputs, outputs
 
 
 def _reachable(price: Price, input_tokens: int) -> list[Rates]:
