@@ -54,25 +54,31 @@ def _word(text: str) -> str | None:
 
 def mask(error: ProviderError, backend: Backend) -> None:
     """Take the backend's own credentials out of what it says, whatever they look like."""
-    for secret in backend.secrets:
-        error.message = error.message.replace(secret, "***")
+    error.message = _without(error.message, backend.secrets)
     if isinstance(error, Refused):
         error.extras = {name: _clean_member(value, backend.secrets) for name, value in error.extras.items()}
+
+
+def _without(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _clean_member(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
     """A further member of a provider's error, without credentials wherever they stand in it."""
     if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, "***")
-        return CREDENTIAL.sub("***", value)
+        return CREDENTIAL.sub("***", _without(value, secrets))
     if depth == MAX_EXTRA_DEPTH:
         return None
     if isinstance(value, list):
         return [_clean_member(item, secrets, depth + 1) for item in cast("list[Any]", value)]  # type: ignore[redundant-cast]
     if isinstance(value, dict):
         members = cast("dict[str, Any]", value)
-        return {clean(name): _clean_member(member, secrets, depth + 1) for name, member in members.items()}
+        return {
+            clean(_without(name, secrets)): _clean_member(member, secrets, depth + 1)
+            for name, member in members.items()
+        }
     return value
 
 

@@ -277,7 +277,8 @@ def test_no_credential_in_any_further_member_is_shown(
     deep: object = f"bad {credential}"
     for _ in range(20):
         deep = [deep]
-    metadata = {"raw": f"bad {credential} our-c4n4-word", f"for {credential}": [{"x": credential}], "deep": deep}
+    metadata = {"raw": f"bad {credential} our-c4n4-word", f"for {credential}": [{"x": credential}], "deep": deep,
+                "our-c4n4-word": 1}  # fmt: skip
     error = Refused("No.", upstream_status=400, extras={"metadata": metadata, "failed_generation": credential})
     written = envelope(as_any(error, FakeBackend(secrets=("our-c4n4-word",))))
     assert b"c4n4" not in written.lower()
