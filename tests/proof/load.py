@@ -15,6 +15,8 @@ from running import STREAM_HEAD, Request, framed, json_reply
 CALL = re.compile(rb"call-(\d+)\b")
 WORD = " hello"
 INPUT_PUSD, OUTPUT_PUSD = 1_234_567, 7_654_321
+# The call whose bill the provider does not tell, so that the gateway must estimate it.
+UNBILLED = 99_999_999
 OK = 200
 
 
@@ -39,7 +41,8 @@ class Provider(msgspec.Struct, kw_only=True):
         else:
             message = {"role": "assistant", "content": WORD * 3}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            writer.write(json_reply(_frame() | {"choices": [choice], "usage": _usage(number)}))
+            bill = {} if number == UNBILLED else {"usage": _usage(number)}
+            writer.write(json_reply(_frame() | {"choices": [choice]} | bill))
 
     async def _stream(self, number: int, writer: asyncio.StreamWriter) -> None:
         writer.write(STREAM_HEAD + framed(_chunk({"role": "assistant", "content": ""}) + _chunk({"content": WORD})))
