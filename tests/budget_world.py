@@ -54,7 +54,7 @@ class Treasure:
             standings=self.books.directory.find(CALLER, tags),
             bound=Bound(targets=(worst,), input_tokens=0, output_tokens=amount_pusd),
             cap_pusd=fields.pop("cap_pusd", None),
-            doubt=row_of(tags=tags, status="in_doubt", cost_basis="bound", **fields),
+            doubt=row_of(tags=tags, status="in_doubt", cost_basis="bound", cost_pusd=amount_pusd, **fields),
         )
 
     async def sum_pusd(self, budget: Budget) -> int:

@@ -9,6 +9,7 @@ What no bound covers is named in gateway.budgets.exclusions.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -44,7 +45,7 @@ class Worst(msgspec.Struct, frozen=True):
 
     def cost_pusd(self, input_tokens: int, output_tokens: int, n: int) -> int:
         """What a call costs, rounded up."""
-        output = n * min(output_tokens, self.output_tokens)
+        output = n * (output_tokens if output_tokens < self.output_tokens else self.output_tokens)
         atto = input_tokens * self.input_atto + output * self.output_atto
         return -(-atto // _ATTO_PER_PICO) + self.per_request_pusd
 
@@ -61,6 +62,8 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     n: int = 1
+    # Whether nothing but the call itself can limit the reply.
+    needs_limit: bool = False
 
     @property
     def pusd(self) -> int:
@@ -72,15 +75,14 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
         """With the shortest reply that is of any use."""
         return self.cost_pusd(min(self.output_tokens, LEAST_OUTPUT_TOKENS))
 
-    @property
-    def needs_limit(self) -> bool:
-        """Whether nothing but the call itself can limit the reply."""
-        return any(target.is_unlimited for target in self.targets)
-
     def cost_pusd(self, output_tokens: int) -> int:
         """With a reply of this length."""
-        costs = [target.cost_pusd(self.input_tokens, output_tokens, self.n) for target in self.targets]
-        return max(costs) if costs else 0
+        most = 0
+        # A loop: a comprehension costs a call as much again.
+        for target in self.targets:
+            cost = target.cost_pusd(self.input_tokens, output_tokens, self.n)
+            most = max(most, cost)
+        return most
 
     def affords(self, amount_pusd: int) -> int:
         """The longest reply that an amount pays for at every target."""
@@ -101,14 +103,17 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
     input_tokens = len(call.body) + PREAMBLE_TOKENS + shape.images * IMAGE_TOKENS
     if shape.has_tools:
         input_tokens += TOOLS_TOKENS
-    targets = tuple(
-        [
-            _find_worst(call, reach, input_tokens, default_output_tokens, has_images=shape.images > 0)
-            for reach in reaches
-        ]
+    rare = _find_rare_rates(call.body, has_images=shape.images > 0)
+    targets: list[Worst] = []
+    longest, needs_limit = 0, False
+    for reach in reaches:
+        worst = _find_worst(call, reach, input_tokens, default_output_tokens, rare)
+        targets.append(worst)
+        longest = max(longest, worst.output_tokens)
+        needs_limit = needs_limit or worst.is_unlimited
+    return Bound(
+        targets=tuple(targets), input_tokens=input_tokens, output_tokens=longest, n=call.n, needs_limit=needs_limit
     )
-    longest = max([target.output_tokens for target in targets]) if targets else 0
-    return Bound(targets=targets, input_tokens=input_tokens, output_tokens=longest, n=call.n)
 
 
 def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> Bound:
@@ -120,35 +125,51 @@ def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> B
     return msgspec.structs.replace(bound, input_tokens=min(bound.input_tokens, tokens))
 
 
-def _find_worst(call: Call, reach: Reach, input_tokens: int, default_output_tokens: int, *, has_images: bool) -> Worst:
-    inputs, outputs = _find_rates(call.body, has_images=has_images)
+def _find_worst(call: Call, reach: Reach, input_tokens: int, default_output_tokens: int, rare: "_Rare") -> Worst:
     input_atto = output_atto = per_request = 0
     for price in reach.prices:
-        for rates in _reachable(price, input_tokens):
-            input_atto = max(input_atto, *[getattr(rates, name) for name in inputs])
-            output_atto = max(output_atto, *[getattr(rates, name) for name in outputs])
+        for rates in _reachable(price, input_tokens) if price.tiers else (price.rates,):
+            # What every call can cause, by name: reading by a list of names costs four times as much.
+            input_atto = max(input_atto, rates.input_atto, rates.cached_input_atto, rates.cache_write_atto)
+            output_atto = max(output_atto, rates.output_atto)
+            for name in rare.inputs:
+                input_atto = max(input_atto, getattr(rates, name))
+            for name in rare.outputs:
+                output_atto = max(output_atto, getattr(rates, name))
         per_request = max(per_request, price.per_request_pusd)
-    limits = [limit for limit in (call.max_tokens, reach.max_output_tokens) if limit is not None]
-    is_unlimited = not limits and call.endpoint != "embeddings"
-    output_tokens = 0 if call.endpoint == "embeddings" else min(limits, default=default_output_tokens)
-    return Worst(input_atto, output_atto, per_request, output_tokens, is_unlimited)
+    if call.endpoint == "embeddings":
+        return Worst(input_atto, output_atto, per_request, 0)
+    wanted, longest = call.max_tokens, reach.max_output_tokens
+    if wanted is None or (longest is not None and longest < wanted):
+        wanted = longest
+    output_tokens = default_output_tokens if wanted is None else wanted
+    return Worst(input_atto, output_atto, per_request, output_tokens, wanted is None)
 
 
-def _find_rates(body: bytes, *, has_images: bool) -> tuple[list[str], list[str]]:
-    """Name the rates of input and of output that a body can cause."""
-    inputs, outputs = ["input_atto", "cached_input_atto", "cache_write_atto"], ["output_atto"]
-    if b"1h" in body:
+class _Rare(NamedTuple):
+    """The rates that a body can cause besides those that every call can."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+_NOTHING_RARE = _Rare((), ())
+
+
+def _find_rare_rates(body: bytes, *, has_images: bool) -> _Rare:
+    says_modalities = b'"modalities"' in body or b'"audio"' in body
+    writes_for_long, has_audio = b"1h" in body, b"input_audio" in body
+    if not (has_images or says_modalities or writes_for_long or has_audio):
+        return _NOTHING_RARE
+    inputs: list[str] = []
+    if writes_for_long:
         inputs.append("cache_write_1h_atto")
-    if b"input_audio" in body:
+    if has_audio:
         inputs.append("audio_input_atto")
     if has_images:
         inputs.append("image_input_atto")
-    if b'"modalities"' in body or b'"audio"' in body:
-        outputs += ["audio_output_atto", "image_output_atto"]
-    return inputs, outputs
+    return _Rare(tuple(inputs), ("audio_output_atto", "image_output_atto") if says_modalities else ())
 
 
 def _reachable(price: Price, input_tokens: int) -> list[Rates]:
-    if not price.tiers:
-        return [price.rates]
     return [price.rates, *[tier.rates for tier in price.tiers if input_tokens > tier.above_input_tokens]]

@@ -19,7 +19,7 @@ MAX_REMEMBERED = 50_000
 class Standing:
     """A budget that is in force, with its counter's line of the window that was asked for last."""
 
-    __slots__ = ("_line", "_window", "budget", "notified")
+    __slots__ = ("_line", "_window", "budget", "notified", "quiet")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -27,6 +27,8 @@ class Standing:
         self._line: BudgetLine | None = None
         # The thresholds' events that this process has asked for: the window's key, and how many.
         self.notified: tuple[str, int] = ("", 0)
+        # Between these two moments, and below this amount, there is nothing more to tell of.
+        self.quiet: tuple[int, int, int] = (0, 0, 0)
 
     def window_at(self, moment_ns: int) -> Window:
         """The window that a moment lies in."""
@@ -38,9 +40,9 @@ class Standing:
 
     def line_at(self, moment_ns: int) -> BudgetLine:
         """The counter's line of the window that a moment lies in."""
-        window = self.window_at(moment_ns)
-        line = self._line
-        if line is None:
+        window, line = self._window, self._line
+        if line is None or not window.start_ns <= moment_ns < window.end_ns:
+            window = self.window_at(moment_ns)
             line = self._line = BudgetLine(
                 budget_key=self.budget.budget_id,
                 window_key=window.key,

@@ -83,15 +83,15 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
         _check_count(self.limit)
 
 
-class SlotState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a slot stands after the step."""
+class SlotState(msgspec.Struct, frozen=True):
+    """How a slot stands after the step. Not keyword-only, as WindowState."""
 
     limit: int
     inside: int
     is_refusing: bool
 
 
-class Entered(msgspec.Struct, frozen=True, kw_only=True):
+class Entered(msgspec.Struct, frozen=True):
     """The lease is in every slot, or, where any refuses, in none that it was not in before."""
 
     is_admitted: bool
@@ -138,7 +138,8 @@ class NewHold(msgspec.Struct, frozen=True, kw_only=True):
         count = len(self.lines)
         if count != 1 and (not count or len({(line.budget_key, line.window_key) for line in self.lines}) != count):
             raise ValueError(f"a hold names each of its lines once, and at least one, unlike {self.lines!r}")
-        check_lease(self.lease_ns)
+        if self.lease_ns <= 0:
+            check_lease(self.lease_ns)
 
 
 class LineState(msgspec.Struct, frozen=True, kw_only=True):

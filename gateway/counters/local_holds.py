@@ -5,11 +5,13 @@ wrote down elsewhere. The next reservation is answered Unseeded and seeds the li
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from gateway.counters.interface import (
     LINE_IDLE_NS,
     LINE_KEPT_NS,
+    MAX_PUSD,
     SETTLED_KEPT_NS,
     BudgetLine,
     ExpiredHold,
@@ -65,7 +67,7 @@ class _Hold:
         self.memo = wanted.memo
 
 
-class _Ended(NamedTuple):
+class _Ended(msgspec.Struct, frozen=True):
     """How a hold ended, and until when that is remembered."""
 
     kept_until_ns: int
@@ -95,14 +97,17 @@ class LocalHolds:
     def reserve(self, hold: NewHold, now_ns: int) -> Reservation:
         """Hold the amount on every line, or on none where it does not fit."""
         lines, hold_id, amount_pusd = hold.lines, hold.hold_id, hold.amount_pusd
-        if hold_id in self._open or self._find_settled(hold_id, now_ns) is not None:
+        if hold_id in self._open or (
+            (hold_id in self._settled or hold_id in self._settled_before)
+            and self._find_settled(hold_id, now_ns) is not None
+        ):
             raise HoldIdTaken(f"a hold {hold_id!r} is open or was settled a moment ago: give each hold a new id")
         counted = self._find_lines(lines)
         if counted is None:
             return Unseeded(lines=tuple(line for line in lines if self._is_unseeded(line)))
-        room_pusd = min(
-            [line.limit_pusd - count.spent_pusd - count.held_pusd for line, count in zip(lines, counted, strict=True)]
-        )
+        room_pusd = MAX_PUSD
+        for line, count in zip(lines, counted, strict=True):
+            room_pusd = min(room_pusd, line.limit_pusd - count.spent_pusd - count.held_pusd)
         if room_pusd < amount_pusd:
             least_pusd = amount_pusd if hold.least_pusd is None else hold.least_pusd
             if room_pusd < least_pusd:
@@ -117,7 +122,8 @@ class LocalHolds:
 
     def settle(self, hold_id: str, amount_pusd: int, now_ns: int) -> Settled:
         """End a hold with what was really spent; only the first time counts."""
-        check_pusd(amount_pusd)
+        if not 0 <= amount_pusd <= MAX_PUSD:
+            check_pusd(amount_pusd)
         hold = self._open.pop(hold_id, None)
         if hold is None:
             return self._find_settled(hold_id, now_ns) or Settled(outcome="unknown")
@@ -183,14 +189,18 @@ class LocalHolds:
 
     def _find_lines(self, lines: Sequence[BudgetLine]) -> list[_Line] | None:
         """Find the counters, seeding those that are new; None, and nothing done, where a seed is missing."""
-        found = [self._lines.get((line.budget_key, line.window_key)) for line in lines]
-        if None not in found:
-            return found  # type: ignore[return-value]  # the line above
+        found: list[_Line] = []
+        for line in lines:
+            count = self._lines.get((line.budget_key, line.window_key))
+            if count is None:
+                break
+            found.append(count)
+        else:
+            return found
         if any(self._is_unseeded(line) for line in lines):
             return None
         return [
-            count or self._lines.setdefault((line.budget_key, line.window_key), _Line(line.seed_pusd or 0))
-            for line, count in zip(lines, found, strict=True)
+            self._lines.setdefault((line.budget_key, line.window_key), _Line(line.seed_pusd or 0)) for line in lines
         ]
 
     def _is_unseeded(self, line: BudgetLine) -> bool:

@@ -8,12 +8,11 @@ from gateway.counters.interface import (
     Period,
     RateWindow,
     Slot,
+    SlotState,
     Taken,
     WindowState,
-    check_counts,
-    check_lease,
 )
-from gateway.counters.periods import NS_PER_S, bounds_of, make_entered, make_taken
+from gateway.counters.periods import NS_PER_S, bounds_of, make_taken
 
 
 class _Frame:
@@ -29,7 +28,7 @@ class _Frame:
 
 
 class LocalRates:
-    """Rate windows; see Counters."""
+    """Rate windows; see Counters. Whoever calls has checked the amounts."""
 
     def __init__(self) -> None:
         self._frames: dict[tuple[Period, int], _Frame] = {}
@@ -42,38 +41,40 @@ class LocalRates:
 
     def take(self, windows: Sequence[RateWindow], amounts: Sequence[int], now_ns: int) -> Taken:
         """Count each amount in its window, or none where any would exceed its limit."""
-        check_counts(windows, amounts)
-        frames: list[_Frame] = []
-        used: list[int] = []
         states: list[WindowState] = []
-        is_admitted = True
+        current, is_admitted = self._current, True
         # One after the other, since a window that is named twice is counted twice.
-        for window, amount in zip(windows, amounts):  # noqa: B905 - checked above
-            frame = self._current.get(window.period)
+        for window, amount in zip(windows, amounts):  # noqa: B905 - checked by the caller
+            frame = current.get(window.period)
             if frame is None or not frame.start_ns <= now_ns < frame.end_ns:
                 frame = self._frame(window.period, now_ns)
+                current = self._current
             key, limit = window.policy_key, window.limit
-            count = frame.used.get(key, 0)
-            after = frame.used[key] = count + amount
-            frames.append(frame)
-            used.append(count)
+            after = frame.used[key] = frame.used.get(key, 0) + amount
             if after > limit:
                 is_admitted = False
             else:
                 states.append(WindowState(limit, limit - after, frame.end_s, False))
-        if is_admitted:
-            return Taken(True, tuple(states))
-        for frame, window, amount in zip(frames, windows, amounts, strict=True):
-            frame.used[window.policy_key] -= amount
+        return Taken(True, tuple(states)) if is_admitted else self._refuse(windows, amounts)
+
+    def _refuse(self, windows: Sequence[RateWindow], amounts: Sequence[int]) -> Taken:
+        """Give back what was just counted, and tell which windows it was too much for."""
+        frames = [self._current[window.period] for window in windows]
+        used = [0] * len(windows)
+        for position in reversed(range(len(windows))):
+            window, frame = windows[position], frames[position]
+            used[position] = frame.used[window.policy_key] = frame.used[window.policy_key] - amounts[position]
         return make_taken(windows, amounts, used, [frame.end_s for frame in frames])
 
     def give_back(self, windows: Sequence[RateWindow], amounts: Sequence[int], taken_ns: int) -> None:
         """Return what was taken and not used to the windows of that time, if they are still kept."""
-        check_counts(windows, amounts)
-        for window, amount in zip(windows, amounts, strict=True):
-            frame = self._frames.get((window.period, bounds_of(window.period, taken_ns).start_s))
-            if frame is not None and window.policy_key in frame.used:
-                frame.used[window.policy_key] = max(0, frame.used[window.policy_key] - amount)
+        for window, amount in zip(windows, amounts):  # noqa: B905 - checked by the caller
+            key, frame = window.policy_key, self._current.get(window.period)
+            if frame is None or not frame.start_ns <= taken_ns < frame.end_ns:
+                frame = self._frames.get((window.period, bounds_of(window.period, taken_ns).start_s))
+            if frame is not None and key in frame.used:
+                left = frame.used[key] - amount
+                frame.used[key] = left if left > 0 else 0
 
     def drop_old(self, now_ns: int) -> None:
         """Forget the windows that have been over for long enough."""
@@ -103,14 +104,13 @@ class _Leases:
         self.soonest_ns = 0
 
     def drop_old(self, now_ns: int) -> None:
-        """Let out those whose lease is over."""
-        if self.soonest_ns <= now_ns:
-            self.expires_ns = {lease: expires for lease, expires in self.expires_ns.items() if expires > now_ns}
-            self.soonest_ns = min(self.expires_ns.values(), default=0)
+        """Let out those whose lease is over; asked where ``soonest_ns`` says that there may be any."""
+        self.expires_ns = {lease: expires for lease, expires in self.expires_ns.items() if expires > now_ns}
+        self.soonest_ns = min(self.expires_ns.values(), default=0)
 
 
 class LocalSlots:
-    """Concurrency limits; see Counters."""
+    """Concurrency limits; see Counters. Whoever calls has checked the lease."""
 
     def __init__(self) -> None:
         self._leases: dict[str, _Leases] = {}
@@ -120,24 +120,39 @@ class LocalSlots:
         return len(self._leases)
 
     def enter(self, slots: Sequence[Slot], lease_id: str, now_ns: int, lease_ns: int) -> Entered:
+        """As ``admit``, and tell how each slot stands."""
+        is_admitted = self.admit(slots, lease_id, now_ns, lease_ns)
+        states: list[SlotState] = []
+        for slot in slots:
+            leases = self._leases.get(slot.slot_key)
+            inside = 0 if leases is None else len(leases.expires_ns)
+            is_other = leases is None or lease_id not in leases.expires_ns
+            states.append(SlotState(slot.limit, inside, is_other and inside >= slot.limit))
+        return Entered(is_admitted, tuple(states))
+
+    def admit(self, slots: Sequence[Slot], lease_id: str, now_ns: int, lease_ns: int) -> bool:
         """Occupy every slot, or none where any is full; a lease that is inside is renewed."""
-        check_lease(lease_ns)
-        was_inside: list[bool] = []
-        others: list[int] = []
         for slot in slots:
             leases = self._leases.get(slot.slot_key)
             if leases is None:
-                was_inside.append(False)
-                others.append(0)
+                if not slot.limit:
+                    return False
                 continue
-            leases.drop_old(now_ns)
-            is_inside = lease_id in leases.expires_ns
-            was_inside.append(is_inside)
-            others.append(len(leases.expires_ns) - is_inside)
-        entered = make_entered(slots, others, was_inside)
-        if entered.is_admitted:
-            self._admit(slots, lease_id, now_ns + lease_ns)
-        return entered
+            if leases.soonest_ns <= now_ns:
+                leases.drop_old(now_ns)
+            if len(leases.expires_ns) >= slot.limit and lease_id not in leases.expires_ns:
+                return False
+        expires_ns = now_ns + lease_ns
+        for slot in slots:
+            leases = self._leases.get(slot.slot_key)
+            if leases is None:
+                leases = self._leases[slot.slot_key] = _Leases()
+            if not leases.expires_ns or expires_ns < leases.soonest_ns:
+                leases.soonest_ns = expires_ns
+            before_ns = leases.expires_ns.get(lease_id)
+            if before_ns is None or before_ns < expires_ns:
+                leases.expires_ns[lease_id] = expires_ns
+        return True
 
     def leave(self, slots: Sequence[Slot], lease_id: str) -> None:
         """Free the slots; those the lease is not in stay as they are."""
@@ -151,14 +166,6 @@ class LocalSlots:
     def drop_old(self, now_ns: int) -> None:
         """Let out those whose lease is over, in every slot."""
         for leases in self._leases.values():
-            leases.drop_old(now_ns)
+            if leases.soonest_ns <= now_ns:
+                leases.drop_old(now_ns)
         self._leases = {slot_key: leases for slot_key, leases in self._leases.items() if leases.expires_ns}
-
-    def _admit(self, slots: Sequence[Slot], lease_id: str, expires_ns: int) -> None:
-        for slot in slots:
-            leases = self._leases.get(slot.slot_key)
-            if leases is None:
-                leases = self._leases[slot.slot_key] = _Leases()
-            if not leases.expires_ns or expires_ns < leases.soonest_ns:
-                leases.soonest_ns = expires_ns
-            leases.expires_ns[lease_id] = max(expires_ns, leases.expires_ns.get(lease_id, 0))

@@ -17,6 +17,8 @@ from gateway.counters.interface import (
     Settled,
     Slot,
     Taken,
+    check_counts,
+    check_lease,
 )
 from gateway.counters.local_holds import LocalHolds
 from gateway.counters.local_limits import LocalRates, LocalSlots
@@ -32,14 +34,17 @@ class MemoryCounters:
 
     async def take(self, windows: Sequence[RateWindow], amounts: Sequence[int], now_ns: int) -> Taken:
         """Count each amount in its window, or none where any would exceed its limit."""
+        check_counts(windows, amounts)
         return self.rates.take(windows, amounts, now_ns)
 
     async def give_back(self, windows: Sequence[RateWindow], amounts: Sequence[int], taken_ns: int) -> None:
         """Return what was taken and not used."""
+        check_counts(windows, amounts)
         self.rates.give_back(windows, amounts, taken_ns)
 
     async def enter(self, slots: Sequence[Slot], lease_id: str, now_ns: int, lease_ns: int) -> Entered:
         """Occupy every slot, or none where any is full."""
+        check_lease(lease_ns)
         return self.slots.enter(slots, lease_id, now_ns, lease_ns)
 
     async def leave(self, slots: Sequence[Slot], lease_id: str) -> None:

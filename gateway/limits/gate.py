@@ -26,11 +26,8 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ones: tuple[int, ...]
     tokens: RateWindow | None
     slots: tuple[Slot, ...]
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether something is given back when a call has ended."""
-        return self.tokens is not None or bool(self.slots)
+    # Whether something is given back when a call has ended.
+    is_settled: bool
 
 
 class Gate:
@@ -38,6 +35,8 @@ class Gate:
 
     def __init__(self, counters: Counters, *, enforce: bool, lease_ms: int) -> None:
         self.counters = counters
+        # The same without waiting, where there is one process.
+        self.local = counters if isinstance(counters, MemoryCounters) else None
         # Counts while the shared ones cannot.
         self.spare = MemoryCounters()
         # Plans are kept; a key's own limits always are.
@@ -89,6 +88,7 @@ class Gate:
                 *requests,
             )
         limit = caller.max_concurrent
+        is_settled = tokens is not None or limit is not None
         return CallPolicy(
             plan=caller.plan,
             requests=requests,
@@ -97,6 +97,7 @@ class Gate:
             if tokens is None
             else RateWindow(policy_key=f"key-tokens:{key_id}", period="minute", limit=_count(tokens)),
             slots=() if limit is None else (Slot(slot_key=f"key:{key_id}", limit=_count(limit)),),
+            is_settled=is_settled,
         )
 
 

@@ -8,6 +8,7 @@ a hold that the journal does not take lets nothing out.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -114,14 +115,10 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
         return inbound, None
     if found.obstacle is not None:
         raise _refuse_unbounded(standings, cap, found.obstacle)
-
-    async def tighten() -> Bound:
-        model = route.targets[0].model
-        counted = await services.loop.run_in_executor(None, services.tokenizers.count_prompt, model, call.body)
-        return from_count(found.bound, model, counted, found.shape)
-
-    wish = Wish(standings=standings, bound=found.bound, cap_pusd=cap, doubt=_doubt(inbound, route.targets[0]))
-    funds = await services.budgets.reserve(wish, tighten)
+    wish = Wish(standings, found.bound, cap, _doubt(inbound, route.targets[0], found.bound.pusd))
+    funds = services.budgets.reserve_at_once(wish)
+    if funds is None:
+        funds = await services.budgets.reserve(wish, partial(_tighten, call, route.targets[0].model, found, services))
     if funds.max_tokens is None or call.max_tokens == funds.max_tokens or call.endpoint == "embeddings":
         return inbound, funds
     limited = limit_reply(call, funds.max_tokens)
@@ -203,12 +200,12 @@ async def cover(inbound: Inbound, funds: Funds | None, target: Target, attempts:
 
 def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: bool = False) -> UsageRow:
     """Add to a row what earlier tries cost; what nobody knows is charged as held, and no estimate above that."""
-    if funds is not None and funds.is_open:
+    if (is_in_doubt or row.is_estimated) and funds is not None and funds.is_open:
         most_pusd = funds.bound.pusd
         if is_in_doubt:
             changes = {"status": "in_doubt", "cost_pusd": most_pusd, "cost_basis": "bound", "is_estimated": True}
             row = msgspec.structs.replace(row, **changes)
-        elif row.is_estimated and row.cost_pusd > most_pusd:
+        elif row.cost_pusd > most_pusd:
             row = msgspec.structs.replace(row, cost_pusd=most_pusd, cost_basis="bound")
     if lost_pusd:
         row = msgspec.structs.replace(row, cost_pusd=row.cost_pusd + lost_pusd, lost_pusd=lost_pusd)
@@ -220,10 +217,10 @@ def settle(row: UsageRow, inbound: Inbound, funds: Funds | None, revision: int, 
 
     ``revision`` is the budgets' as the call came: those that came since count it too, though nothing was held there.
     """
-    if funds is not None:
-        funds.settle(row)
-    books = services.budgets.books
     cost = cost_of(row)
+    if funds is not None:
+        funds.settle(cost)
+    books = services.budgets.books
     if cost and books.directory.revision != revision:
         known = () if funds is None else {standing.budget.budget_id for standing in funds.standings}
         governing = books.directory.find(inbound.caller, inbound.tags)
@@ -256,7 +253,13 @@ def _refuse_unbounded(standings: tuple[Standing, ...], cap: int | None, why: str
     return refusal.refuse_unbounded(budget, cap, why)
 
 
-def _doubt(inbound: Inbound, target: Target) -> UsageRow:
+async def _tighten(call: Call, model: str, found: Assessment, services: Services) -> Bound:
+    """The bound by counting what by its bytes did not fit."""
+    counted = await services.loop.run_in_executor(None, services.tokenizers.count_prompt, model, call.body)
+    return from_count(found.bound, model, counted, found.shape)
+
+
+def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> UsageRow:
     """The row of a call of which nothing more is heard."""
     call, caller = inbound.call, inbound.caller
     return UsageRow(
@@ -272,6 +275,7 @@ def _doubt(inbound: Inbound, target: Target) -> UsageRow:
         http_status=0,
         is_stream=call.stream,
         is_estimated=True,
+        cost_pusd=most_pusd,
         cost_basis="bound",
         attempts=1,
         tags=inbound.tags,

@@ -54,13 +54,14 @@ class LimitedClient:
     which asks again at once finds it free.
     """
 
-    __slots__ = ("_client", "_defers", "_last", "lines")
+    __slots__ = ("_client", "_defers", "_held", "lines")
 
     def __init__(self, client: Client, lines: bytes = b"", *, defers: bool = False) -> None:
         self.lines = lines
         self._client = client
         self._defers = defers
-        self._last: Callable[[], None] | None = None
+        # What is held back: a whole answer, or a stream's end. The first one counts, as it does for the client.
+        self._held: tuple[int, bytes, tuple[bytes | memoryview, ...]] | bytes | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -69,8 +70,11 @@ class LimitedClient:
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
-        client, marked = self._client, self._mark(head)
-        self._finish(lambda: client.send(status, marked, *body))
+        marked = self._mark(head)
+        if not self._defers:
+            self._client.send(status, marked, *body)
+        elif self._held is None:
+            self._held = status, marked, body
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""
@@ -86,21 +90,19 @@ class LimitedClient:
 
     def end(self, data: bytes) -> None:
         """Send the last part."""
-        client = self._client
-        self._finish(lambda: client.end(data))
+        if not self._defers:
+            self._client.end(data)
+        elif self._held is None:
+            self._held = data
 
     def flush(self) -> None:
         """Send what was held back."""
-        last, self._last = self._last, None
-        if last is not None:
-            last()
-
-    def _finish(self, last: Callable[[], None]) -> None:
-        if self._defers:
-            # The first one counts, as it does for the client.
-            self._last = self._last or last
-        else:
-            last()
+        held, self._held = self._held, None
+        if isinstance(held, bytes):
+            self._client.end(held)
+        elif held is not None:
+            status, head, body = held
+            self._client.send(status, head, *body)
 
     def _mark(self, head: bytes) -> bytes:
         if not self.lines:
@@ -108,6 +110,13 @@ class LimitedClient:
         if b"ratelimit-" in head.lower():
             head = PROVIDERS_LINES.sub(b"", head)
         return head + self.lines
+
+
+def enter_at_once(inbound: Inbound, passage: Passage, client: LimitedClient) -> bool:
+    """As ``enter``, where that needs no waiting; False: nothing was taken, and ``enter`` has to be asked."""
+    is_inside = passage.enter_at_once(_bound_tokens(inbound.call))
+    client.lines = passage.lines
+    return is_inside
 
 
 async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, services: Services) -> None:
@@ -119,10 +128,16 @@ async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, servi
         return prompt + _reply_tokens(call)
 
     try:
-        # A token has at least one byte.
-        await passage.enter(len(call.body) + _reply_tokens(call), count)
+        await passage.enter(_bound_tokens(call), count)
     finally:
         client.lines = passage.lines
+
+
+def _bound_tokens(call: Call) -> int:
+    """The most that a call may use: a token has at least one byte."""
+    if call.max_tokens is None:
+        return len(call.body)
+    return len(call.body) + _reply_tokens(call)
 
 
 def _reply_tokens(call: Call) -> int:

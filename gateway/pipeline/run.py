@@ -181,7 +181,8 @@ async def run_limited(inbound: Inbound, passage: Passage, client: Client, servic
     """Answer one call that limits govern: what it took of them is given back once, before its answer ends."""
     limited = limits.LimitedClient(client, defers=passage.policy.is_settled)
     try:
-        await limits.enter(inbound, passage, limited, services)
+        if not limits.enter_at_once(inbound, passage, limited):
+            await limits.enter(inbound, passage, limited, services)
         await run(inbound, limited, services)
     except Fault as fault:
         reply.refuse(inbound.request_id, limited, fault)
@@ -189,7 +190,8 @@ async def run_limited(inbound: Inbound, passage: Passage, client: Client, servic
         reply.break_off(inbound.request_id, limited, _stopping(), has_begun=False)
     finally:
         try:
-            await passage.settle()
+            if not passage.settle_at_once():
+                await passage.settle()
         finally:
             limited.flush()
 
@@ -329,7 +331,7 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
     await record.write(row, services)
     if services.prompts.projects:
         record.keep_prompt(row, inbound, outcome, journey.upstream, services)
-    if funds is not None:
+    if funds is not None and funds.is_unsettled:
         await funds.finish()
     return row
 

@@ -19,6 +19,8 @@ from gateway.counters.memory import MemoryCounters
 MAX_WAITING = 100_000
 # Thresholds are written with six decimals at most.
 _SHARES = 1_000_000
+# More than any sum: no threshold is left in this window.
+_NEVER_PUSD = 1 << 127
 
 
 class Unsettled(NamedTuple):
@@ -92,16 +94,22 @@ class Books:
         return settled
 
     def note_spent(self, standing: Standing, created_ns: int, spent_pusd: int) -> None:
-        """See whether what a budget has spent has reached a threshold that this process has not told of."""
+        """See whether what a budget has spent has reached a threshold that this process has not told of.
+
+        ``standing.quiet`` says when and below which amount this need not be asked again.
+        """
         budget = standing.budget
         window = standing.window_at(created_ns)
         told = standing.notified
         count = told[1] if told[0] == window.key else 0
-        thresholds = budget.thresholds
-        while count < len(thresholds) and spent_pusd * _SHARES >= budget.limit_pusd * round(
-            thresholds[count] * _SHARES
-        ):
-            self.crossings.append(Crossing(budget, window, thresholds[count], spent_pusd))
+        next_pusd = _NEVER_PUSD
+        for threshold in budget.thresholds[count:]:
+            next_pusd = -(-budget.limit_pusd * round(threshold * _SHARES) // _SHARES)
+            if spent_pusd < next_pusd:
+                break
+            self.crossings.append(Crossing(budget, window, threshold, spent_pusd))
             count += 1
+            next_pusd = _NEVER_PUSD
             self.wake.set()
         standing.notified = (window.key, count)
+        standing.quiet = (window.start_ns, window.end_ns, next_pusd)

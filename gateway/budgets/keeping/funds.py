@@ -9,7 +9,6 @@ Failure behavior: what Redis could not be told waits in the books, and stays hel
 from gateway.budgets.bound import Bound
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books, Unsettled
-from gateway.budgets.spending import cost_of
 from gateway.counters.interface import CountersUnavailable
 from gateway.ledger.row import UsageRow
 
@@ -20,6 +19,7 @@ class Funds:
     __slots__ = ("_books", "_open", "_unsettled", "bound", "cap_pusd", "doubt", "lost_pusd", "max_tokens", "standings")
 
     def __init__(self, books: Books, standings: tuple[Standing, ...], bound: Bound, doubt: UsageRow) -> None:
+        """Nothing is held yet but what a budget governs: on that, the doubt's own id names the hold."""
         self._books = books
         self.standings = standings
         # Of one try, as it goes out.
@@ -32,7 +32,7 @@ class Funds:
         self.lost_pusd = 0
         # What the call itself says that it may cost, None where it says nothing.
         self.cap_pusd: int | None = None
-        self._open: list[str] = []
+        self._open: list[str] = [doubt.request_id] if standings else []
         self._unsettled: list[Unsettled] = []
 
     def opened(self, hold_id: str) -> None:
@@ -44,14 +44,29 @@ class Funds:
         """Whether anything is held."""
         return bool(self._open)
 
-    def settle(self, row: UsageRow) -> None:
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether Redis does not know yet how the holds ended, so that ``finish`` has to be awaited."""
+        return bool(self._unsettled)
+
+    def settle(self, cost_pusd: int) -> None:
         """End every hold with what the call cost; the caller records the row in the same turn of the loop."""
-        self._end(cost_of(row))
+        books, opened = self._books, self._open
+        self._open = []
+        for hold_id in opened:
+            if books.local is None:
+                self._unsettled.append(Unsettled(hold_id, cost_pusd))
+            else:
+                settled = books.local.settle(hold_id, cost_pusd, books.now_ns())
+                if cost_pusd:
+                    self._note(settled.spent_pusd)
+            # Whatever was spent is the first one's: together they are at least as much.
+            cost_pusd = 0
 
     def release(self) -> None:
         """End every hold of a call that never went out; a second time changes nothing."""
         if self._open:
-            self._end(0)
+            self.settle(0)
             self._defer()
 
     async def finish(self) -> None:
@@ -70,23 +85,13 @@ class Funds:
             if amount_pusd:
                 self._note(settled.spent_pusd)
 
-    def _end(self, amount_pusd: int) -> None:
-        books, opened = self._books, self._open
-        self._open = []
-        for hold_id in opened:
-            if books.local is None:
-                self._unsettled.append(Unsettled(hold_id, amount_pusd))
-            else:
-                settled = books.local.settle(hold_id, amount_pusd, books.now_ns())
-                if amount_pusd:
-                    self._note(settled.spent_pusd)
-            # Whatever was spent is the first one's: together they are at least as much.
-            amount_pusd = 0
-
     def _note(self, spent_pusd: tuple[int | None, ...]) -> None:
+        created_ns = self.doubt.created_ns
         for standing, spent in zip(self.standings, spent_pusd, strict=False):
             if spent is not None:
-                self._books.note_spent(standing, self.doubt.created_ns, spent)
+                from_ns, before_ns, below_pusd = standing.quiet
+                if spent >= below_pusd or not from_ns <= created_ns < before_ns:
+                    self._books.note_spent(standing, created_ns, spent)
 
     def _defer(self) -> None:
         self._books.waiting.extend(self._unsettled)

@@ -23,6 +23,7 @@ from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.windows import Window
 from gateway.counters.interface import (
     MAX_PUSD,
+    BudgetLine,
     CountersSpared,
     CountersUnavailable,
     Held,
@@ -44,14 +45,14 @@ _MAX_ROUNDS = 5
 Tighten = Callable[[], Awaitable[Bound]]
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be held for a call."""
+class Wish(msgspec.Struct, frozen=True):
+    """What is to be held for a call. Not keyword-only: made by position, it costs a call half as much."""
 
     standings: tuple[Standing, ...]
     bound: Bound
     # What the call itself says that it may cost, None where it says nothing.
     cap_pusd: int | None
-    # The row that it becomes if nothing more is heard of it, but for its cost.
+    # The row that it becomes if nothing more is heard of it, at the bound's cost.
     doubt: UsageRow
 
 
@@ -67,6 +68,18 @@ class Keeper:
         self._peers = treasury.peers
         # One at a time reads the ledger; who waited finds the counter seeded.
         self._seeding = asyncio.Lock()
+
+    def reserve_at_once(self, wish: Wish) -> Funds | None:
+        """Hold what a call may cost at most, where that fits and nobody has to be asked; None: ask ``reserve``."""
+        local, standings, doubt, cap = self.books.local, wish.standings, wish.doubt, wish.cap_pusd
+        most_pusd = doubt.cost_pusd
+        if local is None or most_pusd > (MAX_PUSD if cap is None else cap):
+            return None
+        if standings:
+            reservation = local.reserve(self._new_hold(doubt, standings, most_pusd, None), self.books.now_ns())
+            if not isinstance(reservation, Held):
+                return None
+        return self._fund(wish, wish.bound, doubt)
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
         """Hold what a call may cost, or what there is room for; raises Fault.
@@ -89,12 +102,13 @@ class Keeper:
         if held.amount_pusd < most_pusd:
             bound = msgspec.structs.replace(bound, output_tokens=bound.affords(held.amount_pusd))
             most_pusd = bound.pusd
-        funds = Funds(self.books, wish.standings, bound, msgspec.structs.replace(wish.doubt, cost_pusd=most_pusd))
+        return self._fund(wish, bound, _with_cost(wish.doubt, most_pusd))
+
+    def _fund(self, wish: Wish, bound: Bound, doubt: UsageRow) -> Funds:
+        funds = Funds(self.books, wish.standings, bound, doubt)
         funds.cap_pusd = wish.cap_pusd
         if bound.output_tokens < wish.bound.output_tokens or bound.needs_limit:
             funds.max_tokens = bound.output_tokens
-        if wish.standings:
-            funds.opened(held.hold_id)
         return funds
 
     async def reserve_more(self, funds: Funds, attempt: int) -> bool:
@@ -105,7 +119,7 @@ class Keeper:
         if not funds.standings:
             return True
         doubt = msgspec.structs.replace(funds.doubt, request_id=f"{funds.doubt.request_id}.{attempt}")
-        wish = Wish(standings=funds.standings, bound=funds.bound, cap_pusd=None, doubt=doubt)
+        wish = Wish(funds.standings, funds.bound, None, doubt)
         try:
             held = await self._reserve(wish, funds.bound.pusd, None)
         except Fault:
@@ -124,17 +138,7 @@ class Keeper:
         if not standings:
             return Held(hold_id=doubt.request_id, amount_pusd=amount_pusd, room_pusd=0)
         books = self.books
-        amount_pusd = min(amount_pusd, MAX_PUSD)
-        hold = NewHold(
-            hold_id=doubt.request_id,
-            lines=tuple([standing.line_at(doubt.created_ns) for standing in standings]),
-            amount_pusd=amount_pusd,
-            least_pusd=None if least_pusd is None else min(least_pusd, amount_pusd),
-            lease_ns=self._lease_ns,
-            memo=b""
-            if books.local is not None
-            else write_memo(self._recorder.journal.owner, _with_cost(doubt, amount_pusd)),
-        )
+        hold = self._new_hold(doubt, standings, min(amount_pusd, MAX_PUSD), least_pusd)
         now_ns = books.now_ns()
         try:
             reservation: Reservation = (
@@ -157,6 +161,24 @@ class Keeper:
         if isinstance(reservation, Held) and books.local is None:
             books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns)
         return reservation
+
+    def _new_hold(
+        self, doubt: UsageRow, standings: Sequence[Standing], amount_pusd: int, least_pusd: int | None
+    ) -> NewHold:
+        memo, created_ns = b"", doubt.created_ns
+        if self.books.local is None:
+            memo = write_memo(self._recorder.journal.owner, _with_cost(doubt, amount_pusd))
+        lines: list[BudgetLine] = []
+        for standing in standings:
+            lines.append(standing.line_at(created_ns))
+        return NewHold(
+            hold_id=doubt.request_id,
+            lines=tuple(lines),
+            amount_pusd=amount_pusd,
+            least_pusd=None if least_pusd is None else min(least_pusd, amount_pusd),
+            lease_ns=self._lease_ns,
+            memo=memo,
+        )
 
     def _forget(self, hold: NewHold) -> None:
         """Release what Redis may have held, or hold yet, for a call that will not go out."""

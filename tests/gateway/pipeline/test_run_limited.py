@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from gateway.backends.interface import Client
 from gateway.config.settings import Retries, Settings
 from gateway.counters.interface import Counters
+from gateway.counters.local_limits import LocalSlots
 from gateway.counters.memory import MemoryCounters
 from gateway.errors import Fault
 from gateway.limits.passage import Passage
@@ -33,28 +34,44 @@ from providers.errors import Refused
 LIMITS = {"requests_per_minute": 5, "tokens_per_minute": 10_000, "max_concurrent": 1}
 
 
-class WaitingCounters(MemoryCounters):
-    """Leaving takes a turn of the loop, as it does with Redis; tells whether the answer had ended by then."""
+class WatchedSlots(LocalSlots):
+    """Tells whether the answer had ended when its call left."""
 
     def __init__(self, client: FakeClient) -> None:
         super().__init__()
         self.client = client
         self.was_whole: list[bool] = []
 
+    def leave(self, *asked: Any) -> None:
+        """Free the slots."""
+        self.was_whole.append(self.client.is_whole)
+        super().leave(*asked)
+
+
+class WaitingCounters(MemoryCounters):
+    """Leaving takes a turn of the loop, as it does with Redis."""
+
+    def __init__(self, client: FakeClient) -> None:
+        super().__init__()
+        self.slots: WatchedSlots = WatchedSlots(client)
+
     async def leave(self, *asked: Any) -> None:
         """Free the slots."""
         await turn()
-        self.was_whole.append(self.client.is_whole)
         await super().leave(*asked)
 
 
 class LimitedPath:
     """One limited call: its client, its key's counters, and its passage."""
 
+    # Counted in this process alone, or as if through Redis.
+    is_alone = True
+
     def __init__(self, backend: Any, *, stream: bool = False, **limits: int) -> None:
         self.client = FakeClient()
         self.counters = WaitingCounters(self.client)
         self.gate = make_gate(cast("Counters", self.counters))
+        self.gate.local = self.counters if self.is_alone else None
         self.services = make_services(backend, settings=Settings(retries=Retries(max_tries=1)))
         self.caller = replace(CALLER, **(limits or LIMITS))
         self.call = make_call(stream=stream)
@@ -82,11 +99,17 @@ class LimitedPath:
         ]
 
 
+@pytest.fixture(params=[True, False], ids=["alone", "waiting"], autouse=True)
+def _of_each_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this holds for both kinds of counters."""
+    monkeypatch.setattr(LimitedPath, "is_alone", request.param)
+
+
 async def test_a_call_leaves_before_its_answer_ends_and_pays_what_it_used() -> None:
     """Who asks again at once finds the slot free."""
     path = LimitedPath(FakeBackend(whole()))
     await path.run()
-    assert (path.client.status, path.counters.was_whole, len(path.counters.slots)) == (200, [False], 0)
+    assert (path.client.status, path.counters.slots.was_whole, len(path.counters.slots)) == (200, [False], 0)
     assert path.client.headers["x-ratelimit-remaining"] == "4"
     assert path.used_tokens == [rows_of(path.services)[0].total_tokens] == [25]
 
@@ -95,7 +118,7 @@ async def test_a_failed_call_pays_nothing_and_leaves() -> None:
     """The provider made nothing."""
     path = LimitedPath(FakeBackend(Refused("down", upstream_status=503)))
     await path.run()
-    assert (path.client.status >= 500, path.counters.was_whole, path.used_tokens) == (True, [False], [0])
+    assert (path.client.status >= 500, path.counters.slots.was_whole, path.used_tokens) == (True, [False], [0])
     assert path.client.headers["x-ratelimit-remaining"] == "4"
 
 
@@ -129,7 +152,7 @@ async def test_a_stream_holds_its_slot_to_its_end() -> None:
     assert (len(path.counters.slots), b"Hel" in path.client.data) == (1, True)
     exchange.play()
     await task
-    assert (path.client.is_whole, path.counters.was_whole, len(path.counters.slots)) == (True, [False], 0)
+    assert (path.client.is_whole, path.counters.slots.was_whole, len(path.counters.slots)) == (True, [False], 0)
 
 
 async def test_a_call_that_is_cancelled_leaves_everything() -> None:

@@ -38,6 +38,20 @@ async def test_each_threshold_is_noticed_once_a_window(database: Database, tmp_p
         assert crossed(house) == [0.001, 0.5]
 
 
+async def test_what_is_quiet_need_not_be_asked(database: Database, tmp_path: Path) -> None:
+    """Up to the next threshold of this window; with the last one told, to the window's end."""
+    async with treasure(database, tmp_path) as house:
+        await house.add(limit_pusd=1_000, thresholds=(0.5, 1.0))
+        (standing,) = house.books.directory.all()
+        for spent, quiet_below in ((1, 500), (499, 500), (500, 1_000), (999, 1_000)):
+            house.books.note_spent(standing, NOW_NS, spent)
+            from_ns, before_ns, below_pusd = standing.quiet
+            assert from_ns <= NOW_NS < before_ns <= from_ns + DAY_NS
+            assert below_pusd == quiet_below
+        house.books.note_spent(standing, NOW_NS, 1_000)
+        assert standing.quiet[2] > 10**30
+
+
 async def test_money_without_a_hold_reaches_the_line(database: Database, tmp_path: Path) -> None:
     """Where there is a counter; where there is none the seed will have it."""
     async with treasure(database, tmp_path) as house:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from budget_world import Treasure, row_of, treasure
+from budget_world import Treasure, treasure
 
 from gateway.budgets.bound import Bound
 from gateway.budgets.keeping.books import Unsettled
@@ -41,7 +41,7 @@ async def reserve(house: Treasure) -> Funds:
     async def tighten() -> Bound:
         return wish.bound
 
-    return await house.keeper.reserve(wish, tighten)
+    return house.keeper.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
 
 
 async def look(house: Treasure) -> tuple[int, int]:
@@ -57,7 +57,7 @@ async def test_redis_knows_before_the_call_ends(house: Treasure) -> None:
     funds = await reserve(house)
     assert await look(house) == (0, 100)
     assert list(house.books.open) == [funds.doubt.request_id]
-    funds.settle(row_of(cost_pusd=30))
+    funds.settle(30)
     await funds.finish()
     assert await look(house) == (30, 0)
     assert house.books.open == {}
@@ -72,7 +72,7 @@ async def test_what_redis_missed_is_told_later(house: Treasure, monkeypatch: pyt
         raise CountersUnavailable("away")
 
     monkeypatch.setattr(house.books.counters, "settle", fail)
-    settled.settle(row_of(cost_pusd=30))
+    settled.settle(30)
     await settled.finish()
     released.release()
     assert await look(house) == (0, 200)
@@ -100,6 +100,6 @@ async def test_a_line_that_redis_lost_and_began_anew_counts_what_was_held_once(h
     name = LineName(budget_key=line.budget_key, window_key=line.window_key)
     await reserve(house)
     await empty.adjust(name, 100)
-    funds.settle(row_of(cost_pusd=30))
+    funds.settle(30)
     await funds.finish()
     assert await look(house) == (30, 100)

@@ -30,13 +30,13 @@ async def reserve(house: Treasure, amount_pusd: int, **fields: Any) -> Funds:
     async def tighten() -> Bound:
         return wish.bound
 
-    return await house.keeper.reserve(wish, tighten)
+    return house.keeper.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
 
 
 def settle(house: Treasure, funds: Funds, cost_pusd: int) -> None:
     """End a call with its row."""
     row = row_of(request_id=funds.doubt.request_id, cost_pusd=cost_pusd)
-    funds.settle(row)
+    funds.settle(cost_pusd)
     house.recorder.record(row)
 
 

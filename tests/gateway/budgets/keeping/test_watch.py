@@ -62,7 +62,8 @@ async def hold(house: Treasure, amount_pusd: int) -> str:
     async def tighten() -> Bound:
         return wish.bound
 
-    return (await house.keeper.reserve(wish, tighten)).doubt.request_id
+    funds = house.keeper.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
+    return funds.doubt.request_id
 
 
 async def look(house: Treasure) -> tuple[int, int]:
