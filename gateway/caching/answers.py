@@ -168,14 +168,15 @@ class Answers:
 
     def keep(self, key: bytes, answer: StoredAnswer, *, ttl_s: int, saved_pusd: int) -> bool:
         """Keep an answer for a time, in place of any before it; tells whether there is room."""
-        if answer.recorded.size > self.max_answer_bytes:
+        size = answer.recorded.size
+        if size > self.max_answer_bytes:
             return False
         item = Item(
             key=key,
             tenant=answer.project_id,
             value=answer,
             # Twice: in time it is kept in the form that a later caller wants as well.
-            size=2 * answer.recorded.size,
+            size=2 * size,
             worth=saved_pusd,
             expires_ns=answer.created_ns + ttl_s * NS_PER_S,
         )
