@@ -27,6 +27,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     # The most the reply may have, None when the caller set no limit.
     max_tokens: int | None = None
     n: int = 1
+    # Texts that a completion goes on from, each n times.
+    prompts: int = 1
+
+    @property
+    def answers(self) -> int:
+        """How many answers of up to ``max_tokens`` it asks for."""
+        return self.n * self.prompts
 
 
 class WireRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 Input: a token stands for at least one byte, so the body has no more tokens than bytes; what providers add to a prompt
 and to tools unseen is far below the constants here. Where that is too coarse to fit, the caller counts with the
 tokenizer and adds a margin (``from_count``). The dearest rate of any bucket that the body can cause holds for every
-token. Output: the caller's limit or the model's own, reasoning included, for each of the n answers.
+token. Output: the caller's limit or the model's own, reasoning included, for each of the n answers, of each prompt.
 
 What no bound covers is named in gateway.budgets.exclusions.
 """
@@ -112,7 +112,11 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
         longest = max(longest, worst.output_tokens)
         needs_limit = needs_limit or worst.is_unlimited
     return Bound(
-        targets=tuple(targets), input_tokens=input_tokens, output_tokens=longest, n=call.n, needs_limit=needs_limit
+        targets=tuple(targets),
+        input_tokens=input_tokens,
+        output_tokens=longest,
+        n=call.answers,
+        needs_limit=needs_limit,
     )
 
 

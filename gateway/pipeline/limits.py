@@ -142,4 +142,4 @@ def _bound_tokens(call: Call) -> int:
 
 def _reply_tokens(call: Call) -> int:
     """The most that a reply may have; 0 where the request sets no bound, and then the truth is taken afterwards."""
-    return 0 if call.endpoint == "embeddings" else (call.max_tokens or 0) * call.n
+    return 0 if call.endpoint == "embeddings" else (call.max_tokens or 0) * call.answers

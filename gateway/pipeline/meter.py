@@ -86,5 +86,5 @@ def estimate_pusd(call: Call, target: Target, services: Services) -> int | None:
     if price is None:
         return None
     input_tokens = -(-len(call.body) // BYTES_PER_TOKEN)
-    output_tokens = (call.max_tokens or input_tokens) * call.n
+    output_tokens = (call.max_tokens or input_tokens) * call.answers
     return cost_pusd(price, Usage(input_tokens=input_tokens, output_tokens=output_tokens))

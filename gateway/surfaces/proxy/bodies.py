@@ -188,8 +188,16 @@ def _decode_completion(body: bytes) -> tuple[Call, Names]:
         wants_usage=options is not None and options.include_usage is True,
         max_tokens=most or None,
         n=n or 1,
+        prompts=_count_prompts(completion.prompt),
     )
     return call, NAMES_GIVEN[stream is not UNSET, n is not UNSET, most is not UNSET]
+
+
+def _count_prompts(prompt: str | list[str | int | list[int]]) -> int:
+    """How many texts a completion goes on from: a list of tokens is one."""
+    if isinstance(prompt, str) or all(isinstance(item, int) for item in prompt):
+        return 1
+    return len(prompt)
 
 
 def _decode_embedding(body: bytes) -> tuple[Call, Names]:

@@ -82,6 +82,14 @@ def test_the_smaller_of_two_limits_holds_and_an_unknown_one_is_set() -> None:
     )
 
 
+def test_every_prompt_of_a_completion_may_be_answered_at_full_length() -> None:
+    """n times each."""
+    call = Call(endpoint="completions", body=b"{}", model="m", max_tokens=100, n=2, prompts=50)
+    bound = bound_call(call, [Reach(prices=(TIERED,), max_output_tokens=8_000)], 1)
+    assert bound.n == 100
+    assert bound.pusd >= cost_pusd(TIERED, Usage(output_tokens=100 * 100))
+
+
 def test_images_and_tools_add_to_the_input() -> None:
     """More than the longest that any provider counts for them."""
     plain = bound_call(make_call(), [], 1).input_tokens

@@ -32,6 +32,18 @@ async def test_a_call_may_say_what_it_may_cost(tmp_path: Path) -> None:
         assert len(provider.requests) == 1
 
 
+async def test_a_cap_holds_for_all_prompts_of_a_completion_together(tmp_path: Path) -> None:
+    """A hundred prompts make a hundred answers: each may be a hundredth as long."""
+    body = {"model": "m", "prompt": ["a"] * 100, "max_tokens": 1_000}
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        answer = await ann.caller.post("/v1/completions", json=body, headers={CAP: "0.1"})
+        assert answer.status_code == 200
+        assert 64 <= json.loads(provider.requests[0].body)["max_tokens"] <= 500
+        answer = await ann.caller.post("/v1/completions", json=body, headers={CAP: "0.01"})
+        assert answer.status_code == 402
+        assert len(provider.requests) == 1
+
+
 async def test_what_has_no_bound_is_refused_where_a_budget_governs(tmp_path: Path) -> None:
     """And goes out where none does."""
     async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:

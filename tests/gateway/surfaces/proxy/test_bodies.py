@@ -138,6 +138,16 @@ def test_both_token_limits_are_two_fields() -> None:
     assert call_of(max_tokens=5, max_completion_tokens=7).max_tokens == 7
 
 
+@pytest.mark.parametrize(
+    ("prompt", "prompts"),
+    [('"a"', 1), ("[1, 2, 3]", 1), ("[]", 1), ('["a"]', 1), ('["a", "b", "c"]', 3), ("[[1, 2], [3]]", 2)],
+)
+def test_each_prompt_of_a_completion_is_answered(prompt: str, prompts: int) -> None:
+    """n times; a list of tokens is one prompt."""
+    call = decode(COMPLETIONS, b'{"model":"m","n":2,"prompt":' + prompt.encode() + b"}")
+    assert (call.prompts, call.answers) == (prompts, 2 * prompts)
+
+
 @pytest.mark.parametrize("text", ['"model"', '"stream" "stream"', '"n" "n"', "a\\u0041b"])
 def test_texts_that_look_like_fields_are_texts(text: str) -> None:
     """A prompt may speak of the API."""
