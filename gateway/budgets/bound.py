@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.budgets.exclusions import PLAIN, Shape
+from gateway.budgets.exclusions import HIDDEN_WORDS, PLAIN, Shape
 from providers.pricing.prices import Price, Rates
 from providers.tokens import rule_for
 from providers.wire import Call
@@ -158,9 +158,13 @@ class _Rare(NamedTuple):
 
 
 _NOTHING_RARE = _Rare((), ())
+_RARE_OUTPUTS = ("audio_output_atto", "image_output_atto")
+_ALL_RARE = _Rare(("cache_write_1h_atto", "audio_input_atto", "image_input_atto"), _RARE_OUTPUTS)
 
 
 def _find_rare_rates(body: bytes, *, has_images: bool) -> _Rare:
+    if HIDDEN_WORDS.search(body) is not None:
+        return _ALL_RARE
     says_modalities = b'"modalities"' in body or b'"audio"' in body
     writes_for_long, has_audio = b"1h" in body, b"input_audio" in body
     if not (has_images or says_modalities or writes_for_long or has_audio):
@@ -172,7 +176,7 @@ def _find_rare_rates(body: bytes, *, has_images: bool) -> _Rare:
         inputs.append("audio_input_atto")
     if has_images:
         inputs.append("image_input_atto")
-    return _Rare(tuple(inputs), ("audio_output_atto", "image_output_atto") if says_modalities else ())
+    return _Rare(tuple(inputs), _RARE_OUTPUTS if says_modalities else ())
 
 
 def _reachable(price: Price, input_tokens: int) -> list[Rates]:

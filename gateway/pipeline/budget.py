@@ -15,7 +15,7 @@ import msgspec
 from gateway.budgets import refusal
 from gateway.budgets.bound import Bound, Reach, bound_call, from_count
 from gateway.budgets.directory import Standing
-from gateway.budgets.exclusions import Exclusion, Shape, read_shape
+from gateway.budgets.exclusions import HIDDEN_WORDS, Exclusion, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Wish
 from gateway.budgets.spending import cost_of
@@ -38,6 +38,7 @@ from providers.wire import Call, StreamReader
 # A tier of its own price that the caller may ask for.
 _TIERS = ("priority",)
 _TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
+_NEWER_LIMIT, _OLDER_LIMIT = b'"max_completion_tokens"', b'"max_tokens"'
 _RETRY_MS = 5_000
 
 
@@ -108,6 +109,10 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
     if route is None or (caller.allowed_models is not None and call.model not in caller.allowed_models):
         # Refused in the room that routes.
         return inbound, None
+    if call.body.find(_NEWER_LIMIT) >= 0 and call.body.find(_OLDER_LIMIT) >= 0 and call.max_tokens is not None:
+        # Which of two that differ a provider believes is its own choice: it gets the one that is held for.
+        call = limit_reply(call, call.max_tokens)
+        inbound = msgspec.structs.replace(inbound, call=call)
     found = assess(call, route, services, inbound.created_ns)
     if found.unpriced and services.settings.budgets.unpriced == "refuse":
         raise _refuse_unbounded(standings, cap, f"{found.unpriced[0]} has no price; [[prices]] gives it one")
@@ -242,7 +247,7 @@ def _find_prices(call: Call, target: Target, services: Services, at_ns: int) -> 
     standard = lookup(provider, target.model, at_ns)
     if standard is None:
         return ()
-    if b'"service_tier"' not in call.body:
+    if b'"service_tier"' not in call.body and HIDDEN_WORDS.search(call.body) is None:
         return (standard,)
     dearer = [lookup(provider, target.model, at_ns, tier) for tier in _TIERS]
     return (standard, *(price for price in dearer if price is not None))

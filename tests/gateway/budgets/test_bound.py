@@ -90,6 +90,45 @@ def test_every_prompt_of_a_completion_may_be_answered_at_full_length() -> None:
     assert bound.pusd >= cost_pusd(TIERED, Usage(output_tokens=100 * 100))
 
 
+DEAR = read_price(
+    PriceRow(
+        provider="p", model="m", effective_from="2020-01-01", input="1", output="2",
+        cache_write_1h="3", audio_input="40", audio_output="80",
+    ),
+    "test",
+    is_operator=True,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("plain", "hidden"),
+    [
+        (b'"modalities":["text","audio"]', b'"mod\\u0061lities":["text","\\u0061udio"]'),
+        (b'"audio":{}', b'"audi\\u006F":{}'),
+        (b'"x":{"type":"input_audio"}', b'"x":{"type":"input\\u005faudio"}'),
+        (b'"ttl":"1h"', b'"ttl":"1\\u0068"'),
+    ],
+)
+def test_what_a_body_asks_for_cannot_be_hidden_by_escapes(plain: bytes, hidden: bytes) -> None:
+    """A word means the same however it is written, and so does what it costs."""
+    reach = Reach(prices=(DEAR,), max_output_tokens=1_000)
+    worst = [
+        bound_call(Call(endpoint="chat/completions", body=b"{%b}" % body, model="m"), [reach], 1).targets[0]
+        for body in (b"", plain, hidden)
+    ]
+    assert (worst[0].input_atto, worst[0].output_atto) != (worst[1].input_atto, worst[1].output_atto)
+    assert worst[2].input_atto >= worst[1].input_atto
+    assert worst[2].output_atto >= worst[1].output_atto
+
+
+def test_escapes_that_encoders_write_hide_nothing() -> None:
+    """HTML's special characters, accents and the backtick do not make a call dearer."""
+    reach = Reach(prices=(DEAR,), max_output_tokens=1_000)
+    body = b'{"a":"\\u003c\\u00e9\\u0060\\u0026\\u002B"}'
+    worst = bound_call(Call(endpoint="chat/completions", body=body, model="m"), [reach], 1).targets[0]
+    assert worst.output_atto == 2 * 10**12
+
+
 def test_images_and_tools_add_to_the_input() -> None:
     """More than the longest that any provider counts for them."""
     plain = bound_call(make_call(), [], 1).input_tokens

@@ -32,6 +32,30 @@ async def test_a_call_may_say_what_it_may_cost(tmp_path: Path) -> None:
         assert len(provider.requests) == 1
 
 
+async def test_of_two_limits_both_say_what_is_held_for(tmp_path: Path) -> None:
+    """A provider that believes the other one would go beyond it; where no money is held nothing is touched."""
+    both = {"max_completion_tokens": 100, "max_tokens": 100_000}
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        for headers, limit in (({CAP: "1"}, 100), ({}, 100_000)):
+            answer = await ann.chat(headers, **both, seed=limit)
+            assert answer.status_code == 200
+            assert "x-watchllm-max-tokens" not in answer.headers
+            assert json.loads(provider.requests[-1].body) == CHAT | both | {"max_tokens": limit, "seed": limit}
+
+
+async def test_a_service_tier_cannot_be_hidden_by_escapes(tmp_path: Path) -> None:
+    """It has a price of its own, which is held for however its name is written."""
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        most = []
+        for name in (b"x_________er", b"service_tier", b"service\\u005ftier"):
+            body = (
+                b'{"model":"gpt-5","messages":[{"role":"user","content":"Hi"}],"max_tokens":100000,"%b":"priority"}' % name
+            )
+            quoted = await ann.caller.post("/v1/quote", content=body, headers={"content-type": "application/json"})
+            most.append(float(quoted.json()["max_cost_usd"]))
+        assert most[0] * 1.9 < most[1] <= most[2]
+
+
 async def test_a_cap_holds_for_all_prompts_of_a_completion_together(tmp_path: Path) -> None:
     """A hundred prompts make a hundred answers: each may be a hundredth as long."""
     body = {"model": "m", "prompt": ["a"] * 100, "max_tokens": 1_000}
