@@ -42,6 +42,15 @@ class ChunkWire(msgspec.Struct, frozen=True, gc=False):
     service_tier: str | None = None
 
 
+class OddUsageChunk(msgspec.Struct, frozen=True, gc=False):
+    """A chunk that is as usual but for what surrounds its choices."""
+
+    choices: list[ChoiceWire] | None = None
+    usage: Any = None
+    error: Any = None
+    x_groq: dict[str, Any] | None = None
+
+
 class LooseChoice(msgspec.Struct, frozen=True):
     """A choice of which nothing is expected."""
 
@@ -58,6 +67,7 @@ class LooseChunk(msgspec.Struct, frozen=True):
 
 
 CHUNK = msgspec.json.Decoder(ChunkWire)
+ODD_USAGE_CHUNK = msgspec.json.Decoder(OddUsageChunk)
 LOOSE_CHUNK = msgspec.json.Decoder(LooseChunk)
 ANY = msgspec.json.Decoder()
 
@@ -217,6 +227,9 @@ class OpenAiStream:
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq is not None else None)
         if usage is not None:
             self.usage = read_usage(usage, self._tier)
+        self._take_read(chunk, data, out)
+
+    def _take_read(self, chunk: ChunkWire | OddUsageChunk, data: bytes, out: bytearray) -> None:
         if chunk.error is not None:
             self.failure = error_in_success(chunk.error)
             return
@@ -226,7 +239,9 @@ class OpenAiStream:
             return
         self._take_choices(chunk, chunk.choices, data, out)
 
-    def _take_choices(self, chunk: ChunkWire, choices: list[ChoiceWire], data: bytes, out: bytearray) -> None:
+    def _take_choices(
+        self, chunk: ChunkWire | OddUsageChunk, choices: list[ChoiceWire], data: bytes, out: bytearray
+    ) -> None:
         said: list[str] = []
         is_last = False
         for choice in choices:
@@ -260,6 +275,17 @@ class OpenAiStream:
 
     def _take_unusual(self, data: bytes, out: bytearray) -> None:
         """A chunk that is JSON but not of the usual types; what is no chunk at all is dropped."""
+        try:
+            odd = ODD_USAGE_CHUNK.decode(data)
+        except BROKEN_JSON:
+            self._take_loosely(data, out)
+            return
+        usage = odd.usage or (odd.x_groq or {}).get("usage")
+        if usage is not None:
+            self.usage = read_any_usage(usage, self._tier)
+        self._take_read(odd, data, out)
+
+    def _take_loosely(self, data: bytes, out: bytearray) -> None:
         try:
             chunk = LOOSE_CHUNK.decode(data)
         except msgspec.ValidationError:

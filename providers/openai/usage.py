@@ -6,7 +6,7 @@ https://openrouter.ai/docs/use-cases/usage-accounting (2026-11-21).
 """
 
 from decimal import ROUND_CEILING, Decimal
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -35,6 +35,14 @@ class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
     image_tokens: int | None = None
 
 
+class Counts(msgspec.Struct, frozen=True, gc=False):
+    """The whole counts."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+
+
 class UsageWire(msgspec.Struct, frozen=True, gc=False):
     """The object as it comes over the wire; ``cost`` is OpenRouter's, in USD."""
 
@@ -46,6 +54,7 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     cost: Decimal | None = None
 
 
+T = TypeVar("T", Counts, PromptDetails, CompletionDetails)
 NO_PROMPT_DETAILS = PromptDetails()
 NO_COMPLETION_DETAILS = CompletionDetails()
 # The provider reported something, and none of it can be believed: the meter counts itself and says so.
@@ -147,10 +156,49 @@ def _cost_pusd(cost: Decimal | None) -> int | None:
 
 
 def read_any_usage(value: Any, service_tier: str | None = None) -> Usage | None:
-    """Read a usage object whose members may have wrong types: what is no count makes it UNUSABLE."""
+    """Read a usage object whose members may have wrong types.
+
+    A share that is no count is not told, which is an anomaly; a prompt or completion that is none makes it UNUSABLE.
+    """
     if value is None:
         return None
     try:
         return read_usage(msgspec.convert(value, UsageWire, strict=True), service_tier)
     except msgspec.ValidationError:
+        pass
+    if not isinstance(value, dict):
         return UNUSABLE
+    told = cast("dict[str, Any]", value)
+    try:
+        cost = msgspec.convert(told.get("cost"), Decimal | None)
+    except msgspec.ValidationError:
+        cost = None
+    given, is_given_odd = _read_counts(told.get("prompt_tokens_details"), PromptDetails)
+    made, is_made_odd = _read_counts(told.get("completion_tokens_details"), CompletionDetails)
+    counts, is_odd = _read_counts(told, Counts)
+    wire = UsageWire(
+        prompt_tokens=counts.prompt_tokens,
+        completion_tokens=counts.completion_tokens,
+        total_tokens=counts.total_tokens,
+        prompt_tokens_details=given,
+        completion_tokens_details=made,
+        cost=cost,
+    )
+    usage = read_usage(wire, service_tier)
+    is_odd = is_odd or is_given_odd or is_made_odd
+    return msgspec.structs.replace(usage, anomalous=True) if is_odd else usage
+
+
+def _read_counts(value: Any, kind: type[T]) -> tuple[T, bool]:
+    """Read the counts of an object, a whole number with a decimal point among them; and whether anything is odd."""
+    if not isinstance(value, dict):
+        return kind(), value is not None and value != []
+    told = cast("dict[str, Any]", value)
+    given = {name: told[name] for name in kind.__struct_fields__ if told.get(name) is not None}
+    counts = {name: count for name, number in given.items() if (count := _count(number)) is not None}
+    return kind(**counts), len(counts) < len(given)
+
+
+def _count(number: Any) -> int | None:
+    is_whole = isinstance(number, int) or (isinstance(number, float) and number.is_integer())
+    return int(number) if is_whole and not isinstance(number, bool) else None

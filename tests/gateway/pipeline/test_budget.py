@@ -48,9 +48,7 @@ async def test_a_service_tier_cannot_be_hidden_by_escapes(tmp_path: Path) -> Non
     async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
         most = []
         for name in (b"x_________er", b"service_tier", b"service\\u005ftier"):
-            body = (
-                b'{"model":"gpt-5","messages":[{"role":"user","content":"Hi"}],"max_tokens":100000,"%b":"priority"}' % name
-            )
+            body = b'{"model":"gpt-5","max_tokens":100000,"%b":"priority","messages":[{"role":"user"}]}' % name
             quoted = await ann.caller.post("/v1/quote", content=body, headers={"content-type": "application/json"})
             most.append(float(quoted.json()["max_cost_usd"]))
         assert most[0] * 1.9 < most[1] <= most[2]

@@ -151,6 +151,16 @@ def test_usage_is_found_wherever_providers_put_it(where: str) -> None:
     assert read(bodies[where])[1].usage == COUNTED
 
 
+@pytest.mark.parametrize("odd", [{"cost": {"total_cost": 1}}, {"prompt_tokens_details": []}, {"prompt_tokens": 5.0}])
+def test_an_odd_usage_leaves_the_chunk_around_it_as_it_is(odd: dict[str, Any]) -> None:
+    """The counts are read, and the chunk with the finish_reason is the one that is held."""
+    late = chunk({"role": "assistant", "content": ""}, usage=COUNTS | odd)
+    out, stream = read(HEL + LO + STOP + late + DONE)
+    assert (out, stream.held, stream.usage_chunk) == (HEL + LO, STOP[6:-2], late[6:-2])
+    assert (stream.usage, stream.finished, stream.failure) == (COUNTED, True, None)
+    assert read(HEL + LO + chunk(finish="stop", x_groq={"usage": COUNTS | odd}) + DONE)[1].usage == COUNTED
+
+
 def test_a_later_report_replaces_an_earlier_one() -> None:
     """Cumulative figures are not added up."""
     early = chunk({"content": "x"}, usage={"prompt_tokens": 5, "completion_tokens": 1})

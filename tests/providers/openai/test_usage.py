@@ -80,6 +80,26 @@ def test_impossible_counts_are_not_believed(value: Any) -> None:
     assert read_any_usage(value) == UNUSABLE
 
 
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"prompt_tokens": 100.0, "completion_tokens": 50.0, "total_tokens": 150.0}, {}),
+        ({"cost": {"total_cost": 0.006}}, {}),
+        ({"cost": "free"}, {}),
+        ({"prompt_tokens_details": [], "completion_tokens_details": []}, {}),
+        ({"prompt_tokens_details": {"cached_tokens": 40.0}}, {"input_tokens": 60, "cache_read_tokens": 40}),
+        ({"prompt_tokens_details": {"cached_tokens": "40"}}, {"anomalous": True}),
+        ({"prompt_tokens_details": "none"}, {"anomalous": True}),
+        ({"completion_tokens_details": {"reasoning_tokens": 1.5}}, {"anomalous": True}),
+        ({"total_tokens": "150"}, {"anomalous": True}),
+    ],
+)
+def test_one_odd_member_does_not_take_the_counts_along(more: dict[str, Any], expected: dict[str, Any]) -> None:
+    """What is told of prompt and completion is charged: an estimate in its place would be a guess."""
+    usage = read_any_usage({"prompt_tokens": 100, "completion_tokens": 50} | more)
+    assert usage == Usage(**{"input_tokens": 100, "output_tokens": 50} | expected)
+
+
 def test_no_report_is_none() -> None:
     """Nothing reported is not zero reported, nor nonsense."""
     assert read_any_usage(None) is None
