@@ -254,24 +254,27 @@ class OpenAiStream:
             elif choice.text:
                 said.append(choice.text)
         self._delivered.add(said)
-        if not is_last and not said and self._has_finished:
+        is_silent = not is_last and not said
+        if is_silent and self._has_finished and chunk.usage is not None:
             # OpenRouter sends its usage after the finish, in a chunk whose choice says nothing.
-            self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
+            self.usage_chunk = data
         elif is_last or any(choice.delta is not None or choice.text is not None for choice in choices):
-            self._pass(data, out, is_last=is_last)
+            self._pass(data, out, is_last=is_last, is_silent=is_silent)
 
-    def _pass(self, data: bytes, out: bytearray, *, is_last: bool) -> None:
-        """Let a chunk go, or hold it: from the first finish_reason on, the latest waits for the figures."""
+    def _pass(self, data: bytes, out: bytearray, *, is_last: bool, is_silent: bool = False) -> None:
+        """Let a chunk go, or hold it: from the first finish_reason on, the latest that says something waits.
+
+        The figures go into it; one that says nothing, such as the role of another choice, goes before it.
+        """
         self.events += 1
         self._has_finished = self._has_finished or is_last
         data = data.replace(b"\n", b" ").replace(b'"delta":null', b'"delta":{}')
+        if is_silent or not self._has_finished:
+            out += PREFIX + data + SEPARATOR
+            return
         if self.held is not None:
             out += PREFIX + self.held + SEPARATOR
-            self.held = None
-        if self._has_finished:
-            self.held = data
-        else:
-            out += PREFIX + data + SEPARATOR
+        self.held = data
 
     def _take_unusual(self, data: bytes, out: bytearray) -> None:
         """A chunk that is JSON but not of the usual types; what is no chunk at all is dropped."""

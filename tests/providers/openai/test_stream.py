@@ -198,6 +198,15 @@ def test_of_several_choices_the_last_finish_is_held() -> None:
     assert b'"index": 1' in stream.held
 
 
+def test_what_says_nothing_after_a_finish_goes_before_it() -> None:
+    """The role of a second choice, or sealed reasoning: nothing of an answer is lost, and the finish is still held."""
+    role = chunk({"role": "assistant", "content": ""}).replace(b'"index": 0', b'"index": 1')
+    sealed = chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]})
+    out, stream = read(HEL + STOP + role + sealed + USAGE + DONE)
+    assert out == HEL + role + sealed
+    assert (stream.held, stream.usage_chunk) == (STOP[6:-2], USAGE[6:-2])
+
+
 def streams() -> Iterable[Any]:
     folders = ("openai/chat", "groq/chat", "openrouter/chat", "openai/completions")
     return [path for path in recordings.recordings(*folders) if recordings.is_stream(recordings.load(path))]
