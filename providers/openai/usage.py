@@ -62,7 +62,7 @@ UNUSABLE = Usage(anomalous=True)
 
 
 def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
-    """Split the inclusive counts; UNUSABLE where one is missing or impossible."""
+    """Split the inclusive counts; UNUSABLE where one is missing or impossible, or nothing was counted at all."""
     prompt, completion = wire.prompt_tokens, wire.completion_tokens
     if prompt is None or (completion is None and wire.total_tokens is None):
         return UNUSABLE
@@ -70,6 +70,9 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
     if completion is None:
         completion = (total or 0) - prompt
     if not (0 <= prompt <= MAX_CREDIBLE_TOKENS and 0 <= completion <= MAX_CREDIBLE_TOKENS):
+        return UNUSABLE
+    if not prompt and not completion and wire.cost is None:
+        # Servers that do not count fill the object in all the same; what nobody charges for says so by its cost.
         return UNUSABLE
     is_anomalous = total is not None and total != prompt + completion
     if wire.prompt_tokens_details is None and wire.completion_tokens_details is None and wire.cost is None:

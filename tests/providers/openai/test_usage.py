@@ -30,6 +30,9 @@ def test_the_buckets_add_up_to_what_was_reported(  # noqa: PLR0917 - one figure 
     )
     assert usage is not None
     assert (usage.total_input_tokens, usage.total_output_tokens) == (prompt, done)
+    if not prompt and not done:
+        assert usage == UNUSABLE
+        return
     assert all(value >= 0 for value in msgspec.structs.asdict(usage).values() if isinstance(value, int))
     assert usage.reasoning_tokens <= usage.output_tokens
     assert usage.anomalous == (cached + written + audio > prompt or thought > done)
@@ -70,6 +73,8 @@ def test_shares_that_overlap_do_not_go_negative() -> None:
         {"prompt_tokens": 10**12, "completion_tokens": 2},
         {"prompt_tokens": None, "completion_tokens": 2},
         {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None},
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+        {"prompt_tokens": 0, "total_tokens": 0},
         {},
         [],
         "free",
@@ -98,6 +103,11 @@ def test_one_odd_member_does_not_take_the_counts_along(more: dict[str, Any], exp
     """What is told of prompt and completion is charged: an estimate in its place would be a guess."""
     usage = read_any_usage({"prompt_tokens": 100, "completion_tokens": 50} | more)
     assert usage == Usage(**{"input_tokens": 100, "output_tokens": 50} | expected)
+
+
+def test_what_a_provider_gives_for_nothing_is_believed() -> None:
+    """OpenRouter does not charge for an answer that it could not make."""
+    assert read_any_usage({"prompt_tokens": 0, "completion_tokens": 0, "cost": 0}) == Usage(reported_cost_pusd=0)
 
 
 def test_no_report_is_none() -> None:
