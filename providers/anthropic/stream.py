@@ -2,9 +2,9 @@
 
 Failure behavior: ``failure`` is Refused after an error event; InvalidAnswer after bytes that are no event, a tool's
 input without its tool, or another message's start inside an open one (what was said of the first cannot be taken
-back); Truncated where the stream ends before message_stop. Until message_delta counted the output, ``usage`` is
-marked ``estimated``: its input is the provider's, its output 0 and still to be counted from ``delivered()``,
-because message_start holds a mere placeholder.
+back), or a stream without an event; Truncated where the stream ends before message_stop. Until message_delta counted
+the output, ``usage`` is marked ``estimated``: its input is the provider's, its output 0 and still to be counted from
+``delivered()``, because message_start holds a mere placeholder.
 """
 
 from collections.abc import Callable
@@ -81,7 +81,10 @@ class AnthropicStream:
     def end(self) -> bytes:
         """The upstream ended: return what may still go out; set ``failure`` to Truncated if the end is missing."""
         out = self._take(self._parser.end())
-        if not self.finished and self.failure is None:
+        if not self.finished and self.failure is None and not self.events:
+            # A web page, or an error that came as a success: nothing was begun that could have been cut.
+            self.failure = InvalidAnswer("the provider's stream holds no event")
+        elif not self.finished and self.failure is None:
             self.failure = Truncated(f"the provider's stream ended after {self.events} events without message_stop")
         return out
 

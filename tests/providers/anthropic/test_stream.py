@@ -182,6 +182,14 @@ def write_blocks(blocks: list[Any]) -> bytes:
     return b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in events)
 
 
+@pytest.mark.parametrize("body", [b"", b"<html></html>", b'{"type":"error","error":{"type":"api_error"}}', b": hi\n\n"])
+def test_what_holds_no_event_is_no_answer(body: bytes, stream: Stream) -> None:
+    """Nothing was begun, so nothing is charged as cut off."""
+    outcome = stream(body)
+    assert isinstance(outcome.failure, InvalidAnswer)
+    assert outcome.usage is None
+
+
 def test_a_missing_end_is_a_truncation(write: Say, stream: Stream) -> None:
     """A client takes a cut stream for a whole one; only the gateway can tell."""
     outcome = stream(write(START, HELLO))
