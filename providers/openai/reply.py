@@ -67,6 +67,7 @@ class ReplyWire(msgspec.Struct, frozen=True, gc=False):
 
 REPLY = msgspec.json.Decoder(ReplyWire)
 LOOSE_REPLY = msgspec.json.Decoder(dict[str, Any])
+ANY_REPLY = msgspec.json.Decoder()
 TAIL = msgspec.json.Decoder(UsageWire)
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -246,10 +247,20 @@ def _status_of(value: Any) -> int:
 
 def _find_error(body: bytes) -> ErrorWire:
     try:
-        value = LOOSE_REPLY.decode(body)
+        value = ANY_REPLY.decode(body)
     except BROKEN_JSON:
         return ErrorWire()
-    return _as_error(value.get("error", value))
+    if isinstance(value, list):
+        # Google's compatible endpoint answers with a list of one.
+        value = next(iter(cast("list[Any]", value)), None)  # type: ignore[redundant-cast]
+    if not isinstance(value, dict):
+        return ErrorWire()
+    told = cast("dict[str, Any]", value)
+    detail = told.get("detail")
+    if isinstance(detail, str) and not told.keys() & {"error", "message"}:
+        # Servers made with FastAPI say it so. A list there quotes the request, and is not shown.
+        return ErrorWire(message=detail)
+    return _as_error(told.get("error", told))
 
 
 def _as_error(value: Any) -> ErrorWire:

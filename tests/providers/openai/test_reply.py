@@ -74,6 +74,11 @@ def test_an_error_inside_a_success_is_an_error() -> None:
         ({"message": "no"}, "no"),
         (b"upstream connect error", "the provider answered status 400"),
         ({"detail": [{"loc": ["body"]}]}, "the provider answered status 400"),
+        ({"detail": "no"}, "no"),
+        ({"detail": "x", "error": "no"}, "no"),
+        ([{"error": {"code": 400, "message": "no"}}], "no"),
+        ([], "the provider answered status 400"),
+        ([5], "the provider answered status 400"),
     ],
 )
 def test_errors_of_every_shape_say_something(body: Any, message: str) -> None:
