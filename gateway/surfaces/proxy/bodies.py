@@ -145,7 +145,7 @@ def decode(endpoint: str, body: bytes) -> Call:
     except msgspec.ValidationError as invalid:
         raise _explain(body, str(invalid)) from invalid
     except UnicodeDecodeError as broken:
-        raise Fault("invalid_request", f"The body is not UTF-8: {broken.reason} at byte {broken.start}.") from broken
+        raise _explain_bytes(body, broken) from broken
     except msgspec.DecodeError as broken:
         raise Fault("invalid_request", f"The body is not valid JSON: {broken}.") from broken
     except RecursionError as deep:
@@ -154,6 +154,16 @@ def decode(endpoint: str, body: bytes) -> Call:
         raise _too_deep()
     _refuse_duplicates(names, body)
     return call
+
+
+def _explain_bytes(body: bytes, broken: UnicodeDecodeError) -> Fault:
+    """Say where a body is not UTF-8: the decoder counts from the beginning of the text that the byte stands in."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as whole:
+        broken = whole
+    value = body[broken.start : broken.end]
+    return Fault("invalid_request", f"The body is not UTF-8: {broken.reason} at byte {broken.start}, {value!r}.")
 
 
 def _too_deep() -> Fault:

@@ -48,6 +48,14 @@ def test_what_is_no_json_object_is_refused(kind: str) -> None:
     assert refused(NOT_JSON[kind]).code == "invalid_request"
 
 
+def test_a_byte_that_is_not_utf8_is_told_by_its_place() -> None:
+    """From the body's beginning, wherever it stands."""
+    for body in (chat('"user":"a\xc3\xa9?"'), chat('"x":[1,"?"]'), chat('"?":1')):
+        broken = body.replace(b"?", b"\xff")
+        message = refused(broken).message
+        assert f"at byte {broken.index(0xFF)}, b'\\xff'." in message
+
+
 def test_a_valid_surrogate_pair_is_a_character() -> None:
     """An emoji, as many encoders write it."""
     body = b'{"model":"m","messages":[{"role":"user","content":"\\ud83d\\ude00"}]}'
