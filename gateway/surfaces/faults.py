@@ -4,11 +4,11 @@ import logging
 import re
 import time
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, SerializationException
 
 from gateway.accounts.credentials import CredentialError, CredentialInvalid
 from gateway.accounts.tenancy.passwords import PasswordsBusy
@@ -16,7 +16,7 @@ from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.counters.interface import CountersUnavailable
 from gateway.db import DatabaseUnavailable
 from gateway.envelope import fault_headers, render
-from gateway.errors import KINDS, Fault
+from gateway.errors import KINDS, Fault, shown
 from gateway.ids import new_id
 from gateway.surfaces.paths import surface_of
 
@@ -48,6 +48,11 @@ REFUSED = {
     RefusalKind.LAST_OWNER: "rule_broken",
 }
 BUSY_RETRY_MS = 1_000
+# The framework's name of a handler's body, and what it says of a word that a field does not take.
+BODY, WRONG_CHOICE = "data", "Invalid enum value"
+UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
+# Where the framework decodes a body.
+DECODER = "litestar.serialization"
 MISSING_FIELD = re.compile(r"missing required field `([^`]+)`")
 
 
@@ -104,7 +109,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
         return answer_fault(
             request, not_allowed(request.url.path, str(request.method), (error.headers or {}).get("allow", "GET"))
         )
-    detail, param = _explain(error)
+    detail, param = _explain(request, error)
     return answer_fault(request, Fault(code, detail, param=param, status=error.status_code))
 
 
@@ -115,9 +120,11 @@ class Problem(msgspec.Struct, frozen=True):
     key: str = ""
 
 
-def _explain(error: HTTPException) -> tuple[str, str | None]:
+def _explain(request: AnyRequest, error: HTTPException) -> tuple[str, str | None]:
     """What is wrong with a request, and with which field of its body or query."""
     extra: Any = error.extra
+    if isinstance(error.__cause__, SerializationException):
+        return f"The body is not valid JSON: {error.detail.rstrip('.')}.", None
     try:
         problem = msgspec.convert(extra, list[Problem])[0]
     except (msgspec.ValidationError, IndexError):
@@ -125,7 +132,33 @@ def _explain(error: HTTPException) -> tuple[str, str | None]:
     named = MISSING_FIELD.search(problem.message)
     if named is not None:
         return f"{named[1]!r} is missing.", named[1]
+    if problem.key == BODY:
+        return _explain_body(problem.message)
+    choices = _choices(request, problem.key) if problem.message.startswith(WRONG_CHOICE) else ""
+    if choices:
+        value = problem.message.removeprefix(WRONG_CHOICE).strip()
+        return f"{problem.key!r} is {value}; it takes one of {choices}.", problem.key
     return f"{problem.key!r}: {problem.message}." if problem.key else f"{problem.message}.", problem.key or None
+
+
+def _explain_body(message: str) -> tuple[str, str | None]:
+    """What is wrong with a body as a whole."""
+    unknown = UNKNOWN_FIELD.search(message)
+    if unknown is not None:
+        return f"There is no field {shown(unknown[1])} here; GET /docs lists those that there are.", unknown[1]
+    if message == repr(BODY):
+        return "The body is empty; this endpoint takes a JSON object.", None
+    return f"The body is not what this endpoint takes: {message[:1].lower()}{message[1:]}.", None
+
+
+def _choices(request: AnyRequest, name: str) -> str:
+    """The words that a field of a handler's body takes, as text; nothing where it is no such field."""
+    handler: Any = request.scope["route_handler"]
+    data = handler.parsed_data_field
+    fields = get_type_hints(data.annotation) if data is not None and isinstance(data.annotation, type) else {}
+    kinds = fields.get(name)
+    words = [word for kind in (kinds, *get_args(kinds)) if get_origin(kind) is Literal for word in get_args(kind)]
+    return ", ".join(words)
 
 
 def not_allowed(path: str, method: str, allow: str) -> Fault:
@@ -147,6 +180,17 @@ def answer_uncounted(request: AnyRequest, _: CountersUnavailable) -> Response[by
     return answer_fault(request, fault)
 
 
+def answer_undecodable(request: AnyRequest, error: UnicodeDecodeError | RecursionError) -> Response[bytes]:
+    """What the framework lets pass of a body that cannot be read: a byte that is not UTF-8, or a depth beyond all."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not str(last.tb_frame.f_globals.get("__name__")).startswith(DECODER):
+        return answer_anything(request, error)
+    why = f"not UTF-8: {error.reason}" if isinstance(error, UnicodeDecodeError) else "nested too deeply"
+    return answer_fault(request, Fault("invalid_request", f"The body is {why}."))
+
+
 def answer_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
     """A mistake of ours: the log has it, the client does not."""
     log.error("handler failed on %s %s", request.method, request.url.path, exc_info=error)
@@ -161,5 +205,7 @@ HANDLERS: dict[int | type[Exception], Any] = {
     HTTPException: answer_http_exception,
     DatabaseUnavailable: answer_unavailable,
     CountersUnavailable: answer_uncounted,
+    UnicodeDecodeError: answer_undecodable,
+    RecursionError: answer_undecodable,
     Exception: answer_anything,
 }

@@ -1,13 +1,14 @@
 """What ordinary handlers raise: always an envelope, never a page or a trace."""
 
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar, get, post
 from litestar.exceptions import HTTPException
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 
 from gateway.accounts.credentials import CredentialInvalid, UnknownCredential
 from gateway.db import DatabaseUnavailable
@@ -41,10 +42,24 @@ async def store() -> None:
     """Take nothing but POST."""
 
 
+class Wish(msgspec.Struct, forbid_unknown_fields=True):
+    """A body."""
+
+    kind: Literal["a", "b"]
+    mode: Literal["x", "y"] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+@post("/wish")
+async def wish(data: JSONBody[Wish]) -> None:
+    """Take a body, or find a mistake of our own."""
+    if data.kind == "b":
+        b"\xff".decode()
+
+
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     """A client of a small app with the gateway's handlers."""
-    app = Litestar([fail, store], exception_handlers=faults.HANDLERS, openapi_config=None, logging_config=None)
+    app = Litestar([fail, store, wish], exception_handlers=faults.HANDLERS, openapi_config=None, logging_config=None)
     transport = httpx.ASGITransport(cast("Any", app))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
         yield client
@@ -79,6 +94,35 @@ async def test_whatever_is_raised_is_an_envelope(client: httpx.AsyncClient, name
     response = await client.get(f"/raise/{name}")
     assert (response.status_code, error_of(response)["code"]) == (status, code)
     assert response.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "param"),
+    [
+        (b"", "The body is empty; this endpoint takes a JSON object.", None),
+        (b"{", "The body is not valid JSON: Input data was truncated.", None),
+        (b"[]", "The body is not what this endpoint takes: expected `object`, got `array`.", None),
+        (b'{"kind":"a\xff"}', "The body is not UTF-8: invalid start byte.", None),
+        (b'{"kind":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "The body is nested too deeply.", None),
+        (b"{}", "'kind' is missing.", "kind"),
+        (b'{"kind":5}', "'kind': Expected `str`, got `int`.", "kind"),
+        (b'{"kind":"z"}', "'kind' is 'z'; it takes one of a, b.", "kind"),
+        (b'{"kind":"a","mode":"z"}', "'mode' is 'z'; it takes one of x, y.", "mode"),
+        (b'{"kind":"a","z":1}', "There is no field 'z' here; GET /docs lists those that there are.", "z"),
+    ],
+)
+async def test_a_body_that_cannot_be_taken_is_told_why(
+    client: httpx.AsyncClient, body: bytes, message: str, param: str | None
+) -> None:
+    """Which field, what it says and what it takes; none is a fault of the gateway's."""
+    response = await client.post("/wish", content=body, headers={"content-type": "application/json"})
+    error = error_of(response)
+    assert (response.status_code, error["message"], error["param"]) == (400, message, param)
+
+
+async def test_a_text_of_our_own_that_cannot_be_read_is_our_own_fault(client: httpx.AsyncClient) -> None:
+    """Not the request's."""
+    assert (await client.post("/wish", json={"kind": "b"})).status_code == 500
 
 
 async def test_an_unknown_path_is_404(client: httpx.AsyncClient) -> None:
