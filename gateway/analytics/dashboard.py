@@ -18,7 +18,7 @@ DAYS: dict[Period, int] = {"7d": 7, "30d": 30}
 TOP_MODELS = 10
 # Days that a chart may have; of more, the newest are shown.
 MAX_CHART_DAYS = 3_660
-_MONTH = re.compile(r"\d{4}-\d{2}", re.ASCII)
+_MONTH = re.compile(r"(?!0000)\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):

@@ -57,8 +57,8 @@ def test_a_month_is_the_calendars() -> None:
     """The current one where none is named."""
     assert read_month("2024-02", NOW_NS) == (parse_moment("2024-02-01"), parse_moment("2024-03-01"))
     assert read_month(None, NOW_NS) == (parse_moment("2026-09-01"), parse_moment("2026-10-01"))
-    for text in ("", "2024-00", "2024-1", "2024-01-01", "\u0662\u0660\u0662\u0664-01"):
-        with pytest.raises(ValueError, match="is no"):
+    for text in ("", "2024-00", "2024-13", "0000-01", "2024-1", "2024-01-01", "\u0662\u0660\u0662\u0664-01"):
+        with pytest.raises(ValueError, match="is no month: write it as 2025-01"):
             read_month(text, NOW_NS)
 
 
