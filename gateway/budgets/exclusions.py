@@ -32,7 +32,11 @@ EXCLUSIONS: tuple[Exclusion, ...] = (
         "tools that the provider runs add input and fees of their own",
         ("mcp_servers", "container"),
     ),
-    Exclusion("other_models", "the provider may answer from a dearer model or host", ("models", "route", "provider")),
+    Exclusion(
+        "other_models",
+        "the provider may answer from a dearer model or host",
+        ("models", "route", "provider", "preset"),
+    ),
     Exclusion("prediction", "rejected predictions are billed beyond max_tokens", ("prediction",)),
     Exclusion("best_of", "more answers are produced than returned", ("best_of",)),
 )
