@@ -68,9 +68,14 @@ pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 test: $(TEST)
 	@$(call pytest,-m "not long and not e2e and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder)
 
-# One after the other: they measure times and memory, and kill processes at moments that a neighbour would move.
+# Those that measure times run alone, after the rest: a neighbour would be measured too. ARGS may choose from one part.
+part = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
+	[ $$s -ne 5 ] || echo "make $@: pytest selected no test of $(2)." >&2; $(if $(ARGS),[ $$s -eq 5 ] ||) exit $$s; }
+
+# They take long and share little: each goes to whoever is idle, the longest first.
 test-long: $(TEST)
-	@$(call pytest,-m long --timeout 900)
+	@$(call part,-m "long and not alone" -n $(JOBS) --dist load --maxschedchunk 1 --timeout 900,those that may run beside each other)
+	@$(call part,-m "long and alone" --timeout 900,those that run alone)
 
 e2e: $(TEST) chromium $(TOOLS) $(PAGE) $(if $(wildcard $(NODE)/package.json),$(WEB))
 	@export CHROME="$(CHROME)"; $(call pytest,-m e2e --timeout 180)
@@ -93,13 +98,24 @@ chromium:
 
 # --- checks ---
 
-check: $(DEV) check-app
+# The four that take long run beside each other, each with its output in one piece; last what measures an import's time.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+check: $(DEV) $(TOOLS)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/pyright --pythonpath $(PY)
-	$(VENV)/bin/lint-imports
+	@$(MAKE) --no-print-directory -j $(or $(filter-out 0,$(JOBS)),1) $(SYNC) check-mypy check-pyright check-app check-layers
 	@$(call pytest,tests/structure)
+
+.PHONY: check-mypy check-pyright check-layers
+check-mypy: $(DEV)
+	$(VENV)/bin/mypy
+
+check-pyright: $(DEV)
+	$(VENV)/bin/pyright --pythonpath $(PY)
+
+check-layers: $(DEV)
+	$(VENV)/bin/lint-imports
 
 # The page's own types come from the API that this very tree has.
 .PHONY: check-app

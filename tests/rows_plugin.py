@@ -14,6 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.targets_plugin import is_left_out
+
+ROOT = Path(__file__).parents[1]
 ROWS_FILE = Path(__file__).with_name("rows.toml")
 # Under which xdist's workers hand in what they collected, and what was left of it.
 COLLECTED, SELECTED = "rows_collected", "rows_selected"
@@ -52,6 +55,16 @@ def read_rows(path: Path = ROWS_FILE) -> dict[str, Row]:
         for rows in tables.values()
         for row_id, row in rows.items()
     }
+
+
+def find_missing(rows: dict[str, Row], collected: set[str], expression: str) -> list[str]:
+    """Tell which tests that the rows name were not collected, though their file was not another target's alone."""
+    return [
+        f"{row.id}: {test} was not collected"
+        for row in rows.values()
+        for test in row.tests
+        if test not in collected and not is_left_out(ROOT / test.partition("::")[0], expression)
+    ]
 
 
 def find_unproven(rows: dict[str, Row], selected: set[str], passed: set[str]) -> list[str]:
@@ -105,12 +118,7 @@ class RowKeeper:
             return
         if exitstatus != pytest.ExitCode.OK or is_narrowed(session.config):
             return
-        missing = (
-            f"{row.id}: {test} was not collected"
-            for row in self.rows.values()
-            for test in row.tests
-            if test not in self.collected
-        )
+        missing = find_missing(self.rows, self.collected, session.config.getoption("markexpr"))
         self.complaints = [*missing, *find_unproven(self.rows, self.selected, self.passed - self.failed)]
         if self.complaints:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED

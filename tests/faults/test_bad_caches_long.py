@@ -59,6 +59,7 @@ async def test_traps_are_served_within_the_bound(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.asyncio(loop_scope="module")
 async def test_time_tells_nothing_of_another_tenants_questions(world: World) -> None:
     """Bob's misses take as long where Ann asked the same before as where nobody did: by the gateway's own share.

@@ -16,6 +16,8 @@ from faults.wire import Connection, connect
 from faults.world import SETTINGS, World, configure, gateway
 
 CASES = [case for case in load_cases().values() if case.get("behaviour", {}).get("kind") in LONG]
+# What these expect is an answer within a second, while thousands of sockets are open.
+TIMED = {"idle_conns", "pool_exhaust"}
 TIMED_KEYS = 1_000
 TIMED_LOGINS = 100
 # Else most of the attempts would be refused unmeasured.
@@ -42,7 +44,13 @@ async def _play(name: str, folder: Path) -> Seen:
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", [case["id"] for case in CASES])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(case["id"], marks=[pytest.mark.alone] if case["behaviour"]["kind"] in TIMED else [])
+        for case in CASES
+    ],
+)
 def test_a_patient_attacker_is_met_as_the_case_expects(name: str, tmp_path: Path) -> None:
     """Slow readers, vanished clients, idle and hung connections: status, memory and each sentence of the case."""
     seen = asyncio.run(_play(name, tmp_path))
@@ -87,6 +95,7 @@ async def _measure(folder: Path) -> float:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", [name for name in load_cases() if name == "auth-026"])
 def test_the_time_of_a_refusal_tells_nothing_of_a_key(name: str, tmp_path: Path) -> None:
@@ -121,6 +130,7 @@ async def _measure_logins(folder: Path) -> float:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_the_time_of_a_refusal_tells_nothing_of_a_person(tmp_path: Path) -> None:
     """Wrong passwords of somebody who is known and of somebody who is not cannot be told apart by their times."""
