@@ -15,7 +15,7 @@ from litestar.params import FromPath, SkipValidation
 
 from gateway.errors import Fault, shown
 from gateway.surfaces.guards import COOKIE, anybody
-from gateway.web.dashboard import ASKED_FIRST, PATHS, STRANGERS, Asset, Dashboard, load_dashboard, page_guards
+from gateway.web.dashboard import PATHS, Asset, Dashboard, load_dashboard
 from gateway.web.document import Document, compose_document, load_proxy_document
 from gateway.web.frame import load_look, page_headers
 from gateway.web.reference import render_reference
@@ -130,23 +130,17 @@ def timestamp(now_ns: int) -> str:
 
 
 def _page(request: AnyRequest, pages: Pages) -> Response[bytes]:
-    index = pages.dashboard.index
-    if index is not None:
-        return _answer(request, index, {**page_guards(), **_hasten(request)})
+    path, has_session = request.url.path, COOKIE in request.cookies
+    built = pages.dashboard.document(path, has_session=has_session)
+    if built is not None:
+        return _answer(request, built, built.links(path, has_session=has_session))
     page = render_welcome(base_url=_base_url(request, pages.public_url), version=pages.version, look=pages.look)
     headers = {"vary": "accept, host", "cache-control": "no-store", **page_headers(pages.look)}
     return Response(page, media_type=MediaType.HTML, headers=headers)
 
 
-def _hasten(request: AnyRequest) -> dict[str, str]:
-    """Have a browser that has a session ask who it is while it fetches the script, which asks that first."""
-    if request.url.path in STRANGERS or COOKIE not in request.cookies:
-        return {}
-    return {"link": ", ".join(f"<{path}>; rel=preload; as=fetch; crossorigin=anonymous" for path in ASKED_FIRST)}
-
-
-def _answer(request: AnyRequest, asset: Asset, guards: dict[str, str]) -> Response[bytes]:
-    headers = {**asset.headers(), **guards}
+def _answer(request: AnyRequest, asset: Asset, links: dict[str, str]) -> Response[bytes]:
+    headers = {**asset.headers(), **links}
     if asset.tag in request.headers.get("if-none-match", ""):
         return Response(b"", status_code=NOT_MODIFIED, headers=headers, media_type=asset.media_type)
     if asset.zipped is not None and "gzip" in request.headers.get("accept-encoding", ""):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.dashboard import ASSETS, FOLDER, INDEX
+from gateway.web.dashboard import ASSETS, FOLDER, FRAMED
 
 pytestmark = pytest.mark.e2e
 APP = Path(__file__).parents[2] / "gateway" / "web" / "app"
@@ -43,8 +43,9 @@ def test_two_builds_are_the_same_to_the_byte(tmp_path: Path) -> None:
 
 
 def test_the_first_load_is_small() -> None:
-    """The page, its script, its sheet and its font, as they are sent: at most 100 kB."""
-    page = (FOLDER / INDEX).read_text("utf-8")
+    """The page with its frame and its sheet, its scripts and its font, as they are sent: at most 100 kB."""
+    page = (FOLDER / FRAMED).read_text("utf-8")
+    assert "<style>" in page
     names = re.findall(r'(?:src|href)="/assets/([^"]+\.(?:js|css))"', page)
     assert any(name.endswith(".js") for name in names)
     fonts = [file.name for file in (FOLDER / ASSETS).glob("geist-latin-wght-*.woff2")]

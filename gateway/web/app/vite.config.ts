@@ -2,11 +2,15 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { constants, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { documents } from "./tools/documents.ts";
 
 const GATEWAY = "http://127.0.0.1:8080";
 // A test builds elsewhere and compares.
 const STATIC = resolve(process.env.WATCHLLM_STATIC ?? resolve(import.meta.dirname, "../static"));
 const WORTH_BYTES = 512;
+/** What several pages and the first of them are made of: one file, as a browser has six connections to a host. */
+const PARTS =
+  /src\/(core\/(format|period)|ui\/(card|figures|meter|range|scroll|segmented)|pages\/(budgets\/shared|projects\/(choice|shared)))\.tsx?$/;
 
 /** Write each file's gzip form beside it, so that the gateway compresses nothing while it runs. */
 function zipped(): Plugin {
@@ -52,7 +56,7 @@ function besides(module: string): Plugin {
 }
 
 export default defineConfig({
-  plugins: [besides("pages/overview/overview.tsx"), zipped()],
+  plugins: [besides("pages/overview/overview.tsx"), documents(), zipped()],
   build: {
     outDir: STATIC,
     emptyOutDir: true,
@@ -60,6 +64,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [{ name: "parts", test: PARTS }],
+        },
+      },
+    },
   },
   server: {
     // The gateway takes a write by cookie from its own pages alone.

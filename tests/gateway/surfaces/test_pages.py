@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
@@ -13,20 +14,23 @@ from gateway.surfaces.faults import HANDLERS
 from gateway.surfaces.ops import OpsParts, build_ops_router
 from gateway.surfaces.pages import build_pages_router
 from gateway.telemetry import Metrics
-from gateway.web.dashboard import PATHS, POLICY, Asset, Dashboard
+from gateway.web.dashboard import PATHS, POLICY, STRANGERS, Asset, Dashboard, Page
 from gateway.web.document import build_openapi_config
 
 NOW_NS = 1_736_935_200_123_456_789
 NOW = "2025-01-15T10:00:00Z"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
-UNBUILT = Dashboard(index=None, assets={})
-PAGE = Asset(
+UNBUILT = Dashboard(index=None, framed=None, assets={})
+PAGE = Page(
     body=b"<!doctype html><title>page</title>",
     zipped=None,
     media_type="text/html",
     tag='"page"',
     cache_control="no-cache",
+    policy=POLICY.format(script=" 'sha256-a'", style=" 'sha256-b'"),
+    script="/assets/index-1.js",
 )
+FRAMED = msgspec.structs.replace(PAGE, body=b"<!doctype html><title>page</title><nav></nav>", tag='"framed"')
 SCRIPT = Asset(
     body=b"let a = 1;",
     zipped=b"zipped",
@@ -34,7 +38,7 @@ SCRIPT = Asset(
     tag='"script"',
     cache_control="public, max-age=31536000, immutable",
 )
-BUILT = Dashboard(index=PAGE, assets={"index-1.js": SCRIPT})
+BUILT = Dashboard(index=PAGE, framed=FRAMED, assets={"index-1.js": SCRIPT})
 
 
 def make_app(dashboard: Dashboard = UNBUILT, public_url: str = "") -> Litestar:
@@ -100,19 +104,26 @@ async def test_a_browser_gets_the_dashboard_at_all_its_addresses(built: AsyncTes
     reply = await ask(built, path)
     assert reply.status_code == 200
     assert reply.content == PAGE.body
-    assert reply.headers["content-security-policy"] == POLICY
+    assert reply.headers["content-security-policy"] == PAGE.policy
     assert reply.headers["cache-control"] == "no-cache"
     assert "accept" in reply.headers["vary"]
 
 
-async def test_who_has_a_session_is_asked_at_once(built: AsyncTestClient[Litestar]) -> None:
+@pytest.mark.parametrize("path", ["/", "/budgets", "/welcome", "/login"])
+@pytest.mark.parametrize("cookie", ["watchllm_session=x", ""])
+async def test_who_has_a_session_gets_the_frame_and_is_asked_at_once(
+    built: AsyncTestClient[Litestar], path: str, cookie: str
+) -> None:
     """While the script is on its way, on every page but those of strangers; nobody else is asked in vain."""
-    for path in ("/", "/budgets", "/login"):
-        for cookie in ("watchllm_session=x", ""):
-            answer = await ask(built, path, accept=BROWSER, **({"cookie": cookie} if cookie else {}))
-            asked = "</api/users/me>; rel=preload; as=fetch; crossorigin=anonymous, </api/account>; rel=preload; "
-            expected = f"{asked}as=fetch; crossorigin=anonymous" if cookie and path != "/login" else None
-            assert answer.headers.get("link") == expected, path
+    answer = await ask(built, path, accept=BROWSER, **({"cookie": cookie} if cookie else {}))
+    is_framed = bool(cookie) and path not in (*STRANGERS, "/welcome")
+    assert answer.content == (FRAMED if is_framed else PAGE).body
+    assert answer.headers["etag"] == (FRAMED if is_framed else PAGE).tag
+    script, *asked = answer.headers["link"].split(", ")
+    assert script == "</assets/index-1.js>; rel=modulepreload; crossorigin=anonymous"
+    preload = "rel=preload; as=fetch; crossorigin=anonymous"
+    expected = [f"</api/users/me>; {preload}", f"</api/account>; {preload}"]
+    assert asked == (expected if cookie and path != "/login" else [])
 
 
 async def test_what_a_browser_has_is_not_sent_again(built: AsyncTestClient[Litestar]) -> None:

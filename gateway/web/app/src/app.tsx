@@ -2,6 +2,7 @@
 
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { Failure } from "./core/api";
 import { useLoaded } from "./core/loading";
 import { go, usePlace } from "./core/router";
 import { loadSession, SessionContext } from "./core/session";
@@ -46,13 +47,14 @@ function fetchLater(): void {
 
 const FRAMELESS = new Set(["/welcome"]);
 
-export function App() {
+/** Where the document came with the frame, it stays while it is asked who this is; a stranger is led away without it. */
+export function App({ isFramed }: { isFramed: boolean }) {
   const { path } = usePlace();
   const Open = OPEN[path];
-  return Open ? <Open /> : <Inside path={path} />;
+  return Open ? <Open /> : <Inside path={path} isFramed={isFramed} />;
 }
 
-function Inside({ path }: { path: string }) {
+function Inside({ path, isFramed }: { path: string; isFramed: boolean }) {
   const session = useLoaded("session", loadSession);
   useEffect(() => {
     addEventListener("entered", session.reload);
@@ -67,21 +69,24 @@ function Inside({ path }: { path: string }) {
     if (isStranger) go(`/login?next=${encodeURIComponent(path + location.search)}`, { replace: true });
   }, [isStranger, path]);
 
-  if (session.data === undefined || isStranger) {
-    if (session.error?.isOffline)
-      return (
-        <Empty icon="offline" title="The gateway does not answer">
-          <p>This page goes on by itself when it does.</p>
-        </Empty>
-      );
-    return session.error && !isStranger ? <Empty icon="warning" title={session.error.message} /> : <Bones />;
-  }
+  const known = isStranger ? undefined : session.data;
+  if (!known && !isStranger && session.error) return <Unanswered error={session.error} />;
+  if (!known && !isFramed) return <Bones />;
   const [top = "", first = ""] = path.slice(1).split("/");
-  const page = <Shown place={`/${top}`} id={decodeURIComponent(first)} />;
+  const page = known ? <Shown place={`/${top}`} id={decodeURIComponent(first)} /> : <Bones />;
   return (
-    <SessionContext.Provider value={{ ...session.data, reload: session.reload }}>
+    <SessionContext.Provider value={known ? { ...known, reload: session.reload } : null}>
       {FRAMELESS.has(path) ? page : <Frame path={`/${top}`}>{page}</Frame>}
     </SessionContext.Provider>
+  );
+}
+
+function Unanswered({ error }: { error: Failure }) {
+  if (!error.isOffline) return <Empty icon="warning" title={error.message} />;
+  return (
+    <Empty icon="offline" title="The gateway does not answer">
+      <p>This page goes on by itself when it does.</p>
+    </Empty>
   );
 }
 

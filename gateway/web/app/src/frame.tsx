@@ -5,39 +5,12 @@ import { useEffect, useState } from "preact/hooks";
 import { AWAY, call } from "./core/api";
 import { useDeed, useLoaded } from "./core/loading";
 import { usePlace } from "./core/router";
-import { enter, signOut, useSession } from "./core/session";
+import { enter, signOut, useSessionIfKnown } from "./core/session";
 import { applyTheme, readTheme, THEMES, type Theme } from "./core/theme";
-import { Button } from "./ui/button";
+import { nameOf, Shell, ShellFoot } from "./shell";
 import { Select } from "./ui/field";
-import { Icon, type IconName, Logo } from "./ui/icon";
+import type { IconName } from "./ui/icon";
 
-type Entry = readonly [address: string, text: string, icon: IconName];
-const GROUPS: readonly (readonly [title: string, entries: readonly Entry[]])[] = [
-  [
-    "",
-    [
-      ["/", "Overview", "overview"],
-      ["/requests", "Requests", "requests"],
-      ["/cache", "Cache", "cache"],
-    ],
-  ],
-  [
-    "Control",
-    [
-      ["/projects", "Projects and keys", "keys"],
-      ["/budgets", "Budgets and limits", "budgets"],
-      ["/providers", "Providers", "providers"],
-      ["/models", "Models and prices", "models"],
-    ],
-  ],
-  [
-    "Account",
-    [
-      ["/team", "Team", "team"],
-      ["/settings", "Settings", "settings"],
-    ],
-  ],
-];
 const THEME_ICONS: Record<Theme, IconName> = { system: "screen", light: "sun", dark: "moon" };
 
 export function Frame({ path, children }: { path: string; children: ComponentChildren }) {
@@ -46,7 +19,7 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
   const here = path === "/overview" ? "/" : path;
   useEffect(() => setOpen(false), [place.path]);
   useEffect(() => {
-    const name = GROUPS.flatMap(([, entries]) => entries).find(([address]) => address === here)?.[1];
+    const name = nameOf(here);
     document.title = name ? `${name} · WatchLLM` : "WatchLLM";
   }, [here]);
   useEffect(() => {
@@ -57,48 +30,15 @@ export function Frame({ path, children }: { path: string; children: ComponentChi
   }, [isOpen]);
 
   return (
-    <div class="frame">
-      <a class="button skip" href="#content">
-        Skip to the content
-      </a>
-      <header class="topbar">
-        <a class="brand" href="/">
-          <Logo />
-          WatchLLM
-        </a>
-        <Button kind="quiet" icon={isOpen ? "close" : "menu"} label="Menu" onClick={() => setOpen(!isOpen)} />
-      </header>
-      {isOpen && <button type="button" class="shade" aria-label="Close the menu" onClick={() => setOpen(false)} />}
-      <aside class={`side ${isOpen ? "open" : ""}`} aria-label="Menu">
-        <a class="brand" href="/">
-          <Logo />
-          WatchLLM
-        </a>
-        <nav aria-label="Pages">
-          {GROUPS.map(([title, entries]) => (
-            <div key={title}>
-              {title && <h2>{title}</h2>}
-              {entries.map(([address, text, icon]) => (
-                <a key={address} href={address} aria-current={address === here ? "page" : undefined}>
-                  <Icon name={icon} />
-                  {text}
-                </a>
-              ))}
-            </div>
-          ))}
-        </nav>
-        <Foot />
-      </aside>
-      <main class="content" id="content" tabIndex={-1}>
-        <Connection />
-        {children}
-      </main>
-    </div>
+    <Shell here={here} isOpen={isOpen} onMenu={() => setOpen(!isOpen)} foot={<Foot />}>
+      <Connection />
+      {children}
+    </Shell>
   );
 }
 
 function Foot() {
-  const { profile, account } = useSession();
+  const session = useSessionIfKnown();
   const [theme, setTheme] = useState(readTheme);
   const switching = useDeed(async (accountId: string) => {
     await call("POST /api/accounts/switch", { body: { account_id: accountId } });
@@ -110,30 +50,28 @@ function Foot() {
     applyTheme(next);
     setTheme(next);
   };
+  const choice = session && session.profile.accounts.length > 1 && (
+    <Select
+      label="Account"
+      isBare
+      value={session.account.id}
+      options={session.profile.accounts.map((each) => [each.id, each.name] as const)}
+      onChange={(id) => void switching.run(id)}
+    />
+  );
   return (
-    <div class="foot">
-      {profile.accounts.length > 1 && (
-        <Select
-          label="Account"
-          isBare
-          value={account.id}
-          options={profile.accounts.map((each) => [each.id, each.name] as const)}
-          onChange={(id) => void switching.run(id)}
-        />
-      )}
-      <div class="who">
-        <span>
-          <span class="cut" style={{ display: "block", fontWeight: "500" }}>
-            {profile.full_name || profile.email}
-          </span>
-          <span class="cut small faint" style={{ display: "block" }}>
-            {account.name} · {account.role}
-          </span>
-        </span>
-        <Button kind="quiet" icon={THEME_ICONS[theme]} label={`Theme: ${theme}`} onClick={change} />
-        <Button kind="quiet" icon="out" label="Sign out" isBusy={leaving.isBusy} onClick={() => void leaving.run()} />
-      </div>
-    </div>
+    <ShellFoot
+      {...(session && {
+        name: session.profile.full_name || session.profile.email,
+        account: `${session.account.name} · ${session.account.role}`,
+      })}
+      choice={choice}
+      theme={theme}
+      themeIcon={THEME_ICONS[theme]}
+      onTheme={change}
+      isLeaving={leaving.isBusy}
+      onLeave={() => void leaving.run()}
+    />
   );
 }
 

@@ -17,8 +17,13 @@ export const SessionContext = createContext<Session | null>(null);
 export const ROLES = ["viewer", "member", "admin", "owner"] as const;
 export type Role = (typeof ROLES)[number];
 
+/** Null until the gateway has said who it is: the frame is there before. */
+export function useSessionIfKnown(): Session | null {
+  return useContext(SessionContext);
+}
+
 export function useSession(): Session {
-  const session = useContext(SessionContext);
+  const session = useSessionIfKnown();
   if (session === null) throw new Error("nobody is signed in");
   return session;
 }
