@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.migrations import (
+from gateway.migrations.ones import (
     v0001_spine,
     v0002_people,
     v0003_credentials,
@@ -21,9 +21,8 @@ from gateway.migrations import (
     v0007_money,
     v0008_cache,
     v0009_figures,
-    v0010_semantic,
-    v0011_prompts,
 )
+from gateway.migrations.tens import v0010_semantic, v0011_prompts, v0012_prompt_savings
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -40,6 +39,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0009_figures.STATEMENTS,
     v0010_semantic.STATEMENTS,
     v0011_prompts.STATEMENTS,
+    v0012_prompt_savings.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

@@ -35,6 +35,7 @@ class RatedRow(msgspec.Struct, frozen=True, array_like=True):
     image_output_tokens: int
     cost_pusd: int
     lost_pusd: int
+    prompt_saved_pusd: int
     cost_basis: str
 
     @property

@@ -28,23 +28,25 @@ _LIST_PROJECTS = text(
     "WHERE known.project_id IS NOT NULL) SELECT project_id FROM known WHERE project_id IS NOT NULL"
 )
 _READ_BOOKED = text(
-    "SELECT request_id, number, delta_pusd, cost_basis FROM corrections WHERE request_id IN :request_ids "
-    "ORDER BY request_id, number"
+    "SELECT request_id, number, delta_pusd, cost_basis, prompt_saved_delta_pusd FROM corrections "
+    "WHERE request_id IN :request_ids ORDER BY request_id, number"
 ).bindparams(bindparam("request_ids", expanding=True))
 # The row stays locked until the commit: of two who correct at once the second sees what the first has booked.
 _LOCK = text("UPDATE revisions SET value = value + 1 WHERE name = 'corrections'")
 _INSERT = text(
-    "INSERT INTO corrections (request_id, number, delta_pusd, cost_basis, price_id, created_ns) "
-    "VALUES (:request_id, :number, :delta_pusd, :cost_basis, :price_id, :created_ns)"
+    "INSERT INTO corrections "
+    "(request_id, number, delta_pusd, cost_basis, price_id, created_ns, prompt_saved_delta_pusd) "
+    "VALUES (:request_id, :number, :delta_pusd, :cost_basis, :price_id, :created_ns, :prompt_saved_delta_pusd)"
 )
 
 
 class Booked(NamedTuple):
-    """The corrections of a row: their sum, the number of the next one, and the basis that the last one names."""
+    """The corrections of a row: their sums, the number of the next one, and the basis that the last one names."""
 
     pusd: int = 0
     next_number: int = 0
     basis: str = ""
+    prompt_saved_pusd: int = 0
 
 
 class Correction(NamedTuple):
@@ -53,6 +55,8 @@ class Correction(NamedTuple):
     row: RatedRow
     cost: Cost
     delta_pusd: int
+    # What the provider's own prompt cache saved more than is known, or less where it is negative.
+    prompt_saved_delta_pusd: int
     booked: Booked
 
 
@@ -83,18 +87,26 @@ async def read_booked(connection: AsyncConnection, request_ids: Sequence[str]) -
     if request_ids:
         for row in await connection.execute(_READ_BOOKED, {"request_ids": list(request_ids)}):
             known = booked.get(row.request_id, Booked())
-            booked[row.request_id] = Booked(known.pusd + row.delta_pusd, known.next_number + 1, row.cost_basis)
+            booked[row.request_id] = Booked(
+                known.pusd + row.delta_pusd,
+                known.next_number + 1,
+                row.cost_basis,
+                known.prompt_saved_pusd + row.prompt_saved_delta_pusd,
+            )
     return booked
 
 
 def compare(row: RatedRow, cost: Cost, booked: Booked) -> Correction | None:
-    """The correction that a row lacks to cost this; None: it lacks none.
+    """The correction that a row lacks to cost and to have saved this; None: it lacks none.
 
     A row without a price that gets one is corrected even where it then costs nothing, so that it has a price.
     """
     delta_pusd = cost.pusd - row.rated_pusd - booked.pusd
+    saved_delta_pusd = cost.prompt_saved_pusd - row.prompt_saved_pusd - booked.prompt_saved_pusd
     was_unpriced = (booked.basis or row.cost_basis) == "unpriced"
-    return Correction(row, cost, delta_pusd, booked) if delta_pusd or was_unpriced else None
+    if not (delta_pusd or saved_delta_pusd or was_unpriced):
+        return None
+    return Correction(row, cost, delta_pusd, saved_delta_pusd, booked)
 
 
 async def lock(connection: AsyncConnection) -> None:
@@ -116,16 +128,21 @@ async def insert(connection: AsyncConnection, corrections: Sequence[Correction],
                 "cost_basis": each.cost.basis,
                 "price_id": each.cost.price_id,
                 "created_ns": now_ns,
+                "prompt_saved_delta_pusd": each.prompt_saved_delta_pusd,
             }
             for each in corrections
         ],
     )
     await rollups.add_costs(connection, [(_group_of(each.row), each.delta_pusd) for each in corrections])
-    await figures.add_costs(
-        connection,
-        [(each.row.project_id, each.row.created_ns, each.row.tags, each.delta_pusd) for each in corrections],
-    )
+    await figures.add_changes(connection, map(_change_of, corrections))
 
 
 def _group_of(row: RatedRow) -> rollups.Group:
     return rollups.Group(row.project_id, row.created_ns, row.key_id, row.model, row.provider, row.upstream_model)
+
+
+def _change_of(correction: Correction) -> figures.Change:
+    row = correction.row
+    return figures.Change(
+        row.project_id, row.created_ns, row.tags, correction.delta_pusd, correction.prompt_saved_delta_pusd
+    )

@@ -16,15 +16,21 @@ _TOKENS = (
     "input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens + audio_input_tokens "
     "+ image_input_tokens + output_tokens + audio_output_tokens + image_output_tokens"
 )
-_COST = (
-    "CASE WHEN is_cached THEN 0 ELSE cost_pusd END + "
-    "CAST(COALESCE((SELECT SUM(delta_pusd) FROM corrections WHERE corrections.request_id = usage.request_id), 0) "
-    "AS BIGINT)"
-)
+
+
+def _corrected(column: str) -> str:
+    return (
+        f"CAST(COALESCE((SELECT SUM({column}) FROM corrections "  # noqa: S608 - made of constants
+        "WHERE corrections.request_id = usage.request_id), 0) AS BIGINT)"
+    )
+
+
+_COST = f"CASE WHEN is_cached THEN 0 ELSE cost_pusd END + {_corrected('delta_pusd')}"
+_PROMPT_SAVED = f"prompt_saved_pusd + {_corrected('prompt_saved_delta_pusd')}"
 SELECT_FACTS = (
     "SELECT usage.request_id, project_id, usage.created_ns, error_code, is_cached, cache_layer, "  # noqa: S608 - constants
-    f"CASE WHEN is_cached THEN 0 ELSE {_TOKENS} END AS tokens, {_COST} AS cost_pusd, saved_pusd, prompt_saved_pusd, "
-    f"latency_ms, overhead_us, tags FROM usage"
+    f"CASE WHEN is_cached THEN 0 ELSE {_TOKENS} END AS tokens, {_COST} AS cost_pusd, saved_pusd, "
+    f"{_PROMPT_SAVED} AS prompt_saved_pusd, latency_ms, overhead_us, tags FROM usage"
 )
 # Rows that were stored before there were figures, from an id on and before another.
 _READ_HISTORY = text(
@@ -48,7 +54,7 @@ class Fact(NamedTuple):
     is_cached: bool
     cache_layer: str
     tokens: int
-    # Of a stored row with its corrections.
+    # This and what the provider's prompt cache saved are of a stored row with its corrections.
     cost_pusd: int
     saved_pusd: int
     prompt_saved_pusd: int

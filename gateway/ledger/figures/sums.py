@@ -20,6 +20,8 @@ SPANS = (DAY_NS, HOUR_NS)
 _COUNTS = ("requests", "errors", "tokens", "cost_high", "cost_low", "exact_hits", "semantic_hits")
 _SAVED = tuple(f"{layer}_saved_{part}" for layer in ("exact", "semantic", "prompt") for part in ("high", "low"))
 _PLAIN = (*_COUNTS, *_SAVED)
+_COST_AT = _PLAIN.index("cost_high")
+_PROMPT_SAVED_AT = _PLAIN.index("prompt_saved_high")
 LATENCY_AT = len(_PLAIN)
 OVERHEAD_AT = LATENCY_AT + len(LATENCY_BOUNDS)
 FIGURES = (
@@ -66,13 +68,13 @@ def sum_facts(facts: Iterable[Fact]) -> Kept:
 def _add_fact(sums: list[int], fact: Fact) -> None:
     sums[0] += 1
     sums[2] += fact.tokens
-    _add_money(sums, 3, fact.cost_pusd)
+    _add_money(sums, _COST_AT, fact.cost_pusd)
     layer = 1 if fact.is_semantic else 0
     if fact.is_cached:
         sums[5 + layer] += 1
     # Also of a call that was made, where some of its inputs were kept.
     _add_money(sums, 7 + 2 * layer, fact.saved_pusd)
-    _add_money(sums, 11, fact.prompt_saved_pusd)
+    _add_money(sums, _PROMPT_SAVED_AT, fact.prompt_saved_pusd)
     if fact.error_code:
         sums[1] += 1
         return
@@ -128,15 +130,27 @@ async def add_facts(connection: AsyncConnection, facts: Sequence[Fact]) -> None:
     await _add(connection, _ADD_TAGS, kept.tags)
 
 
-async def add_costs(connection: AsyncConnection, costs: Iterable[tuple[str, int, str, int]]) -> None:
-    """Add corrections of stored rows, inside the caller's transaction: project, created_ns, tags and picodollars."""
+class Change(NamedTuple):
+    """What a correction changes of a stored row; amounts may be negative."""
+
+    project_id: str
+    created_ns: int
+    tags: str
+    cost_pusd: int
+    prompt_saved_pusd: int
+
+
+async def add_changes(connection: AsyncConnection, changes: Iterable[Change]) -> None:
+    """Add corrections of stored rows, inside the caller's transaction."""
     figures: dict[Group, list[int]] = {}
     tagged: dict[Group, list[int]] = {}
-    for project_id, created_ns, tags, pusd in costs:
-        hour = (project_id, created_ns // HOUR_NS)
-        _add_money(figures.setdefault(hour, [0] * len(FIGURES)), 3, pusd)
-        for tag in split_tags(tags):
-            _add_money(tagged.setdefault((*hour, tag), [0] * len(TAG_SUMS)), 4, pusd)
+    for change in changes:
+        hour = (change.project_id, change.created_ns // HOUR_NS)
+        sums = figures.setdefault(hour, [0] * len(FIGURES))
+        _add_money(sums, _COST_AT, change.cost_pusd)
+        _add_money(sums, _PROMPT_SAVED_AT, change.prompt_saved_pusd)
+        for tag in split_tags(change.tags):
+            _add_money(tagged.setdefault((*hour, tag), [0] * len(TAG_SUMS)), 4, change.cost_pusd)
     await _add(connection, _ADD_FIGURES, _spread(figures))
     await _add(connection, _ADD_TAGS, _spread(tagged))
 

@@ -51,7 +51,7 @@ async def test_a_call_has_its_account_and_corrections(database: Database) -> Non
         await store.insert_rows(connection, [row])
         for number, delta in enumerate((7, -9)):
             await connection.execute(
-                text("INSERT INTO corrections VALUES (:id, :number, :delta, 'operator', 'p', 1)"),
+                text("INSERT INTO corrections VALUES (:id, :number, :delta, 'operator', 'p', 1, 0)"),
                 {"id": row.request_id, "number": number, "delta": delta},
             )
         call = await find_call(connection, row.request_id)

@@ -50,5 +50,5 @@ async def test_a_row_without_sums_and_sums_without_a_row_are_found(database: Dat
 
 async def test_corrections_belong_to_the_sums(database: Database) -> None:
     """One that was not added to them is found."""
-    found = await check(database, "INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1)")
+    found = await check(database, "INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1, 0)")
     assert [each.measures["cost_pusd"][0] - each.measures["cost_pusd"][1] for each in found] == [5, 5, 5, 5]

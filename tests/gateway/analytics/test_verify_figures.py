@@ -49,5 +49,12 @@ async def test_rows_without_figures_and_figures_without_rows_are_found(database:
 
 async def test_corrections_belong_to_the_figures(database: Database) -> None:
     """One that was not added to them is found: in the project's and in each tag's, of both spans."""
-    found = await check(database, "INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1)")
+    found = await check(database, "INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1, 0)")
     assert [each.measures["cost_pusd"][0] - each.measures["cost_pusd"][1] for each in found] == [5] * 6
+
+
+async def test_what_prompt_caches_saved_is_corrected_in_the_figures(database: Database) -> None:
+    """Of the project alone: tags do not tell it."""
+    found = await check(database, "INSERT INTO corrections VALUES (:id, 0, 0, 'operator', 'p', 1, 5)")
+    told = [each.measures["prompt_saved_pusd"] for each in found]
+    assert [(each.tag, made - kept) for each, (made, kept) in zip(found, told, strict=True)] == [(None, 5)] * 2

@@ -106,7 +106,7 @@ async def test_what_is_counted_nowhere_is_found(database: Database, tmp_path: Pa
     async with treasure(database, tmp_path) as house:
         await fill(house)
         found = await spoil(
-            database, "INSERT INTO corrections SELECT request_id, 0, 7, '', '', 1 FROM usage WHERE tags = ''"
+            database, "INSERT INTO corrections SELECT request_id, 0, 7, '', '', 1, 0 FROM usage WHERE tags = ''"
         )
         lacking = sorted((each.scope, each.rows_pusd - each.kept_pusd) for each in found)
         assert lacking == [("account", 7), ("key", 7), ("project", 7)]

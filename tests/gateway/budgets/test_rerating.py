@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from gateway.analytics.verify import find_differences
+from gateway.analytics.verify_figures import find_differences as find_figure_differences
 from gateway.budgets import rerating
 from gateway.budgets.budget import tag_scope_id
 from gateway.budgets.rerating import Owed, Wanted, rerate
@@ -24,9 +25,11 @@ ALL = Wanted(from_ns=0, to_ns=2**63 - 1, books=True)
 SCOPES = {"account": ACCOUNT, "project": PROJECT, "key": KEY, "tag": tag_scope_id(ACCOUNT, "red")}
 
 
-def table(usd: str = "2") -> PriceTable:
-    """A million tokens of gpt-4 cost this, whichever they are."""
-    row = PriceRow(provider="openai", model="gpt-4-0613", effective_from="2020-01-01", input=usd)
+def table(usd: str = "2", cached_usd: str | None = None) -> PriceTable:
+    """A million tokens of gpt-4 cost this, whichever they are; those that the provider's cache had, the second."""
+    row = PriceRow(
+        provider="openai", model="gpt-4-0613", effective_from="2020-01-01", input=usd, cached_input=cached_usd
+    )
     return PriceTable((), (row,))
 
 
@@ -71,6 +74,25 @@ async def test_what_was_charged_too_little_or_too_much_is_booked_once(database: 
         assert (owed.calls, owed.delta_pusd) == (3, 900_000_000)
         assert await run(database, table("4")) == []
         assert [found async for found in find_differences(database)] == []
+
+
+async def test_what_prompt_caches_saved_follows_the_price(database: Database, tmp_path: Path) -> None:
+    """Up and down with it, once; the figures say the same as the rows with their corrections."""
+    read = text("SELECT DISTINCT prompt_saved_high * 1000000 + prompt_saved_low FROM usage_figures")
+    async with treasure(database, tmp_path) as house:
+        unpriced = row_of(cost_basis="unpriced", cost_pusd=0, input_tokens=10, cache_read_tokens=40, tags="red")
+        # Stored before there was this figure: what it cost is right.
+        older = row_of(input_tokens=10, cache_read_tokens=40, output_tokens=0, cost_pusd=60_000_000)
+        await store_rows(house, unpriced, older)
+        for usd, cached_usd, saved in (("2", "1", 2 * 40_000_000), ("2", "0.5", 2 * 60_000_000), ("2", "2", 0)):
+            prices = table(usd, cached_usd)
+            (owed,) = await run(database, prices)
+            assert owed.calls == 2
+            assert await run(database, prices) == []
+            async with database.read() as connection:
+                assert list((await connection.execute(read)).scalars()) == [saved]
+        assert [found async for found in find_differences(database)] == []
+        assert [found async for found in find_figure_differences(database)] == []
 
 
 async def test_what_no_price_changes_is_left_alone(database: Database, tmp_path: Path) -> None:

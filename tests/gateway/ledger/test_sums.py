@@ -165,7 +165,7 @@ async def test_a_correction_counts_where_its_row_stands(database: Database, numb
     """At the edge of a period too, where the rows themselves are summed."""
     row = make_row(cost_pusd=5_000_007)
     await insert(database, row)
-    insertion = text("INSERT INTO corrections VALUES (:id, :number, :delta, 'operator', 'p', 1)")
+    insertion = text("INSERT INTO corrections VALUES (:id, :number, :delta, 'operator', 'p', 1, 0)")
     async with database.write() as connection:
         for each in range(number):
             await connection.execute(insertion, {"id": row.request_id, "number": each, "delta": -3_000_009})

@@ -130,7 +130,7 @@ async def test_lines_are_read_by_their_ids(filled: Database) -> None:
 async def test_corrections_belong_to_the_cost(filled: Database) -> None:
     """As everywhere."""
     async with filled.write() as connection:
-        book = text("INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1)")
+        book = text("INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1, 0)")
         await connection.execute(book, {"id": ROWS[7].request_id})
     (line,) = await read_all(filled, FILTERS["id"][0], 5)
     assert line.cost_pusd == ROWS[7].cost_pusd + 5

@@ -72,7 +72,7 @@ async def test_what_was_priced_later_is_told_no_more(database: Database) -> None
     async with database.write() as connection:
         await store.insert_rows(connection, [first, second])
         await connection.execute(
-            text("INSERT INTO corrections VALUES (:request_id, 0, 0, 'operator', 'x', 1)"),
+            text("INSERT INTO corrections VALUES (:request_id, 0, 0, 'operator', 'x', 1, 0)"),
             {"request_id": first.request_id},
         )
     assert [each[1] for each in (await ask(database))[0]] == [1]

@@ -55,7 +55,7 @@ async def test_hits_are_worth_what_calls_like_them_cost(database: Database) -> N
     )
     async with database.write() as connection:
         await connection.execute(
-            text("INSERT INTO corrections VALUES (:request_id, 0, 50, 'operator', 'x', 1)"),
+            text("INSERT INTO corrections VALUES (:request_id, 0, 50, 'operator', 'x', 1, 0)"),
             {"request_id": held[0].request_id},
         )
     found = await read_measured(database, (PROJECT_ID,), PERIOD, NOW_NS)

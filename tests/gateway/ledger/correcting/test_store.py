@@ -76,16 +76,31 @@ async def test_what_is_not_summed_up_cannot_be_corrected(database: Database, tmp
         await correct(database, MILLION)
 
 
-@given(cost=st.integers(0, 10**15), lost=st.integers(0, 10**15), new=st.integers(0, 10**15), booked=st.integers())
-def test_a_row_that_was_corrected_lacks_nothing(cost: int, lost: int, new: int, booked: int) -> None:
-    """Once what it lacks is booked."""
-    row = rated(make_row(cost_pusd=cost + lost, lost_pusd=lost))
-    wanted = Cost(pusd=new, basis="bundled", price_id="p")
-    lacking = compare(row, wanted, Booked(booked, 1, "bundled"))
+# What a row was charged or saved, by how much that was corrected, and what it is now.
+AMOUNTS = st.tuples(st.integers(0, 10**15), st.integers(), st.integers(0, 10**15))
+
+
+@given(cost=AMOUNTS, lost=st.integers(0, 10**15), saved=AMOUNTS)
+def test_a_row_that_was_corrected_lacks_nothing(
+    cost: tuple[int, int, int], lost: int, saved: tuple[int, int, int]
+) -> None:
+    """Once what it lacks is booked, of what it cost and of what the provider's prompt cache saved."""
+    row = rated(make_row(cost_pusd=cost[0] + lost, lost_pusd=lost, prompt_saved_pusd=saved[0]))
+    wanted = Cost(pusd=cost[2], basis="bundled", price_id="p", prompt_saved_pusd=saved[2])
+    lacking = compare(row, wanted, Booked(cost[1], 1, "bundled", saved[1]))
     if lacking is None:
-        assert cost + booked == new
+        assert (sum(cost[:2]), sum(saved[:2])) == (cost[2], saved[2])
     else:
-        assert compare(row, wanted, Booked(booked + lacking.delta_pusd, 2, "bundled")) is None
+        after = Booked(cost[1] + lacking.delta_pusd, 2, "bundled", saved[1] + lacking.prompt_saved_delta_pusd)
+        assert compare(row, wanted, after) is None
+
+
+def test_savings_alone_are_a_correction() -> None:
+    """Rows of before there was this figure cost what they did and say that nothing was saved."""
+    row = rated(make_row(cost_pusd=7, prompt_saved_pusd=0))
+    lacking = compare(row, Cost(pusd=7, basis="bundled", price_id="p", prompt_saved_pusd=3), Booked())
+    assert lacking is not None
+    assert (lacking.delta_pusd, lacking.prompt_saved_delta_pusd) == (0, 3)
 
 
 def test_a_row_without_a_price_gets_one_even_where_it_costs_nothing() -> None:

@@ -35,15 +35,15 @@ async def test_stored_rows_tell_what_rows_at_hand_tell(database: Database) -> No
     assert [*first, *rest] == list(map(fact_of, ROWS))
 
 
-async def test_corrections_belong_to_the_cost(database: Database) -> None:
+async def test_corrections_belong_to_the_cost_and_to_the_savings(database: Database) -> None:
     """Those of a stored row."""
     await insert(database)
     async with database.write() as connection:
-        book = text("INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1)")
+        book = text("INSERT INTO corrections VALUES (:id, 0, 5, 'operator', 'p', 1, -4)")
         await connection.execute(book, {"id": ROWS[0].request_id})
     async with database.read() as connection:
         found = await read_period(connection, PROJECT_ID, NOW_NS, NOW_NS + 1)
-    assert [fact.cost_pusd for fact in found] == [ROWS[0].cost_pusd + 5]
+    assert [(fact.cost_pusd, fact.prompt_saved_pusd) for fact in found] == [(ROWS[0].cost_pusd + 5, 9 - 4)]
 
 
 def test_the_cache_costs_nothing() -> None:

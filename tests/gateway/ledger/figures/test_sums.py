@@ -11,7 +11,7 @@ from gateway.db import Database
 from gateway.ledger import store
 from gateway.ledger.figures import sums
 from gateway.ledger.figures.facts import fact_of
-from gateway.ledger.figures.sums import FIGURES, SPANS, TAG_SUMS, add_costs, sum_facts
+from gateway.ledger.figures.sums import FIGURES, SPANS, TAG_SUMS, Change, add_changes, sum_facts
 from gateway.ledger.rollups import DAY_NS
 from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, any_row, make_row
@@ -93,14 +93,16 @@ async def test_what_is_kept_is_what_the_rows_make(database: Database, rows: list
 
 async def test_corrections_are_added_and_taken_off(database: Database) -> None:
     """Of the project and of each tag."""
-    row = make_row(cost_pusd=5, tags="a,b")
+    row = make_row(cost_pusd=5, prompt_saved_pusd=1, tags="a,b")
     await insert(database, row)
     async with database.write() as connection:
-        await add_costs(connection, [(PROJECT_ID, row.created_ns, row.tags, -2)])
+        await add_changes(connection, [Change(PROJECT_ID, row.created_ns, row.tags, -2, 8)])
+        saved = (await connection.execute(text("SELECT prompt_saved_high, prompt_saved_low FROM usage_figures"))).all()
         found: list[Any] = []
         for table in ("usage_figures", "usage_tags"):
             found += (await connection.execute(text(f"SELECT cost_high, cost_low FROM {table}"))).all()  # noqa: S608 - constants
     assert {high * sums.PART + low for high, low in found} == {3}
+    assert {high * sums.PART + low for high, low in saved} == {9}
     assert len(found) == 3 * len(SPANS)
 
 

@@ -117,7 +117,7 @@ async def test_a_correction_is_shown_and_counts(board: Board) -> None:
     await show(board, row)
     async with board.database.write() as connection:
         await connection.execute(
-            text("INSERT INTO corrections VALUES (:id, 0, -500000000, 'operator', 'p1', :now)"),
+            text("INSERT INTO corrections VALUES (:id, 0, -500000000, 'operator', 'p1', :now, 0)"),
             {"id": row.request_id, "now": NOW_NS},
         )
     price = (await show(board, row)).json()["price"]

@@ -4,8 +4,8 @@ from sqlalchemy import text
 
 from gateway.accounts.store import find_or_create_project
 from gateway.db import Database
-from gateway.migrations import v0011_prompts
 from gateway.migrations.apply import WORDS
+from gateway.migrations.tens import v0011_prompts
 from gateway.prompts import store
 
 

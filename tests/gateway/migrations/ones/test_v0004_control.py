@@ -8,7 +8,7 @@ from sqlalchemy import exc, text
 from gateway.accounts import store
 from gateway.db import Database
 from gateway.migrations import apply
-from gateway.migrations.v0004_control import STATEMENTS
+from gateway.migrations.ones.v0004_control import STATEMENTS
 
 BEFORE = (
     "INSERT INTO projects (project_id, name, created_ns) VALUES ('proj_1', 'default', 1)",

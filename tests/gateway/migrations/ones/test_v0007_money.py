@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from gateway.db import Database
 from gateway.migrations.apply import MIGRATIONS, migrate
-from gateway.migrations.v0007_money import STATEMENTS
+from gateway.migrations.ones.v0007_money import STATEMENTS
 
 BEFORE = MIGRATIONS.index(STATEMENTS)
 KEYS = {"a": None, "b": "a", "c": "b", "other": None}

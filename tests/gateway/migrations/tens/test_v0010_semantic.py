@@ -9,8 +9,8 @@ from gateway.accounts.store import read_changes
 from gateway.db import Database
 from gateway.ledger import store
 from gateway.migrations import apply
-from gateway.migrations.v0010_semantic import STATEMENTS
-from tests.gateway.migrations.test_v0004_control import BEFORE
+from gateway.migrations.tens.v0010_semantic import STATEMENTS
+from tests.gateway.migrations.ones.test_v0004_control import BEFORE
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 

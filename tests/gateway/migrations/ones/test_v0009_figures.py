@@ -5,8 +5,8 @@ from sqlalchemy import text
 
 from gateway.db import Database
 from gateway.ledger.figures.sums import FIGURES, FIGURES_KEY
-from gateway.migrations import v0009_figures
 from gateway.migrations.apply import WORDS
+from gateway.migrations.ones import v0009_figures
 from tests.gateway.usage_rows import make_row
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from gateway.db import Database
 from gateway.migrations.apply import MIGRATIONS, migrate
-from gateway.migrations.v0005_budgets import STATEMENTS
+from gateway.migrations.ones.v0005_budgets import STATEMENTS
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 BEFORE = MIGRATIONS.index(STATEMENTS)

@@ -9,7 +9,7 @@ from gateway.db import Database
 from gateway.ledger.rollups import MEASURES, fold_history
 from gateway.ledger.sums import Wanted, read_total
 from gateway.migrations import apply
-from gateway.migrations.v0006_rollups import STATEMENTS
+from gateway.migrations.ones.v0006_rollups import STATEMENTS
 
 COUNTS = (
     "http_status cache_read_tokens cache_write_tokens cache_write_1h_tokens audio_input_tokens image_input_tokens "

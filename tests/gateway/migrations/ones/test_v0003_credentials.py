@@ -7,7 +7,7 @@ from sqlalchemy import inspect, text
 
 from gateway.db import Database
 from gateway.migrations import apply
-from gateway.migrations.v0003_credentials import STATEMENTS
+from gateway.migrations.ones.v0003_credentials import STATEMENTS
 
 BEHIND = "SELECT credential_id FROM credentials WHERE credential_id > 'a' ORDER BY credential_id LIMIT 5"
 CHANGES = "SELECT credential_id FROM credentials WHERE revision > 1 ORDER BY revision"

@@ -1,0 +1,1 @@
+"""The steps of the schema from the tenth to the nineteenth, each in the file of its version."""
