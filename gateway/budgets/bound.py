@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.budgets.exclusions import HIDDEN_WORDS, PLAIN, Shape
+from gateway.budgets.exclusions import PLAIN, Shape
 from providers.pricing.prices import Price, Rates
 from providers.tokens import rule_for
 from providers.wire import Call
@@ -103,7 +103,7 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
     input_tokens = len(call.body) + PREAMBLE_TOKENS + shape.images * IMAGE_TOKENS
     if shape.has_tools:
         input_tokens += TOOLS_TOKENS
-    rare = _find_rare_rates(call.body, has_images=shape.images > 0)
+    rare = _ALL_RARE if shape.hides_words else _find_rare_rates(call.body, has_images=shape.images > 0)
     targets: list[Worst] = []
     longest, needs_limit = 0, False
     for reach in reaches:
@@ -163,8 +163,6 @@ _ALL_RARE = _Rare(("cache_write_1h_atto", "audio_input_atto", "image_input_atto"
 
 
 def _find_rare_rates(body: bytes, *, has_images: bool) -> _Rare:
-    if HIDDEN_WORDS.search(body) is not None:
-        return _ALL_RARE
     says_modalities = b'"modalities"' in body or b'"audio"' in body
     writes_for_long, has_audio = b"1h" in body, b"input_audio" in body
     if not (has_images or says_modalities or writes_for_long or has_audio):

@@ -53,7 +53,7 @@ _SUSPICIOUS = re.compile(
     + b')"'
 )
 # ASCII letters, digits and the underscore written as \u00XX, which no encoder does: a word may be hidden.
-HIDDEN_WORDS = re.compile(rb"\\u00(?:3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
+_HIDDEN_WORDS = re.compile(rb"\\u00(?:3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aA])")
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +62,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     images: int = 0
     has_tools: bool = False
     excluded: tuple[Exclusion, ...] = ()
+    # Words may be written so that the bytes do not show them: what is looked for by its bytes may be there.
+    hides_words: bool = False
 
 
 PLAIN = Shape()
@@ -87,22 +89,26 @@ _BODY = msgspec.json.Decoder(_Body)
 
 def read_shape(call: Call) -> Shape:
     """Read what a checked body asks for; most bodies need one scan."""
-    if _SUSPICIOUS.search(call.body) is None and HIDDEN_WORDS.search(call.body) is None:
+    hides_words = _HIDDEN_WORDS.search(call.body) is not None
+    if not hides_words and _SUSPICIOUS.search(call.body) is None:
         return PLAIN
     given = _NAMES.decode(call.body)
     found = [exclusion for name, exclusion in _BY_MEMBER.items() if bytes(given.get(name, b"null")) != b"null"]
     if call.endpoint != "chat/completions":
-        return Shape(excluded=_each_once(found))
+        return Shape(excluded=_each_once(found), hides_words=hides_words)
     try:
         body = _BODY.decode(call.body)
     except msgspec.ValidationError:
         # Tools of another shape than any that we know.
-        return Shape(has_tools=True, excluded=_each_once([*found, _SERVER_TOOLS]))
+        return Shape(has_tools=True, excluded=_each_once([*found, _SERVER_TOOLS]), hides_words=hides_words)
     parts = [part.get("type") for message in body.messages or () for part in _parts_of(message)]
     found += [_BY_PART[kind] for kind in parts if kind in _BY_PART]
     found += [_SERVER_TOOLS for tool in body.tools or () if tool.type not in _OWN_TOOLS]
     return Shape(
-        images=parts.count("image_url"), has_tools=bool(body.tools or body.functions), excluded=_each_once(found)
+        images=parts.count("image_url"),
+        has_tools=bool(body.tools or body.functions),
+        excluded=_each_once(found),
+        hides_words=hides_words,
     )
 
 

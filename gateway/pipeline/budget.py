@@ -15,7 +15,7 @@ import msgspec
 from gateway.budgets import refusal
 from gateway.budgets.bound import Bound, Reach, bound_call, from_count
 from gateway.budgets.directory import Standing
-from gateway.budgets.exclusions import HIDDEN_WORDS, Exclusion, Shape, read_shape
+from gateway.budgets.exclusions import Exclusion, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Wish
 from gateway.budgets.spending import cost_of
@@ -132,18 +132,18 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
 
 def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessment:
     """Bound what a call may cost, whichever of its targets answers."""
+    shape = read_shape(call)
     reaches: list[Reach] = []
     unpriced: list[str] = []
     for target in route.targets:
         if target.backend.is_free:
             continue
-        prices = _find_prices(call, target, services, at_ns)
+        prices = _find_prices(call, target, services, at_ns, hides_words=shape.hides_words)
         if prices:
             longest = services.routes.max_output_tokens(target.backend.name, target.model)
             reaches.append(Reach(prices=prices, max_output_tokens=longest))
         else:
             unpriced.append(f"{target.backend.name}/{target.model}")
-    shape = read_shape(call)
     default = services.settings.budgets.default_max_tokens
     return Assessment(bound=bound_call(call, reaches, default, shape), shape=shape, unpriced=tuple(unpriced))
 
@@ -242,12 +242,12 @@ def make_guard(
     return Guard(services.tokenizers, target.model, funds.bound.output_tokens * funds.bound.n)
 
 
-def _find_prices(call: Call, target: Target, services: Services, at_ns: int) -> tuple[Price, ...]:
+def _find_prices(call: Call, target: Target, services: Services, at_ns: int, *, hides_words: bool) -> tuple[Price, ...]:
     lookup, provider = services.prices.lookup, target.backend.name
     standard = lookup(provider, target.model, at_ns)
     if standard is None:
         return ()
-    if b'"service_tier"' not in call.body and HIDDEN_WORDS.search(call.body) is None:
+    if not hides_words and b'"service_tier"' not in call.body:
         return (standard,)
     dearer = [lookup(provider, target.model, at_ns, tier) for tier in _TIERS]
     return (standard, *(price for price in dearer if price is not None))

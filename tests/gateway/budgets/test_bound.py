@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.budgets.bound import LEAST_OUTPUT_TOKENS, Bound, Reach, Worst, bound_call, from_count
-from gateway.budgets.exclusions import Shape
+from gateway.budgets.exclusions import Shape, read_shape
 from providers.catalogue import load_catalogue
 from providers.chat import Usage
 from providers.pricing.price_rows import PriceRow, TierRow
@@ -112,10 +112,8 @@ DEAR = read_price(
 def test_what_a_body_asks_for_cannot_be_hidden_by_escapes(plain: bytes, hidden: bytes) -> None:
     """A word means the same however it is written, and so does what it costs."""
     reach = Reach(prices=(DEAR,), max_output_tokens=1_000)
-    worst = [
-        bound_call(Call(endpoint="chat/completions", body=b"{%b}" % body, model="m"), [reach], 1).targets[0]
-        for body in (b"", plain, hidden)
-    ]
+    calls = [Call(endpoint="chat/completions", body=b"{%b}" % body, model="m") for body in (b"", plain, hidden)]
+    worst = [bound_call(call, [reach], 1, read_shape(call)).targets[0] for call in calls]
     assert (worst[0].input_atto, worst[0].output_atto) != (worst[1].input_atto, worst[1].output_atto)
     assert worst[2].input_atto >= worst[1].input_atto
     assert worst[2].output_atto >= worst[1].output_atto
@@ -125,8 +123,8 @@ def test_escapes_that_encoders_write_hide_nothing() -> None:
     """HTML's special characters, accents and the backtick do not make a call dearer."""
     reach = Reach(prices=(DEAR,), max_output_tokens=1_000)
     body = b'{"a":"\\u003c\\u00e9\\u0060\\u0026\\u002B"}'
-    worst = bound_call(Call(endpoint="chat/completions", body=body, model="m"), [reach], 1).targets[0]
-    assert worst.output_atto == 2 * 10**12
+    call = Call(endpoint="chat/completions", body=body, model="m")
+    assert bound_call(call, [reach], 1, read_shape(call)).targets[0].output_atto == 2 * 10**12
 
 
 def test_images_and_tools_add_to_the_input() -> None:
