@@ -27,6 +27,7 @@ FLAGS = (
     "--disable-lcd-text",
     "--force-color-profile=srgb",
 )
+FONTS = Path(__file__).with_name("fonts.conf")
 Size = Literal["desktop", "phone"]
 Scheme = Literal["light", "dark"]
 SIZES: dict[Size, tuple[int, int]] = {"desktop": (1360, 900), "phone": (390, 844)}
@@ -75,7 +76,8 @@ class Sight(msgspec.Struct, frozen=True):
 async def launch(playwright: Playwright) -> Browser:
     """Start Debian's chromium, or what CHROME names."""
     assert Path(CHROME).exists(), f"no browser at {CHROME}: make e2e installs one, or set CHROME"
-    return await playwright.chromium.launch(executable_path=CHROME, args=[*FLAGS])
+    fonts = {"FONTCONFIG_FILE": str(FONTS)}
+    return await playwright.chromium.launch(executable_path=CHROME, args=[*FLAGS], env={**os.environ, **fonts})
 
 
 @asynccontextmanager

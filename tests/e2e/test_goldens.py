@@ -36,8 +36,10 @@ PAGES = {
     "providers": ("/providers", "Keys of this project"),
     "design": ("/design", "Tokens and parts"),
 }
-# What is written in a font of the system's, and what the machine's speed or chance decides.
+# What the machine's speed or chance decides.
 MASKS = "pre, code, .mono, time, [data-sample] canvas"
+# Every machine has another font of equal widths: it would move what stands beside it. The page's own takes its place.
+OWN_FONT = "document.documentElement.style.setProperty('--mono', 'Geist Variable')"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,6 +64,7 @@ async def picture(sight: Sight, name: str) -> bytes:
     await sight.open(path)
     await sight.page.get_by_text(words).first.wait_for()
     await sight.settle()
+    await sight.page.evaluate(OWN_FONT)
     await sight.page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
     # Charts paint once more when the font is there.
     await sight.page.wait_for_timeout(300)

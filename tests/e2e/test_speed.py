@@ -2,10 +2,12 @@
 
 import asyncio
 import statistics
-import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
-from e2e.sights import PASSWORD, SIZES, WAIT_MS
+from e2e.sights import PASSWORD, SIZES
 from e2e.town import ADA, Town
 from machine_speed import slowness
 from playwright.async_api import Browser
@@ -20,10 +22,12 @@ FAST_4G = {
 }
 SLOWER = 4
 LOADS = 7
-# The aim is a second. Measured are 1.1 to 1.4: three ways to the server and back take half of one on that network.
-MAX_MS = 1_800
-# How long it is looked how much of a processor there is.
-SPIN_MS = 150
+# For one load, and for what was traced of it, on a machine that has other work too.
+PATIENCE_S = 60
+# The aim is a second. Measured are medians of 0.82, 0.98 and 1.20 on a machine that others kept busy: two ways to the
+# server and back are 0.33 of it.
+MAX_MS = 1_400
+TRACED = ["blink.user_timing", "devtools.timeline", "disabled-by-default-devtools.timeline"]
 # As soon as the frame is there its theme's button is pressed; done is the next picture after it says the other theme.
 WATCH = """
 const timer = setInterval(() => {
@@ -48,8 +52,12 @@ new Promise((done) => {
 """
 
 
-async def load(browser: Browser, town: Town) -> float:
-    """Open the overview as somebody whose browser has nothing of it yet; milliseconds until it answered."""
+async def load(browser: Browser, town: Town) -> tuple[float, float]:
+    """Open the overview as somebody whose browser has nothing of it yet.
+
+    Gives the milliseconds until it answered, and how many of them its thread had work and no processor: other
+    programs had it.
+    """
     home = f"http://127.0.0.1:{town.gateway.port}"
     width, height = SIZES["phone"]
     context = await browser.new_context(viewport={"width": width, "height": height})
@@ -64,28 +72,59 @@ async def load(browser: Browser, town: Town) -> float:
         await devtools.send("Network.enable")
         await devtools.send("Network.emulateNetworkConditions", FAST_4G)
         await devtools.send("Emulation.setCPUThrottlingRate", {"rate": SLOWER})
-        await page.goto(f"{home}/", wait_until="commit")
-        return float(await asyncio.wait_for(page.evaluate(ANSWERED), WAIT_MS / 1_000))
+        async with traced(browser) as events:
+            await page.goto(f"{home}/", wait_until="commit")
+            ms = float(await asyncio.wait_for(page.evaluate(ANSWERED), PATIENCE_S))
+        return ms, find_waiting(events, home, ms)
     finally:
         await context.close()
 
 
-def find_crowding() -> float:
-    """How many times as long as its own work a busy program takes now: 1 where nobody else wants the processors."""
-    wall, own = time.perf_counter(), time.process_time()
-    while time.perf_counter() - wall < SPIN_MS / 1_000:
-        pass
-    return max((time.perf_counter() - wall) / (time.process_time() - own), 1.0)
+@asynccontextmanager
+async def traced(browser: Browser) -> AsyncIterator[list[dict[str, Any]]]:
+    """What all of the browser's threads do meanwhile; the list is filled at the end."""
+    events: list[dict[str, Any]] = []
+    complete = asyncio.Event()
+
+    def keep(found: dict[str, Any]) -> None:
+        events.extend(found["value"])
+
+    def end(_: dict[str, Any]) -> None:
+        complete.set()
+
+    tracing = await browser.new_browser_cdp_session()
+    tracing.on("Tracing.dataCollected", keep)
+    tracing.on("Tracing.tracingComplete", end)
+    await tracing.send("Tracing.start", {"traceConfig": {"includedCategories": TRACED}})
+    yield events
+    await tracing.send("Tracing.end")
+    await asyncio.wait_for(complete.wait(), PATIENCE_S)
+    await tracing.detach()
+
+
+def find_waiting(events: list[dict[str, Any]], home: str, ms: float) -> float:
+    """Of the page's first milliseconds those in which its main thread's tasks lasted longer than they ran."""
+    begun = [each for each in events if each["name"] == "navigationStart" and home in str(each["args"])]
+    first = min(begun, key=lambda each: each["ts"])
+    until_us = first["ts"] + ms * 1_000
+    (thread,) = {
+        each["tid"]
+        for each in events
+        if each["name"] == "ParseHTML" and each["pid"] == first["pid"] and home in str(each["args"])
+    }
+    tasks = [
+        each
+        for each in events
+        if (each["name"], each["ph"], each["pid"], each["tid"]) == ("RunTask", "X", first["pid"], thread)
+        and first["ts"] <= each["ts"] < until_us
+    ]
+    return sum(max(each["dur"] - each.get("tdur", 0), 0) for each in tasks) / 1_000
 
 
 async def test_the_frame_answers_soon(browser: Browser, town: Town) -> None:
     """By the median of some loads, after one that warms the gateway; the limit moves with the machine, as others do."""
     await load(browser, town)
-    taken: list[tuple[float, float]] = []
-    for _ in range(LOADS):
-        before = find_crowding()
-        ms = await load(browser, town)
-        taken.append((ms, (before + find_crowding()) / 2))
-    told = ", ".join(f"{ms:.0f} ms (crowding {crowding:.1f})" for ms, crowding in taken)
+    taken = [await load(browser, town) for _ in range(LOADS)]
+    told = ", ".join(f"{ms - waiting:.0f} ms (and {waiting:.0f} without a processor)" for ms, waiting in taken)
     print(f"the overview's frame answered on Fast 4G at a quarter of the speed after {told}")
-    assert statistics.median(ms / crowding for ms, crowding in taken) < MAX_MS * slowness(), told
+    assert statistics.median(ms - waiting for ms, waiting in taken) < MAX_MS * slowness(), told
