@@ -296,11 +296,13 @@ class Engine:
         basis = self._load()[0]
         read = [self._profile(question.partition, self._entries[entry_id].text) for entry_id, _ in found[:count]]
         vetoes = [find_vetoes(asked, each) for each in read]
+        groups = [self._entries[entry_id].group for entry_id, _ in found]
+        cosines = [max(cosine, 0.0) for _, cosine in found]
         projected = np.stack([basis.project(self.index.get(entry_id)) for entry_id, _ in found[:count]])
         features = [
             [
                 *describe_pair(Pair(left=asked, right=read[row], cosine=cosine), state.frequencies),
-                *self._describe_context(row, found),
+                *self._describe_context(self._entries[found[row][0]], row, groups, cosines),
                 float(projected[row] @ projected[0]),
                 *describe_vetoes(vetoes[row]),
             ]
@@ -308,11 +310,9 @@ class Engine:
         ]
         return basis.prepare(features, basis.project(question.vector), projected).astype(np.float16), vetoes
 
-    def _describe_context(self, row: int, found: list[tuple[int, float]]) -> list[float]:
+    def _describe_context(self, stored: Stored, row: int, groups: list[int], cosines: list[float]) -> list[float]:
         """Return CONTEXT_FEATURES but the last for the neighbour at a place."""
-        groups = [self._entries[entry_id].group for entry_id, _ in found]
-        cosines = [max(cosine, 0.0) for _, cosine in found]
-        stored, group = self._entries[found[row][0]], groups[row]
+        group = groups[row]
         agreeing = [cosine for cosine, each in zip(cosines, groups, strict=True) if each == group]
         return [
             row / 8,

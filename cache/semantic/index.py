@@ -6,6 +6,7 @@ FAISS and numpy are loaded at the first use. One thread at a time.
 
 import importlib
 from collections.abc import Iterable, Sequence
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ def find_usable(vectors: Vector) -> NDArray[np.bool_]:
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         usable: NDArray[np.bool_] = np.isfinite(lengths) & (np.abs(lengths - 1) < _SLACK)
     return usable
+
+
+def is_usable(vector: Vector) -> bool:
+    """Tell the same of one vector (d,), in less time."""
+    with np.errstate(all="ignore"):
+        square = float(np.dot(vector, vector))
+    return isfinite(square) and abs(sqrt(square) - 1) < _SLACK
 
 
 class VectorIndex:
@@ -70,10 +78,10 @@ class VectorIndex:
     def search(self, partition: bytes, vector: Vector, most: int) -> list[tuple[int, float]]:
         """Return the ids and cosines of the nearest vectors of the partition, the nearest first; at most ``most``."""
         index = self._partitions.get(partition)
-        if index is None or vector.shape != (self._dimensions,) or not find_usable(vector[None])[0]:
+        if index is None or vector.shape != (self._dimensions,) or not is_usable(vector):
             return []
         cosines, ids = index.search(np.ascontiguousarray(vector[None], np.float32), min(most, index.ntotal))
-        return [(int(i), float(c)) for i, c in zip(ids[0], cosines[0], strict=True) if i >= 0 and np.isfinite(c)]
+        return [(i, c) for i, c in zip(ids[0].tolist(), cosines[0].tolist(), strict=True) if i >= 0 and isfinite(c)]
 
     def get(self, entry_id: int) -> Vector:
         """Return a stored vector (d,) float32, rounded to 16 bits; raises KeyError for an id that is not stored."""

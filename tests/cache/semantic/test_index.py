@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache.semantic.index import VectorIndex
+from cache.semantic.index import DIMENSIONS, VectorIndex, find_usable, is_usable
 
 SIZE = 8
 
@@ -76,3 +76,19 @@ def test_rounded_vectors_are_stored_as_the_others_are() -> None:
         assert np.array_equal(one.get(entry_id), two.get(entry_id))
     assert one.search(b"p", make_vectors(1, seed=1)[0], 8) == two.search(b"p", make_vectors(1, seed=1)[0], 8)
     assert 3 not in one
+
+
+def test_one_vector_is_judged_as_many_are() -> None:
+    """Unit vectors are usable, and no other: neither alone nor among others."""
+    source = np.random.default_rng(3)
+    rows = source.normal(size=(7, DIMENSIONS)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[1] *= 1.02
+    rows[2] *= 0.995
+    rows[3] = 0
+    rows[4, 5] = np.nan
+    rows[5, 5] = np.inf
+    rows[6] *= np.float32(1e30)
+    usable = [True, False, True, False, False, False, False]
+    assert find_usable(rows).tolist() == usable
+    assert [is_usable(row) for row in rows] == usable
