@@ -10,11 +10,12 @@ Numbers = NDArray[np.float64]
 
 UNKNOWN, WRONG, RIGHT = -1, 0, 1
 
-# Log odds from which on a score may promise more than it keeps.
-BEND = 2.0
+# Log odds at which the curve may bend: high scores may promise more than they keep, and what low ones do, which are the
+# most, must not say what high ones do.
+BENDS = np.array([0.0, 2.0, 4.0])
 # What is believed of the curve's terms before there are labels, and how firmly (1 ÷ variance).
-_BELIEF = np.array([-0.5, 0.6, 0.0])
-_FIRMNESS = np.array([1.0, 4.0, 4.0])
+_BELIEF = np.array([-0.5, 0.6, 0.0, 0.0, 0.0])
+_FIRMNESS = np.array([1.0, 4.0, 4.0, 4.0, 4.0])
 _STEPS = 6
 _BINS_PER_ODDS = 8
 
@@ -63,7 +64,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Curve(msgspec.Struct, frozen=True, kw_only=True):
-    """The chance that an answer of a score is wrong: logistic over the score's log odds, flatter at the top."""
+    """The chance that an answer of a score is wrong: logistic over the score's log odds, bent at BENDS."""
 
     terms: Numbers
     covariance: Numbers
@@ -81,8 +82,8 @@ def _find_odds(scores: NDArray[np.float32]) -> Numbers:
 
 
 def _spread_odds(odds: Numbers) -> Numbers:
-    """Return 1, the log odds, and what they exceed BEND by, for each: (n, 3)."""
-    return np.stack([np.ones_like(odds), odds, np.maximum(odds - BEND, 0)], axis=1)
+    """Return 1, the log odds, and what they exceed each of BENDS by, for each: (n, 5)."""
+    return np.column_stack([np.ones_like(odds), odds, np.maximum(odds[:, None] - BENDS, 0)])
 
 
 def _find_terms(scores: NDArray[np.float32]) -> Numbers:
@@ -119,6 +120,8 @@ class Window:
     def __init__(self, size: int) -> None:
         self.size = size
         self.requests = 0
+        # Of the requests those that were served.
+        self.hits = 0
         # A request without a candidate has score -1 and counts as a request only.
         self._scores = np.full(size, -1.0, np.float32)
         self._labels = np.full(size, UNKNOWN, np.int8)
@@ -140,6 +143,7 @@ class Window:
         self._labels[place] = UNKNOWN
         self._chances[place] = 1.0 if record is None else max(record.chance, 0.01)
         self._served[place] = record is not None and record.served
+        self.hits += bool(self._served[place])
         self.requests += 1
         return number
 
@@ -225,6 +229,7 @@ class Window:
         wrong, square, hits, requests = saved.settled
         window._settled_wrong, window._settled_square = wrong, square
         window._settled_hits, window._settled_requests = int(hits), int(requests)
+        window.hits = window._settled_hits + int(window._served.sum())
         window.calibrate()
         return window
 
@@ -250,34 +255,36 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOTHING = 2.0
-# How far the limit of a window may lie above the owner's while less was spent in all than allowed.
-MOST_CATCH_UP = 1.1
+# How far the limit of what comes may lie above the owner's while less was spent so far than allowed.
+MOST_CATCH_UP = 1.5
+MOST_CATCH_UP_OF_HITS = 1.1
 # A bound on hits has no other requests to even out an error of the choice: its margin is wider.
-HITS_MARGIN = 1.25
+HITS_MARGIN = 1.5
 # Standard deviations in the bound on all that was served so far.
 PAST_DEVIATIONS = 2.0
 
 
 def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) -> Choice:
-    """Return the lowest threshold whose wrong answers, with a margin of standard deviations, keep every bound."""
+    """Return the lowest threshold at which every bound is kept, by what was served and by what comes.
+
+    What comes is another window like this one; by itself it is held to about the limit, with that many ``deviations``.
+    """
     window.calibrate()
     scores, wrong, variance, requests = window.rank()
     silent = Choice(threshold=NOTHING, hits=0, wrong=0, variance=0, requests=requests)
-    limits = (bounds.max_wrong_hit_rate, bounds.max_wrong_rate)
-    if requests < fewest or not len(scores) or all(limit is None for limit in limits):
+    of_hits, of_all = bounds.max_wrong_hit_rate, bounds.max_wrong_rate
+    if requests < fewest or not len(scores) or (of_hits is None and of_all is None):
         return silent
-    ones = np.ones(len(scores))
-    counts = np.cumsum(ones)
     kept = np.ones(len(scores), bool)
+    past = window.count_served()
     # One more than was seen: no wrong answer among a few is no proof.
     margin = deviations * np.sqrt(variance + 1)
-    high = wrong + margin
-    past_wrong, past_variance, past_hits, past_requests = window.count_served()
-    past_high = past_wrong + PAST_DEVIATIONS * sqrt(past_variance)
-    if limits[0] is not None:
-        kept &= wrong + HITS_MARGIN * margin <= _steer(limits[0], past_high, past_hits, counts) * counts
-    if limits[1] is not None:
-        kept &= high <= _steer(limits[1], past_high, past_requests, requests * ones) * requests
+    if of_hits is not None:
+        # And one wrong answer more than is believed: of a few dozen hits each counts for much.
+        kept &= _keep_of_hits(of_hits, wrong + 1, HITS_MARGIN * margin, past)
+    if of_all is not None:
+        kept &= wrong + margin <= MOST_CATCH_UP * of_all * requests
+        kept &= _keep_of_all(of_all, wrong, variance, requests, past)
     allowed = np.flatnonzero(kept)
     if not len(allowed):
         return silent
@@ -288,12 +295,45 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
     )  # fmt: skip
 
 
-def _steer(limit: float, wrong: float, count: int, horizon: Numbers) -> Numbers:
-    """Return the limit for what comes: lower by what was overspent so far, a little higher by what was not spent.
+def _keep_of_all(
+    limit: float, wrong: Numbers, variance: Numbers, requests: int, past: tuple[float, float, int, int]
+) -> NDArray[np.bool_]:
+    """Tell of each threshold whether past and coming wrong answers together keep a limit on all requests.
 
-    What is owed or left is evened out over ``horizon``; ``wrong`` is an upper bound, so the sum keeps the limit.
+    The two have one margin: their errors are independent, and each request evens out a part of them.
     """
-    return np.clip(limit + (limit * count - wrong) / horizon, 0.0, MOST_CATCH_UP * limit)
+    past_wrong, past_variance, _, past_requests = past
+    margin = PAST_DEVIATIONS * np.sqrt(past_variance + variance + 1)
+    kept: NDArray[np.bool_] = past_wrong + wrong + margin <= limit * (past_requests + requests)
+    return kept
+
+
+def _keep_of_hits(
+    limit: float, wrong: Numbers, margin: Numbers, past: tuple[float, float, int, int]
+) -> NDArray[np.bool_]:
+    """Tell of each threshold whether a limit on hits is kept: lower by what was overspent so far, a little higher by
+    what was not spent.
+
+    What is owed or left is evened out over the window's hits; the past is taken at its upper bound.
+    """
+    past_wrong, past_variance, past_hits, _ = past
+    counts = np.arange(1.0, len(wrong) + 1)
+    left = limit * past_hits - past_wrong - PAST_DEVIATIONS * sqrt(past_variance)
+    kept: NDArray[np.bool_] = wrong + margin <= np.clip(
+        limit * counts + left, 0, MOST_CATCH_UP_OF_HITS * limit * counts
+    )
+    return kept
+
+
+def find_audit_chance(score: float, hits: int, *, share: float, first: int, factor: float) -> float:
+    """Return the chance that a served answer is checked, where ``hits`` were served before.
+
+    Most is learnt where right and wrong are about as likely, and from the first answers, of which least is known: they
+    are checked up to 1 + ``factor`` times as often as ``share``, which fades once more than ``first`` were served. That
+    costs as many checks as the product of the three, at most.
+    """
+    young = 1 + factor / (1 + hits / first) ** 2
+    return min(1.0, share * young * sqrt(6 * max(score * (1 - score), 0.1)))
 
 
 def draw_point(window: Window, bounds: Bounds, *, fewest: int) -> Point:

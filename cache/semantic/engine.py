@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point
+from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point, find_audit_chance
 from cache.semantic.equivalence import Digest, pack_digest
 from cache.semantic.features import Pair, describe_pair, describe_vetoes
 from cache.semantic.guards import find_vetoes
@@ -100,7 +100,7 @@ class Engine:
         if best is None:
             return msgspec.structs.replace(self._miss(state, question.scope), similarity=near[0][1], **described)
         threshold = self._choose(state, bounds)
-        decision, chance = self._decide(question, scores[best], threshold, mode)
+        decision, chance = self._decide(state, question, scores[best], threshold, mode)
         record = Record(score=scores[best], served=decision in ("serve", "audit"), chance=chance)
         return Verdict(
             decision=decision, scope=question.scope, entry_id=ids[best], similarity=near[best][1], score=scores[best],
@@ -344,21 +344,26 @@ class Engine:
             state.chosen[key] = (state.window.requests, threshold)
         return threshold
 
-    def _decide(self, question: Question, score: float, threshold: float, mode: Mode) -> tuple[Decision, float]:
+    def _decide(
+        self, state: Scope, question: Question, score: float, threshold: float, mode: Mode
+    ) -> tuple[Decision, float]:
         """Return the decision, and the chance that its label becomes known."""
+        settings = self.settings
         if score < threshold:
             return "miss", 1.0
         if mode == "shadow":
             return "shadow", 1.0
-        if self._random.random() < self.settings.holdout_share:
+        if self._random.random() < settings.holdout_share:
             return "holdout", 1.0
         # A question that comes again is asked often: it gets its own answer, and an error is not repeated for long.
         key = (question.partition, hash(question.text))
         if self._served.get(key):
             return "audit", 1.0
         self._served.put(key, True)
-        # Most is learnt where right and wrong are about as likely: audits go there, at the same cost in all.
-        chance = min(1.0, self.settings.audit_share * sqrt(6 * max(score * (1 - score), 0.1)))
+        chance = find_audit_chance(
+            score, state.window.hits, share=settings.audit_share, first=settings.first_audits,
+            factor=settings.first_audit_factor,
+        )  # fmt: skip
         return ("audit" if self._random.random() < chance else "serve"), chance
 
     def _is_bad(self, entry_id: int) -> bool:

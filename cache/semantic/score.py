@@ -22,7 +22,7 @@ HIDDEN = 48
 WEIGHTS_FILE = "score.npz"
 
 _BATCH = 256
-_DECAY = 1e-4
+_DECAY = 1e-3
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,24 +4,38 @@ import msgspec
 import numpy as np
 import pytest
 
-from cache.semantic.bound import NOTHING, Bounds, Record, Window, bound_wilson, choose, draw_point
+from cache.semantic.bound import (
+    NOTHING,
+    Bounds,
+    Record,
+    Window,
+    bound_wilson,
+    choose,
+    draw_point,
+    find_audit_chance,
+)
+from cache.semantic.values import Settings
 
 
 def play(bounds: Bounds, *, seed: int, requests: int = 6_000, drift: float = 0.0) -> tuple[float, float, float]:
-    """Serve by the controller where a score is as honest as it claims, less ``drift``; returns hits, ÷ all, ÷ hits."""
-    source, window = np.random.default_rng(seed), Window(2_000)
+    """Serve as the engine does where a score is as honest as it claims, less ``drift``; returns hits, ÷ all, ÷ hits."""
+    source, window, settings = np.random.default_rng(seed), Window(2_000), Settings()
     hits = wrong = 0
     threshold = NOTHING
     for number in range(requests):
         if number % 50 == 0:
-            threshold = choose(window, bounds, deviations=1.0, fewest=200).threshold
+            threshold = choose(window, bounds, deviations=settings.deviations, fewest=200).threshold
         score = float(source.beta(2, 1))
         right = bool(source.random() < score - drift)
         if source.random() < 0.5:
             window.add(None)
             continue
         served = score >= threshold
-        chance = 0.15 if served else 1.0
+        chance = 1.0
+        if served:
+            chance = find_audit_chance(
+                score, hits, share=settings.audit_share, first=settings.first_audits, factor=settings.first_audit_factor
+            )
         at = window.add(Record(score=score, served=served, chance=chance))
         if source.random() < chance:
             window.label(at, is_right=right)
@@ -124,3 +138,17 @@ def test_wilson_brackets_the_share() -> None:
     assert bound_wilson(0, 0, 2) == (0, 1)
     low, high = bound_wilson(5, 100, 1.96)
     assert (low, high) == (pytest.approx(0.0215, abs=0.001), pytest.approx(0.1118, abs=0.001))
+
+
+def test_first_answers_are_checked_more_often_at_a_bounded_cost() -> None:
+    """Nearly all of the first, a share of the later, and never more in all than the product of the three settings."""
+    settings = Settings()
+    share, first, factor = settings.audit_share, settings.first_audits, settings.first_audit_factor
+    # A score at which the share is checked, neither more nor less.
+    score = 0.5 + (1 / 4 - 1 / 6) ** 0.5
+    chances = [find_audit_chance(score, hits, share=share, first=first, factor=factor) for hits in range(20_000)]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] == 1
+    assert chances[-1] == pytest.approx(share, rel=0.01)
+    assert sum(chances) - share * len(chances) <= share * first * factor
+    assert find_audit_chance(0.5, 10_000, share=share, first=first, factor=factor) > 1.2 * share
