@@ -68,7 +68,7 @@ pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 test: $(TEST)
 	@$(call pytest,-m "not long and not e2e and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder)
 
-# Those that a neighbour would falsify run alone, after the rest. ARGS may choose from one part.
+# Those that measure times run alone, after the rest: a neighbour would be measured too. ARGS may choose from one part.
 part = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 	[ $$s -ne 5 ] || echo "make $@: pytest selected no test of $(2)." >&2; $(if $(ARGS),[ $$s -eq 5 ] ||) exit $$s; }
 
@@ -78,8 +78,7 @@ test-long: $(TEST)
 	@$(call part,-m "long and alone" --timeout 900,those that run alone)
 
 e2e: $(TEST) chromium $(TOOLS) $(PAGE) $(if $(wildcard $(NODE)/package.json),$(WEB))
-	@export CHROME="$(CHROME)"; $(call part,-m "e2e and not alone" -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 180,those that may run beside each other)
-	@export CHROME="$(CHROME)"; $(call part,-m "e2e and alone" --timeout 180,those that run alone)
+	@export CHROME="$(CHROME)"; $(call pytest,-m e2e --timeout 180)
 
 # Torch and CUDA are gigabytes: they are fetched only once there is a test that uses them.
 test-gpu: $(TEST)

@@ -20,7 +20,7 @@ from e2e.town import ADA, Town, build_town, remember
 from playwright.async_api import Browser, Page
 from running import Upstream, running
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 FOLDER = Path(__file__).with_name("goldens")
 DIFFERENCES = SCREENSHOTS / "differences"
 IS_RENEWED = os.environ.get("GOLDENS") == "renew"

@@ -12,7 +12,7 @@ from e2e.town import ADA, Town
 from machine_speed import slowness
 from playwright.async_api import Browser
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 # Chromium's own profile "Fast 4G", and a processor of a quarter of this one's speed: a mid-range phone's.
 FAST_4G = {
     "offline": False,

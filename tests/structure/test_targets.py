@@ -16,17 +16,12 @@ SELECTION = re.compile(r',-m (?:"([^"]+)"|(\w+))')
 LEGAL = [set[str](), *({mark, *more} for mark in TARGETS for more in ((), (ALONE,)))]
 
 
-def name(value: object) -> str:
-    """A parameter's id, the same in every process."""
-    return ("-".join(sorted(map(str, value))) or "none") if isinstance(value, set) else str(value)
-
-
 def read_selections() -> list[str]:
     """What each run of pytest in the Makefile that takes tests by their marks takes."""
     return [quoted or word for quoted, word in SELECTION.findall((ROOT / "Makefile").read_text("utf-8"))]
 
 
-@pytest.mark.parametrize("marks", LEGAL, ids=name)
+@pytest.mark.parametrize("marks", LEGAL, ids=lambda marks: "-".join(sorted(marks)) or "none")
 def test_every_test_runs_once(marks: set[str]) -> None:
     """Whatever marks a test may have, one run of one target takes it."""
     taken = [text for text in read_selections() if Expression.compile(text).evaluate(lambda name, **_: name in marks)]
@@ -41,7 +36,7 @@ def test_every_selection_is_read() -> None:
 @pytest.mark.parametrize(
     ("marks", "is_right"),
     [(marks, True) for marks in LEGAL] + [({"long", "e2e"}, False), ({ALONE}, False), (set(TARGETS), False)],
-    ids=name,
+    ids=str,
 )
 def test_marks_that_mean_no_place_or_two_are_refused(marks: set[str], is_right: bool) -> None:
     """A run in which a test has such marks does not begin."""
