@@ -10,6 +10,7 @@ import { Ago, Count } from "../../ui/figures";
 import { Scroll } from "../../ui/scroll";
 import { Await, Badge, Empty } from "../../ui/states";
 import { ProjectChoice, useProjectId } from "../projects/choice";
+import { useProjects } from "../projects/shared";
 import { Credentials } from "./credentials";
 import { TestCall } from "./test_call";
 
@@ -28,6 +29,8 @@ const STATES = { closed: "well", open: "spared", "half-open": "being tried" } as
 export function Providers() {
   const { profile } = useSession();
   const id = useProjectId();
+  const projects = useProjects();
+  const isChosen = id !== "" || projects.data !== undefined || projects.error !== undefined;
   const may = useMay("admin");
   return (
     <>
@@ -36,7 +39,7 @@ export function Providers() {
         encrypted and never shown again.
       </PageHead>
       <div class="stack">
-        <HealthCard projectId={id} may={may} />
+        <HealthCard projectId={isChosen ? id : null} may={may} />
         {id && <Credentials projectId={id} title="Keys of this project" may={may} />}
         {profile.operator && (
           <Credentials projectId={null} title="The operator's keys, for every project without one" may />
@@ -46,9 +49,10 @@ export function Providers() {
   );
 }
 
-function HealthCard({ projectId, may }: { projectId: string; may: boolean }) {
+/** `projectId` is null until it is known which it is, and empty where there is none. */
+function HealthCard({ projectId, may }: { projectId: string | null; may: boolean }) {
   const health = useLoaded(
-    `provider-health ${projectId}`,
+    projectId === null ? null : `provider-health ${projectId}`,
     (signal) => call("GET /api/providers/health", { query: projectId ? { project_id: projectId } : {}, signal }),
     REFRESH_MS,
   );
@@ -85,7 +89,7 @@ function HealthCard({ projectId, may }: { projectId: string; may: boolean }) {
                 </thead>
                 <tbody>
                   {data.providers.map((provider) => (
-                    <Row key={provider.provider} of={provider} may={may && projectId !== ""} onTest={setTested} />
+                    <Row key={provider.provider} of={provider} may={may && Boolean(projectId)} onTest={setTested} />
                   ))}
                 </tbody>
               </table>
@@ -93,7 +97,7 @@ function HealthCard({ projectId, may }: { projectId: string; may: boolean }) {
           )
         }
       </Await>
-      {tested && <TestCall projectId={projectId} provider={tested} onClose={() => setTested(null)} />}
+      {tested && <TestCall projectId={projectId ?? ""} provider={tested} onClose={() => setTested(null)} />}
     </Card>
   );
 }
