@@ -16,12 +16,17 @@ SELECTION = re.compile(r',-m (?:"([^"]+)"|(\w+))')
 LEGAL = [set[str](), *({mark, *more} for mark in TARGETS for more in ((), (ALONE,)))]
 
 
+def name_marks(marks: set[str]) -> str:
+    """Name a set of marks alike in every process."""
+    return "-".join(sorted(marks)) or "none"
+
+
 def read_selections() -> list[str]:
     """What each run of pytest in the Makefile that takes tests by their marks takes."""
     return [quoted or word for quoted, word in SELECTION.findall((ROOT / "Makefile").read_text("utf-8"))]
 
 
-@pytest.mark.parametrize("marks", LEGAL, ids=lambda marks: "-".join(sorted(marks)) or "none")
+@pytest.mark.parametrize("marks", LEGAL, ids=name_marks)
 def test_every_test_runs_once(marks: set[str]) -> None:
     """Whatever marks a test may have, one run of one target takes it."""
     taken = [text for text in read_selections() if Expression.compile(text).evaluate(lambda name, **_: name in marks)]
@@ -36,7 +41,7 @@ def test_every_selection_is_read() -> None:
 @pytest.mark.parametrize(
     ("marks", "is_right"),
     [(marks, True) for marks in LEGAL] + [({"long", "e2e"}, False), ({ALONE}, False), (set(TARGETS), False)],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, bool) else name_marks(value),
 )
 def test_marks_that_mean_no_place_or_two_are_refused(marks: set[str], is_right: bool) -> None:
     """A run in which a test has such marks does not begin."""
