@@ -24,8 +24,8 @@ SLOWER = 4
 LOADS = 7
 # For one load, and for what was traced of it, on a machine that has other work too.
 PATIENCE_S = 60
-# The aim is a second. Measured are medians of 0.81 and 0.91, and up to 1.20 on a machine that others kept busy: two ways
-# to the server and back are 0.33 of it.
+# The aim is a second. Measured are medians of 0.81 and 0.91, and up to 1.20 where others kept the machine busy: two
+# ways to the server and back are 0.33 of it.
 MAX_MS = 1_400
 TRACED = ["blink.user_timing", "devtools.timeline", "disabled-by-default-devtools.timeline"]
 # As soon as the frame is there its theme's button is pressed; done is the next picture after it says the other theme.
