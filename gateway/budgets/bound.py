@@ -80,8 +80,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
         most = 0
         # A loop: a comprehension costs a call as much again.
         for target in self.targets:
-            cost = target.cost_pusd(self.input_tokens, output_tokens, self.n)
-            most = max(most, cost)
+            most = max(most, target.cost_pusd(self.input_tokens, output_tokens, self.n))
         return most
 
     def affords(self, amount_pusd: int) -> int:

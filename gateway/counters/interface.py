@@ -83,15 +83,15 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
         _check_count(self.limit)
 
 
-class SlotState(msgspec.Struct, frozen=True):
-    """How a slot stands after the step. Not keyword-only, as WindowState."""
+class SlotState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a slot stands after the step."""
 
     limit: int
     inside: int
     is_refusing: bool
 
 
-class Entered(msgspec.Struct, frozen=True):
+class Entered(msgspec.Struct, frozen=True, kw_only=True):
     """The lease is in every slot, or, where any refuses, in none that it was not in before."""
 
     is_admitted: bool

@@ -127,21 +127,24 @@ class LocalSlots:
             leases = self._leases.get(slot.slot_key)
             inside = 0 if leases is None else len(leases.expires_ns)
             is_other = leases is None or lease_id not in leases.expires_ns
-            states.append(SlotState(slot.limit, inside, is_other and inside >= slot.limit))
-        return Entered(is_admitted, tuple(states))
+            states.append(SlotState(limit=slot.limit, inside=inside, is_refusing=is_other and inside >= slot.limit))
+        return Entered(is_admitted=is_admitted, slots=tuple(states))
 
     def admit(self, slots: Sequence[Slot], lease_id: str, now_ns: int, lease_ns: int) -> bool:
         """Occupy every slot, or none where any is full; a lease that is inside is renewed."""
+        is_admitted = True
+        # All of them, also behind one that is full: whoever asks how they stand counts nobody whose lease is over.
         for slot in slots:
             leases = self._leases.get(slot.slot_key)
             if leases is None:
-                if not slot.limit:
-                    return False
+                is_admitted = is_admitted and slot.limit > 0
                 continue
             if leases.soonest_ns <= now_ns:
                 leases.drop_old(now_ns)
             if len(leases.expires_ns) >= slot.limit and lease_id not in leases.expires_ns:
-                return False
+                is_admitted = False
+        if not is_admitted:
+            return False
         expires_ns = now_ns + lease_ns
         for slot in slots:
             leases = self._leases.get(slot.slot_key)

@@ -38,3 +38,14 @@ def test_an_empty_slot_is_not_kept() -> None:
     assert len(slots) == 1
     slots.drop_old(START_NS + S)
     assert len(slots) == 0
+
+
+def test_behind_a_full_slot_nobody_is_counted_whose_lease_is_over() -> None:
+    """It is told how each stands."""
+    slots = LocalSlots()
+    full, other = (Slot(slot_key=name, limit=1) for name in ("full", "other"))
+    slots.enter([other], "a", START_NS, S)
+    slots.enter([full], "b", START_NS, 9 * S)
+    refused = slots.enter([full, other], "c", START_NS + 2 * S, S)
+    assert [(state.inside, state.is_refusing) for state in refused.slots] == [(1, True), (0, False)]
+    assert not refused.is_admitted
