@@ -135,8 +135,6 @@ async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, servi
 
 def _bound_tokens(call: Call) -> int:
     """The most that a call may use: a token has at least one byte."""
-    if call.max_tokens is None:
-        return len(call.body)
     return len(call.body) + _reply_tokens(call)
 
 
