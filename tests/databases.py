@@ -12,7 +12,6 @@ import msgspec
 
 from gateway.db import SQLITE_FILE, Database
 
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 # What is another number once a table or an index was made or dropped, or a column.
 _SHAPE = (
     "SELECT (SELECT sum(oid::bigint) FROM pg_class WHERE relnamespace = 'public'::regnamespace) + "
@@ -23,8 +22,13 @@ _LEAVE_ALONE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+# Tables with a page where the unused database has none: somebody has written there. Cheap, unlike comparing all rows.
+_WRITTEN = (
+    "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
+    "AND pg_relation_size(oid) > 0"
+)
 # A table whose rows are not those of its twin in the schema "seed", where the unused database's rows are kept.
-_DIRTY = (
+_DIFFERS = (
     "SELECT '{0}' WHERE EXISTS ((TABLE public.{0} EXCEPT ALL TABLE seed.{0}) UNION ALL "
     "(TABLE seed.{0} EXCEPT ALL TABLE public.{0}))"
 )
@@ -61,8 +65,8 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     connection: asyncpg.Connection
     shape: int
-    find_dirty: str
-    restore: str
+    # What finds out whether a table that has rows from the start has others now, by the table's name.
+    differs: dict[str, str]
 
 
 class PostgresDatabases:
@@ -113,15 +117,14 @@ class PostgresDatabases:
         await database.close()
         connection = await asyncpg.connect(url)
         await connection.execute("CREATE SCHEMA seed")
-        tables: list[str] = [row[0] for row in await connection.fetch(_TABLES)]
-        for table in tables:
+        seeded: list[str] = [row[0] for row in await connection.fetch(_WRITTEN)]
+        for table in seeded:
             await connection.execute(f"CREATE TABLE seed.{table} AS TABLE public.{table}")
         return _Kept(
             url=url,
             connection=connection,
             shape=int(await connection.fetchval(_SHAPE)),
-            find_dirty=" UNION ALL ".join(_DIRTY.format(table) for table in tables),
-            restore="".join(_RESTORE.format(table) for table in tables),
+            differs={table: _DIFFERS.format(table) for table in seeded},
         )
 
     async def _clean(self, kept: _Kept) -> bool:
@@ -130,9 +133,12 @@ class PostgresDatabases:
         await connection.execute(_LEAVE_ALONE)
         if int(await connection.fetchval(_SHAPE)) != kept.shape:
             return False
-        dirty = [f"public.{row[0]}" for row in await connection.fetch(kept.find_dirty)]
+        written: set[str] = {row[0] for row in await connection.fetch(_WRITTEN)}
+        dirty = written - kept.differs.keys()
+        if kept.differs:
+            dirty |= {row[0] for row in await connection.fetch(" UNION ALL ".join(kept.differs.values()))}
         if dirty:
-            await connection.execute(
-                f"BEGIN; TRUNCATE {', '.join(dirty)} RESTART IDENTITY CASCADE; {kept.restore} COMMIT"
-            )
+            tables = ", ".join(f"public.{table}" for table in sorted(dirty))
+            restore = "".join(_RESTORE.format(table) for table in sorted(kept.differs))
+            await connection.execute(f"BEGIN; TRUNCATE {tables} RESTART IDENTITY CASCADE; {restore} COMMIT")
         return True
