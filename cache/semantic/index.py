@@ -1,5 +1,9 @@
 """Where the stored questions lie: one flat FAISS index for each partition, with ids of our own.
 
+A large partition is searched in two steps: the signs of the numbers, 48 bytes a vector, choose a few dozen candidates,
+whose cosines are then computed. That takes a third of the time with 10,000 vectors and a sixth with 100,000; of 2,000
+questions to 10,000 stored ones (bench/semantic) all found the same eight.
+
 Failure behavior: a vector that is no unit vector (zero, NaN, infinite, another length) is not stored and finds nothing.
 FAISS and numpy are loaded at the first use. One thread at a time.
 """
@@ -16,6 +20,9 @@ Vector = NDArray[np.float32]
 Rounded = NDArray[np.float16]
 
 DIMENSIONS = 384
+# A partition of so many vectors is searched by signs first, with so many candidates for each vector that is wanted.
+MANY = 2_000
+CANDIDATES = 8
 # How far from 1 the length of a unit vector may be, after rounding.
 _SLACK = 0.01
 
@@ -39,9 +46,11 @@ def is_usable(vector: Vector) -> bool:
 class VectorIndex:
     """Finds the nearest stored vectors within one partition; never one of another partition or one removed."""
 
-    def __init__(self, *, dimensions: int = DIMENSIONS) -> None:
+    def __init__(self, *, dimensions: int = DIMENSIONS, many: int = MANY) -> None:
+        """``many``: from so many vectors on a partition is searched by signs first."""
         self._dimensions = dimensions
-        self._partitions: dict[bytes, Any] = {}
+        self._many = many
+        self._partitions: dict[bytes, _Partition] = {}
         self._homes: dict[int, bytes] = {}
         self._faiss: Any = None
 
@@ -66,12 +75,10 @@ class VectorIndex:
         if not fresh:
             return 0
         index = self._partitions.get(partition) or self._open(partition)
-        chosen = vectors if len(fresh) == len(vectors) else vectors[np.fromiter(fresh.values(), np.int64)]
-        numbers = np.fromiter(fresh, np.int64)
-        if chosen.dtype == np.float16:
-            index.add_sa_codes(np.ascontiguousarray(chosen).view(np.uint8), numbers)
-        else:
-            index.add_with_ids(np.ascontiguousarray(chosen, np.float32), numbers)
+        chosen: Vector | Rounded = vectors
+        if len(fresh) < len(vectors):
+            chosen = vectors[np.fromiter(fresh.values(), np.int64)]
+        index.add(np.fromiter(fresh, np.int64), chosen)
         self._homes.update(dict.fromkeys(fresh, partition))
         return len(fresh)
 
@@ -80,13 +87,12 @@ class VectorIndex:
         index = self._partitions.get(partition)
         if index is None or vector.shape != (self._dimensions,) or not is_usable(vector):
             return []
-        cosines, ids = index.search(np.ascontiguousarray(vector[None], np.float32), min(most, index.ntotal))
-        return [(i, c) for i, c in zip(ids[0].tolist(), cosines[0].tolist(), strict=True) if i >= 0 and isfinite(c)]
+        ids, cosines = index.search(np.ascontiguousarray(vector, np.float32), most)
+        return [(i, c) for i, c in zip(ids.tolist(), cosines.tolist(), strict=True) if i >= 0 and isfinite(c)]
 
     def get(self, entry_id: int) -> Vector:
         """Return a stored vector (d,) float32, rounded to 16 bits; raises KeyError for an id that is not stored."""
-        vector: Vector = self._partitions[self._homes[entry_id]].reconstruct(entry_id)
-        return vector
+        return self._partitions[self._homes[entry_id]].get(entry_id)
 
     def find_partition(self, entry_id: int) -> bytes:
         """Return the partition of a stored vector; raises KeyError for an id that is not stored."""
@@ -101,19 +107,78 @@ class VectorIndex:
                 by_home.setdefault(home, []).append(entry_id)
         for home, gone in by_home.items():
             index = self._partitions[home]
-            index.remove_ids(np.array(gone, np.int64))
-            if index.ntotal == 0:
+            index.remove(np.array(gone, np.int64))
+            if len(index) == 0:
                 del self._partitions[home]
         return sum(map(len, by_home.values()))
 
-    def _open(self, partition: bytes) -> Any:
+    def _open(self, partition: bytes) -> "_Partition":
         if self._faiss is None:
             # Loaded here because exact mode needs no vectors, and FAISS costs 0.1 s and 30 MB.
             self._faiss = importlib.import_module("faiss")
             # One question is searched at a time: a second thread costs more to wake than it saves.
             self._faiss.omp_set_num_threads(1)
-        faiss = self._faiss
-        # 16-bit numbers halve the memory; the error of a cosine is below 0.001.
-        flat = faiss.IndexScalarQuantizer(self._dimensions, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        index = self._partitions[partition] = faiss.IndexIDMap2(flat)
+        index = self._partitions[partition] = _Partition(self._faiss, self._dimensions, self._many)
         return index
+
+
+class _Partition:
+    """The vectors of one partition, and their signs once they are many."""
+
+    def __init__(self, faiss: Any, dimensions: int, many: int) -> None:
+        self._faiss = faiss
+        self._many = many
+        # 16-bit numbers halve the memory; the error of a cosine is below 0.001.
+        rounded = faiss.ScalarQuantizer.QT_fp16
+        self._flat = faiss.IndexScalarQuantizer(dimensions, rounded, faiss.METRIC_INNER_PRODUCT)
+        self._whole = faiss.IndexIDMap2(self._flat)
+        self._signs: Any = None
+        # Whole bytes: each vector's signs, filled up.
+        self._bits = -(-dimensions // 8) * 8
+
+    def __len__(self) -> int:
+        """Return how many vectors are stored."""
+        return int(self._whole.ntotal)
+
+    def add(self, ids: NDArray[np.int64], vectors: Vector | Rounded) -> None:
+        """Store unit vectors (n, d) under new ids."""
+        if vectors.dtype == np.float16:
+            self._whole.add_sa_codes(np.ascontiguousarray(vectors).view(np.uint8), ids)
+        else:
+            self._whole.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
+        if self._signs is not None:
+            self._signs.add_with_ids(_find_signs(vectors), ids)
+        elif len(self) >= self._many:
+            faiss = self._faiss
+            stored = faiss.vector_to_array(self._flat.codes).view(np.float16).reshape(len(self), -1)
+            self._signs = faiss.IndexBinaryIDMap2(faiss.IndexBinaryFlat(self._bits))
+            self._signs.add_with_ids(_find_signs(stored), faiss.vector_to_array(self._whole.id_map))
+
+    def search(self, vector: Vector, most: int) -> tuple[NDArray[np.int64], Vector]:
+        """Return the ids and cosines (n,) of the nearest, the nearest first; the id -1 stands for none."""
+        if self._signs is None:
+            cosines, ids = self._whole.search(vector[None], min(most, len(self)))
+            return ids[0], cosines[0]
+        _, candidates = self._signs.search(_find_signs(vector[None]), min(CANDIDATES * most, len(self)))
+        found: NDArray[np.int64] = candidates[0]
+        near: Vector = self._whole.reconstruct_batch(found) @ vector
+        best = np.argsort(-near, kind="stable")[:most]
+        return found[best], near[best]
+
+    def get(self, entry_id: int) -> Vector:
+        """Return a stored vector (d,)."""
+        vector: Vector = self._whole.reconstruct(entry_id)
+        return vector
+
+    def remove(self, ids: NDArray[np.int64]) -> None:
+        """Forget stored vectors."""
+        self._whole.remove_ids(ids)
+        if self._signs is not None:
+            self._signs.remove_ids(ids)
+
+
+def _find_signs(vectors: Vector | Rounded) -> NDArray[np.uint8]:
+    """Return a bit for each number of (n, d), 1 where it is above 0: (n, bytes)."""
+    # As whole numbers 16-bit ones are compared in a tenth of the time, and have the same signs.
+    numbers = np.ascontiguousarray(vectors).view(np.int16) if vectors.dtype == np.float16 else vectors
+    return np.packbits(numbers > 0, axis=1)

@@ -52,9 +52,10 @@ def seal(data: bytes) -> bytes:
 
 def unseal(data: bytes) -> bytes:
     """What was sealed; raises Damaged."""
-    if crc32(data[_CHECK_BYTES:]).to_bytes(_CHECK_BYTES, "big") != data[:_CHECK_BYTES]:
+    content = data[_CHECK_BYTES:]
+    if crc32(content) != int.from_bytes(data[:_CHECK_BYTES], "big"):
         raise Damaged("its checksum is another")
-    return data[_CHECK_BYTES:]
+    return content
 
 
 def read_text(data: bytes) -> str:

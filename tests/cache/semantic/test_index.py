@@ -17,10 +17,12 @@ def make_vectors(count: int, seed: int = 0) -> np.ndarray:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.booleans()), max_size=40))
-def test_nothing_is_found_in_another_partition_or_after_it_was_removed(steps: list[tuple[str, int, bool]]) -> None:
-    """Whatever is added and removed, a search gives stored ids of its own partition."""
-    index, vectors, homes = VectorIndex(dimensions=SIZE), make_vectors(31), dict[int, bytes]()
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.booleans()), max_size=40), st.integers(1, 40))
+def test_nothing_is_found_in_another_partition_or_after_it_was_removed(
+    steps: list[tuple[str, int, bool]], many: int
+) -> None:
+    """Whatever is added and removed, and however it is searched, a search gives stored ids of its own partition."""
+    index, vectors, homes = VectorIndex(dimensions=SIZE, many=many), make_vectors(31), dict[int, bytes]()
     for name, entry_id, adds in steps:
         partition = name.encode()
         if adds and index.add(partition, [entry_id], vectors[entry_id][None]):
@@ -52,6 +54,29 @@ def test_the_nearest_comes_first() -> None:
     found = index.search(b"p", vectors[7], 5)
     assert found[0] == (107, pytest.approx(1, abs=0.01))
     assert [cosine for _, cosine in found] == sorted((cosine for _, cosine in found), reverse=True)
+
+
+@pytest.mark.parametrize("steps", [(3_000,), (1, 2_999), (1_500, 1_500)], ids=["at once", "but one", "half by half"])
+def test_many_are_searched_by_signs_and_the_same_are_found(steps: tuple[int, ...]) -> None:
+    """Near vectors are found as a search of all finds them, of 16 bits or of 32, and none that is gone."""
+    source = np.random.default_rng(5)
+    topics = source.normal(size=(300, DIMENSIONS))
+    drawn = np.repeat(topics, 10, axis=0) + 0.7 * source.normal(size=(3_000, DIMENSIONS))
+    vectors = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+    by_signs, by_all = VectorIndex(), VectorIndex(many=10_000)
+    start = 0
+    for count in steps:
+        part = vectors[start : start + count].astype(np.float16 if start else np.float32)
+        for index in (by_signs, by_all):
+            assert index.add(b"p", range(start, start + count), part) == count
+        start += count
+    for index in (by_signs, by_all):
+        assert index.remove(range(0, 3_000, 3)) == 1_000
+        assert index.add(b"p", [9_000], vectors[:1]) == 1
+    for asked in range(0, 3_000, 100):
+        found, expected = (index.search(b"p", vectors[asked], 4) for index in (by_signs, by_all))
+        assert [each for each, _ in found] == [each for each, _ in expected]
+        assert [cosine for _, cosine in found] == pytest.approx([cosine for _, cosine in expected], abs=1e-5)
 
 
 def test_an_id_is_stored_once() -> None:
