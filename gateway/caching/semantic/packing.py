@@ -53,7 +53,7 @@ def seal(data: bytes) -> bytes:
 def unseal(data: bytes) -> bytes:
     """What was sealed; raises Damaged."""
     content = data[_CHECK_BYTES:]
-    if crc32(content) != int.from_bytes(data[:_CHECK_BYTES], "big"):
+    if len(data) < _CHECK_BYTES or crc32(content) != int.from_bytes(data[:_CHECK_BYTES], "big"):
         raise Damaged("its checksum is another")
     return content
 

@@ -50,6 +50,13 @@ def test_a_questions_text_is_read_without_its_vector() -> None:
     assert unseal(seal(b"abc")) == b"abc"
 
 
+@pytest.mark.parametrize("data", [b"", b"\0", b"\0\0\0", b"\0\0\0\1", seal(b"abc")[:-1]])
+def test_what_is_shorter_than_it_was_is_damaged(data: bytes) -> None:
+    """A checksum that is itself cut off says nothing."""
+    with pytest.raises(Damaged):
+        unseal(data)
+
+
 def test_a_stream_says_what_it_said_whole() -> None:
     """Its pieces are put together."""
     chunk = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n'
