@@ -8,7 +8,7 @@ token. Output: the caller's limit or the model's own, reasoning included, for ea
 What no bound covers is named in gateway.budgets.exclusions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -30,6 +30,8 @@ _EIGHTHS, _OWN_EIGHTHS, _FOREIGN_EIGHTHS = 8, 9, 12
 _ATTO_PER_PICO = 1_000_000
 # A reply shorter than this is of no use, so no call is cut down below it.
 LEAST_OUTPUT_TOKENS = 64
+# Limits on the reply, callers' own, whose worst is kept.
+_MOST_KEPT = 64
 
 
 class Worst(msgspec.Struct, frozen=True):
@@ -97,21 +99,59 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None
 
 
+class Worsts:
+    """What a target charges at worst for plain calls, by the limit that they set on the reply: kept for one price."""
+
+    __slots__ = ("_known", "_price")
+
+    def __init__(self) -> None:
+        self._price: Price | None = None
+        self._known: dict[tuple[str, int | None], Worst] = {}
+
+    def find(self, price: Price, call: Call) -> Worst | None:
+        """What was kept of this price, the object itself: a table gives the same one as long as it is in force."""
+        return self._known.get((call.endpoint, call.max_tokens)) if price is self._price else None
+
+    def keep(self, price: Price, call: Call, worst: Worst) -> None:
+        """Keep what was worked out."""
+        if price is not self._price or len(self._known) >= _MOST_KEPT:
+            self._price, self._known = price, {}
+        self._known[call.endpoint, call.max_tokens] = worst
+
+
 def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int, shape: Shape = PLAIN) -> Bound:
     """Bound a call by its bytes; targets that are free or without a price are left out by the caller."""
     input_tokens = len(call.body) + PREAMBLE_TOKENS + shape.images * IMAGE_TOKENS
     if shape.has_tools:
         input_tokens += TOOLS_TOKENS
     rare = _ALL_RARE if shape.hides_words else _find_rare_rates(call.body, has_images=shape.images > 0)
-    targets: list[Worst] = []
+    worsts = [_find_worst(call, reach, input_tokens, default_output_tokens, rare) for reach in reaches]
+    return _join(call, worsts, input_tokens)
+
+
+def is_plain(call: Call) -> bool:
+    """Whether a body of plain shape can cause no rate but those that every call can."""
+    return _find_rare_rates(call.body, has_images=False) is _NOTHING_RARE
+
+
+def bound_target(call: Call, price: Price, max_output_tokens: int | None, default_output_tokens: int) -> Worst:
+    """What a plain call costs at worst at one target, whose price has no tiers by the input's length."""
+    reach = Reach(prices=(price,), max_output_tokens=max_output_tokens)
+    return _find_worst(call, reach, 0, default_output_tokens, _NOTHING_RARE)
+
+
+def bound_plainly(call: Call, worsts: Sequence[Worst]) -> Bound:
+    """Bound a plain call, as ``bound_call`` would, by what its targets charge at worst."""
+    return _join(call, worsts, len(call.body) + PREAMBLE_TOKENS)
+
+
+def _join(call: Call, worsts: Sequence[Worst], input_tokens: int) -> Bound:
     longest, needs_limit = 0, False
-    for reach in reaches:
-        worst = _find_worst(call, reach, input_tokens, default_output_tokens, rare)
-        targets.append(worst)
+    for worst in worsts:
         longest = max(longest, worst.output_tokens)
         needs_limit = needs_limit or worst.is_unlimited
     return Bound(
-        targets=tuple(targets),
+        targets=tuple(worsts),
         input_tokens=input_tokens,
         output_tokens=longest,
         n=call.answers,

@@ -13,9 +13,18 @@ from functools import partial
 import msgspec
 
 from gateway.budgets import refusal
-from gateway.budgets.bound import Bound, Reach, bound_call, from_count
+from gateway.budgets.bound import (
+    Bound,
+    Reach,
+    Worst,
+    bound_call,
+    bound_plainly,
+    bound_target,
+    from_count,
+    is_plain,
+)
 from gateway.budgets.directory import Standing
-from gateway.budgets.exclusions import Exclusion, Shape, read_shape
+from gateway.budgets.exclusions import PLAIN, Exclusion, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Wish
 from gateway.budgets.spending import cost_of
@@ -133,6 +142,9 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
 def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessment:
     """Bound what a call may cost, whichever of its targets answers."""
     shape = read_shape(call)
+    bound = _bound_plainly(call, route, services, at_ns) if shape is PLAIN else None
+    if bound is not None:
+        return Assessment(bound=bound, shape=shape, unpriced=())
     reaches: list[Reach] = []
     unpriced: list[str] = []
     for target in route.targets:
@@ -146,6 +158,29 @@ def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessme
             unpriced.append(f"{target.backend.name}/{target.model}")
     default = services.settings.budgets.default_max_tokens
     return Assessment(bound=bound_call(call, reaches, default, shape), shape=shape, unpriced=tuple(unpriced))
+
+
+def _bound_plainly(call: Call, route: Route, services: Services, at_ns: int) -> Bound | None:
+    """The bound of a call that can cause no rare rate, by targets of one price each: most calls, and in half the time.
+
+    None: it has to be looked at more closely.
+    """
+    if b'"service_tier"' in call.body or not is_plain(call):
+        return None
+    worsts: list[Worst] = []
+    for target in route.targets:
+        if target.backend.is_free:
+            continue
+        price = services.prices.lookup(target.backend.name, target.model, at_ns)
+        if price is None or price.tiers:
+            return None
+        worst = target.worsts.find(price, call)
+        if worst is None:
+            longest = services.routes.max_output_tokens(target.backend.name, target.model)
+            worst = bound_target(call, price, longest, services.settings.budgets.default_max_tokens)
+            target.worsts.keep(price, call, worst)
+        worsts.append(worst)
+    return bound_plainly(call, worsts)
 
 
 def limit_reply(call: Call, max_tokens: int) -> Call:

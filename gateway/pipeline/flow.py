@@ -8,6 +8,7 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Backend
+from gateway.budgets.bound import Worsts
 from gateway.caching.answers import StoredAnswer
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic.interface import Check
@@ -67,6 +68,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     breaker: Breaker
     lines: bytes
+    # What it charges at worst, kept for the room of budgets.
+    worsts: Worsts = msgspec.field(default_factory=Worsts)
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

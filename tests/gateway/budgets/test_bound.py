@@ -6,12 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.budgets.bound import LEAST_OUTPUT_TOKENS, Bound, Reach, Worst, bound_call, from_count
+from gateway.budgets.bound import (
+    LEAST_OUTPUT_TOKENS,
+    Bound,
+    Reach,
+    Worst,
+    Worsts,
+    bound_call,
+    bound_plainly,
+    bound_target,
+    from_count,
+    is_plain,
+)
 from gateway.budgets.exclusions import Shape, read_shape
 from providers.catalogue import load_catalogue
 from providers.chat import Usage
 from providers.pricing.price_rows import PriceRow, TierRow
-from providers.pricing.prices import cost_pusd, load_prices, read_price
+from providers.pricing.prices import Price, cost_pusd, load_prices, read_price
 from providers.tokens import Tokenizers
 from providers.wire import Call
 
@@ -53,6 +64,51 @@ def test_no_usage_costs_more_than_the_bound(input_tokens: int, output_tokens: in
     buckets = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "input_tokens")
     usage = Usage(**{buckets[split]: input_tokens}, output_tokens=output_tokens)
     assert cost_pusd(TIERED, usage) <= bound.pusd
+
+
+PRICES = tuple(
+    read_price(
+        PriceRow(
+            provider="p", model="m", effective_from=day, input=rate, output=f"{rate}0", image_input="90",
+            cache_write_1h="70", audio_output="80",
+        ),
+        "test",
+        is_operator=True,
+    )
+    for day, rate in (("2020-01-01", "1"), ("2021-01-01", "2"))
+)  # fmt: skip
+BODIES = (
+    b'{"model":"m"}', b'{"model":"m","cache_control":{"ttl":"1h"}}', b'{"model":"m","modalities":["audio"]}',
+    b'{"model":"m","content":[{"type":"input_audio"}]}', b'{"model":"m","audio":{}}',
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(PRICES), st.sampled_from(BODIES), st.sampled_from(["chat/completions", "embeddings"]),
+            st.sampled_from([None, 1, 500, 9_000]), st.integers(1, 3),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from([None, 800]),
+)  # fmt: skip
+def test_what_is_kept_of_a_price_bounds_as_working_it_out_does(
+    asked: list[tuple[Price, bytes, str, int | None, int]], longest: int | None
+) -> None:
+    """Whatever was asked before, and whichever price was in force then."""
+    worsts = Worsts()
+    for price, body, endpoint, max_tokens, n in asked:
+        call = Call(endpoint=endpoint, body=body, model="m", max_tokens=max_tokens, n=n)
+        expected = bound_call(call, [Reach(prices=(price,), max_output_tokens=longest)], 700)
+        if not is_plain(call):
+            assert expected.pusd >= bound_plainly(call, [bound_target(call, price, longest, 700)]).pusd
+            continue
+        worst = worsts.find(price, call)
+        if worst is None:
+            worst = bound_target(call, price, longest, 700)
+            worsts.keep(price, call, worst)
+        assert bound_plainly(call, [worst]) == expected
 
 
 @given(st.lists(WORST, max_size=3), st.integers(0, 10**6), st.integers(1, 8), st.integers(0, 10**15))
