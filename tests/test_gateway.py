@@ -1,8 +1,11 @@
 """What importing the package does."""
 
 import gc
+import os
 import subprocess
 import sys
+
+import pytest
 
 
 def test_the_collector_runs_rarely_from_the_first_import_on() -> None:
@@ -11,3 +14,14 @@ def test_the_collector_runs_rarely_from_the_first_import_on() -> None:
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.split() == ["50000", "True"]
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("2", "2")])
+def test_small_matrices_are_multiplied_by_one_thread(given: str | None, expected: str) -> None:
+    """Unless the operator wants it otherwise."""
+    environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    if given is not None:
+        environ["OPENBLAS_NUM_THREADS"] = given
+    command = [sys.executable, "-c", "import gateway, os; print(os.environ['OPENBLAS_NUM_THREADS'])"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, env=environ)
+    assert done.stdout.strip() == expected
