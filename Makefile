@@ -64,6 +64,9 @@ unexport PYTHONDONTWRITEBYTECODE
 pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 	[ $$s -ne 5 ] || echo "make $@: pytest selected no test; the suite cannot be empty." >&2; exit $$s; }
 
+# The matrices of tests are small: threads that numpy starts for them spin while they wait, for four times the work.
+test: export OPENBLAS_NUM_THREADS := 1
+
 # A file's tests stay together, since they share servers; the files are dealt out in their random order.
 test: $(TEST)
 	@$(call pytest,-m "not long and not e2e and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder)

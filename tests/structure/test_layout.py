@@ -1,9 +1,11 @@
 """The house: every module has its test, nothing grows too large, imports stay cheap to follow."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -30,16 +32,34 @@ def list_modules(*folders: str) -> list[Path]:
     )
 
 
-def list_functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield every function's name and its lines."""
-    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+class Module(msgspec.Struct, frozen=True):
+    """What the rules ask of a file."""
+
+    has_docstring: bool
+    statements: int
+    # Each function's name and its lines.
+    functions: list[tuple[str, int]]
+
+
+@cache
+def read_module(path: Path) -> Module:
+    """Parse a file, once for all rules."""
+    tree = ast.parse((ROOT / path).read_bytes())
+    return Module(bool(ast.get_docstring(tree)), len(tree.body), list(list_functions(tree.body)))
+
+
+def list_functions(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    """Yield every function's name and its lines: of the nodes, and of what stands in their blocks."""
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, (node.end_lineno or 0) - node.lineno + 1
+        for block in ("body", "handlers", "orelse", "finalbody", "cases"):
+            yield from list_functions(getattr(node, block, ()))
 
 
 def has_behaviour(path: Path) -> bool:
     """Tell whether a package's __init__ holds more than its docstring."""
-    return len(ast.parse((ROOT / path).read_text("utf-8")).body) > 1
+    return read_module(path).statements > 1
 
 
 def mirror_of(path: Path) -> Path:
@@ -81,7 +101,7 @@ def test_functions_are_short() -> None:
     long = {
         f"{path}::{name}": lines
         for path in list_modules(*PACKAGES, "tests", "bench")
-        for name, lines in list_functions(path)
+        for name, lines in read_module(path).functions
         if lines > MAX_FUNCTION_LINES
     }
     assert long == {}
@@ -115,4 +135,4 @@ def test_tests_are_no_packages() -> None:
 def test_every_module_says_what_it_holds() -> None:
     """A module opens with one sentence."""
     modules = list_modules(*PACKAGES, "tests", "bench")
-    assert [str(path) for path in modules if not ast.get_docstring(ast.parse((ROOT / path).read_text("utf-8")))] == []
+    assert [str(path) for path in modules if not read_module(path).has_docstring] == []
