@@ -110,20 +110,32 @@ async def walk(world: World, examples: int) -> list[str]:
     """Ask every operation so many times; every difference is one line."""
     document = await read_document(world)
     problems: list[str] = []
-    token = world.opal.token
+    tokens = {"": world.opal.token, PROXY: world.running.test_key}
     for path, item in document["paths"].items():
         for method, operation in item.items():
             for case in draw_cases(cases(Operation(path, method, operation, document)), examples):
-                token = await _renew(world, token)
-                headers = {"authorization": f"Bearer {world.running.test_key if path.startswith(PROXY) else token}"}
-                if case.kind:
-                    headers["content-type"] = case.kind
-                answer = await ask(world.client, case, headers)
-                world.client.cookies.clear()
-                problem = find_problem(answer, operation, document)
-                if problem is not None:
-                    problems.append(f"{case!r}: {problem}")
+                for answer in await ask_signed_in(world, case, tokens, PROXY if path.startswith(PROXY) else ""):
+                    problem = find_problem(answer, operation, document)
+                    if problem is not None:
+                        problems.append(f"{case!r}: {problem}")
     return problems
+
+
+async def ask_signed_in(world: World, case: Case, tokens: dict[str, str], kind: str) -> list[httpx.Response]:
+    """What is answered; again, with a new token, where an earlier request had ended the session."""
+    answers: list[httpx.Response] = []
+    while True:
+        headers = {"authorization": f"Bearer {tokens[kind]}"}
+        if case.kind:
+            headers["content-type"] = case.kind
+        answers.append(await ask(world.client, case, headers))
+        world.client.cookies.clear()
+        if kind == PROXY or answers[-1].status_code not in (401, 403):
+            return answers
+        renewed = await _renew(world, tokens[kind])
+        if renewed == tokens[kind]:
+            return answers
+        tokens[kind] = renewed
 
 
 def draw_cases(strategy: st.SearchStrategy[Case], examples: int) -> list[Case]:
