@@ -1,8 +1,8 @@
 """What a budget would have seen: its windows' sums are the ledger's, and the pace of now leads to its limit."""
 
+import itertools
 from pathlib import Path
 
-import pytest
 from budget_world import ACCOUNT, KEY, PROJECT, make_budget, row_of, treasure
 
 from gateway.analytics.overview.past_windows import LOOKS_BACK, list_windows, read_past
@@ -38,19 +38,18 @@ def is_of(row: UsageRow, scope: Scope) -> bool:
     return {"account": True, "project": True, "key": row.key_id == KEY, "tag": "red" in row.tags}[scope]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu"])
-@pytest.mark.parametrize("span", SPANS)
-async def test_sums_are_the_ledgers(database: Database, tmp_path: Path, span: Span, zone: str) -> None:
+async def test_sums_are_the_ledgers(database: Database, tmp_path: Path) -> None:
     """To the picodollar, of every scope and window, as the budget itself would have counted them."""
-    windows = list_windows(span, zone, NOW_NS)
-    assert len(windows) == LOOKS_BACK[span]
-    assert [later.start_ns for later in windows[1:]] == [earlier.end_ns for earlier in windows[:-1]]
     async with treasure(database, tmp_path) as house:
         for row in ROWS:
             house.recorder.record(row)
         await house.recorder.flush()
         await administration.record_spending(house.treasury, ACCOUNT, 7, None)
-        for scope, scope_id in SCOPES:
+        for span, zone, (scope, scope_id) in itertools.product(SPANS, ("UTC", "Asia/Kathmandu"), SCOPES):
+            case = (span, zone, scope)
+            windows = list_windows(span, zone, NOW_NS)
+            assert (case, len(windows)) == (case, LOOKS_BACK[span])
+            assert [later.start_ns for later in windows[1:]] == [earlier.end_ns for earlier in windows[:-1]], case
             budget = make_budget(scope=scope, scope_id=scope_id, span=span, zone=zone)
             past = await read_past(database, house.treasury, budget, NOW_NS)
             by_rows = [
@@ -59,9 +58,11 @@ async def test_sums_are_the_ledgers(database: Database, tmp_path: Path, span: Sp
             ]
             while by_rows and not by_rows[0]:
                 del by_rows[0]
-            assert [spent for _, spent in past.windows] == by_rows != []
+            assert (case, [spent for _, spent in past.windows]) == (case, by_rows)
+            assert by_rows, case
             async with database.read() as connection:
-                assert by_rows == [await store.sum_window(connection, budget, window) for window, _ in past.windows]
+                counted = [await store.sum_window(connection, budget, window) for window, _ in past.windows]
+            assert (case, counted) == (case, by_rows)
 
 
 async def test_what_was_spent_elsewhere_counts_for_an_account(database: Database, tmp_path: Path) -> None:
