@@ -17,7 +17,9 @@ _WRITTEN = (
     "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
     "AND pg_relation_size(oid) > 0"
 )
-_RELATIONS = "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = $1 ORDER BY oid"
+_RELATIONS = (
+    "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = $1 ORDER BY oid"
+)
 # What is another number once a table or an index was made or dropped, or a column. PostgreSQL's own have lower numbers.
 _SHAPE = (
     "((SELECT sum(oid::bigint) FROM pg_class WHERE oid >= 16384) + "
