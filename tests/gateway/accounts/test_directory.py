@@ -80,12 +80,10 @@ async def test_a_revoked_key_is_told_from_an_unknown_one(database: Database, key
     assert find(keys, make_key("live")) is KeyFault.UNKNOWN
 
 
-@pytest.mark.parametrize(
-    "presented", [b"", b"lgw_proj_", b"sk-abc", b"\xff" * 58, b"x" * 100_000, b"lgw_proj_" + b"a" * 49]
-)
-async def test_what_is_no_key_is_malformed(presented: bytes, keys: KeyDirectory) -> None:
+async def test_what_is_no_key_is_malformed(keys: KeyDirectory) -> None:
     """A typing error is told from a key that is not known."""
-    assert keys.find(presented, NOW_NS) is KeyFault.MALFORMED
+    for presented in (b"", b"lgw_proj_", b"sk-abc", b"\xff" * 58, b"x" * 100_000, b"lgw_proj_" + b"a" * 49):
+        assert keys.find(presented, NOW_NS) is KeyFault.MALFORMED, presented[:60]
 
 
 async def test_a_digest_is_made_with_the_pepper(database: Database) -> None:

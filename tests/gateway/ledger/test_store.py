@@ -94,9 +94,11 @@ async def test_logs_go_on_where_a_page_ended(database: Database) -> None:
     assert seen == sorted((row.request_id for row in rows), reverse=True)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "count"),
-    [
+async def test_only_what_is_meant_is_found(database: Database) -> None:
+    """From inclusive, to exclusive, the model's name literally, and no other project's."""
+    rows = [make_row(NOW_NS), make_row(NOW_NS + 1), make_row(NOW_NS + 2, model="gpt-5")]
+    await insert(database, *rows, make_row(project_id="proj_other"))
+    counts: list[tuple[dict[str, Any], int]] = [
         ({}, 3),
         ({"from_ns": NOW_NS + 1}, 2),
         ({"to_ns": NOW_NS + 2}, 2),
@@ -104,15 +106,10 @@ async def test_logs_go_on_where_a_page_ended(database: Database) -> None:
         ({"model": "gpt-4"}, 2),
         ({"model": "%"}, 0),
         ({"project_id": "proj_another"}, 0),
-    ],
-)
-async def test_only_what_is_meant_is_found(wanted: dict[str, Any], count: int, database: Database) -> None:
-    """From inclusive, to exclusive, the model's name literally, and no other project's."""
-    rows = [make_row(NOW_NS), make_row(NOW_NS + 1), make_row(NOW_NS + 2, model="gpt-5")]
-    await insert(database, *rows, make_row(project_id="proj_other"))
-    values: dict[str, Any] = {"project_id": PROJECT_ID, "from_ns": 0, "to_ns": 2**63 - 1, **wanted}
-    meant = UsageFilter(**values)
-    assert len(await read_logs(database, meant)) == count
+    ]
+    for wanted, count in counts:
+        values: dict[str, Any] = {"project_id": PROJECT_ID, "from_ns": 0, "to_ns": 2**63 - 1, **wanted}
+        assert (wanted, len(await read_logs(database, UsageFilter(**values)))) == (wanted, count)
 
 
 async def test_an_answer_from_the_cache_used_and_cost_nothing(database: Database) -> None:

@@ -75,11 +75,11 @@ async def test_a_name_is_kept_apart_from_others(ring: Ring) -> None:
             await deed
 
 
-@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 129, "\ud800"])
-async def test_what_is_no_name_is_refused(ring: Ring, name: str) -> None:
+async def test_what_is_no_name_is_refused(ring: Ring, subtests: pytest.Subtests) -> None:
     """Before anything is stored."""
-    with refused(RefusalKind.INVALID, "is no name"):
-        await ring.projects.create(ring.by(), name, None, ring.at())
+    for name in ("", "  ", "a\nb", "x" * 129, "\ud800"):
+        with subtests.test(name=ascii(name)), refused(RefusalKind.INVALID, "is no name"):
+            await ring.projects.create(ring.by(), name, None, ring.at())
 
 
 async def test_a_provider_is_one_that_there_is(ring: Ring) -> None:

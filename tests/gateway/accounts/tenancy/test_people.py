@@ -54,23 +54,20 @@ async def test_a_new_person_owns_an_account_with_a_project(house: House) -> None
     ]
 
 
-@pytest.mark.parametrize(
-    ("param", "value"),
-    [
+async def test_a_field_that_breaks_its_rule_is_named(house: House, subtests: pytest.Subtests) -> None:
+    """Before anything is hashed or stored."""
+    for param, value in (
         ("email", "ada"),
         ("username", "a b"),
         ("full_name", "a\nb"),
         ("password", Secret("correct")),
         ("password", Secret("password123")),
-    ],
-    ids=["email", "username", "full_name", "password", "common"],
-)
-async def test_a_field_that_breaks_its_rule_is_named(param: str, value: object, house: House) -> None:
-    """Before anything is hashed or stored."""
-    with pytest.raises(Refusal) as caught:
-        await house.register("ada", **{param: value})
-    assert (caught.value.kind, caught.value.param) == (RefusalKind.INVALID, param)
-    assert await count_rows(house.database) == [0] * 6
+    ):
+        with subtests.test(param=param, value=value):
+            with pytest.raises(Refusal) as caught:
+                await house.register("ada", **{param: value})
+            assert (caught.value.kind, caught.value.param) == (RefusalKind.INVALID, param)
+            assert await count_rows(house.database) == [0] * 6
 
 
 async def test_a_taken_address_leaves_nothing_behind(house: House) -> None:
@@ -263,14 +260,14 @@ async def test_a_person_switches_between_accounts(house: House) -> None:
         await house.people.switch_account(bob.person, own, ORIGIN, NOW_NS)
 
 
-@pytest.mark.parametrize("account_id", ["acct_nowhere", "", "theirs", "a\x00", "\ud800"], ids=range(5))
-async def test_another_account_is_not_to_be_found(account_id: str, house: House) -> None:
+async def test_another_account_is_not_to_be_found(house: House, subtests: pytest.Subtests) -> None:
     """Whether it exists or not; the session stays."""
     ada, bob = await house.register("ada"), await house.register("bob")
-    wanted = ada.person.account_id if account_id == "theirs" else account_id
-    with refused(RefusalKind.NOT_FOUND, "there is no account"):
-        await house.people.switch_account(bob.person, wanted, ORIGIN, NOW_NS)
-    assert await house.is_open(bob)
+    for account_id in ("acct_nowhere", "", ada.person.account_id, "a\x00", "\ud800"):
+        with subtests.test(account_id=ascii(account_id)):
+            with refused(RefusalKind.NOT_FOUND, "there is no account"):
+                await house.people.switch_account(bob.person, account_id, ORIGIN, NOW_NS)
+            assert await house.is_open(bob)
 
 
 async def test_who_belongs_nowhere_is_told(house: House) -> None:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from gateway.analytics.calls.filters import Filter
 from gateway.analytics.calls.hours import find_hours
 from gateway.db import Database
@@ -22,32 +20,33 @@ CALLS: tuple[tuple[int, dict[str, Any]], ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    ("wanted", "hours"),
-    [
-        (Filter(), [0, 1, 30, 1_000, 9_000]),
-        (Filter(equal={"model": "rare"}), [1, 1_000]),
-        (Filter(equal={"model": "rare"}, cache="hit"), [1_000]),
-        (Filter(equal={"key_id": "k", "provider": "p"}), [9_000]),
-        (Filter(equal={"key_id": "k", "provider": "openai"}), []),
-        (Filter(is_error=True), [30]),
-        (Filter(cache="exact"), [1_000]),
-        (Filter(tag="x"), [1, 30]),
-        (Filter(tag="x", is_error=True), [30]),
-        (Filter(tag="y", cache="hit"), [1_000]),
-        (Filter(min_latency_ms=1, equal={"session": "s"}), [0, 1, 30, 1_000, 9_000]),
-    ],
-)
-async def test_hours_without_any_are_left_out(database: Database, wanted: Filter, hours: list[int]) -> None:
+# What is asked for, and how many hours ago there is some.
+HOURS: list[tuple[Filter, list[int]]] = [
+    (Filter(), [0, 1, 30, 1_000, 9_000]),
+    (Filter(equal={"model": "rare"}), [1, 1_000]),
+    (Filter(equal={"model": "rare"}, cache="hit"), [1_000]),
+    (Filter(equal={"key_id": "k", "provider": "p"}), [9_000]),
+    (Filter(equal={"key_id": "k", "provider": "openai"}), []),
+    (Filter(is_error=True), [30]),
+    (Filter(cache="exact"), [1_000]),
+    (Filter(tag="x"), [1, 30]),
+    (Filter(tag="x", is_error=True), [30]),
+    (Filter(tag="y", cache="hit"), [1_000]),
+    (Filter(min_latency_ms=1, equal={"session": "s"}), [0, 1, 30, 1_000, 9_000]),
+]
+
+
+async def test_hours_without_any_are_left_out(database: Database) -> None:
     """By whatever the kept sums can tell."""
     rows = [make_row(HOUR - back * HOUR_NS, **fields) for back, fields in CALLS]
     async with database.write() as connection:
         await store.insert_rows(connection, [*rows, make_row(HOUR - 5 * HOUR_NS, project_id="other")])
-    async with database.read() as connection:
-        found = [each async for each in find_hours(connection, [PROJECT_ID], wanted, 0, HOUR + HOUR_NS)]
-        later = [
-            start_ns
-            async for start_ns, _ in find_hours(connection, [PROJECT_ID], wanted, HOUR - DAY_NS, HOUR + HOUR_NS)
-        ]
-    assert found == [(HOUR - back * HOUR_NS, 1) for back in hours]
-    assert later == [HOUR - back * HOUR_NS for back in hours if back <= 24]
+    for wanted, hours in HOURS:
+        async with database.read() as connection:
+            found = [each async for each in find_hours(connection, [PROJECT_ID], wanted, 0, HOUR + HOUR_NS)]
+            later = [
+                start_ns
+                async for start_ns, _ in find_hours(connection, [PROJECT_ID], wanted, HOUR - DAY_NS, HOUR + HOUR_NS)
+            ]
+        assert found == [(HOUR - back * HOUR_NS, 1) for back in hours], wanted
+        assert later == [HOUR - back * HOUR_NS for back in hours if back <= 24], wanted
