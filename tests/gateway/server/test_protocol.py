@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from running import (
     STREAM_HEAD,
     Request,
@@ -28,6 +29,7 @@ from gateway.server.protocol import MAX_HEAD_BYTES, GatewayProtocol
 
 CHAT = b"/v1/chat/completions"
 SECOND_S = 3.0
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Line:
@@ -81,13 +83,20 @@ async def line(gateway: Running) -> AsyncIterator[Line]:
         writer.close()
 
 
-@pytest.fixture
-async def gateway(tmp_path: Path) -> AsyncIterator[Running]:
+@asynccontextmanager
+async def start(folder: Path) -> AsyncIterator[Running]:
     """A gateway whose provider says hello, with small bodies and short times."""
     more = "[server]\nmax_body_bytes = 2_048\nheader_timeout_ms = 100\nbody_timeout_ms = 100\n"
     async with upstream(always(json_reply(chat_reply()))) as provider:
-        async with running(tmp_path, openai_config(provider, more)) as started:
+        async with running(folder, openai_config(provider, more)) as started:
             yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    """One for this module: each test has connections of its own."""
+    async with start(tmp_path_factory.mktemp("protocol")) as started:
+        yield started
 
 
 def post(
@@ -258,13 +267,14 @@ async def test_a_body_is_not_asked_for_in_vain(gateway: Running) -> None:
         assert await client.is_closed()
 
 
-async def test_a_request_before_its_turn_is_sent_again(gateway: Running) -> None:
+async def test_a_request_before_its_turn_is_sent_again(tmp_path: Path) -> None:
     """Pipelining: the first is answered, the second was not read, and the connection ends."""
-    async with line(gateway) as client:
-        client.send(post(gateway, hello()) + post(gateway, hello()))
-        assert (await client.answer())[0] == 200
-        assert await client.is_closed()
-    assert len(gateway.rows) == 1
+    async with start(tmp_path) as gateway:
+        async with line(gateway) as client:
+            client.send(post(gateway, hello()) + post(gateway, hello()))
+            assert (await client.answer())[0] == 200
+            assert await client.is_closed()
+        assert len(gateway.rows) == 1
 
 
 async def test_a_refused_call_leaves_the_connection_usable(gateway: Running) -> None:
@@ -359,9 +369,9 @@ async def test_a_stream_that_runs_ends_before_the_server_does(tmp_path: Path) ->
     assert [(row.status, row.total_tokens) for row in gateway.rows] == [("complete", 4)]
 
 
-async def test_an_idle_connection_is_closed_when_the_server_ends(gateway: Running) -> None:
+async def test_an_idle_connection_is_closed_when_the_server_ends(tmp_path: Path) -> None:
     """Nobody waits for it."""
-    async with line(gateway) as client:
+    async with start(tmp_path) as gateway, line(gateway) as client:
         client.send(post(gateway, hello()))
         assert (await client.answer())[0] == 200
         gateway.server.handle_exit(signal.SIGTERM, None)
