@@ -6,6 +6,7 @@ Failure behavior: as gateway.limits.gate; a call whose counters went away during
 when its lease is over, its tokens when their minute is.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from gateway.counters.interface import MAX_COUNT, Counters, CountersUnavailable, Entered, RateWindow, Taken
@@ -144,7 +145,15 @@ class Passage:
     async def _take_tokens(self, window: RateWindow, tokens: int) -> Taken:
         policy = self.policy
         tokens = min(tokens, MAX_COUNT)
-        taken = await self._take((*policy.requests, window), (*policy.ones, tokens))
+        asked = self._take((*policy.requests, window), (*policy.ones, tokens))
+        taking = asyncio.create_task(asked)  # noqa: TID251 - awaited here, whatever happens
+        try:
+            taken = await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            # They may be counted already: only who knows that can give them back. Redis has its time limit.
+            if (await taking).is_admitted:
+                self._tokens = tokens
+            raise
         if taken.is_admitted:
             self._tokens = tokens
         return taken

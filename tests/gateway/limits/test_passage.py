@@ -197,6 +197,37 @@ async def test_a_cancelled_call_gives_everything_back(counters: Counters) -> Non
     await settle(await turnstile.enter(100))
 
 
+class SlowCounters(MemoryCounters):
+    """Redis, which has counted long before its answer arrives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = asyncio.Event()
+        self.answers = asyncio.Event()
+
+    async def take(self, *asked: Any) -> Taken:
+        """Count at once, and answer when it is told to."""
+        taken = await super().take(*asked)
+        self.counted.set()
+        await self.answers.wait()
+        return taken
+
+
+async def test_what_was_counted_for_a_call_that_left_meanwhile_is_given_back() -> None:
+    """The answer is waited for: without it nobody knows what to give back."""
+    counters = SlowCounters()
+    turnstile = Turnstile(counters, tokens_per_minute=100, max_concurrent=1)
+    passage = turnstile.passage()
+    entering = asyncio.get_running_loop().create_task(passage.enter(100, lambda: asyncio.sleep(0, 100)))
+    await counters.counted.wait()
+    entering.cancel()
+    counters.answers.set()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    await settle(passage)
+    await settle(await turnstile.enter(100))
+
+
 class GoneCounters(MemoryCounters):
     """Redis, which goes away when it is told to."""
 
