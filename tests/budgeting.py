@@ -1,5 +1,6 @@
 """A gateway with a person, a project and a key of that person's account, for tests of budgets."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,16 @@ CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 # 1 and 2 USD a million: a picodollar times a million per token.
 PRICES = '[[prices]]\nprovider = "openai"\nmodel = "m"\neffective_from = "2020-01-01"\ninput = "1"\noutput = "2"\n'
 MODELS = '[[models]]\nname = "m"\ntargets = [{ provider = "openai", model = "m" }]\n'
+_FIND_OWN = text(
+    "SELECT project_id, account_id FROM projects JOIN members USING (account_id) JOIN users USING (user_id) "
+    "WHERE email = :email"
+)
+_numbers = itertools.count()
+
+
+def make_email(name: str) -> str:
+    """An address that nobody has."""
+    return f"{name}{next(_numbers)}@example.com"
 
 
 class Home(msgspec.Struct, kw_only=True):
@@ -56,39 +67,44 @@ class Home(msgspec.Struct, kw_only=True):
         return await self.caller.post("/v1/chat/completions", json=CHAT | more, headers=headers)
 
     async def sum_ledger_pusd(self) -> int:
-        """What every row in the database costs, once all are there."""
+        """What every row of the project costs, once all are in the database."""
         await self.running.gateway.services.recorder.flush()
+        statement = text("SELECT COALESCE(SUM(cost_pusd), 0) FROM usage WHERE project_id = :project_id")
         async with self.database.read() as connection:
-            found = (await connection.execute(text("SELECT COALESCE(SUM(cost_pusd), 0) FROM usage"))).scalar_one()
-            return int(found)
+            return int((await connection.execute(statement, {"project_id": self.project_id})).scalar_one())
+
+
+def budget_config(provider: Upstream, more: str = "") -> str:
+    """A configuration with one priced model of this upstream."""
+    return more + openai_config(provider) + PRICES + MODELS
 
 
 @asynccontextmanager
 async def home(folder: Path, provider: Upstream, more: str = "") -> AsyncIterator[Home]:
     """Start a gateway before this upstream, and register somebody."""
-    config = more + openai_config(provider) + PRICES + MODELS
-    async with running(folder, config) as gateway:
-        database = gateway.gateway.app.state.database
-        async with gateway.client() as caller, gateway.client() as person:
-            del person.headers["authorization"]
-            yield await make_home(gateway, database, caller, person, folder / "data")
+    async with running(folder, budget_config(provider, more)) as gateway, home_at(gateway) as ann:
+        yield ann
 
 
-async def make_home(
-    gateway: Running, database: Database, caller: httpx.AsyncClient, person: httpx.AsyncClient, data_dir: Path
-) -> Home:
-    """Register somebody at a gateway and give them a project and a key."""
-    wanted = {"email": "ann@example.com", "password": PASSWORD, "name": "Ann"}
+@asynccontextmanager
+async def home_at(gateway: Running) -> AsyncIterator[Home]:
+    """Register somebody whom the gateway has not met, and give them a project and a key."""
+    async with gateway.client() as caller, gateway.client() as person:
+        del person.headers["authorization"]
+        yield await _move_in(gateway, caller, person)
+
+
+async def _move_in(gateway: Running, caller: httpx.AsyncClient, person: httpx.AsyncClient) -> Home:
+    inside = gateway.gateway
+    database: Database = inside.app.state.database
+    wanted = {"email": make_email("ann"), "password": PASSWORD, "name": "Ann"}
     signed_in = (await person.post("/api/v1/auth/register", json=wanted)).json()
     person.headers["authorization"] = f"Bearer {signed_in['access_token']}"
     async with database.read() as connection:
-        found = await connection.execute(
-            text("SELECT project_id, account_id FROM projects WHERE account_id IS NOT NULL")
-        )
-        project_id, account_id = found.one()
-    digester = KeyDigester(derive_key(load_master_key(None, data_dir), API_KEYS))
+        project_id, account_id = (await connection.execute(_FIND_OWN, {"email": wanted["email"]})).one()
+    digester = KeyDigester(derive_key(load_master_key(None, inside.services.settings.data_dir), API_KEYS))
     made = await store.create_key(database, digester, NewKey(project_id=project_id, name="k"), 1)
-    await gateway.gateway.services.directory.refresh()
+    await inside.services.directory.refresh()
     caller.headers["authorization"] = f"Bearer {made.key}"
     return Home(
         running=gateway,

@@ -1,5 +1,6 @@
 """A real gateway with a person who is signed in, to ask ordinary routes as people and programs do."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,15 +12,17 @@ from sqlalchemy import text
 
 PASSWORD = "correct horse"
 CHAT = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello!"}]}
+_numbers = itertools.count()
 
 
 class Office:
     """One gateway, one HTTP client, and the token of whoever is signed in."""
 
-    def __init__(self, gateway: Running, client: httpx.AsyncClient, token: str = "") -> None:
+    def __init__(self, gateway: Running, client: httpx.AsyncClient, token: str = "", email: str = "") -> None:
         self.gateway = gateway
         self.client = client
         self.token = token
+        self.email = email
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, bearer: str | None = None, **headers: str
@@ -47,15 +50,17 @@ class Office:
 
     async def enter(self, name: str) -> Self:
         """Register another person; gives the office as they see it."""
-        body = {"email": f"{name}@example.com", "password": PASSWORD, "name": name}
+        email = f"{name}{next(_numbers)}@example.com"
+        body = {"email": email, "password": PASSWORD, "name": name}
         token = (await self.give("POST", "/api/v1/auth/register", body, bearer=""))["access_token"]
-        return type(self)(self.gateway, self.client, token)
+        return type(self)(self.gateway, self.client, token, email)
 
     async def make_operator(self) -> None:
-        """Everybody who is registered runs the installation."""
+        """This person runs the installation."""
         database = self.gateway.gateway.app.state.database
         async with database.write() as connection:
-            await connection.execute(text("UPDATE users SET is_operator = TRUE"))
+            statement = text("UPDATE users SET is_operator = TRUE WHERE email = :email")
+            await connection.execute(statement, {"email": self.email})
 
     async def project(self, name: str = "shop") -> tuple[str, str]:
         """Make a project: the path of its routes, and its key."""
@@ -65,8 +70,14 @@ class Office:
 
 @asynccontextmanager
 async def office(folder: Path, config: str = "") -> AsyncIterator[Office]:
-    """Open an office for Ann."""
-    async with running(folder, config) as gateway:
-        base_url = gateway.url.removesuffix("/v1")
-        async with httpx.AsyncClient(base_url=base_url, timeout=20, trust_env=False) as client:
-            yield await Office(gateway, client).enter("ann")
+    """Open an office for Ann at a gateway of its own."""
+    async with running(folder, config) as gateway, office_at(gateway) as ann:
+        yield ann
+
+
+@asynccontextmanager
+async def office_at(gateway: Running) -> AsyncIterator[Office]:
+    """Open an office for an Ann whom the gateway has not met."""
+    base_url = gateway.url.removesuffix("/v1")
+    async with httpx.AsyncClient(base_url=base_url, timeout=20, trust_env=False) as client:
+        yield await Office(gateway, client).enter("ann")

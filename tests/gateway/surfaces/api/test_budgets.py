@@ -1,24 +1,27 @@
 """Budgets over HTTP: the interface's shapes, whose a scope is, and what is refused."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from budgeting import PASSWORD, Home, home
-from running import always, chat_reply, json_reply, upstream
+import pytest_asyncio
+from budgeting import PASSWORD, Home, home_at, make_email
+from running import Running
 from sqlalchemy import text
 
 from gateway.ids import new_id
 
-EVE = "eve@example.com"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+PROMOTE = text(
+    "UPDATE users SET is_operator = TRUE WHERE user_id IN (SELECT user_id FROM members WHERE account_id = :account_id)"
+)
 
 
-@pytest.fixture
-async def ann(tmp_path: Path) -> AsyncIterator[Home]:
-    """Somebody with an account."""
-    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider) as made:
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann(quiet: Running) -> AsyncIterator[Home]:
+    """Somebody with an account, at the gateway that these tests share."""
+    async with home_at(quiet) as made:
         yield made
 
 
@@ -93,7 +96,7 @@ async def test_what_cannot_be_is_refused(ann: Home, body: dict[str, Any], status
 async def test_another_account_is_not_found(ann: Home) -> None:
     """Neither its projects and keys as scopes, nor its budgets."""
     _, made = await make(ann, scope="account")
-    wanted = {"email": "bob@example.com", "password": PASSWORD, "name": "Bob"}
+    wanted = {"email": make_email("bob"), "password": PASSWORD, "name": "Bob"}
     bob = (await ann.person.post("/api/v1/auth/register", json=wanted)).json()["access_token"]
     ann.person.headers["authorization"] = f"Bearer {bob}"
     for scope, scope_id in (("project", ann.project_id), ("key", ann.key_id), ("account", ann.account_id)):
@@ -108,7 +111,7 @@ async def test_an_operator_budgets_the_operators_projects(ann: Home) -> None:
     project_id = operators.project_id  # type: ignore[union-attr]
     assert (await make(ann, scope="project", scope_id=project_id))[0] == 404
     async with ann.database.write() as connection:
-        await connection.execute(text("UPDATE users SET is_operator = TRUE"))
+        await connection.execute(PROMOTE, {"account_id": ann.account_id})
     status, made = await make(ann, scope="project", scope_id=project_id, limit_usd="0")
     assert status == 201
     async with ann.running.client() as caller:
@@ -120,10 +123,10 @@ async def test_an_operator_budgets_the_operators_projects(ann: Home) -> None:
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("member", 403), ("admin", 200), ("owner", 200)])
 async def test_every_role_sees_budgets_and_some_change_them(ann: Home, role: str, status: int) -> None:
     """List, detail and the forecast of budgets for all; making and deleting for admins and owners."""
-    made = await ann.budget("project", "3")
+    made, email = await ann.budget("project", "3"), make_email("eve")
     async with httpx.AsyncClient(base_url=str(ann.person.base_url), trust_env=False) as client:
-        invited = (await ann.person.post("/api/account/invitations", json={"email": EVE, "role": role})).json()
-        body = {"email": EVE, "password": PASSWORD, "name": "Eve", "invitation": invited["token"]}
+        invited = (await ann.person.post("/api/account/invitations", json={"email": email, "role": role})).json()
+        body = {"email": email, "password": PASSWORD, "name": "Eve", "invitation": invited["token"]}
         token = (await client.post("/api/v1/auth/register", json=body)).json()["access_token"]
         client.cookies.clear()
         client.headers["authorization"] = f"Bearer {token}"

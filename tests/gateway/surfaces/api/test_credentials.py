@@ -1,32 +1,28 @@
 """Provider keys by W's literal requests (rows W32 and W33), and whose of them a call is sent with."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from offices import Office, office
-from running import Upstream, always, chat_reply, json_reply, openai_config, upstream
+from offices import Office
+from running import Upstream, chat_reply, json_reply, openai_config
 from sqlalchemy import text
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PROJECTS, OPERATORS, CONFIGURED = "sk-your-actual-openai-key", "sk-stored-operators", "sk-upstream-secret"
+SPOIL = text(
+    "UPDATE credentials SET secret = :seal, revision = (SELECT value FROM revisions WHERE name = 'credentials') "
+    "WHERE project_id = :project_id"
+)
 W32 = {"provider": "openai", "api_key": PROJECTS}
 
 
-@pytest.fixture
-async def openai() -> AsyncIterator[Upstream]:
-    """A provider that answers anybody."""
-    async with upstream(always(json_reply(chat_reply()))) as provider:
-        yield provider
-
-
-@pytest.fixture
-async def ann(tmp_path: Path, openai: Upstream) -> AsyncIterator[Office]:
-    """Ann's office; its OpenAI is configured with a key."""
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream) -> str:
+    """Two providers with keys of the configuration's, at one address."""
     more = '[providers.other]\ndialect = "openai"\nmodels = ["other"]\napi_key = "sk-configured-other"\n'
-    more += f'base_url = "{openai.url}/other"\nheaders = {{ x-team = "blue", Authorization = "Basic 12345678" }}\n'
-    async with office(tmp_path, openai_config(openai, more)) as ann:
-        yield ann
+    more += f'base_url = "{shared_provider.url}/other"\n'
+    more += 'headers = { x-team = "blue", Authorization = "Basic 12345678" }\n'
+    return openai_config(shared_provider, more)
 
 
 def credentials(provider: Upstream) -> list[str]:
@@ -35,7 +31,7 @@ def credentials(provider: Upstream) -> list[str]:
 
 
 @pytest.mark.row("W32")
-async def test_a_projects_own_key_is_stored_and_used(ann: Office, openai: Upstream) -> None:
+async def test_a_projects_own_key_is_stored_and_used(ann: Office, provider: Upstream) -> None:
     """The document's answer; from then on the project's calls are sent with it, and nobody else's are."""
     path, key = await ann.project()
     _, others = await ann.project("other")
@@ -44,28 +40,28 @@ async def test_a_projects_own_key_is_stored_and_used(ann: Office, openai: Upstre
     assert (answer.status_code, answer.json()) == (200, expected)
     for one in (key, others):
         assert (await ann.chat(one)).status_code == 200
-    assert credentials(openai) == [PROJECTS, CONFIGURED]
+    assert credentials(provider) == [PROJECTS, CONFIGURED]
 
 
 @pytest.mark.row("W33")
-async def test_a_removed_key_is_used_no_more(ann: Office, openai: Upstream) -> None:
+async def test_a_removed_key_is_used_no_more(ann: Office, provider: Upstream) -> None:
     """The document's answer; the configuration's serves again, and a second removal finds nothing."""
     path, key = await ann.project()
     await ann.give("POST", f"{path}/providers", W32)
     answer = await ann.ask("DELETE", f"{path}/providers/openai")
     assert (answer.status_code, answer.json()) == (200, {"success": True, "message": "Provider key removed"})
     await ann.chat(key)
-    assert credentials(openai) == [CONFIGURED]
+    assert credentials(provider) == [CONFIGURED]
     assert await ann.status("DELETE", f"{path}/providers/openai") == 404
 
 
-async def test_a_second_key_replaces_the_first(ann: Office, openai: Upstream) -> None:
+async def test_a_second_key_replaces_the_first(ann: Office, provider: Upstream) -> None:
     """There is one a provider; the list shows its ends, its dates and never itself."""
     path, key = await ann.project()
     for secret in (PROJECTS, "sk-another-actual-key"):
         await ann.give("POST", f"{path}/providers", {**W32, "api_key": secret, "name": "ours"})
     await ann.chat(key)
-    assert credentials(openai) == ["sk-another-actual-key"]
+    assert credentials(provider) == ["sk-another-actual-key"]
     await ann.gateway.gateway.services.purses.credentials.refresh()
     answer = await ann.ask("GET", f"{path}/providers")
     (shown,) = answer.json()["providers"]
@@ -74,7 +70,7 @@ async def test_a_second_key_replaces_the_first(ann: Office, openai: Upstream) ->
     assert "actual" not in answer.text
 
 
-async def test_the_operators_key_serves_whoever_has_none(ann: Office, openai: Upstream) -> None:
+async def test_the_operators_key_serves_whoever_has_none(ann: Office, provider: Upstream) -> None:
     """It wins over the configuration's; a project's own wins over it."""
     path, key = await ann.project()
     assert await ann.status("POST", "/api/providers", {**W32, "api_key": OPERATORS}) == 403
@@ -86,16 +82,16 @@ async def test_the_operators_key_serves_whoever_has_none(ann: Office, openai: Up
     await ann.give("DELETE", f"{path}/providers/openai")
     await ann.give("DELETE", "/api/providers/openai")
     await ann.chat(key)
-    assert credentials(openai) == [OPERATORS, PROJECTS, CONFIGURED]
+    assert credentials(provider) == [OPERATORS, PROJECTS, CONFIGURED]
     assert (await ann.give("GET", "/api/providers"))["providers"] == []
 
 
-async def test_the_operators_headers_go_along_but_for_the_credential(ann: Office, openai: Upstream) -> None:
+async def test_the_operators_headers_go_along_but_for_the_credential(ann: Office, provider: Upstream) -> None:
     """To the operator's own address."""
     path, key = await ann.project()
     await ann.give("POST", f"{path}/providers", {"provider": "other", "api_key": PROJECTS})
     await ann.chat(key, "other")
-    (request,) = openai.requests
+    (request,) = provider.requests
     assert (request.headers["x-team"], request.headers["authorization"]) == ("blue", f"Bearer {PROJECTS}")
 
 
@@ -120,24 +116,23 @@ async def test_a_provider_without_a_configured_key_becomes_callable(ann: Office)
     assert (await ann.chat(others, "claude-3-haiku")).json()["error"]["code"] == "invalid_model"
 
 
-async def test_an_unreadable_key_costs_nobody_else(ann: Office, openai: Upstream) -> None:
+async def test_an_unreadable_key_costs_nobody_else(ann: Office, provider: Upstream) -> None:
     """A 503 that says what to do; the configuration's key does not pay."""
     path, key = await ann.project()
     await ann.give("POST", f"{path}/providers", W32)
     gateway = ann.gateway.gateway
     async with gateway.app.state.database.write() as connection:
-        await connection.execute(text("UPDATE revisions SET value = 1000 WHERE name = 'credentials'"))
-        spoil = "UPDATE credentials SET secret = :seal, revision = (SELECT MAX(value) FROM revisions)"
-        await connection.execute(text(spoil), {"seal": bytes(100)})
+        await connection.execute(text("UPDATE revisions SET value = value + 1 WHERE name = 'credentials'"))
+        await connection.execute(SPOIL, {"seal": bytes(100), "project_id": path.rpartition("/")[2]})
     await gateway.services.purses.credentials.refresh()
     answer = await ann.chat(key)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "credential_unreadable")
-    assert credentials(openai) == []
+    assert credentials(provider) == []
     await ann.give("POST", f"{path}/providers", W32)
     assert (await ann.chat(key)).status_code == 200
 
 
-async def test_a_bad_key_of_one_project_spares_the_provider_for_nobody(ann: Office, openai: Upstream) -> None:
+async def test_a_bad_key_of_one_project_spares_the_provider_for_nobody(ann: Office, provider: Upstream) -> None:
     """Its calls fail, again and again; those of the others go on."""
     path, key = await ann.project()
     _, others = await ann.project("other")
@@ -147,7 +142,7 @@ async def test_a_bad_key_of_one_project_spares_the_provider_for_nobody(ann: Offi
         is_bad = request.headers["authorization"].endswith(PROJECTS)
         writer.write(json_reply({"error": {"message": "no"}}, 401) if is_bad else json_reply(chat_reply()))
 
-    openai.answer = refuse_projects
+    provider.answer = refuse_projects
     assert {(await ann.chat(key)).status_code for _ in range(8)} <= {502, 503}
     assert (await ann.chat(others)).status_code == 200
 
@@ -180,8 +175,10 @@ async def test_every_deed_is_in_the_audit_log(ann: Office) -> None:
     for _ in range(2):
         await ann.give("POST", f"{path}/providers", W32)
     await ann.give("DELETE", f"{path}/providers/openai")
+    account_id = (await ann.give("GET", "/api/account"))["id"]
     async with ann.gateway.gateway.app.state.database.read() as connection:
-        rows = (await connection.execute(text("SELECT * FROM audit_log WHERE action LIKE 'credential.%'"))).all()
+        select = "SELECT * FROM audit_log WHERE action LIKE 'credential.%' AND account_id = :account_id"
+        rows = (await connection.execute(text(select), {"account_id": account_id})).all()
     assert [row.action for row in rows] == ["credential.create", "credential.replace", "credential.delete"]
     assert {(row.actor_kind, row.detail) for row in rows} == {("user", "openai")}
     assert all(row.actor_id and row.account_id for row in rows)

@@ -1,20 +1,21 @@
 """Document A's spending guardrails: its literal requests, and an account's budgets behind them."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from budgeting import Home, home
-from running import always, chat_reply, json_reply, upstream
+import pytest_asyncio
+from budgeting import Home, home_at
+from running import Running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 SPENDING = "/api/v1/guardrails/spending"
 
 
-@pytest.fixture
-async def ann(tmp_path: Path) -> AsyncIterator[Home]:
-    """Somebody with an account."""
-    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider) as made:
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann(quiet: Running) -> AsyncIterator[Home]:
+    """Somebody with an account, at the gateway that these tests share."""
+    async with home_at(quiet) as made:
         yield made
 
 

@@ -1,25 +1,16 @@
 """Keys by the documents' literal requests (rows W2, W3, W28, W29, A5, E2, E3, S47, D1, D2), and what they may."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from offices import Office, office
-from running import always, chat_reply, json_reply, openai_config, upstream
+from offices import Office
 
 from gateway.accounts.keys import is_well_formed
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 A5 = {"name": "production_api_key", "expires_at": "2027-12-31T23:59:59Z"}
-
-
-@pytest.fixture
-async def ann(tmp_path: Path) -> AsyncIterator[Office]:
-    """Ann's office; its OpenAI answers."""
-    async with upstream(always(json_reply(chat_reply()))) as provider, office(tmp_path, openai_config(provider)) as ann:
-        yield ann
 
 
 @pytest.mark.row("W2", "W3", "W28")

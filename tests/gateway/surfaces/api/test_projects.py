@@ -1,21 +1,12 @@
 """Projects by W's literal requests (rows W1, W22, W24 to W27)."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from offices import Office, office
-from running import always, chat_reply, json_reply, openai_config, upstream
+from offices import PASSWORD, Office
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
-
-
-@pytest.fixture
-async def ann(tmp_path: Path) -> AsyncIterator[Office]:
-    """Ann's office; its OpenAI answers."""
-    async with upstream(always(json_reply(chat_reply()))) as provider, office(tmp_path, openai_config(provider)) as ann:
-        yield ann
 
 
 @pytest.mark.row("W1", "W25")
@@ -83,7 +74,7 @@ async def test_deleting_a_project_ends_all_its_keys(ann: Office) -> None:
 @pytest.mark.row("W22")
 async def test_the_dashboards_cookie_reaches_all_of_it(ann: Office) -> None:
     """A session's cookie alone lists; a write by it needs the gateway's own Origin."""
-    body = {"email": "ann@example.com", "password": "correct horse"}
+    body = {"email": ann.email, "password": PASSWORD}
     cookie = (await ann.ask("POST", "/api/v1/auth/login", body, bearer="")).headers["set-cookie"].partition(";")[0]
     ann.client.cookies.clear()
     assert (await ann.ask("GET", "/api/projects", bearer="", cookie=cookie)).status_code == 200

@@ -1,10 +1,28 @@
 """A quote is never below what the call then costs, and asks nobody."""
 
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
-from budgeting import CHAT, Home, home
-from running import always, chat_reply, json_reply, upstream
+import pytest
+import pytest_asyncio
+from budgeting import CHAT, Home, budget_config, home_at
+from running import Running, Upstream, always, chat_reply, json_reply
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream) -> str:
+    """One model with a price, and one without."""
+    unpriced = '[[models]]\nname = "free-of-price"\ntargets = [{ provider = "openai", model = "x" }]\n'
+    return budget_config(shared_provider, unpriced)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann(quiet: Running) -> AsyncIterator[Home]:
+    """Somebody with an account, at the gateway that these tests share."""
+    async with home_at(quiet) as made:
+        yield made
 
 
 async def quote(ann: Home, **more: Any) -> tuple[int, Any]:
@@ -13,41 +31,36 @@ async def quote(ann: Home, **more: Any) -> tuple[int, Any]:
     return answer.status_code, answer.json()
 
 
-async def test_a_quote_is_an_upper_bound(tmp_path: Path) -> None:
+async def test_a_quote_is_an_upper_bound(ann: Home, provider: Upstream) -> None:
     """With what it is made of; the provider hears nothing of it."""
-    reply = chat_reply(prompt=15, completion=40)
-    async with upstream(always(json_reply(reply))) as provider, home(tmp_path, provider) as ann:
-        status, told = await quote(ann, max_tokens=20, n=2)
-        assert status == 200
-        assert provider.requests == []
-        assert (told["max_output_tokens"], told["n"], told["unbounded"]) == (20, 2, [])
-        assert told["targets"] == [{"provider": "openai", "model": "m", "max_cost_usd": told["max_cost_usd"]}]
-        answer = await ann.chat(max_tokens=20, n=2)
-        assert float(answer.headers["x-watchllm-cost-usd"]) <= float(told["max_cost_usd"])
-        assert told["max_cost_usd"] == f"{(told['max_input_tokens'] + 2 * 2 * 20) / 10**6:.6f}".rstrip("0")
+    provider.answer = always(json_reply(chat_reply(prompt=15, completion=40)))
+    status, told = await quote(ann, max_tokens=20, n=2)
+    assert status == 200
+    assert provider.requests == []
+    assert (told["max_output_tokens"], told["n"], told["unbounded"]) == (20, 2, [])
+    assert told["targets"] == [{"provider": "openai", "model": "m", "max_cost_usd": told["max_cost_usd"]}]
+    answer = await ann.chat(max_tokens=20, n=2)
+    assert float(answer.headers["x-watchllm-cost-usd"]) <= float(told["max_cost_usd"])
+    assert told["max_cost_usd"] == f"{(told['max_input_tokens'] + 2 * 2 * 20) / 10**6:.6f}".rstrip("0")
 
 
-async def test_what_has_no_bound_is_named(tmp_path: Path) -> None:
+async def test_what_has_no_bound_is_named(ann: Home) -> None:
     """Exclusions and missing prices; then there is no figure."""
-    config = '[[models]]\nname = "free-of-price"\ntargets = [{ provider = "openai", model = "x" }]\n'
-    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider, config) as ann:
-        _, told = await quote(ann, plugins=[{"id": "web"}])
-        assert told["max_cost_usd"] is None
-        assert told["unbounded"][0].startswith("web_search")
-        _, told = await quote(ann, model="free-of-price")
-        assert told["unbounded"] == ["unpriced: openai/x has no price"]
+    _, told = await quote(ann, plugins=[{"id": "web"}])
+    assert told["max_cost_usd"] is None
+    assert told["unbounded"][0].startswith("web_search")
+    _, told = await quote(ann, model="free-of-price")
+    assert told["unbounded"] == ["unpriced: openai/x has no price"]
 
 
-async def test_a_test_key_pays_nothing(tmp_path: Path) -> None:
+async def test_a_test_key_pays_nothing(ann: Home) -> None:
     """The sandbox is free."""
-    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider) as ann:
-        ann.caller.headers["authorization"] = f"Bearer {ann.running.test_key}"
-        assert (await quote(ann))[1]["max_cost_usd"] == "0"
+    ann.caller.headers["authorization"] = f"Bearer {ann.running.test_key}"
+    assert (await quote(ann))[1]["max_cost_usd"] == "0"
 
 
-async def test_what_is_no_chat_is_refused(tmp_path: Path) -> None:
+async def test_what_is_no_chat_is_refused(ann: Home) -> None:
     """As the chat endpoint would."""
-    async with upstream(always(json_reply(chat_reply()))) as provider, home(tmp_path, provider) as ann:
-        assert (await quote(ann, model="nobody-has-it"))[1]["error"]["code"] == "invalid_model"
-        assert (await quote(ann, messages=[]))[0] == 400
-        assert (await ann.caller.post("/v1/quote", content=b"")).status_code == 400
+    assert (await quote(ann, model="nobody-has-it"))[1]["error"]["code"] == "invalid_model"
+    assert (await quote(ann, messages=[]))[0] == 400
+    assert (await ann.caller.post("/v1/quote", content=b"")).status_code == 400
