@@ -1,75 +1,81 @@
 """Budgets through the whole gateway: made over HTTP, kept before a provider is asked, true to the ledger."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from budgeting import CHAT, Home, home
-from running import always, chat_reply, json_reply, upstream
+import pytest_asyncio
+from budgeting import CHAT, Home, home_at
+from running import Running, Upstream, chat_reply, json_reply
 from sqlalchemy import text
 
 from providers.pricing.prices import format_usd
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 # A call of 15 tokens in and 10 out.
 COST_PUSD = 15 * 1_000_000 + 10 * 2_000_000
-ANSWER = always(json_reply(chat_reply()))
+EVENTS = text("SELECT name FROM events WHERE account_id IS NULL OR account_id = :account_id")
 
 
-async def test_a_budget_refuses_what_it_has_no_room_for(tmp_path: Path) -> None:
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann(quiet: Running) -> AsyncIterator[Home]:
+    """Somebody with an account, at the gateway that these tests share."""
+    async with home_at(quiet) as made:
+        yield made
+
+
+async def test_a_budget_refuses_what_it_has_no_room_for(ann: Home, provider: Upstream) -> None:
     """402 as the interface has it, never sent, and the client is told not to try again."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        made = await ann.budget("project", "0.000100")
-        assert made["spent_usd"] == made["held_usd"] == "0"
-        assert made["scope_id"] == ann.project_id
-        answer = await ann.chat(max_tokens=10)
-        assert answer.status_code == 402, answer.text
-        error = answer.json()["error"]
-        assert (error["type"], error["code"], error["param"]) == ("insufficient_quota", "spending_limit", None)
-        assert error["details"] == {
-            "budget_id": made["id"],
-            "limit_usd": "0.0001",
-            "spent_usd": "0",
-            "held_usd": "0",
-            "resets_at": None,
-        }
-        assert answer.headers["x-should-retry"] == "false"
-        assert provider.requests == []
-        assert ann.running.gateway.services.metrics.holds_open == 0
+    made = await ann.budget("project", "0.000100")
+    assert made["spent_usd"] == made["held_usd"] == "0"
+    assert made["scope_id"] == ann.project_id
+    answer = await ann.chat(max_tokens=10)
+    assert answer.status_code == 402, answer.text
+    error = answer.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("insufficient_quota", "spending_limit", None)
+    assert error["details"] == {
+        "budget_id": made["id"],
+        "limit_usd": "0.0001",
+        "spent_usd": "0",
+        "held_usd": "0",
+        "resets_at": None,
+    }
+    assert answer.headers["x-should-retry"] == "false"
+    assert provider.requests == []
+    assert ann.running.gateway.services.metrics.holds_open == 0
 
 
-async def test_room_for_k_calls_admits_k_calls(tmp_path: Path) -> None:
+async def test_room_for_k_calls_admits_k_calls(ann: Home, provider: Upstream) -> None:
     """What is held is settled to the truth at once; the counter is the ledger's sum to the picodollar."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        await ann.budget("key", "0.001", "day")
-        quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
-        most_pusd = round(float(quote["max_cost_usd"]) * 10**12)
-        admitted = 0
-        while (await ann.chat(max_tokens=10)).status_code == 200:
-            admitted += 1
-        (state,) = await ann.budgets()
-        spent = await ann.sum_ledger_pusd()
-        assert spent == admitted * COST_PUSD == round(float(state["spent_usd"]) * 10**12)
-        assert state["held_usd"] == "0"
-        # Not even a reply of the least length fitted any more.
-        assert 10**9 - spent < most_pusd
-        assert len(provider.requests) == admitted
+    await ann.budget("key", "0.001", "day")
+    quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
+    most_pusd = round(float(quote["max_cost_usd"]) * 10**12)
+    admitted = 0
+    while (await ann.chat(max_tokens=10)).status_code == 200:
+        admitted += 1
+    (state,) = await ann.budgets()
+    spent = await ann.sum_ledger_pusd()
+    assert spent == admitted * COST_PUSD == round(float(state["spent_usd"]) * 10**12)
+    assert state["held_usd"] == "0"
+    # Not even a reply of the least length fitted any more.
+    assert 10**9 - spent < most_pusd
+    assert len(provider.requests) == admitted
 
 
-async def test_a_reply_is_cut_down_to_what_is_left(tmp_path: Path) -> None:
+async def test_a_reply_is_cut_down_to_what_is_left(ann: Home, provider: Upstream) -> None:
     """The body keeps its bytes but for the limit, and a header names it."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        await ann.budget("account", "0.002")
-        answer = await ann.chat(max_tokens=5_000)
-        assert answer.status_code == 200, answer.text
-        limit = int(answer.headers["x-watchllm-max-tokens"])
-        assert 64 <= limit < 1_000
-        assert provider.requests[0].json() == CHAT | {"max_tokens": limit}
-        answer = await ann.chat()
-        limit = int(answer.headers["x-watchllm-max-tokens"])
-        assert provider.requests[1].json() == CHAT | {"max_tokens": limit}
+    await ann.budget("account", "0.002")
+    answer = await ann.chat(max_tokens=5_000)
+    assert answer.status_code == 200, answer.text
+    limit = int(answer.headers["x-watchllm-max-tokens"])
+    assert 64 <= limit < 1_000
+    assert provider.requests[0].json() == CHAT | {"max_tokens": limit}
+    answer = await ann.chat()
+    limit = int(answer.headers["x-watchllm-max-tokens"])
+    assert provider.requests[1].json() == CHAT | {"max_tokens": limit}
 
 
-async def test_many_callers_at_once_never_pass_the_limit(tmp_path: Path) -> None:
+async def test_many_callers_at_once_never_pass_the_limit(ann: Home, provider: Upstream) -> None:
     """Held before sent: of fifty callers only those go out that fit together (client-007)."""
     release = asyncio.Event()
 
@@ -77,40 +83,38 @@ async def test_many_callers_at_once_never_pass_the_limit(tmp_path: Path) -> None
         await release.wait()
         writer.write(json_reply(chat_reply()))
 
-    async with upstream(answer) as provider, home(tmp_path, provider) as ann:
-        quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
-        most_pusd = round(float(quote["max_cost_usd"]) * 10**12)
-        await ann.budget("account", f"0.{most_pusd * 10:012d}")
-        calls = [asyncio.ensure_future(ann.chat(max_tokens=10)) for _ in range(50)]
-        while sum(call.done() for call in calls) < 40:
-            await asyncio.sleep(0.01)
-        (state,) = await ann.budgets()
-        assert round(float(state["held_usd"]) * 10**12) == most_pusd * 10
-        assert ann.running.gateway.services.metrics.holds_open == 10
-        release.set()
-        statuses = [answer.status_code for answer in await asyncio.gather(*calls)]
-        assert sorted(statuses) == [200] * 10 + [402] * 40
-        assert await ann.sum_ledger_pusd() == 10 * COST_PUSD
-        assert len(provider.requests) == 10
+    provider.answer = answer
+    quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
+    most_pusd = round(float(quote["max_cost_usd"]) * 10**12)
+    await ann.budget("account", f"0.{most_pusd * 10:012d}")
+    calls = [asyncio.ensure_future(ann.chat(max_tokens=10)) for _ in range(50)]
+    while sum(call.done() for call in calls) < 40:
+        await asyncio.sleep(0.01)
+    (state,) = await ann.budgets()
+    assert round(float(state["held_usd"]) * 10**12) == most_pusd * 10
+    assert ann.running.gateway.services.metrics.holds_open == 10
+    release.set()
+    statuses = [answer.status_code for answer in await asyncio.gather(*calls)]
+    assert sorted(statuses) == [200] * 10 + [402] * 40
+    assert await ann.sum_ledger_pusd() == 10 * COST_PUSD
+    assert len(provider.requests) == 10
 
 
 @pytest.mark.parametrize("action", ["alert", "block"])
-async def test_thresholds_become_events_once(tmp_path: Path, action: str) -> None:
+async def test_thresholds_become_events_once(ann: Home, action: str) -> None:
     """Each threshold of each window is written to the outbox once; an alert refuses nothing."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        limit = COST_PUSD * 4 if action == "alert" else COST_PUSD * 40
-        await ann.budget("project", f"0.{limit:012d}", "month", action=action)
-        for _ in range(6):
-            await ann.chat(max_tokens=10)
-        for _ in range(100):
-            async with ann.database.read() as connection:
-                found = await connection.execute(text("SELECT name, payload, account_id FROM events"))
-                events = [tuple(row) for row in found]
-            if len(events) == (3 if action == "alert" else 0):
-                break
-            await asyncio.sleep(0.02)
-        assert [name for name, _, _ in events] == ["usage.threshold"] * (3 if action == "alert" else 0)
-        assert {account for _, _, account in events} <= {ann.account_id}
+    limit = COST_PUSD * 4 if action == "alert" else COST_PUSD * 40
+    await ann.budget("project", f"0.{limit:012d}", "month", action=action)
+    for _ in range(6):
+        await ann.chat(max_tokens=10)
+    for _ in range(100):
+        async with ann.database.read() as connection:
+            found = await connection.execute(EVENTS, {"account_id": ann.account_id})
+            events = [name for (name,) in found]
+        if len(events) == (3 if action == "alert" else 0):
+            break
+        await asyncio.sleep(0.02)
+    assert events == ["usage.threshold"] * (3 if action == "alert" else 0)
 
 
 async def rotate(ann: Home, key_id: str, overlap_s: int = 3_600) -> tuple[str, dict[str, str]]:
@@ -123,38 +127,36 @@ async def rotate(ann: Home, key_id: str, overlap_s: int = 3_600) -> tuple[str, d
 
 
 @pytest.mark.row("W5")
-async def test_a_rotation_is_no_way_to_a_fresh_budget(tmp_path: Path) -> None:
+async def test_a_rotation_is_no_way_to_a_fresh_budget(ann: Home, provider: Upstream) -> None:
     """While both work, old and new key spend from one budget, and no successor of a successor has another."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        made = await ann.budget("key", "0.001", "day")
-        keys: list[dict[str, str]] = [{}]
-        key_id = ann.key_id
-        for _ in range(2):
-            assert (await ann.chat(keys[-1], max_tokens=10)).status_code == 200
-            key_id, headers = await rotate(ann, key_id)
-            keys.append(headers)
-        admitted = 2
-        while any([(await ann.chat(headers, max_tokens=10)).status_code == 200 for headers in keys]):
-            admitted = len(provider.requests)
-        for headers in keys:
-            refused = await ann.chat(headers, max_tokens=10)
-            assert refused.status_code == 402
-            assert refused.json()["error"]["details"]["budget_id"] == made["id"]
-        (state,) = await ann.budgets()
-        assert state["scope_id"] == ann.key_id
-        assert await ann.sum_ledger_pusd() == admitted * COST_PUSD == round(float(state["spent_usd"]) * 10**12)
+    made = await ann.budget("key", "0.001", "day")
+    keys: list[dict[str, str]] = [{}]
+    key_id = ann.key_id
+    for _ in range(2):
+        assert (await ann.chat(keys[-1], max_tokens=10)).status_code == 200
+        key_id, headers = await rotate(ann, key_id)
+        keys.append(headers)
+    admitted = 2
+    while any([(await ann.chat(headers, max_tokens=10)).status_code == 200 for headers in keys]):
+        admitted = len(provider.requests)
+    for headers in keys:
+        refused = await ann.chat(headers, max_tokens=10)
+        assert refused.status_code == 402
+        assert refused.json()["error"]["details"]["budget_id"] == made["id"]
+    (state,) = await ann.budgets()
+    assert state["scope_id"] == ann.key_id
+    assert await ann.sum_ledger_pusd() == admitted * COST_PUSD == round(float(state["spent_usd"]) * 10**12)
 
 
-async def test_a_successors_budget_knows_what_the_key_before_it_spent(tmp_path: Path) -> None:
+async def test_a_successors_budget_knows_what_the_key_before_it_spent(ann: Home, provider: Upstream) -> None:
     """Made on the new key, it holds for the old one too, and in the running window counts what that has spent."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        assert (await ann.chat(max_tokens=10)).status_code == 200
-        successor, headers = await rotate(ann, ann.key_id)
-        answer = await ann.person.post(
-            "/api/budgets",
-            json={"scope": "key", "scope_id": successor, "window": "month", "limit_usd": format_usd(COST_PUSD)},
-        )
-        made = answer.json()
-        assert (made["scope_id"], made["spent_usd"]) == (successor, format_usd(COST_PUSD))
-        assert [(await ann.chat(each, max_tokens=10)).status_code for each in ({}, headers)] == [402, 402]
-        assert len(provider.requests) == 1
+    assert (await ann.chat(max_tokens=10)).status_code == 200
+    successor, headers = await rotate(ann, ann.key_id)
+    answer = await ann.person.post(
+        "/api/budgets",
+        json={"scope": "key", "scope_id": successor, "window": "month", "limit_usd": format_usd(COST_PUSD)},
+    )
+    made = answer.json()
+    assert (made["scope_id"], made["spent_usd"]) == (successor, format_usd(COST_PUSD))
+    assert [(await ann.chat(each, max_tokens=10)).status_code for each in ({}, headers)] == [402, 402]
+    assert len(provider.requests) == 1

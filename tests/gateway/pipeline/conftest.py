@@ -2,6 +2,9 @@
 
 import pytest
 from senders import Sender
+from sharing import answer, config, provider, quiet, shared_gateway, shared_provider
+
+__all__ = ["answer", "config", "provider", "quiet", "sender", "shared_gateway", "shared_provider"]
 
 
 @pytest.fixture

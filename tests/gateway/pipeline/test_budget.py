@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from budgeting import CHAT, home
+import pytest_asyncio
+from budgeting import CHAT, Home, budget_config, home, home_at
 from fakes import make_call
-from running import STREAM_HEAD, Request, always, chat_reply, framed, json_reply, upstream
+from running import STREAM_HEAD, Request, Running, Upstream, always, chat_reply, framed, json_reply, upstream
 
 from gateway.pipeline.budget import Guard, limit_reply
 from providers.delivered import Delivered
@@ -16,66 +18,81 @@ from providers.tokens import Tokenizers
 
 ANSWER = always(json_reply(chat_reply()))
 CAP = "x-watchllm-max-cost-usd"
+TARGET = '{ provider = "openai", model = "m" }'
+shared = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_call_may_say_what_it_may_cost(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream) -> str:
+    """A model whose second target is the first again."""
+    return budget_config(shared_provider, f'[[models]]\nname = "twice"\ntargets = [{TARGET}, {TARGET}]\n')
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def ann(quiet: Running) -> AsyncIterator[Home]:
+    """Somebody with an account, at the gateway that these tests share."""
+    async with home_at(quiet) as made:
+        yield made
+
+
+@shared
+async def test_a_call_may_say_what_it_may_cost(ann: Home, provider: Upstream) -> None:
     """Cut, then refused, without any budget; a value that is no amount is a 400."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        answer = await ann.chat({CAP: "0.001"}, max_tokens=4_000)
-        assert answer.status_code == 200
-        assert 64 <= int(answer.headers["x-watchllm-max-tokens"]) < 4_000
-        answer = await ann.chat({CAP: "0.000001"})
-        details = answer.json()["error"]["details"]
-        assert (answer.status_code, details["budget_id"], details["limit_usd"]) == (402, None, "0.000001")
-        assert answer.headers["x-should-retry"] == "false"
-        assert (await ann.chat({CAP: "cheap"})).status_code == 400
-        assert len(provider.requests) == 1
+    answer = await ann.chat({CAP: "0.001"}, max_tokens=4_000)
+    assert answer.status_code == 200
+    assert 64 <= int(answer.headers["x-watchllm-max-tokens"]) < 4_000
+    answer = await ann.chat({CAP: "0.000001"})
+    details = answer.json()["error"]["details"]
+    assert (answer.status_code, details["budget_id"], details["limit_usd"]) == (402, None, "0.000001")
+    assert answer.headers["x-should-retry"] == "false"
+    assert (await ann.chat({CAP: "cheap"})).status_code == 400
+    assert len(provider.requests) == 1
 
 
-async def test_of_two_limits_both_say_what_is_held_for(tmp_path: Path) -> None:
+@shared
+async def test_of_two_limits_both_say_what_is_held_for(ann: Home, provider: Upstream) -> None:
     """A provider that believes the other one would go beyond it; where no money is held nothing is touched."""
     both = {"max_completion_tokens": 100, "max_tokens": 100_000}
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        for headers, limit in (({CAP: "1"}, 100), ({}, 100_000)):
-            answer = await ann.chat(headers, **both, seed=limit)
-            assert answer.status_code == 200
-            assert "x-watchllm-max-tokens" not in answer.headers
-            assert json.loads(provider.requests[-1].body) == CHAT | both | {"max_tokens": limit, "seed": limit}
+    for headers, limit in (({CAP: "1"}, 100), ({}, 100_000)):
+        answer = await ann.chat(headers, **both, seed=limit)
+        assert answer.status_code == 200
+        assert "x-watchllm-max-tokens" not in answer.headers
+        assert json.loads(provider.requests[-1].body) == CHAT | both | {"max_tokens": limit, "seed": limit}
 
 
-async def test_a_service_tier_cannot_be_hidden_by_escapes(tmp_path: Path) -> None:
+@shared
+async def test_a_service_tier_cannot_be_hidden_by_escapes(ann: Home) -> None:
     """It has a price of its own, which is held for however its name is written."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        most = []
-        for name in (b"x_________er", b"service_tier", b"service\\u005ftier"):
-            body = b'{"model":"gpt-5","max_tokens":100000,"%b":"priority","messages":[{"role":"user"}]}' % name
-            quoted = await ann.caller.post("/v1/quote", content=body, headers={"content-type": "application/json"})
-            most.append(float(quoted.json()["max_cost_usd"]))
-        assert most[0] * 1.9 < most[1] <= most[2]
+    most = []
+    for name in (b"x_________er", b"service_tier", b"service\\u005ftier"):
+        body = b'{"model":"gpt-5","max_tokens":100000,"%b":"priority","messages":[{"role":"user"}]}' % name
+        quoted = await ann.caller.post("/v1/quote", content=body, headers={"content-type": "application/json"})
+        most.append(float(quoted.json()["max_cost_usd"]))
+    assert most[0] * 1.9 < most[1] <= most[2]
 
 
-async def test_a_cap_holds_for_all_prompts_of_a_completion_together(tmp_path: Path) -> None:
+@shared
+async def test_a_cap_holds_for_all_prompts_of_a_completion_together(ann: Home, provider: Upstream) -> None:
     """A hundred prompts make a hundred answers: each may be a hundredth as long."""
     body = {"model": "m", "prompt": ["a"] * 100, "max_tokens": 1_000}
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        answer = await ann.caller.post("/v1/completions", json=body, headers={CAP: "0.1"})
-        assert answer.status_code == 200
-        assert 64 <= json.loads(provider.requests[0].body)["max_tokens"] <= 500
-        answer = await ann.caller.post("/v1/completions", json=body, headers={CAP: "0.01"})
-        assert answer.status_code == 402
-        assert len(provider.requests) == 1
+    answer = await ann.caller.post("/v1/completions", json=body, headers={CAP: "0.1"})
+    assert answer.status_code == 200
+    assert 64 <= json.loads(provider.requests[0].body)["max_tokens"] <= 500
+    answer = await ann.caller.post("/v1/completions", json=body, headers={CAP: "0.01"})
+    assert answer.status_code == 402
+    assert len(provider.requests) == 1
 
 
-async def test_what_has_no_bound_is_refused_where_a_budget_governs(tmp_path: Path) -> None:
+@shared
+async def test_what_has_no_bound_is_refused_where_a_budget_governs(ann: Home, provider: Upstream) -> None:
     """And goes out where none does."""
-    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
-        assert (await ann.chat(web_search_options={})).status_code == 200
-        made = await ann.budget("project", "100")
-        answer = await ann.chat(web_search_options={})
-        error = answer.json()["error"]
-        assert (answer.status_code, error["code"], error["details"]["budget_id"]) == (402, "spending_limit", made["id"])
-        assert "web_search" in error["message"]
-        assert len(provider.requests) == 1
+    assert (await ann.chat(web_search_options={})).status_code == 200
+    made = await ann.budget("project", "100")
+    answer = await ann.chat(web_search_options={})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["details"]["budget_id"]) == (402, "spending_limit", made["id"])
+    assert "web_search" in error["message"]
+    assert len(provider.requests) == 1
 
 
 @pytest.mark.parametrize(("policy", "status"), [("refuse", 402), ("allow", 200)])
@@ -88,7 +105,8 @@ async def test_a_model_without_a_price_goes_by_the_policy(tmp_path: Path, policy
         assert (await ann.chat(model="x")).status_code == status
 
 
-async def test_a_try_that_may_be_billed_is_charged_beside_the_next(tmp_path: Path) -> None:
+@shared
+async def test_a_try_that_may_be_billed_is_charged_beside_the_next(ann: Home, provider: Upstream) -> None:
     """The first provider breaks off after it was asked; its cost stands in the row, held beforehand."""
 
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -99,20 +117,18 @@ async def test_a_try_that_may_be_billed_is_charged_beside_the_next(tmp_path: Pat
             raise ConnectionResetError
         writer.write(json_reply(chat_reply()))
 
-    target = '{ provider = "openai", model = "m" }'
-    targets = f'[[models]]\nname = "twice"\ntargets = [{target}, {target}]\n'
-    async with upstream(answer) as provider, home(tmp_path, provider, targets) as ann:
-        await ann.budget("project", "1")
-        most = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10, "model": "twice"})).json()
-        answer_ = await ann.chat(model="twice", max_tokens=10)
-        assert answer_.status_code == 200, answer_.text
-        (row,) = ann.running.rows
-        assert row.attempts == 2
-        assert row.lost_pusd == round(float(most["max_cost_usd"]) * 10**12)
-        assert row.cost_pusd == row.lost_pusd + 35 * 10**6
-        (state,) = await ann.budgets()
-        assert round(float(state["spent_usd"]) * 10**12) == row.cost_pusd == await ann.sum_ledger_pusd()
-        assert state["held_usd"] == "0"
+    provider.answer = answer
+    await ann.budget("project", "1")
+    most = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10, "model": "twice"})).json()
+    answer_ = await ann.chat(model="twice", max_tokens=10)
+    assert answer_.status_code == 200, answer_.text
+    (row,) = ann.running.rows
+    assert row.attempts == 2
+    assert row.lost_pusd == round(float(most["max_cost_usd"]) * 10**12)
+    assert row.cost_pusd == row.lost_pusd + 35 * 10**6
+    (state,) = await ann.budgets()
+    assert round(float(state["spent_usd"]) * 10**12) == row.cost_pusd == await ann.sum_ledger_pusd()
+    assert state["held_usd"] == "0"
 
 
 async def test_a_try_of_which_nobody_knows_is_in_doubt(tmp_path: Path) -> None:
@@ -131,7 +147,8 @@ async def test_a_try_of_which_nobody_knows_is_in_doubt(tmp_path: Path) -> None:
         assert round(float(state["spent_usd"]) * 10**12) == row.cost_pusd > 0
 
 
-async def test_a_stream_that_goes_beyond_its_limit_is_cut(tmp_path: Path) -> None:
+@shared
+async def test_a_stream_that_goes_beyond_its_limit_is_cut(ann: Home, provider: Upstream) -> None:
     """By an error event and without [DONE]; it is charged no more than was held."""
 
     async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -142,16 +159,16 @@ async def test_a_stream_that_goes_beyond_its_limit_is_cut(tmp_path: Path) -> Non
             await writer.drain()
             await asyncio.sleep(0.001)
 
-    async with upstream(answer) as provider, home(tmp_path, provider) as ann:
-        await ann.budget("project", "1")
-        reply = await ann.chat(stream=True, max_tokens=100)
-        assert "[DONE]" not in reply.text
-        assert '"code":"spending_limit"' in reply.text
-        assert 100 <= reply.text.count(" hello") <= 200
-        (row,) = ann.running.rows
-        quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 100, "stream": True})).json()
-        assert row.status == "incomplete"
-        assert row.cost_pusd <= round(float(quote["max_cost_usd"]) * 10**12)
+    provider.answer = answer
+    await ann.budget("project", "1")
+    reply = await ann.chat(stream=True, max_tokens=100)
+    assert "[DONE]" not in reply.text
+    assert '"code":"spending_limit"' in reply.text
+    assert 100 <= reply.text.count(" hello") <= 200
+    (row,) = ann.running.rows
+    quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 100, "stream": True})).json()
+    assert row.status == "incomplete"
+    assert row.cost_pusd <= round(float(quote["max_cost_usd"]) * 10**12)
 
 
 def test_a_stream_within_its_limit_is_never_cut() -> None:
