@@ -2,18 +2,30 @@
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Request, always, chat_reply, json_reply, openai_config, running, upstream
+from running import Answer, Request, Running, Upstream, always, chat_reply, json_reply, openai_config
 from streaming import until
 
 from gateway.caching.answers import entry_id_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 HELLO: dict[str, Any] = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello!"}]}
 CHOICE: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
 CACHED = '[cache]\nmode = "exact"\n'
+
+
+@pytest.fixture(scope="module")
+def answer() -> Answer:
+    """What the provider does at the beginning of each test."""
+    return always(json_reply(chat_reply("Hi.")))
+
+
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream) -> str:
+    """A gateway that keeps answers, for each project its own."""
+    return openai_config(shared_provider, CACHED)
 
 
 def figures(response: Any) -> tuple[Any, ...]:
@@ -26,12 +38,12 @@ HIT, MISS, BYPASS = (200, "true", "hit-exact"), (200, "false", "miss"), (200, "f
 
 
 @pytest.mark.row("W11")
-async def test_the_same_request_again_costs_nothing(tmp_path: Path) -> None:
+async def test_the_same_request_again_costs_nothing(gateway: Running, provider: Upstream) -> None:
     """The second answer says the same under a name of its own; its row tells what was saved, to the picodollar."""
-    async with upstream(always(json_reply(chat_reply("Hi there.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            first = await client.post("/v1/chat/completions", json=HELLO)
-            second = await client.post("/v1/chat/completions", json=HELLO)
+    provider.answer = always(json_reply(chat_reply("Hi there.")))
+    async with gateway.client() as client:
+        first = await client.post("/v1/chat/completions", json=HELLO)
+        second = await client.post("/v1/chat/completions", json=HELLO)
     assert (figures(first), figures(second)) == (MISS, HIT)
     assert second.headers["x-watchllm-tokens-saved"] == "25"
     assert second.headers["x-watchllm-cost-usd"] == "0"
@@ -49,11 +61,11 @@ async def test_the_same_request_again_costs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("streams_first", [True, False])
-async def test_one_entry_serves_both_forms(tmp_path: Path, streams_first: bool) -> None:
+async def test_one_entry_serves_both_forms(gateway: Running, streams_first: bool) -> None:
     """A stream's answer is given whole, and a whole one as a stream, with the usage where it is asked for."""
     streamed = {**HELLO, "stream": True, "stream_options": {"include_usage": True}}
     test_key = {"model": "gpt-4", "messages": HELLO["messages"]}
-    async with running(tmp_path, CACHED) as gateway, gateway.client(gateway.test_key) as client:
+    async with gateway.client(gateway.test_key) as client:
         order = [streamed, test_key] if streams_first else [test_key, streamed]
         replies = [await client.post("/v1/chat/completions", json=body) for body in order]
     assert [figures(reply) for reply in replies] == [MISS, HIT]
@@ -69,7 +81,7 @@ async def test_one_entry_serves_both_forms(tmp_path: Path, streams_first: bool) 
     assert len({part["id"] for part in chunks}) == 1
 
 
-async def test_whatever_could_change_the_answer_is_another_request(tmp_path: Path) -> None:
+async def test_whatever_could_change_the_answer_is_another_request(gateway: Running) -> None:
     """Parameters known and unknown, messages, model and endpoint: each is a miss of its own."""
     bodies = [
         HELLO,
@@ -82,18 +94,16 @@ async def test_whatever_could_change_the_answer_is_another_request(tmp_path: Pat
         {**HELLO, "messages": [{"role": "user", "content": "Hello! "}]},
         {**HELLO, "messages": [{"role": "user", "content": [{"type": "text", "text": "Hello!"}]}]},
     ]
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            replies = [await client.post("/v1/chat/completions", json=body) for body in [*bodies, HELLO]]
+    async with gateway.client() as client:
+        replies = [await client.post("/v1/chat/completions", json=body) for body in [*bodies, HELLO]]
     assert [figures(reply) for reply in replies] == [*[MISS] * len(bodies), HIT]
 
 
-async def test_the_order_of_the_members_does_not_matter(tmp_path: Path) -> None:
+async def test_the_order_of_the_members_does_not_matter(gateway: Running) -> None:
     """Two clients that write the same request in another order share its answer."""
     turned = dict(reversed(HELLO.items()))
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            replies = [await client.post("/v1/chat/completions", json=body) for body in (HELLO, turned)]
+    async with gateway.client() as client:
+        replies = [await client.post("/v1/chat/completions", json=body) for body in (HELLO, turned)]
     assert [figures(reply) for reply in replies] == [MISS, HIT]
 
 
@@ -111,13 +121,12 @@ async def test_the_order_of_the_members_does_not_matter(tmp_path: Path) -> None:
     ],
 )
 async def test_who_wants_nothing_kept_has_nothing_kept(
-    tmp_path: Path, headers: dict[str, str], then: tuple[Any, ...], calls: int
+    gateway: Running, provider: Upstream, headers: dict[str, str], then: tuple[Any, ...], calls: int
 ) -> None:
     """What the first call wants decides whether the second, which wants nothing, finds an answer."""
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            first = await client.post("/v1/chat/completions", json=HELLO, headers=headers)
-            second = await client.post("/v1/chat/completions", json=HELLO)
+    async with gateway.client() as client:
+        first = await client.post("/v1/chat/completions", json=HELLO, headers=headers)
+        second = await client.post("/v1/chat/completions", json=HELLO)
     is_off = "off" in headers.values() or "no-store" in headers.values()
     assert figures(first) == (BYPASS if is_off else MISS)
     assert figures(second) == then
@@ -138,53 +147,50 @@ async def test_who_wants_nothing_kept_has_nothing_kept(
     ],
 )
 async def test_who_does_not_want_a_kept_answer_gets_none(
-    tmp_path: Path, headers: dict[str, str], what: tuple[Any, ...]
+    gateway: Running, headers: dict[str, str], what: tuple[Any, ...]
 ) -> None:
     """A second call's wish decides whether it looks at all."""
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            await client.post("/v1/chat/completions", json=HELLO)
-            assert figures(await client.post("/v1/chat/completions", json=HELLO, headers=headers)) == what
+    async with gateway.client() as client:
+        await client.post("/v1/chat/completions", json=HELLO)
+        assert figures(await client.post("/v1/chat/completions", json=HELLO, headers=headers)) == what
 
 
-async def test_a_refresh_replaces_what_was_kept(tmp_path: Path) -> None:
+async def test_a_refresh_replaces_what_was_kept(gateway: Running, provider: Upstream) -> None:
     """Who asks afterwards gets the newer answer."""
     texts = iter(["old", "new"])
 
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(json_reply(chat_reply(next(texts))))
 
-    async with upstream(answer) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            await client.post("/v1/chat/completions", json=HELLO)
-            await client.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache": "refresh"})
-            last = await client.post("/v1/chat/completions", json=HELLO)
+    provider.answer = answer
+    async with gateway.client() as client:
+        await client.post("/v1/chat/completions", json=HELLO)
+        await client.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache": "refresh"})
+        last = await client.post("/v1/chat/completions", json=HELLO)
     assert figures(last) == HIT
     assert last.json()["choices"][0]["message"]["content"] == "new"
 
 
-async def test_only_never_calls(tmp_path: Path) -> None:
+async def test_only_never_calls(gateway: Running, provider: Upstream) -> None:
     """Without a kept answer it is 504, and the provider hears nothing."""
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            missed = await client.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache": "only"})
+    async with gateway.client() as client:
+        missed = await client.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache": "only"})
     assert (missed.status_code, missed.json()["error"]["code"]) == (504, "cache_miss")
     assert provider.requests == []
 
 
-async def test_an_answer_is_kept_for_its_time(tmp_path: Path) -> None:
+async def test_an_answer_is_kept_for_its_time(gateway: Running) -> None:
     """The call's own time to live wins over the project's; a wrong one is refused."""
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            short = {"x-watchllm-cache-ttl": "1"}
-            await client.post("/v1/chat/completions", json=HELLO, headers=short)
-            assert figures(await client.post("/v1/chat/completions", json=HELLO)) == HIT
-            item = next(gateway.gateway.services.caching.answers.of(gateway.rows[0].project_id))
-            item.expires_ns -= 1_000_000_000
-            assert figures(await client.post("/v1/chat/completions", json=HELLO)) == MISS
-            for wrong in ("0", "-1", "1.5", "x", "99999999999999"):
-                refused = await client.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache-ttl": wrong})
-                assert (refused.status_code, refused.json()["error"]["param"]) == (400, "x-watchllm-cache-ttl")
+    async with gateway.client() as client:
+        short = {"x-watchllm-cache-ttl": "1"}
+        await client.post("/v1/chat/completions", json=HELLO, headers=short)
+        assert figures(await client.post("/v1/chat/completions", json=HELLO)) == HIT
+        item = next(gateway.gateway.services.caching.answers.of(gateway.rows[0].project_id))
+        item.expires_ns -= 1_000_000_000
+        assert figures(await client.post("/v1/chat/completions", json=HELLO)) == MISS
+        for wrong in ("0", "-1", "1.5", "x", "99999999999999"):
+            refused = await client.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache-ttl": wrong})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "x-watchllm-cache-ttl")
 
 
 @pytest.mark.parametrize(
@@ -198,49 +204,46 @@ async def test_an_answer_is_kept_for_its_time(tmp_path: Path) -> None:
     ],
     ids=["cut", "filtered", "empty", "refused", "error"],
 )
-async def test_what_is_no_whole_answer_is_not_kept(tmp_path: Path, reply: bytes) -> None:
+async def test_what_is_no_whole_answer_is_not_kept(gateway: Running, provider: Upstream, reply: bytes) -> None:
     """Truncated, empty, filtered and refused answers and errors reach their caller and nobody else."""
-    async with upstream(always(reply)) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            replies = [await client.post("/v1/chat/completions", json=HELLO) for _ in range(2)]
+    provider.answer = always(reply)
+    async with gateway.client() as client:
+        replies = [await client.post("/v1/chat/completions", json=HELLO) for _ in range(2)]
     assert [reply.headers.get("x-watchllm-cache") for reply in replies] in (["miss", "miss"], [None, None])
     assert len(provider.requests) == 2
 
 
-async def test_embeddings_are_kept_as_they_came(tmp_path: Path) -> None:
+async def test_embeddings_are_kept_as_they_came(gateway: Running, provider: Upstream) -> None:
     """The numbers stay byte for byte."""
     body = {"object": "list", "model": "text-embedding-3-small", "usage": {"prompt_tokens": 2, "total_tokens": 2}}
     body["data"] = [{"object": "embedding", "index": 0, "embedding": [0.125, -0.5]}]
     asked = {"model": "text-embedding-3-small", "input": "Hello"}
-    async with upstream(always(json_reply(body))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            replies = [await client.post("/v1/embeddings", json=asked) for _ in range(2)]
+    provider.answer = always(json_reply(body))
+    async with gateway.client() as client:
+        replies = [await client.post("/v1/embeddings", json=asked) for _ in range(2)]
     assert [figures(reply) for reply in replies] == [MISS, HIT]
     assert replies[0].json()["data"] == replies[1].json()["data"] == body["data"]
     assert replies[1].json()["usage"] == body["usage"]
 
 
-async def test_a_test_key_and_a_live_key_never_meet(tmp_path: Path) -> None:
+async def test_a_test_key_and_a_live_key_never_meet(gateway: Running) -> None:
     """They belong to one project, and what one was answered the other never gets."""
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway:
-            async with gateway.client() as live, gateway.client(gateway.test_key) as test:
-                replies = [await client.post("/v1/chat/completions", json=HELLO) for client in (live, test, live, test)]
+    async with gateway.client() as live, gateway.client(gateway.test_key) as test:
+        replies = [await client.post("/v1/chat/completions", json=HELLO) for client in (live, test, live, test)]
     assert [figures(reply) for reply in replies] == [MISS, MISS, HIT, HIT]
     assert replies[2].json()["choices"] != replies[3].json()["choices"]
 
 
-async def test_a_name_that_stands_twice_is_asked_each_time(tmp_path: Path) -> None:
+async def test_a_name_that_stands_twice_is_asked_each_time(gateway: Running, provider: Upstream) -> None:
     """Nobody knows which of the two the provider takes, so its answer is for this call alone."""
     body = b'{"model":"gpt-4","seed":1,"seed":2,"messages":[{"role":"user","content":"Hello!"}]}'
     headers = {"content-type": "application/json"}
-    async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            replies = [await client.post("/v1/chat/completions", content=body, headers=headers) for _ in range(2)]
+    async with gateway.client() as client:
+        replies = [await client.post("/v1/chat/completions", content=body, headers=headers) for _ in range(2)]
     assert [figures(reply) for reply in replies] == [BYPASS, BYPASS]
 
 
-async def test_many_who_ask_the_same_at_once_make_one_call(tmp_path: Path) -> None:
+async def test_many_who_ask_the_same_at_once_make_one_call(gateway: Running, provider: Upstream) -> None:
     """One leads and pays; the others get the same answer for nothing."""
     everybody_waits = asyncio.Event()
 
@@ -248,12 +251,12 @@ async def test_many_who_ask_the_same_at_once_make_one_call(tmp_path: Path) -> No
         await everybody_waits.wait()
         writer.write(json_reply(chat_reply("Hi.")))
 
-    async with upstream(answer) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            asking = [asyncio.ensure_future(client.post("/v1/chat/completions", json=HELLO)) for _ in range(20)]
-            await until(lambda: gateway.gateway.services.metrics.requests_in_flight == 20)
-            everybody_waits.set()
-            replies = await asyncio.gather(*asking)
+    provider.answer = answer
+    async with gateway.client() as client:
+        asking = [asyncio.ensure_future(client.post("/v1/chat/completions", json=HELLO)) for _ in range(20)]
+        await until(lambda: gateway.gateway.services.metrics.requests_in_flight == 20)
+        everybody_waits.set()
+        replies = await asyncio.gather(*asking)
     assert len(provider.requests) == 1
     assert sorted(figures(reply) for reply in replies) == sorted([MISS, *[HIT] * 19])
     assert len({reply.json()["id"] for reply in replies}) == 20
