@@ -3,32 +3,51 @@
 import asyncio
 import datetime
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
-from plans import ACTOR, ENFORCE, RATE_HEADERS, Member, begin_minute, make_member
-from running import Running, always, chat_reply, json_reply, openai_config, running, upstream
+from plans import ACTOR, ENFORCE, RATE_HEADERS, Member, MinuteClock, make_member
+from running import Answer, Running, Upstream, always, chat_reply, json_reply, openai_config
 from waiting_clock import waiting_clock
 
 from gateway.counters.interface import RateWindow
 from gateway.limits.plans_store import WantedPlan, set_plan
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 HELLO: dict[str, Any] = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello!"}]}
 PLANS = [("free", 10, 10_000), ("starter", 60, 100_000), ("pro", 600, 1_000_000), ("agency", 6_000, 10_000_000)]
 
 
-@pytest.fixture
-async def gateway(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    """A gateway that keeps the plans, in front of an OpenAI that tells of its own limits."""
-    begin_minute(monkeypatch)
+@pytest.fixture(scope="module")
+def clock() -> Iterator[MinuteClock]:
+    """The time of this module."""
+    clock = MinuteClock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time_ns", clock)
+        yield clock
+
+
+@pytest.fixture(scope="module")
+def answer() -> Answer:
+    """An OpenAI that tells of its own limits."""
     own = b"\r\nX-RateLimit-Limit-Requests: 5000\r\nx-ratelimit-reset: 1s\r\n"
-    reply = json_reply(chat_reply()).replace(b"\r\n", own, 1)
-    async with upstream(always(reply)) as provider:
-        async with running(tmp_path_factory.mktemp("plans"), openai_config(provider) + ENFORCE) as gateway:
-            yield gateway
+    return always(json_reply(chat_reply()).replace(b"\r\n", own, 1))
+
+
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream, clock: MinuteClock) -> str:
+    """A gateway that keeps the plans, by this clock."""
+    return openai_config(shared_provider) + ENFORCE
+
+
+@pytest.fixture
+def gateway(quiet: Running, clock: MinuteClock) -> Running:
+    """The gateway of this module, whose minute has just begun."""
+    clock.begin_minute()
+    return quiet
 
 
 async def chat(gateway: Running, member: Member, **more: Any) -> httpx.Response:
