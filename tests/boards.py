@@ -9,17 +9,14 @@ from fakes import CALLER, FakeDirectory, FakeRecorder, make_services
 from households import NOW_NS, House
 from idle_keeper import make_keeper
 from litestar import Litestar
-from litestar.datastructures import State
-from litestar.di import Provide
 from sqlalchemy import text
+from standing_apps import StandingApp
 
 from gateway.accounts.store import find_or_create_project
 from gateway.accounts.tenancy.people import SignedIn
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger import store
-from gateway.pipeline.services import Services
-from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.views.catalogue import CATALOGUE_ROUTES
@@ -34,7 +31,7 @@ from gateway.surfaces.views.usage import SCOPE, export_usage, show_usage
 from tests.gateway.usage_rows import PROJECT_ID
 
 READER = msgspec.structs.replace(CALLER, project_id=PROJECT_ID, scopes=frozenset({SCOPE}))
-ROUTES = (
+APP = StandingApp(
     *AUTH_ROUTES,
     *STATISTICS_ROUTES,
     *OVERVIEW_ROUTES,
@@ -45,6 +42,7 @@ ROUTES = (
     show_prompt_cache,
     show_usage,
     export_usage,
+    handed=("services", "database", "listeners"),
 )
 
 
@@ -93,13 +91,6 @@ class Board:
 
     def app(self) -> Litestar:
         """Its paths."""
-
-        def services() -> Services:
-            return self.services
-
-        def database() -> Database:
-            return self.database
-
         identity = Identity(
             people=self.house.people,
             lifetimes=Lifetimes(),
@@ -107,19 +98,7 @@ class Board:
             open_sign_up=True,
             public_url="",
         )
-        return Litestar(
-            list(ROUTES),
-            dependencies={
-                "services": Provide(services, sync_to_thread=False),
-                "database": Provide(database, sync_to_thread=False),
-                "listeners": Provide(lambda: self.listeners, sync_to_thread=False),
-            },
-            after_request=faults.name_answer,
-            exception_handlers=faults.HANDLERS,
-            openapi_config=None,
-            logging_config=None,
-            state=State({"services": self.services, "identity": identity, "database": self.database}),
-        )
+        return APP.give(services=self.services, database=self.database, listeners=self.listeners, identity=identity)
 
     async def ask(self, path: str, key: str = "reader", **params: str) -> httpx.Response:
         """Ask with a key or a token; ``from_`` stands for ``from``."""

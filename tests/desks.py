@@ -6,17 +6,16 @@ import httpx
 from boards import Recorder
 from fakes import make_services
 from households import NOW_NS, House
-from litestar import Litestar
-from litestar.datastructures import State
-from litestar.di import Provide
+from standing_apps import StandingApp
 
 from gateway.accounts.tenancy.people import SignedIn
 from gateway.accounts.tenancy.sessions import Lifetimes
-from gateway.surfaces import faults
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.api.people import PEOPLE_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.guards import Identity
+
+APP = StandingApp(*AUTH_ROUTES, *PEOPLE_ROUTES, *TEAM_ROUTES, handed=("services", "database", "members", "accounts"))
 
 
 class Desk:
@@ -32,21 +31,7 @@ class Desk:
             open_sign_up=open_sign_up,
             public_url=public_url,
         )
-        services = make_services(recorder=cast("Any", Recorder(house.database)))
-        self.app = Litestar(
-            [*AUTH_ROUTES, *PEOPLE_ROUTES, *TEAM_ROUTES],
-            dependencies={
-                "services": Provide(lambda: services, sync_to_thread=False),
-                "database": Provide(lambda: house.database, sync_to_thread=False),
-                "members": Provide(lambda: house.members, sync_to_thread=False),
-                "accounts": Provide(lambda: house.accounts, sync_to_thread=False),
-            },
-            after_request=faults.name_answer,
-            exception_handlers=faults.HANDLERS,
-            state=State({"identity": self.identity}),
-            openapi_config=None,
-            logging_config=None,
-        )
+        self.services = make_services(recorder=cast("Any", Recorder(house.database)))
 
     async def ask(
         self, method: str, path: str, body: Any = None, by: SignedIn | str | None = None, **headers: str
@@ -56,6 +41,11 @@ class Desk:
         if by is not None:
             token = by if isinstance(by, str) else by.tokens.access_token.reveal()
             written["authorization"] = f"Bearer {token}"
-        transport = httpx.ASGITransport(cast("Any", self.app))
+        house = self.house
+        app = APP.give(
+            services=self.services, database=house.database, members=house.members, accounts=house.accounts,
+            identity=self.identity,
+        )  # fmt: skip
+        transport = httpx.ASGITransport(cast("Any", app))
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
             return await client.request(method, path, json=body, headers=written)
