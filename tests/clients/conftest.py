@@ -6,7 +6,19 @@ import pytest
 import pytest_asyncio
 from clients import small_providers
 from running import Running, Upstream, running, upstream
+from sharing import answer, config, provider, quiet, shared_gateway, shared_provider
 
+__all__ = [
+    "answer",
+    "config",
+    "gateway",
+    "provider",
+    "providers",
+    "quiet",
+    "shared_gateway",
+    "shared_provider",
+    "without_proxies",
+]
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
