@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Answer, Request, json_reply, openai_config, running, upstream
+from running import Answer, Request, Running, Upstream, json_reply, openai_config, running, upstream
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODEL = "text-embedding-3-small"
 CACHED = '[cache]\nmode = "exact"\n'
 # 0.02 USD for a million tokens.
@@ -36,6 +37,19 @@ def embedder(*, starts_at: int = 0) -> Answer:
     return answer
 
 
+@pytest.fixture(scope="module")
+def answer() -> Answer:
+    """What the provider does at the beginning of each test."""
+    return embedder()
+
+
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream) -> str:
+    """A gateway that keeps answers, with a second name for a model."""
+    name = '[[models]]\nname = "other"\ntargets = [{ provider = "openai", model = "text-embedding-3-large" }]\n'
+    return openai_config(shared_provider, name + CACHED)
+
+
 def told(response: Any) -> tuple[Any, ...]:
     """Status, what the cache did, and the vectors in their order."""
     headers, body = response.headers, response.json()
@@ -55,12 +69,11 @@ def sent(provider: Any) -> list[Any]:
     return [request.json()["input"] for request in provider.requests]
 
 
-async def test_only_new_inputs_are_sent_and_charged(tmp_path: Path) -> None:
+async def test_only_new_inputs_are_sent_and_charged(gateway: Running, provider: Upstream) -> None:
     """In order, whatever was kept of them; the rows tell to the picodollar what was paid and what was saved."""
     inputs = [["a", "bb"], ["ccc", "bb", "dddd", "a"], "dddd", ["a", "ccc"]]
-    async with upstream(embedder()) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            replies = [await client.post("/v1/embeddings", json={"model": MODEL, "input": each}) for each in inputs]
+    async with gateway.client() as client:
+        replies = [await client.post("/v1/embeddings", json={"model": MODEL, "input": each}) for each in inputs]
     assert list(map(told, replies)) == [
         (200, "miss", None, None, 3, [[1], [2]]),
         (200, "miss", "2/4", "3", 10, [[3], [2], [4], [1]]),
@@ -84,43 +97,41 @@ async def test_only_new_inputs_are_sent_and_charged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other", [{"dimensions": 2}, {"encoding_format": "float"}, {"user": "ann"}, {"unknown": 1}, {"model": "other"}]
 )
-async def test_whatever_else_is_said_is_another_request(tmp_path: Path, other: dict[str, Any]) -> None:
+async def test_whatever_else_is_said_is_another_request(
+    gateway: Running, provider: Upstream, other: dict[str, Any]
+) -> None:
     """Of each input too."""
-    names = '[[models]]\nname = "other"\ntargets = [{ provider = "openai", model = "text-embedding-3-large" }]\n'
     body = {"model": MODEL, "input": ["a", "b"]}
-    async with upstream(embedder()) as provider:
-        async with running(tmp_path, openai_config(provider) + names + CACHED) as gateway, gateway.client() as client:
-            for each in (body, {**body, **other, "input": ["b", "c"]}):
-                await client.post("/v1/embeddings", json=each)
+    async with gateway.client() as client:
+        for each in (body, {**body, **other, "input": ["b", "c"]}):
+            await client.post("/v1/embeddings", json=each)
     assert sent(provider) == [["a", "b"], ["b", "c"]]
 
 
-async def test_tokens_are_inputs_too(tmp_path: Path) -> None:
+async def test_tokens_are_inputs_too(gateway: Running, provider: Upstream) -> None:
     """One text's tokens, and several texts' tokens."""
     inputs: list[Any] = [[1, 2, 3], [[1, 2, 3], [4, 5]]]
-    async with upstream(embedder()) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            for given in inputs:
-                # Keys go by bytes: as a list of lists writes them.
-                body = json.dumps({"model": MODEL, "input": given}, separators=(",", ":"))
-                reply = await client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
+    async with gateway.client() as client:
+        for given in inputs:
+            # Keys go by bytes: as a list of lists writes them.
+            body = json.dumps({"model": MODEL, "input": given}, separators=(",", ":"))
+            reply = await client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
     assert told(reply) == (200, "miss", "1/2", "3", 5, [[1, 2, 3], [4, 5]])
     assert sent(provider) == [[1, 2, 3], [[4, 5]]]
 
 
-async def test_wishes_hold_for_each_input(tmp_path: Path) -> None:
+async def test_wishes_hold_for_each_input(gateway: Running, provider: Upstream) -> None:
     """``read`` keeps nothing, ``refresh`` and ``off`` send all, ``only`` sends nothing."""
     wishes = ["default", "read", "read", "refresh", "off", "only"]
-    async with upstream(embedder()) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            replies = [
-                await client.post(
-                    "/v1/embeddings",
-                    json={"model": MODEL, "input": ["a"] if wish == "default" else ["a", "b"]},
-                    headers={} if wish == "default" else {"x-watchllm-cache": wish},
-                )
-                for wish in [*wishes[:3], "only", *wishes[3:]]
-            ]
+    async with gateway.client() as client:
+        replies = [
+            await client.post(
+                "/v1/embeddings",
+                json={"model": MODEL, "input": ["a"] if wish == "default" else ["a", "b"]},
+                headers={} if wish == "default" else {"x-watchllm-cache": wish},
+            )
+            for wish in [*wishes[:3], "only", *wishes[3:]]
+        ]
     assert sent(provider) == [["a"], ["b"], ["b"], ["a", "b"], ["a", "b"]]
     assert [reply.status_code for reply in replies] == [200, 200, 200, 504, 200, 200, 200]
     assert [reply.headers.get("x-watchllm-cache") for reply in replies] == [
@@ -128,15 +139,12 @@ async def test_wishes_hold_for_each_input(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-async def test_an_answer_that_does_not_fit_is_passed_on_and_not_kept(tmp_path: Path) -> None:
+async def test_an_answer_that_does_not_fit_is_passed_on_and_not_kept(gateway: Running, provider: Upstream) -> None:
     """Where a part was to be put together with it, all is asked for; both calls are paid, and the row says so."""
-    async with upstream(embedder()) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            await client.post("/v1/embeddings", json={"model": MODEL, "input": "a"})
-            provider.answer = embedder(starts_at=7)
-            replies = [
-                await client.post("/v1/embeddings", json={"model": MODEL, "input": ["a", "bb"]}) for _ in range(2)
-            ]
+    async with gateway.client() as client:
+        await client.post("/v1/embeddings", json={"model": MODEL, "input": "a"})
+        provider.answer = embedder(starts_at=7)
+        replies = [await client.post("/v1/embeddings", json={"model": MODEL, "input": ["a", "bb"]}) for _ in range(2)]
     assert sent(provider) == ["a", ["bb"], ["a", "bb"], ["a", "bb"]]
     assert [[item["index"] for item in reply.json()["data"]] for reply in replies] == [[7, 8], [7, 8]]
     assert [reply.headers["x-watchllm-cache"] for reply in replies] == ["miss", "miss"]
@@ -174,42 +182,40 @@ async def test_another_target_is_sent_all_of_it(tmp_path: Path) -> None:
     assert [row.tokens_saved for row in gateway.rows] == [0, 0, 0]
 
 
-async def test_the_same_at_once_is_sent_once(tmp_path: Path) -> None:
+async def test_the_same_at_once_is_sent_once(gateway: Running, provider: Upstream) -> None:
     """Who follows gets all of it, and pays for none of it."""
-    async with upstream(embedder()) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            await client.post("/v1/embeddings", json={"model": MODEL, "input": ["a"]})
-            release = asyncio.Event()
-            answer = provider.answer
+    async with gateway.client() as client:
+        await client.post("/v1/embeddings", json={"model": MODEL, "input": ["a"]})
+        release = asyncio.Event()
+        answer = provider.answer
 
-            async def slow(request: Request, writer: Any) -> None:
-                await release.wait()
-                await answer(request, writer)
+        async def slow(request: Request, writer: Any) -> None:
+            await release.wait()
+            await answer(request, writer)
 
-            provider.answer = slow
-            body = {"model": MODEL, "input": ["a", "bb"]}
-            asking = [asyncio.ensure_future(client.post("/v1/embeddings", json=body)) for _ in range(3)]
-            while gateway.gateway.services.metrics.requests_in_flight < len(asking):
-                await asyncio.sleep(0.01)
-            release.set()
-            replies = await asyncio.gather(*asking)
+        provider.answer = slow
+        body = {"model": MODEL, "input": ["a", "bb"]}
+        asking = [asyncio.ensure_future(client.post("/v1/embeddings", json=body)) for _ in range(3)]
+        while gateway.gateway.services.metrics.requests_in_flight < len(asking):
+            await asyncio.sleep(0.01)
+        release.set()
+        replies = await asyncio.gather(*asking)
     assert sent(provider) == [["a"], ["bb"]]
     assert [told(reply)[5] for reply in replies] == [[[1], [2]]] * 3
     rows = sorted((row.cost_pusd, row.tokens_saved, row.saved_pusd) for row in gateway.rows[1:])
     assert rows == [(0, 3, 3 * PUSD), (0, 3, 3 * PUSD), (2 * PUSD, 1, PUSD)]
 
 
-async def test_a_budget_counts_what_was_sent(tmp_path: Path) -> None:
+async def test_a_budget_counts_what_was_sent(gateway: Running) -> None:
     """What is spent of a call's own limit is the missing inputs' price; its whole is held before."""
-    async with upstream(embedder()) as provider:
-        async with running(tmp_path, openai_config(provider) + CACHED) as gateway, gateway.client() as client:
-            await client.post("/v1/embeddings", json={"model": MODEL, "input": ["a" * 100]})
-            reply = await client.post(
-                "/v1/embeddings",
-                json={"model": MODEL, "input": ["a" * 100, "bb"]},
-                headers={"x-watchllm-max-cost-usd": "0.01"},
-            )
-            metrics = gateway.gateway.services.metrics
-            assert (metrics.holds_open, metrics.requests_in_flight) == (0, 0)
+    async with gateway.client() as client:
+        await client.post("/v1/embeddings", json={"model": MODEL, "input": ["a" * 100]})
+        reply = await client.post(
+            "/v1/embeddings",
+            json={"model": MODEL, "input": ["a" * 100, "bb"]},
+            headers={"x-watchllm-max-cost-usd": "0.01"},
+        )
+        metrics = gateway.gateway.services.metrics
+        assert (metrics.holds_open, metrics.requests_in_flight) == (0, 0)
     assert told(reply)[:4] == (200, "miss", "1/2", "100")
     assert gateway.rows[1].cost_pusd == 2 * PUSD

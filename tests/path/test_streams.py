@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import STREAM_HEAD, Request, Running, framed, openai_config, running, upstream
+from running import STREAM_HEAD, Answer, Request, Running, Upstream, framed, openai_config, running, upstream
 from streaming import (
     COUNTS,
     DONE,
@@ -26,11 +26,18 @@ from streaming import (
     until,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 # More than the kernel and the gateway may hold of a stream on its way.
 MANY_PARTS = 40_000
 
 
-async def test_the_first_chunk_arrives_before_the_provider_has_finished(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def answer() -> Answer:
+    """What the provider does at the beginning of each test."""
+    return GOOD
+
+
+async def test_the_first_chunk_arrives_before_the_provider_has_finished(gateway: Running, provider: Upstream) -> None:
     """Nothing is gathered: the client's first byte makes the provider go on."""
     go_on = asyncio.Event()
 
@@ -39,73 +46,68 @@ async def test_the_first_chunk_arrives_before_the_provider_has_finished(tmp_path
         await go_on.wait()
         writer.write(framed(STOP) + framed(DONE) + END_OF_BODY)
 
-    async with upstream(answer) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        async with gateway.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO) as response:
-            parts = response.aiter_raw()
-            first = await anext(parts)
-            go_on.set()
-            rest = b"".join([part async for part in parts])
+    provider.answer = answer
+    async with gateway.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO) as response:
+        parts = response.aiter_raw()
+        first = await anext(parts)
+        go_on.set()
+        rest = b"".join([part async for part in parts])
     assert (first, events_of(rest)[-1]) == (HEL, "[DONE]")
 
 
-async def test_chunks_pass_byte_for_byte(tmp_path: Path) -> None:
+async def test_chunks_pass_byte_for_byte(gateway: Running, provider: Upstream) -> None:
     """Order of members, spaces, escapes and unknown members are the provider's; only the last chunk has more."""
     odd = (
         b'data: {"choices" : [ {"delta":{"content":"\\u00fc\xc3\xbc\\/"},"index":0,"x":1.50} ],"obfuscation":"aZ"}\n\n'
     )
-    async with upstream(streaming(HEL, odd, LO, STOP, USAGE, DONE)) as provider:
-        async with running(tmp_path, openai_config(provider)) as gateway:
-            body = (await stream_whole(gateway)).content
+    provider.answer = streaming(HEL, odd, LO, STOP, USAGE, DONE)
+    body = (await stream_whole(gateway)).content
     passed = HEL + odd + LO + STOP.removesuffix(b"}\n\n")
     assert body.startswith(passed + b',"x-WatchLLM-cached":false,')
     assert body.endswith(DONE)
 
 
 @pytest.mark.parametrize("is_asked", [True, False])
-async def test_a_usage_chunk_passes_only_to_who_asked(tmp_path: Path, is_asked: bool) -> None:
+async def test_a_usage_chunk_passes_only_to_who_asked(gateway: Running, provider: Upstream, is_asked: bool) -> None:
     """The gateway asks in any case; its empty choices would break ``chunk.choices[0]``."""
     options = {"stream_options": {"include_usage": True}} if is_asked else {}
-    async with upstream(GOOD) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        body = (await stream_whole(gateway, **options)).content
+    body = (await stream_whole(gateway, **options)).content
     assert provider.requests[0].json()["stream_options"] == {"include_usage": True}
     assert (USAGE in body) is is_asked
     assert [bool(chunk["choices"]) for chunk in events_of(body)[:-1]] == [True] * 3 + [False] * is_asked
     assert [(row.total_tokens, row.is_estimated, row.status) for row in gateway.rows] == [(25, False, "complete")]
 
 
-async def test_the_settled_figures_ride_in_the_chunk_with_the_finish(tmp_path: Path) -> None:
+async def test_the_settled_figures_ride_in_the_chunk_with_the_finish(gateway: Running) -> None:
     """Cost as in the ledger, exact, in both spellings."""
-    async with upstream(GOOD) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        chunks = events_of((await stream_whole(gateway)).content)
+    chunks = events_of((await stream_whole(gateway)).content)
     assert chunks[2]["choices"][0]["finish_reason"] == "stop"
     # 15 tokens at 30 USD and 10 at 60 USD a million.
     assert chunks[2]["x-WatchLLM-cost-usd"] == chunks[2]["x_WatchLLM_cost_usd"] == "0.00105"
     assert gateway.rows[0].cost_pusd == 1_050_000_000
 
 
-async def test_figures_arrive_though_more_follows_the_finish(tmp_path: Path) -> None:
+async def test_figures_arrive_though_more_follows_the_finish(gateway: Running, provider: Upstream) -> None:
     """OpenRouter sends its usage in a chunk with an empty choice, after the finish."""
     late = event({"role": "assistant", "content": ""}).removesuffix(b"}\n\n") + b', "usage": %b}\n\n' % (
         json.dumps(COUNTS).encode()
     )
-    async with upstream(streaming(HEL, STOP, late, DONE)) as provider:
-        async with running(tmp_path, openai_config(provider)) as gateway:
-            chunks = events_of((await stream_whole(gateway)).content)
+    provider.answer = streaming(HEL, STOP, late, DONE)
+    chunks = events_of((await stream_whole(gateway)).content)
     assert [chunk["x-WatchLLM-cost-usd"] for chunk in chunks[:-1] if "x-WatchLLM-cost-usd" in chunk] == ["0.00105"]
 
 
-async def test_the_row_is_kept_before_the_client_sees_the_end(tmp_path: Path) -> None:
+async def test_the_row_is_kept_before_the_client_sees_the_end(gateway: Running) -> None:
     """Whoever has [DONE] has a row."""
     kept: list[int] = []
-    async with upstream(GOOD) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        async with gateway.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO) as response:
-            async for part in response.aiter_raw():
-                if part.endswith(DONE):
-                    kept.append(len(gateway.rows))
+    async with gateway.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO) as response:
+        async for part in response.aiter_raw():
+            if part.endswith(DONE):
+                kept.append(len(gateway.rows))
     assert kept == [1]
 
 
-async def test_a_compressed_stream_is_read(tmp_path: Path) -> None:
+async def test_a_compressed_stream_is_read(gateway: Running, provider: Upstream) -> None:
     """A provider may compress though it was asked not to."""
     packed = gzip.compress(HEL + LO + STOP + USAGE + DONE)
     head = STREAM_HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n")
@@ -113,20 +115,19 @@ async def test_a_compressed_stream_is_read(tmp_path: Path) -> None:
     async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(head + b"".join(framed(packed[at : at + 9]) for at in range(0, len(packed), 9)) + END_OF_BODY)
 
-    async with upstream(answer) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        response = await stream_whole(gateway)
+    provider.answer = answer
+    response = await stream_whole(gateway)
     assert "content-encoding" not in response.headers
     assert response.content.startswith(HEL + LO)
     assert [(row.status, row.total_tokens) for row in gateway.rows] == [("complete", 25)]
 
 
-async def test_of_several_choices_every_chunk_passes(tmp_path: Path) -> None:
+async def test_of_several_choices_every_chunk_passes(gateway: Running, provider: Upstream) -> None:
     """With n above 1 chunks are interleaved; the last finish carries the figures."""
     parts = [event({"content": text}, index=index) for text, index in (("a", 0), ("b", 1), ("c", 0))]
     ends = [event(finish="stop", index=0), event({"content": "d"}, index=1), event(finish="length", index=1)]
-    async with upstream(streaming(*parts, *ends, USAGE, DONE)) as provider:
-        async with running(tmp_path, openai_config(provider)) as gateway:
-            body = (await stream_whole(gateway, n=2)).content
+    provider.answer = streaming(*parts, *ends, USAGE, DONE)
+    body = (await stream_whole(gateway, n=2)).content
     assert body.startswith(b"".join(parts + ends[:2]))
     assert ["x-WatchLLM-cost-usd" in chunk for chunk in events_of(body)[:-1]] == [False] * 5 + [True]
 
@@ -154,7 +155,7 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
 
 
-async def test_a_long_stream_is_not_kept(tmp_path: Path) -> None:
+async def test_a_long_stream_is_not_kept(gateway: Running, provider: Upstream) -> None:
     """What has passed is gone: the text for an estimate is bounded too."""
     part = framed(event({"content": "x" * 16_000}) * 4)
 
@@ -166,17 +167,17 @@ async def test_a_long_stream_is_not_kept(tmp_path: Path) -> None:
         writer.write(framed(STOP) + framed(USAGE) + framed(DONE) + END_OF_BODY)
 
     size = 0
-    async with upstream(answer) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        before = resident_bytes()
-        async with gateway.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO) as response:
-            async for piece in response.aiter_raw():
-                size += len(piece)
-        grown = resident_bytes() - before
+    provider.answer = answer
+    before = resident_bytes()
+    async with gateway.client() as client, client.stream("POST", "/v1/chat/completions", json=HELLO) as response:
+        async for piece in response.aiter_raw():
+            size += len(piece)
+    grown = resident_bytes() - before
     assert size > 64_000_000
     assert grown < 24_000_000
 
 
-async def test_a_client_that_stops_reading_stops_the_provider(tmp_path: Path) -> None:
+async def test_a_client_that_stops_reading_stops_the_provider(gateway: Running, provider: Upstream) -> None:
     """What comes waits at the provider, not in the gateway, and all of it arrives once the client reads on."""
     part = framed(event({"content": "x" * 4_000}))
     sent = [0]
@@ -190,17 +191,17 @@ async def test_a_client_that_stops_reading_stops_the_provider(tmp_path: Path) ->
             sent[0] += 1
         writer.write(framed(STOP) + framed(USAGE) + framed(DONE) + END_OF_BODY)
 
-    async with upstream(answer) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        before = resident_bytes()
-        reader, writer = await connect(gateway)
-        body = json.dumps(HELLO).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.live_key}\r\n"
-        writer.write(f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
-        stalled_at = await wait_for_stall(sent)
-        grown = resident_bytes() - before
-        is_told_to_end.set()
-        heard = await reader.read(-1)
-        writer.close()
+    provider.answer = answer
+    before = resident_bytes()
+    reader, writer = await connect(gateway)
+    body = json.dumps(HELLO).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.live_key}\r\n"
+    writer.write(f"{head}connection: close\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)
+    stalled_at = await wait_for_stall(sent)
+    grown = resident_bytes() - before
+    is_told_to_end.set()
+    heard = await reader.read(-1)
+    writer.close()
     assert stalled_at < MANY_PARTS
     assert grown < 12_000_000
     assert heard.count(b'"content": "xxxx') == sent[0]
