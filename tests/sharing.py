@@ -1,8 +1,8 @@
 """One gateway for the tests of a module, in front of one provider: each test comes to it as somebody new.
 
 These are fixtures for a conftest. A module that wants another configuration or another provider has a fixture
-``config`` or ``answer`` of its own. A test that changes what everybody has, or counts what everybody did, starts a
-gateway for itself.
+``config`` or ``answer`` of its own. A test starts a gateway for itself where it changes what everybody has, counts what
+everybody did, or asks what becomes of connections: those to the provider stay open from test to test.
 """
 
 import time

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 from replay.heard import FIGURES, Heard, hear
-from running import STREAM_HEAD, Answer, Request, framed, json_reply, running, upstream
+from running import STREAM_HEAD, Answer, Request, Running, Upstream, framed, json_reply
 
 from gateway.ledger.row import UsageRow
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -145,25 +146,28 @@ def playing(provider: str, cut: str, status: int = 200) -> Answer:
     return answer
 
 
-def config(provider: str, url: str, names: list[str]) -> str:
-    """A configuration with a name for every fixture."""
-    lines = [f'[providers.{provider}]\nbase_url = "{url}"\napi_key = "sk-upstream-secret"\n[retries]\nmax_tries = 1\n']
-    for name in names:
-        target = f'{{ provider = "{provider}", model = "{name}" }}'
-        lines.append(f'[[models]]\nname = "golden/{name}"\ntargets = [{target}]\n')
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream) -> str:
+    """All four at one address, with a name for every fixture; what each says is up to the test."""
+    lines = ["[retries]\nmax_tries = 1\n"]
+    for vendor, sayings in SAYINGS.items():
+        lines.append(f'[providers.{vendor}]\nbase_url = "{shared_provider.url}"\napi_key = "sk-upstream-secret"\n')
+        odd = [fixture.removeprefix(f"{vendor}/") for fixture in (*REFUSALS, *BREAKS) if fixture.startswith(vendor)]
+        for name in (*sayings, *odd):
+            target = f'{{ provider = "{vendor}", model = "{name}" }}'
+            lines.append(f'[[models]]\nname = "golden/{vendor}/{name}"\ntargets = [{target}]\n')
     return "".join(lines)
 
 
-async def play(tmp_path: Path, provider: str, names: list[str], answer: Answer) -> dict[str, tuple[Heard, UsageRow]]:
+async def play(gateway: Running, vendor: str, names: list[str]) -> dict[str, tuple[Heard, UsageRow]]:
     """Call for every fixture; give the answer and the row of each."""
     heard: dict[str, Heard] = {}
-    async with upstream(answer) as server, running(tmp_path, config(provider, server.url, names)) as gateway:
-        async with gateway.client() as client:
-            for name in names:
-                path, request = request_for(name)
-                response = await client.post(path, json=request | {"model": f"golden/{name}"})
-                heard[name] = hear(response.status_code, dict(response.headers), response.content)
-    rows = {row.model.removeprefix("golden/"): row for row in gateway.rows}
+    async with gateway.client() as client:
+        for name in names:
+            path, request = request_for(name)
+            response = await client.post(path, json=request | {"model": f"golden/{vendor}/{name}"})
+            heard[name] = hear(response.status_code, dict(response.headers), response.content)
+    rows = {row.model.removeprefix(f"golden/{vendor}/"): row for row in gateway.rows}
     assert len(rows) == len(gateway.rows) == len(names)
     return {name: (heard[name], rows[name]) for name in names}
 
@@ -210,11 +214,12 @@ def compare_stream(heard: Heard) -> list[str]:
 
 
 @pytest.mark.parametrize("cut", ["whole", "bytes"])
-@pytest.mark.parametrize("provider", SAYINGS)
-async def test_every_shape_arrives_and_is_counted(tmp_path: Path, provider: str, cut: str) -> None:
+@pytest.mark.parametrize("vendor", SAYINGS)
+async def test_every_shape_arrives_and_is_counted(gateway: Running, provider: Upstream, vendor: str, cut: str) -> None:
     """Text, calls, finish, buckets and reported cost, whole and byte by byte."""
-    sayings = SAYINGS[provider]
-    played = await play(tmp_path, provider, list(sayings), playing(provider, cut))
+    sayings = SAYINGS[vendor]
+    provider.answer = playing(vendor, cut)
+    played = await play(gateway, vendor, list(sayings))
     wrong = {name: compare(sayings[name], *played[name]) for name in sayings}
     for name, (heard, _) in played.items():
         wrong[name] += compare_stream(heard) if name.endswith(".sse") else []
@@ -222,11 +227,14 @@ async def test_every_shape_arrives_and_is_counted(tmp_path: Path, provider: str,
 
 
 @pytest.mark.parametrize("fixture", REFUSALS)
-async def test_a_providers_refusal_is_said_in_openais_envelope(tmp_path: Path, fixture: str) -> None:
+async def test_a_providers_refusal_is_said_in_openais_envelope(
+    gateway: Running, provider: Upstream, fixture: str
+) -> None:
     """What the caller can act on passes, what concerns the gateway's own account does not; nothing is charged."""
-    provider, name = fixture.split("/")
+    vendor, name = fixture.split("/")
     broken = REFUSALS[fixture]
-    played = await play(tmp_path, provider, [name], playing(provider, "whole", broken.upstream_status))
+    provider.answer = playing(vendor, "whole", broken.upstream_status)
+    played = await play(gateway, vendor, [name])
     heard, row = played[name]
     assert heard.error is not None
     assert (heard.status, heard.error["code"], set(heard.error)) == (
@@ -243,11 +251,14 @@ async def test_a_providers_refusal_is_said_in_openais_envelope(tmp_path: Path, f
 
 @pytest.mark.parametrize("cut", ["whole", "bytes"])
 @pytest.mark.parametrize("fixture", BREAKS)
-async def test_a_stream_that_breaks_ends_with_an_error_event(tmp_path: Path, fixture: str, cut: str) -> None:
+async def test_a_stream_that_breaks_ends_with_an_error_event(
+    gateway: Running, provider: Upstream, fixture: str, cut: str
+) -> None:
     """What was said arrives, an error follows, [DONE] does not, and what was produced is charged."""
-    provider, name = fixture.split("/")
+    vendor, name = fixture.split("/")
     code, reported = BREAKS[fixture]
-    played = await play(tmp_path, provider, [name], playing(provider, cut))
+    provider.answer = playing(vendor, cut)
+    played = await play(gateway, vendor, [name])
     heard, row = played[name]
     assert heard.error is not None
     assert (heard.error["code"], heard.is_done, heard.strange) == (code, False, [])

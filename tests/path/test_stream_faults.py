@@ -26,6 +26,7 @@ from streaming import (
     vanish,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 FAILURES: dict[str, Answer] = {
     "status": overloaded,
     "no event": streaming(),
@@ -33,6 +34,12 @@ FAILURES: dict[str, Answer] = {
     "not a stream": streaming(b"<html>busy</html>"),
 }
 QUICK = "[retries]\nbase_backoff_ms = 1\n"
+
+
+@pytest.fixture(scope="module")
+def config(shared_provider: Upstream) -> str:
+    """A gateway that does not wait long before it tries again."""
+    return openai_config(shared_provider, QUICK)
 
 
 def two_targets(first: Upstream, second: Upstream) -> str:
@@ -46,11 +53,10 @@ def two_targets(first: Upstream, second: Upstream) -> str:
 
 
 @pytest.mark.parametrize("ending", ["closed", "ended"])
-async def test_a_truncated_stream_ends_with_an_error(tmp_path: Path, ending: str) -> None:
+async def test_a_truncated_stream_ends_with_an_error(gateway: Running, provider: Upstream, ending: str) -> None:
     """Whether the connection breaks or the body ends cleanly: without its end the answer is not one."""
-    answer = dying(HEL, LO) if ending == "closed" else streaming(HEL, LO)
-    async with upstream(answer) as provider, running(tmp_path, openai_config(provider)) as gateway:
-        body = (await stream_whole(gateway)).content
+    provider.answer = dying(HEL, LO) if ending == "closed" else streaming(HEL, LO)
+    body = (await stream_whole(gateway)).content
     assert body.startswith(HEL + LO)
     last = events_of(body)[-1]
     assert (last["error"]["code"], last["error"]["type"]) == ("upstream_truncated", "provider_error")
@@ -144,21 +150,21 @@ async def test_a_left_stream_is_read_to_its_end_where_closing_saves_nothing(tmp_
 
 
 @pytest.mark.parametrize("failure", FAILURES)
-async def test_before_the_first_byte_a_failure_is_tried_again(tmp_path: Path, failure: str) -> None:
+async def test_before_the_first_byte_a_failure_is_tried_again(
+    gateway: Running, provider: Upstream, failure: str
+) -> None:
     """The client sees one clean stream."""
-    answer = one_after_another(FAILURES[failure], GOOD)
-    async with upstream(answer) as provider, running(tmp_path, openai_config(provider, QUICK)) as gateway:
-        response = await stream_whole(gateway)
+    provider.answer = one_after_another(FAILURES[failure], GOOD)
+    response = await stream_whole(gateway)
     assert (response.status_code, len(events_of(response.content))) == (200, 4)
     assert response.content.startswith(HEL + LO)
     assert [(row.status, row.attempts, row.total_tokens) for row in gateway.rows] == [("complete", 2, 25)]
 
 
-async def test_after_the_first_byte_nothing_is_tried_again(tmp_path: Path) -> None:
+async def test_after_the_first_byte_nothing_is_tried_again(gateway: Running, provider: Upstream) -> None:
     """A second try would say the beginning twice."""
-    answer = one_after_another(dying(HEL), GOOD)
-    async with upstream(answer) as provider, running(tmp_path, openai_config(provider, QUICK)) as gateway:
-        body = (await stream_whole(gateway)).content
+    provider.answer = one_after_another(dying(HEL), GOOD)
+    body = (await stream_whole(gateway)).content
     assert len(provider.requests) == 1
     assert body.count(b'"Hel"') == 1
 
