@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from litestar import MediaType, Request, Response, Router, get
+from litestar import Litestar, MediaType, Request, Response, Router, get
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, SkipValidation
 
@@ -31,6 +31,23 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5
 AnyRequest = Request[Any, Any, Any]
 
 
+class Reference:
+    """The reference page: made when it is first asked for, since what it tells is fixed once the application stands."""
+
+    def __init__(self, written: Document, look: str) -> None:
+        """``written`` is the hand-written part of the OpenAPI document."""
+        self._written = written
+        self._look = look
+        self._page = b""
+
+    def show(self, app: Litestar) -> bytes:
+        """The page about this application, as HTML; writing it takes a tenth of a second."""
+        if not self._page:
+            document = compose_document(app.openapi_schema.to_schema(), self._written)
+            self._page = render_reference(document=document, look=self._look)
+        return self._page
+
+
 class Pages(msgspec.Struct, frozen=True, kw_only=True):
     """What pages are made from, read once."""
 
@@ -41,8 +58,7 @@ class Pages(msgspec.Struct, frozen=True, kw_only=True):
     now_ns: Callable[[], int]
     look: str
     dashboard: Dashboard
-    # The hand-written part of the OpenAPI document.
-    written: Document
+    reference: Reference
 
 
 # The framework would otherwise convert the parts as if they came over the wire.
@@ -92,10 +108,8 @@ async def show_asset(request: AnyRequest, name: FromPath[str], pages: Paper) -> 
 @get("/docs", guards=[anybody], include_in_schema=False)
 async def show_reference(request: AnyRequest, pages: Paper) -> Response[bytes]:
     """The reference page, made from the OpenAPI document."""
-    document = compose_document(request.app.openapi_schema.to_schema(), pages.written)
-    page = render_reference(document=document, look=pages.look)
     headers = {"cache-control": "no-cache", **page_headers(pages.look)}
-    return Response(page, media_type=MediaType.HTML, headers=headers)
+    return Response(pages.reference.show(request.app), media_type=MediaType.HTML, headers=headers)
 
 
 PAGE_ROUTES = (show_welcome, show_dashboard, show_asset, show_reference)
@@ -105,13 +119,14 @@ def build_pages_router(
     *, version: str, public_url: str, now_ns: Callable[[], int], dashboard: Dashboard | None = None
 ) -> Router:
     """Bind the pages to what they show; ``dashboard`` is by default the one that was built."""
+    look = load_look()
     pages = Pages(
         version=version,
         public_url=public_url,
         now_ns=now_ns,
-        look=load_look(),
+        look=look,
         dashboard=dashboard or load_dashboard(),
-        written=load_proxy_document(),
+        reference=Reference(load_proxy_document(), look),
     )
 
     def provide_pages() -> Pages:

@@ -10,6 +10,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 from raw_asking import Transport
 
+from gateway.surfaces import pages
 from gateway.surfaces.faults import HANDLERS
 from gateway.surfaces.ops import OpsParts, build_ops_router
 from gateway.surfaces.pages import build_pages_router
@@ -45,9 +46,9 @@ def make_app(dashboard: Dashboard = UNBUILT, public_url: str = "") -> Litestar:
     ops = OpsParts(
         metrics=Metrics(version="1.2.3"), checks={}, allow=(), now_ns=lambda: NOW_NS, ticks_ns=iter(range(9)).__next__
     )
-    pages = build_pages_router(version="1.2.3", public_url=public_url, now_ns=lambda: NOW_NS, dashboard=dashboard)
+    router = build_pages_router(version="1.2.3", public_url=public_url, now_ns=lambda: NOW_NS, dashboard=dashboard)
     return Litestar(
-        [build_ops_router(ops), pages],
+        [build_ops_router(ops), router],
         openapi_config=build_openapi_config(version="1.2.3"),
         exception_handlers=HANDLERS,
         logging_config=None,
@@ -192,6 +193,13 @@ async def test_the_reference_shows_every_endpoint(client: AsyncTestClient[Litest
     text = (await client.get("/docs")).text
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/health", "/metrics"):
         assert f">{path}</a>" in text
+
+
+async def test_the_reference_is_made_once(client: AsyncTestClient[Litestar], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may ask for it, and to write it holds everybody up for a tenth of a second."""
+    first = await client.get("/docs")
+    monkeypatch.setattr(pages, "render_reference", None)
+    assert (await client.get("/docs")).content == first.content
 
 
 async def test_the_document_is_served(client: AsyncTestClient[Litestar]) -> None:
