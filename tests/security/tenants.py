@@ -61,6 +61,7 @@ class World(msgspec.Struct, kw_only=True):
     foreign_wide_key: str
     # Of everything that is Ann's account's, in the order in which they came; each object that a test makes is added.
     marks: dict[str, None]
+    _columns: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     # Of each row, as text: with how many marks it was compared in vain, or -1: it has one.
     _known: dict[str, int] = msgspec.field(default_factory=dict[str, int])
 
@@ -116,8 +117,9 @@ class World(msgspec.Struct, kw_only=True):
         path = self.running.gateway.services.settings.data_dir / SQLITE_FILE
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("BEGIN")
+            self._columns = self._columns or _list_columns(connection)
             found: dict[str, set[str]] = {}
-            for table, columns in _list_columns(connection).items():
+            for table, columns in self._columns.items():
                 rows = connection.execute(f'SELECT {columns} FROM "{table}"')  # noqa: S608
                 found[table] = {kept for row in rows if self._is_own_row(kept := repr(row))}
         return found
