@@ -59,13 +59,12 @@ serve: $(BASE) $(PAGE)
 # What pytest and Python compile is kept, also where the environment says otherwise: each of the suite's processes would
 # spend ten seconds on doing it again.
 unexport PYTHONDONTWRITEBYTECODE
+# As the gateway has it, which sets it for itself: pytest's plugins import numpy before that.
+export OPENBLAS_NUM_THREADS ?= 1
 
 # pytest ends with 5 when it found nothing to run: a suite that has vanished is an error.
 pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 	[ $$s -ne 5 ] || echo "make $@: pytest selected no test; the suite cannot be empty." >&2; exit $$s; }
-
-# The matrices of tests are small: threads that numpy starts for them spin while they wait, for four times the work.
-test: export OPENBLAS_NUM_THREADS := 1
 
 # A file's tests stay together, since they share servers; the files are dealt out in their random order.
 test: $(TEST)

@@ -1,10 +1,10 @@
 """README is run: its commands in a real shell against a real gateway, its files through the parsers that read them."""
 
+import contextlib
 import json
 import re
 import shlex
 import tomllib
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +47,6 @@ def text_after(block: Block) -> str:
     return following.text
 
 
-@pytest.fixture(scope="module")
-def tour(tmp_path_factory: pytest.TempPathFactory) -> Generator[dict[int, list[Printed]], None, None]:
-    """Run the page once, from top to bottom; yields what each block printed, by its line."""
-    with openai_stand_in() as url:
-        tour = Tour(tmp_path_factory.mktemp("tour"), url)
-        try:
-            yield {block.line: run_block(tour, block) for block in BLOCKS}
-        finally:
-            tour.close()
-
-
 def run_block(tour: Tour, block: Block) -> list[Printed]:
     """Do what a reader does with a block."""
     if block.language == "console":
@@ -70,15 +59,17 @@ def run_block(tour: Tour, block: Block) -> list[Printed]:
     return []
 
 
-# The first of them runs the whole page.
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("block", [*blocks_of("console"), *blocks_of("python")])
-def test_what_is_shown_is_what_is_printed(block: Block, tour: dict[int, list[Printed]]) -> None:
-    """A reader who types it sees it."""
-    for done in tour[block.line]:
-        assert matches(done.step.shown, done.printed), (
-            f"$ {done.step.command}\nprinted:\n{done.printed}\nREADME:\n{done.step.shown}"
-        )
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_what_is_shown_is_what_is_printed(tmp_path: Path, subtests: pytest.Subtests) -> None:
+    """A reader who types the page, from top to bottom, sees it."""
+    with openai_stand_in() as url, contextlib.closing(Tour(tmp_path, url)) as tour:
+        for block in BLOCKS:
+            for done in run_block(tour, block):
+                with subtests.test(line=block.line):
+                    assert matches(done.step.shown, done.printed), (
+                        f"$ {done.step.command}\nprinted:\n{done.printed}\nREADME:\n{done.step.shown}"
+                    )
 
 
 @pytest.mark.parametrize("block", blocks_of("toml"))

@@ -219,5 +219,4 @@ PROCESSES: dict[str, Play] = {
     "storage-014": drain,
     "storage-015": drain_twice,
 }
-SLOW = frozenset({"storage-010"})
 HERE = [name for name in PROCESSES if name in load_cases()]

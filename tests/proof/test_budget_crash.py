@@ -36,6 +36,7 @@ async def judge(folder: Path, config: str, account: Account, biller: Biller, lim
     return sum(row["status"] == "in_doubt" for row in rows)
 
 
+@pytest.mark.long
 async def test_a_hold_that_a_crash_left_open_becomes_a_charge(tmp_path: Path) -> None:
     """What was on its way when the process was killed is charged at its maximum, as in doubt, at the next start."""
     biller = Biller(wait_s=30)
