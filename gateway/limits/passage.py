@@ -148,15 +148,13 @@ class Passage:
         asked = self._take((*policy.requests, window), (*policy.ones, tokens))
         taking = asyncio.create_task(asked)  # noqa: TID251 - awaited here, whatever happens
         try:
-            taken = await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            # They may be counted already: only who knows that can give them back. Redis has its time limit.
+            await asyncio.shield(taking)
+        finally:
+            # Also for a call that leaves meanwhile: they may be counted already, and only who knows that can give them
+            # back. Redis has its time limit.
             if (await taking).is_admitted:
                 self._tokens = tokens
-            raise
-        if taken.is_admitted:
-            self._tokens = tokens
-        return taken
+        return taking.result()
 
     async def _take(self, windows: tuple[RateWindow, ...], amounts: tuple[int, ...]) -> Taken:
         now_ns = self._taken_ns = self._now_ns()

@@ -78,11 +78,9 @@ async def test_every_answer_outlives_fifty_kills(tmp_path: Path) -> None:
     assert len(rows) - len(answers.answered) <= KILLS * CALLERS
     assert answers.refused == []
     assert journal_files(tmp_path) == []
-    # A neighbour makes single lives slow, but not half of them slower than what else was started at the same time.
-    limit_s = LIMIT_S * statistics.median(answers.slowness)
-    assert statistics.median(answers.own_s) < limit_s
-    assert statistics.median(answers.starts_s) < limit_s
-    assert max(answers.own_s) < 2 * limit_s
+    # The slowest life is compared with the slowest moment between two of them, and what is usual with what is usual.
+    assert max(answers.own_s) < LIMIT_S * max(answers.slowness)
+    assert statistics.median(answers.starts_s) < LIMIT_S * statistics.median(answers.slowness)
 
 
 def starved_s(process_id: int) -> float:
