@@ -298,17 +298,20 @@ class Engine:
         vetoes = [find_vetoes(asked, each) for each in read]
         groups = [self._entries[entry_id].group for entry_id, _ in found]
         cosines = [max(cosine, 0.0) for _, cosine in found]
-        projected = np.stack([basis.project(self.index.get(entry_id)) for entry_id, _ in found[:count]])
+        vectors = [question.vector, *(self.index.get(entry_id) for entry_id, _ in found[:count])]
+        projected = basis.project(np.stack(vectors))
+        wanted, near = projected[0], projected[1:]
+        alike = (near @ near[0]).tolist()
         features = [
             [
                 *describe_pair(Pair(left=asked, right=read[row], cosine=cosine), state.frequencies),
                 *self._describe_context(self._entries[found[row][0]], row, groups, cosines),
-                float(projected[row] @ projected[0]),
+                alike[row],
                 *describe_vetoes(vetoes[row]),
             ]
             for row, (_, cosine) in enumerate(found[:count])
         ]
-        return basis.prepare(features, basis.project(question.vector), projected).astype(np.float16), vetoes
+        return basis.prepare(features, wanted, near).astype(np.float16), vetoes
 
     def _describe_context(self, stored: Stored, row: int, groups: list[int], cosines: list[float]) -> list[float]:
         """Return CONTEXT_FEATURES but the last for the neighbour at a place."""

@@ -56,12 +56,12 @@ def have_other_units(left: Profile, right: Profile) -> bool:
     """Tell whether the same amounts are in other units, or each text names a unit that the other has not."""
     if left.amounts != right.amounts and left.amounts and right.amounts:
         return True
-    return bool(set(left.units) - set(right.units)) and bool(set(right.units) - set(left.units))
+    return _each_has_other(left.units, right.units)
 
 
 def have_other_dates(left: Profile, right: Profile) -> bool:
     """Tell whether each text names a day, month, season or time of day that the other has not."""
-    return bool(set(left.dates) - set(right.dates)) and bool(set(right.dates) - set(left.dates))
+    return _each_has_other(left.dates, right.dates)
 
 
 def have_other_quantities(left: Profile, right: Profile) -> bool:
@@ -87,7 +87,7 @@ def have_antonyms(left: Profile, right: Profile) -> bool:
     if any(_OPPOSITES[word] & opposed for word in stems_left - stems_right if word in _OPPOSITES):
         return True
     only_left, only_right = left.raw - right.raw, right.raw - left.raw
-    return any(_is_prefixed(a, only_right) for a in only_left) or any(_is_prefixed(b, only_left) for b in only_right)
+    return _are_turned(only_left, only_right) or _are_turned(only_right, only_left)
 
 
 def have_other_names(left: Profile, right: Profile) -> bool:
@@ -113,16 +113,22 @@ def have_other_order(left: Profile, right: Profile) -> bool:
     names = left.names & right.names
     if len(names) > 1 and _order(left, names) != _order(right, names):
         return True
-    return Counter(left.words) == Counter(right.words) and not _is_rotated(left.words, right.words)
+    # Nearly all differ in length, which costs nothing to see.
+    is_same = len(left.words) == len(right.words) and Counter(left.words) == Counter(right.words)
+    return is_same and not _is_rotated(left.words, right.words)
 
 
 def have_other_scope(left: Profile, right: Profile) -> bool:
     """Tell whether one text only adds a condition of time, place or case to the other."""
-    only_left, only_right = set(left.content) - set(right.content), set(right.content) - set(left.content)
-    if only_left and only_right:
+    if (left.raw ^ right.raw).isdisjoint(SCOPES):
         return False
-    scopes = (left.raw ^ right.raw) & SCOPES
-    return bool(scopes) and bool(only_left or only_right)
+    only_left, only_right = set(left.content) - set(right.content), set(right.content) - set(left.content)
+    return bool(only_left) != bool(only_right)
+
+
+def _each_has_other(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
+    """Tell whether each side names something that the other does not."""
+    return bool(left and right) and not set(left) <= set(right) and not set(right) <= set(left)
 
 
 def _carries(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
@@ -146,8 +152,15 @@ def _is_rotated(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     return any(left[at:] + left[:at] == right for at in range(1, len(left)))
 
 
-def _is_prefixed(word: str, others: frozenset[str]) -> bool:
-    return len(word) >= _SHORTEST and any(prefix + word in others for prefix in _PREFIXES)
+def _are_turned(words: frozenset[str], others: frozenset[str]) -> bool:
+    """Tell whether a prefix makes one of the words out of one of the others, as "in" makes "invisible"."""
+    return any(
+        rest in others
+        for word in words
+        if word.startswith(_PREFIXES)
+        for prefix in _PREFIXES
+        if len(rest := word.removeprefix(prefix)) >= _SHORTEST
+    )
 
 
 def _is_acronym(left: Profile, right: Profile) -> bool:

@@ -147,23 +147,22 @@ class _Partition:
         else:
             self._whole.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
         if self._signs is not None:
-            self._signs.add_with_ids(_find_signs(vectors), ids)
+            self._signs.add(_find_signs(vectors))
         elif len(self) >= self._many:
-            faiss = self._faiss
-            stored = faiss.vector_to_array(self._flat.codes).view(np.float16).reshape(len(self), -1)
-            self._signs = faiss.IndexBinaryIDMap2(faiss.IndexBinaryFlat(self._bits))
-            self._signs.add_with_ids(_find_signs(stored), faiss.vector_to_array(self._whole.id_map))
+            self._signs = self._faiss.IndexBinaryFlat(self._bits)
+            self._signs.add(_find_signs(self._view_codes().view(np.float16)))
 
     def search(self, vector: Vector, most: int) -> tuple[NDArray[np.int64], Vector]:
         """Return the ids and cosines (n,) of the nearest, the nearest first; the id -1 stands for none."""
         if self._signs is None:
             cosines, ids = self._whole.search(vector[None], min(most, len(self)))
             return ids[0], cosines[0]
-        _, candidates = self._signs.search(_find_signs(vector[None]), min(CANDIDATES * most, len(self)))
-        found: NDArray[np.int64] = candidates[0]
-        near: Vector = self._whole.reconstruct_batch(found) @ vector
+        _, found = self._signs.search(_find_signs(vector[None]), min(CANDIDATES * most, len(self)))
+        places: NDArray[np.int64] = found[0]
+        # Not by their ids, which would look up and read each by itself.
+        near: Vector = self._flat.sa_decode(self._view_codes()[places]) @ vector
         best = np.argsort(-near, kind="stable")[:most]
-        return found[best], near[best]
+        return self._view_ids()[places[best]], near[best]
 
     def get(self, entry_id: int) -> Vector:
         """Return a stored vector (d,)."""
@@ -172,9 +171,21 @@ class _Partition:
 
     def remove(self, ids: NDArray[np.int64]) -> None:
         """Forget stored vectors."""
-        self._whole.remove_ids(ids)
         if self._signs is not None:
-            self._signs.remove_ids(ids)
+            self._signs.remove_ids(np.flatnonzero(np.isin(self._view_ids(), ids)))
+        self._whole.remove_ids(ids)
+
+    def _view_codes(self) -> NDArray[np.uint8]:
+        """Return the memory of the vectors (n, bytes) in FAISS itself, in their order; good until one is added."""
+        codes = self._flat.codes
+        view: NDArray[np.uint8] = self._faiss.rev_swig_ptr(codes.data(), codes.size()).reshape(len(self), -1)
+        return view
+
+    def _view_ids(self) -> NDArray[np.int64]:
+        """Return the ids (n,) in the same order, in the same memory."""
+        ids = self._whole.id_map
+        view: NDArray[np.int64] = self._faiss.rev_swig_ptr(ids.data(), ids.size())
+        return view
 
 
 def _find_signs(vectors: Vector | Rounded) -> NDArray[np.uint8]:

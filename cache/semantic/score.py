@@ -23,6 +23,8 @@ WEIGHTS_FILE = "score.npz"
 
 _BATCH = 256
 _DECAY = 1e-3
+# What has no length stays without one.
+_LEAST_LENGTH = 1e-12
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +53,12 @@ class Basis(msgspec.Struct, frozen=True, kw_only=True):
     mean: Array
     spread: Array
 
-    def project(self, vector: Array) -> Array:
-        """Return a vector (384,) as (PROJECTED,), of length 1."""
-        projected: Array = vector @ self.projection
-        length = float(np.linalg.norm(projected))
-        return projected / np.float32(length) if length > 0 else projected
+    def project(self, vectors: Array) -> Array:
+        """Return vectors (n, 384) as (n, PROJECTED), each of length 1."""
+        projected: Array = vectors @ self.projection
+        lengths = np.sqrt(np.einsum("ij,ij->i", projected, projected))[:, None]
+        scaled: Array = projected / np.maximum(lengths, np.float32(_LEAST_LENGTH))
+        return scaled
 
     def prepare(self, features: Sequence[Sequence[float]], left: Array, rights: Array) -> Array:
         """Return the network's rows (n, INPUTS) for one projected question and n projected stored ones."""

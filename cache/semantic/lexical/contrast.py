@@ -58,8 +58,21 @@ class Contrast(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return () if self.left and self.right else self.left_content or self.right_content
 
 
+# The latest pair: its guards and its features ask for the contrast one after the other.
+_latest: list[tuple[Profile, Profile, Contrast]] = []
+
+
 def find_contrast(left: Profile, right: Profile) -> Contrast:
     """Return where two texts part."""
+    for known_left, known_right, contrast in _latest:
+        if known_left is left and known_right is right:
+            return contrast
+    contrast = _compare(left, right)
+    _latest[:] = [(left, right, contrast)]
+    return contrast
+
+
+def _compare(left: Profile, right: Profile) -> Contrast:
     first, second = left.plain, right.plain
     least = min(len(first), len(second))
     start = 0

@@ -56,5 +56,5 @@ def test_the_shipped_weights_fit_the_features() -> None:
 def test_a_projection_has_length_one_or_is_zero() -> None:
     """Nothing becomes infinite."""
     basis, _ = load_shipped()
-    assert np.linalg.norm(basis.project(basis.projection[:, 0])) == pytest.approx(1, abs=1e-5)
-    assert not basis.project(np.zeros(384, np.float32)).any()
+    assert np.linalg.norm(basis.project(basis.projection[:, :1].T)) == pytest.approx(1, abs=1e-5)
+    assert not basis.project(np.zeros((1, 384), np.float32)).any()
