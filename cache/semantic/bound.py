@@ -172,39 +172,43 @@ class Window:
         """
         known = (self._scores >= 0) & (self._labels != UNKNOWN)
         self._curve = fit_curve(self._scores[known], self._labels[known] == WRONG)
-        wrong, _, spread = self._estimate(np.flatnonzero(self._served))
+        wrong, _, spread = self._estimate(np.flatnonzero(self._served), has_happened=True)
         # The variance that each unlabelled wrong answer carries because the curve is uncertain.
         self._doubt = float(spread[-1] / max(wrong[-1], 1.0)) if len(wrong) else 0.0
 
-    def _estimate(self, places: NDArray[np.int64]) -> tuple[Numbers, Numbers, Numbers]:
-        """Return for each prefix of the records: wrong ones, their variance by chance, and by the curve's own."""
-        known = self._labels[places] != UNKNOWN
-        expected = self._curve.find_wrong(self._scores[places])
-        wrong = np.where(known, self._labels[places] == WRONG, expected)
-        slopes = np.where(known, 0.0, expected * (1 - expected))[:, None] * _find_terms(self._scores[places])
-        reach = np.cumsum(slopes, axis=0)
+    def _estimate(self, places: NDArray[np.int64], *, has_happened: bool) -> tuple[Numbers, Numbers, Numbers]:
+        """Return for each prefix of the records: wrong ones, their variance by chance, and by the curve's own.
+
+        Of what has happened a label says all. Of more like it only the curve speaks: where a threshold is sought along
+        labels, it ends up just before a wrong one, which the next records do not keep to.
+        """
+        scores, labels = self._scores[places], self._labels[places]
+        expected = self._curve.find_wrong(scores)
+        known = (labels != UNKNOWN) & has_happened
+        chance = np.where(known, 0.0, expected * (1 - expected))
+        reach = np.cumsum(chance[:, None] * _find_terms(scores), axis=0)
         spread = np.einsum("ni,ij,nj->n", reach, self._curve.covariance, reach)
-        # A label says what was, not what comes: a known record varies as an unknown one does.
-        return np.cumsum(wrong), np.cumsum(expected * (1 - expected)), spread
+        return np.cumsum(np.where(known, labels == WRONG, expected)), np.cumsum(chance), spread
 
     def count_served(self) -> tuple[float, float, int, int]:
         """Return of everything so far: wrong answers served (estimate), its variance, hits, requests."""
         places = np.flatnonzero(self._served)
-        wrong, chance, spread = self._estimate(places)
-        unknown = self._labels[places] == UNKNOWN
-        steps = np.diff(chance, prepend=0.0)
+        wrong, chance, spread = self._estimate(places, has_happened=True)
         return (
             self._settled_wrong + (float(wrong[-1]) if len(places) else 0.0),
-            self._settled_square + float(steps[unknown].sum()) + (float(spread[-1]) if len(places) else 0.0),
+            self._settled_square + (float(chance[-1] + spread[-1]) if len(places) else 0.0),
             self._settled_hits + len(places),
             self.requests,
         )
 
-    def rank(self) -> tuple[Numbers, Numbers, Numbers, int]:
-        """Return scores from the highest down, the wrong ones up to each (sum), its variance, and the requests."""
+    def rank(self, *, has_happened: bool) -> tuple[Numbers, Numbers, Numbers, int]:
+        """Return scores from the highest down, the wrong ones up to each (sum), its variance, and the requests.
+
+        ``has_happened``: the wrong ones of this window, else those to expect of the next.
+        """
         places = np.flatnonzero(self._scores >= 0)
         places = places[np.argsort(-self._scores[places], kind="stable")]
-        wrong, chance, spread = self._estimate(places)
+        wrong, chance, spread = self._estimate(places, has_happened=has_happened)
         return self._scores[places].astype(np.float64), wrong, chance + spread, min(self.requests, self.size)
 
     def export(self) -> dict[str, object]:
@@ -248,43 +252,46 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What the controller lets through: scores from ``threshold`` up; above 1 nothing is served."""
 
     threshold: float
-    hits: float
+    hits: int
     wrong: float
     variance: float
     requests: int
 
 
 NOTHING = 2.0
-# How far the limit of what comes may lie above the owner's while less was spent so far than allowed.
+# How far what comes may lie above the owner's limit while less was spent so far than allowed.
 MOST_CATCH_UP = 1.5
-MOST_CATCH_UP_OF_HITS = 1.1
-# A bound on hits has no other requests to even out an error of the choice: its margin is wider.
-HITS_MARGIN = 1.5
-# Standard deviations in the bound on all that was served so far.
-PAST_DEVIATIONS = 2.0
+# Standard deviations between the limit and what is believed of all that was and will be served. One stream in six
+# orders, with checks drawn in three ways: limits on all end at 0.82 to 0.94 of themselves, none over; those on hits, of
+# which there are few, at 0.79 and 0.89, one run in eighteen over.
+DEVIATIONS_OF_HITS = 1.25
+DEVIATIONS_OF_ALL = 2.5
 
 
 def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) -> Choice:
     """Return the lowest threshold at which every bound is kept, by what was served and by what comes.
 
-    What comes is another window like this one; by itself it is held to about the limit, with that many ``deviations``.
+    What comes is another window like this one. It and the past share one margin, since their errors are independent and
+    each evens out a part of the other's; by itself it is held to about the limit, with that many ``deviations``.
     """
     window.calibrate()
-    scores, wrong, variance, requests = window.rank()
+    scores, wrong, variance, requests = window.rank(has_happened=False)
     silent = Choice(threshold=NOTHING, hits=0, wrong=0, variance=0, requests=requests)
     of_hits, of_all = bounds.max_wrong_hit_rate, bounds.max_wrong_rate
     if requests < fewest or not len(scores) or (of_hits is None and of_all is None):
         return silent
-    kept = np.ones(len(scores), bool)
-    past = window.count_served()
+    past_wrong, past_variance, past_hits, past_requests = window.count_served()
+    coming = wrong + deviations * np.sqrt(variance + 1)
     # One more than was seen: no wrong answer among a few is no proof.
-    margin = deviations * np.sqrt(variance + 1)
+    spread = np.sqrt(past_variance + variance + 1)
+    kept = np.ones(len(scores), bool)
     if of_hits is not None:
-        # And one wrong answer more than is believed: of a few dozen hits each counts for much.
-        kept &= _keep_of_hits(of_hits, wrong + 1, HITS_MARGIN * margin, past)
+        hits = np.arange(1.0, len(scores) + 1)
+        kept &= coming <= MOST_CATCH_UP * of_hits * hits
+        kept &= past_wrong + wrong + DEVIATIONS_OF_HITS * spread <= of_hits * (past_hits + hits)
     if of_all is not None:
-        kept &= wrong + margin <= MOST_CATCH_UP * of_all * requests
-        kept &= _keep_of_all(of_all, wrong, variance, requests, past)
+        kept &= coming <= MOST_CATCH_UP * of_all * requests
+        kept &= past_wrong + wrong + DEVIATIONS_OF_ALL * spread <= of_all * (past_requests + requests)
     allowed = np.flatnonzero(kept)
     if not len(allowed):
         return silent
@@ -293,36 +300,6 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
         threshold=float(scores[last]), hits=last + 1, wrong=float(wrong[last]), variance=float(variance[last]),
         requests=requests,
     )  # fmt: skip
-
-
-def _keep_of_all(
-    limit: float, wrong: Numbers, variance: Numbers, requests: int, past: tuple[float, float, int, int]
-) -> NDArray[np.bool_]:
-    """Tell of each threshold whether past and coming wrong answers together keep a limit on all requests.
-
-    The two have one margin: their errors are independent, and each request evens out a part of them.
-    """
-    past_wrong, past_variance, _, past_requests = past
-    margin = PAST_DEVIATIONS * np.sqrt(past_variance + variance + 1)
-    kept: NDArray[np.bool_] = past_wrong + wrong + margin <= limit * (past_requests + requests)
-    return kept
-
-
-def _keep_of_hits(
-    limit: float, wrong: Numbers, margin: Numbers, past: tuple[float, float, int, int]
-) -> NDArray[np.bool_]:
-    """Tell of each threshold whether a limit on hits is kept: lower by what was overspent so far, a little higher by
-    what was not spent.
-
-    What is owed or left is evened out over the window's hits; the past is taken at its upper bound.
-    """
-    past_wrong, past_variance, past_hits, _ = past
-    counts = np.arange(1.0, len(wrong) + 1)
-    left = limit * past_hits - past_wrong - PAST_DEVIATIONS * sqrt(past_variance)
-    kept: NDArray[np.bool_] = wrong + margin <= np.clip(
-        limit * counts + left, 0, MOST_CATCH_UP_OF_HITS * limit * counts
-    )
-    return kept
 
 
 def find_audit_chance(score: float, hits: int, *, share: float, first: int, factor: float) -> float:
@@ -340,7 +317,10 @@ def draw_point(window: Window, bounds: Bounds, *, fewest: int) -> Point:
     """Return what a bound would give on the window: its hits, and the wrong ones with an interval of two deviations."""
     chosen = choose(window, bounds, deviations=1.0, fewest=fewest)
     base = chosen.hits if bounds.max_wrong_hit_rate is not None else chosen.requests
-    rate, half = (max(0.0, chosen.wrong) / base, 2 * sqrt(chosen.variance + 1) / base) if base else (0.0, 1.0)
+    # What was, with the interval that it would come again in.
+    _, wrong, _, _ = window.rank(has_happened=True)
+    happened = float(wrong[chosen.hits - 1]) if chosen.hits else 0.0
+    rate, half = (happened / base, 2 * sqrt(chosen.variance + 1) / base) if base else (0.0, 1.0)
     return Point(
         max_wrong_rate=bounds.max_wrong_rate,
         max_wrong_hit_rate=bounds.max_wrong_hit_rate,

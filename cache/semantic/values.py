@@ -34,14 +34,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # A stored question further away is never served.
     lowest_cosine: float = 0.6
     # Requests that the bound is proven on, and those after which it is first tried.
-    window: int = 4_000
+    window: int = 6_000
     fewest_requests: int = 200
     # Requests between two choices of the threshold.
     choice_every: int = 50
     # Standard deviations between the estimate of a window and the most that it may have; see bound.py.
     deviations: float = 1.0
     # Shares of what may be served: served and checked in the background; not served, to learn.
-    audit_share: float = 0.2
+    audit_share: float = 0.3
     # How much more often the first answers of a scope are checked, and until how many; see find_audit_chance.
     first_audit_factor: float = 6.0
     first_audits: int = 200

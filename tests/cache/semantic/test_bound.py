@@ -55,10 +55,14 @@ def test_a_bound_on_all_requests_is_kept(limit: float, drift: float) -> None:
 
 @pytest.mark.parametrize("limit", [0.05, 0.1])
 def test_a_bound_on_hits_is_kept(limit: float) -> None:
-    """Wrong ÷ hits stays under the bound, and something is served."""
-    runs = [play(Bounds(max_wrong_hit_rate=limit), seed=seed) for seed in range(3)]
-    assert max(rate for _, _, rate in runs) <= limit * 1.1
-    assert min(hits for hits, _, _ in runs) > 0.01
+    """Wrong ÷ hits stays under the bound in several runs together, and in each but for the chance of a few hits."""
+    runs = [play(Bounds(max_wrong_hit_rate=limit), seed=seed) for seed in range(6)]
+    hits, wrong = sum(hits for hits, _, _ in runs), sum(wrong for _, wrong, _ in runs)
+    assert hits > 6 * 0.03
+    assert wrong <= limit * hits
+    for share, _, rate in runs:
+        expected = limit * share * 6_000
+        assert rate * share * 6_000 <= expected + 1 + expected**0.5
 
 
 def test_both_bounds_hold_where_both_are_set() -> None:
