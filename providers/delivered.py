@@ -42,6 +42,15 @@ class Delivered:
         if len(self._pieces) > MAX_PIECES:
             self._pieces = ["".join(self._pieces)]
 
+    def say(self, text: str) -> None:
+        """Note one text, as ``add`` does."""
+        chars = self._kept_chars + len(text)
+        if chars > MAX_KEPT_CHARS or len(self._pieces) >= MAX_PIECES:
+            self.add([text])
+            return
+        self._kept_chars = chars
+        self._pieces.append(text)
+
     def text(self) -> str:
         """All that was kept."""
         return "".join(self._pieces)

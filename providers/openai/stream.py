@@ -80,6 +80,7 @@ class OpenAiStream:
         "_has_finished",
         "_lessons",
         "_parser",
+        "_plain",
         "_template",
         "_tier",
         "events",
@@ -97,6 +98,8 @@ class OpenAiStream:
         # The form of the chunks so far, and how often one was learnt in vain since one was found again.
         self._template: ChunkTemplate | None = None
         self._lessons = 0
+        # The same form, as long as a piece that is one chunk of it needs no look at anything else.
+        self._plain: ChunkTemplate | None = None
         self._tier: str | None = None
         self.usage: Usage | None = None
         self.finished = False
@@ -107,6 +110,18 @@ class OpenAiStream:
 
     def feed(self, piece: bytes) -> bytes:
         """Take any cut of the upstream's bytes; return what may go to the client now."""
+        text = None if self._plain is None else self._plain.read_one(piece)
+        if text is not None:
+            self._delivered.say(text)
+            self.events += 1
+            self._lessons = 0
+            return piece
+        out = self._feed_any(piece)
+        is_usual = self.held is None and self.failure is None and not self.finished and not self._parser.pending
+        self._plain = self._template if is_usual and self._lessons < MAX_LESSONS else None
+        return out
+
+    def _feed_any(self, piece: bytes) -> bytes:
         if self.failure is not None or self.finished:
             return b""
         if piece.find(b"\r") >= 0 or piece.startswith(BYTE_ORDER_MARK) or len(piece) > MAX_EVENT_BYTES:

@@ -10,6 +10,7 @@ from typing import Self
 import msgspec
 
 from providers.openai.reply import BROKEN_JSON, MessageWire, say
+from providers.sse import MAX_EVENT_BYTES
 
 PREFIX = b"data: "
 SEPARATOR = b"\n\n"
@@ -23,7 +24,11 @@ MARK = b"-- what is said --"
 BETWEEN_CHUNKS = SEPARATOR + PREFIX
 # With a CR, which no piece has that is read here: no text can look like two, and none can swallow the next.
 BETWEEN_STRINGS = b'"\r,"'
+BETWEEN_PAIRS = b'"]\r,["'
+STRING = msgspec.json.Decoder(str)
 STRINGS = msgspec.json.Decoder(list[str])
+# Of text and padding.
+PAIRS = msgspec.json.Decoder(list[tuple[str, str]])
 
 
 class PlainChoice(msgspec.Struct, frozen=True, gc=False):
@@ -51,7 +56,7 @@ PLAIN_CHUNK = msgspec.json.Decoder(PlainChunk)
 class ChunkTemplate:
     """One form of chunk, from ``data:`` to the blank line: its bytes before, between and behind what differs."""
 
-    __slots__ = ("_first", "_joint", "_last", "_middle", "_starts", "_stops")
+    __slots__ = ("_closes", "_first", "_joint", "_last", "_middle", "_opens", "_starts", "_stops", "_two_bytes")
 
     def __init__(self, first: bytes, middle: bytes, last: bytes) -> None:
         self._first = first
@@ -62,6 +67,11 @@ class ChunkTemplate:
         # Where a chunk's text (and padding) begins in its JSON, and how far from its end it stops.
         self._starts = len(first) - len(PREFIX)
         self._stops = len(SEPARATOR) - len(last)
+        # The same of a text with its quotes (and padding) in a whole event.
+        self._opens = len(first) - 1
+        self._closes = 1 - len(last)
+        # So long can two chunks be, and one with a long text: those are read as runs.
+        self._two_bytes = min(2 * (len(first) + len(middle) + len(last)), MAX_EVENT_BYTES)
 
     @classmethod
     def learn(cls, event: bytes) -> Self | None:
@@ -84,10 +94,30 @@ class ChunkTemplate:
         template = cls(event[: text.start(1)], middle, event[end:])
         return template if template._says_mark() else None
 
+    def read_one(self, piece: bytes) -> str | None:
+        """Read a piece that is nothing but one chunk of this form, with a text of usual length; None for any other.
+
+        What stands between the fixed bytes is read as one string of JSON, in which there can be no line end. So nothing
+        else has to be looked for, not even a CR.
+        """
+        if len(piece) >= self._two_bytes or not piece.startswith(self._first) or not piece.endswith(self._last):
+            return None
+        closes, middle = self._closes, self._middle
+        if middle:
+            at = piece.find(middle, self._opens + 1, closes - 1)
+            padding = piece[at + len(middle) : closes - 1]
+            if at < 0 or (padding and not padding.isalnum()):
+                return None
+            closes = at + 1
+        try:
+            return STRING.decode(piece[self._opens : closes])
+        except BROKEN_JSON:
+            return None
+
     def read(self, piece: bytes, start: int) -> tuple[list[str], int] | None:
         """Read the chunks of this form from ``start`` on, to the last one in the piece, and tell where that ends.
 
-        None where the first or any other in between has another form.
+        None where the first or any other in between has another form. The piece has no CR.
         """
         first, last = self._first, self._last
         if not piece.startswith(first, start):
@@ -101,18 +131,23 @@ class ChunkTemplate:
         said = [chunk[starts:stops] for chunk in chunks]
         if self._joint.join(said) != piece[start + len(first) : end]:
             return None
-        strings = BETWEEN_STRINGS.join(said)
-        step = 1
-        if self._middle:
-            if any(text.count(self._middle) != 1 for text in said):
-                return None
-            strings = strings.replace(self._middle, BETWEEN_STRINGS)
-            step = 2
         try:
-            texts = STRINGS.decode(b'["%s"]' % strings)
+            texts = self._decode(said)
         except BROKEN_JSON:
             return None
-        return (texts[::step], end + len(last)) if len(texts) == step * len(chunks) else None
+        return (texts, end + len(last)) if len(texts) == len(chunks) else None
+
+    def _decode(self, said: list[bytes]) -> list[str]:
+        """Read what stands between the fixed bytes; the list has another length where one looks like several."""
+        middle = self._middle
+        if not middle:
+            return STRINGS.decode(b'["%s"]' % BETWEEN_STRINGS.join(said))
+        joined = BETWEEN_PAIRS.join(said)
+        parted = joined.replace(middle, BETWEEN_STRINGS)
+        # As many as there are chunks: then it is once in each, since in a pair it can be no more than that.
+        if len(joined) - len(parted) != len(said) * (len(middle) - len(BETWEEN_STRINGS)):
+            return []
+        return [text for text, _ in PAIRS.decode(b'[["%s"]]' % parted)]
 
     def _says_mark(self) -> bool:
         """Whether a chunk of this form is plain, and says exactly what stands in its gap."""

@@ -16,6 +16,18 @@ def test_what_was_said_is_the_text(said: list[list[str]]) -> None:
     assert delivered.unkept_chars == 0
 
 
+@given(st.lists(st.text(max_size=40)))
+def test_one_text_is_noted_as_a_list_of_one_is(said: list[str]) -> None:
+    """Also where texts and pieces are many, and beyond the bound."""
+    alone, listed = Delivered(), Delivered()
+    for text in said:
+        for _ in range(400):
+            alone.say(text * 50)
+            listed.add([text * 50])
+            assert (alone.chars, alone.unkept_chars, alone.has_any) == (listed.chars, listed.unkept_chars, True)
+    assert alone.text() == listed.text()
+
+
 def test_many_small_pieces_are_joined() -> None:
     """Their text stays whole."""
     delivered = Delivered()

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 
 import pytest
 import recordings
@@ -143,11 +144,17 @@ STREAMS = st.builds(
     st.sampled_from([b"", *ENDS]),
     st.sampled_from(LINE_ENDS),
 )
-# The size of each piece, 0 for a piece per line; or the places of the cuts.
-CUTS = st.one_of(st.sampled_from([0, 1, 2, 3, 7, 64, 500, 100_000]), st.lists(st.integers(0, 3_000), max_size=12))
+# Where one event ends, whatever ends its lines.
+EVENT_END = re.compile(rb"(?<=\n\n)|(?<=\r\n\r\n)|(?<=\r\r)")
+# The size of each piece, 0 for a piece per line, -1 for one per event; or the places of the cuts.
+CUTS = st.one_of(
+    st.sampled_from([-1, -1, 0, 1, 2, 3, 7, 64, 500, 100_000]), st.lists(st.integers(0, 3_000), max_size=12)
+)
 
 
 def cut(body: bytes, cuts: int | list[int]) -> list[bytes]:
+    if cuts == -1:
+        return EVENT_END.split(body)
     if cuts == 0:
         return body.splitlines(keepends=True)
     if isinstance(cuts, int):
@@ -185,7 +192,7 @@ def test_every_single_cut_of_a_run_is_without_effect(form: bytes) -> None:
 def test_a_text_that_is_not_json_fails_where_it_stands(form: bytes, text: bytes) -> None:
     """What came before has left, what comes behind does not, and the failure is the careful reading's."""
     body = event(form, b"a") * 3 + event(form, text) + event(form, b"b") * 3 + FINISH
-    for cuts in (0, 1, 100, len(body)):
+    for cuts in (-1, 0, 1, 100, len(body)):
         check(body, cuts)
     assert told(OpenAiStream(), [body])["out"] == event(form, b"a") * 3
 
@@ -194,7 +201,7 @@ def test_a_text_that_is_not_json_fails_where_it_stands(form: bytes, text: bytes)
 def test_padding_that_is_not_json_is_read_as_ever(padding: bytes) -> None:
     """Some of it is no fault at all where nobody reads it: that is for the careful reading to say."""
     body = event(PADDED, b"a") * 3 + event(PADDED, b"b", padding) + event(PADDED, b"c") * 3 + FINISH
-    for cuts in (0, 1, 100, len(body)):
+    for cuts in (-1, 0, 1, 100, len(body)):
         check(body, cuts)
 
 
@@ -203,15 +210,15 @@ def test_what_stands_in_a_run_parts_it(other: bytes) -> None:
     """Notes, usages, ends, errors and what is no event: before, in and behind a run, in pieces of every size."""
     plain = event(PLAIN) * 3
     for body in (other + plain, plain + other + plain, plain + other):
-        for cuts in (0, 1, 100, len(body)):
+        for cuts in (-1, 0, 1, 100, len(body)):
             check(body, cuts)
 
 
 @pytest.fixture
 def read_in_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many chunks each run had that was read as a whole."""
+    """How many chunks each run had that was read as a whole; 1 for each that was read alone."""
     counts: list[int] = []
-    read = ChunkTemplate.read
+    read, read_one = ChunkTemplate.read, ChunkTemplate.read_one
 
     def count(self: ChunkTemplate, piece: bytes, start: int) -> tuple[list[str], int] | None:
         found = read(self, piece, start)
@@ -219,7 +226,14 @@ def read_in_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             counts.append(len(found[0]))
         return found
 
+    def count_one(self: ChunkTemplate, piece: bytes) -> str | None:
+        text = read_one(self, piece)
+        if text is not None:
+            counts.append(1)
+        return text
+
     monkeypatch.setattr(ChunkTemplate, "read", count)
+    monkeypatch.setattr(ChunkTemplate, "read_one", count_one)
     return counts
 
 
@@ -267,11 +281,11 @@ def test_another_form_is_learnt_from_its_first_chunk(read_in_runs: list[int]) ->
 
 @pytest.mark.parametrize("folder", ["openai/chat", "groq/chat", "openrouter/chat", "openai/completions"])
 def test_recorded_streams_are_read_as_their_chunks_are(folder: str) -> None:
-    """Whole, in lines, in the pieces of a network and at random: a hundred and more streams."""
+    """Whole, in events, in lines, in the pieces of a network and at random: a hundred and more streams."""
     for item in map(recordings.load, recordings.recordings(folder)):
         if recordings.is_stream(item):
             body = recordings.body_of(item)
             whole = told(careful(), [body])
             at_random = (recordings.cut(body, "random", str(seed)) for seed in range(3))
-            for pieces in ([body], cut(body, 0), cut(body, 1_400), *at_random):
+            for pieces in ([body], cut(body, -1), cut(body, 0), cut(body, 1_400), *at_random):
                 assert told(OpenAiStream(), pieces) == whole, item["id"]

@@ -42,6 +42,39 @@ def test_a_chunk_that_says_one_thing_is_a_form(form: bytes) -> None:
     assert learnt(form).read(run, 0) == (["a", "", "c d"], len(run))
 
 
+@pytest.mark.parametrize("form", [CONTENT, PADDED, CALL], ids=["content", "padded", "call"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"a", b" world", b"\\n", b"\\\\", b'\\"', b'a\\",\\"b', b'\\"}}]}', b"\\u00e9", "é😀\u2028".encode()),
+        *(b"\\", b'"', b'","', b'","p', b'"}', b"\n", b"\r", b"\n\ndata: ", b"\x00", b"\\x", b"\\ud83d", b"\xff"),
+    ],
+)
+@pytest.mark.parametrize("padding", [b"", b"aZ09", b"a-b", b'"', b"\\", b"\r", b"\xc3\xa9", b'a","obfuscation":"b'])
+def test_a_chunk_alone_is_read_as_a_run_of_one(form: bytes, text: bytes, padding: bytes) -> None:
+    """Or not at all; and one with a CR, which no run may have, never."""
+    template, one = learnt(form), event(form, text, padding)
+    run = None if b"\r" in one else template.read(one, 0)
+    alone = template.read_one(one)
+    assert alone == (None if run is None else run[0][0]) or (alone is None and b"P" in form and not padding.isalnum())
+
+
+@pytest.mark.parametrize("form", [CONTENT, PADDED, CALL], ids=["content", "padded", "call"])
+def test_what_is_more_or_less_than_a_chunk_is_not_read_as_one(form: bytes) -> None:
+    """A cut one, two, one with something before or behind it; and a long one, which a run may be."""
+    template, one = learnt(form), event(form)
+    assert template.read_one(one) == "Hi"
+    tailed = one[:-2] + b"\ndata: x\n\n"
+    for piece in (b"", one + one, one + b"\n", b"\n" + one, one + b": x\n\n", b": x\n\n" + one, tailed):
+        assert template.read_one(piece) is None
+    for at in range(1, len(one)):
+        assert template.read_one(one[:at]) is template.read_one(one[at:]) is None
+        lacking = one[:at] + one[at + 1 :]
+        run = template.read(lacking, 0)
+        assert template.read_one(lacking) == (None if run is None else run[0][0])
+    assert template.read_one(event(form, b"x" * 2 * len(one))) is None
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -212,6 +245,16 @@ def test_padding_that_is_not_one_string_ends_the_reading(form: bytes, padding: b
     """As for a text: what it means is for the careful reading."""
     good = event(form, b"a")
     assert learnt(form).read(good + event(form, b"b", padding) + good, 0) is None
+
+
+def test_a_text_that_reads_as_text_and_padding_ends_the_reading() -> None:
+    """Also where another chunk of the run has what this one lacks."""
+    lacking = event(PADDED).replace(b'"Hi"},"finish_reason":null}],"obfuscation":"xYz9"', b'"a","b"')
+    twice = event(PADDED, padding=b'a"},"finish_reason":null}],"obfuscation":"b')
+    assert lacking != event(PADDED)
+    for run in (lacking, lacking + twice, twice + lacking, event(PADDED) + lacking + twice):
+        assert learnt(PADDED).read(run, 0) is None
+        assert learnt(PADDED).read_one(run) is None
 
 
 def test_a_chunk_without_its_padding_is_of_another_form() -> None:
