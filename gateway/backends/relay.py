@@ -89,7 +89,12 @@ class Relay:
             self.close()
             return
         if out:
-            self._forward(out)
+            client = self._client
+            if client is None:
+                self._keep(out)
+            else:
+                client.write(out)
+                self._wrote_at = self._loop.time()
         if (reader.finished or reader.failure is not None) and not self._is_over:
             self._exchange.release()
             self._finish()
@@ -100,7 +105,8 @@ class Relay:
             return
         if error is None or self.reader.held is not None:
             # With the finish_reason seen, nothing that the client needs is missing.
-            self._forward(self.reader.end())
+            if rest := self.reader.end():
+                (self._keep if self._client is None else self._client.write)(rest)
         else:
             self.reader.failure = error
         if not self._is_over:
@@ -147,13 +153,9 @@ class Relay:
             self._exchange.abort()
             self._finish()
 
-    def _forward(self, out: bytes) -> None:
-        if not out:
-            return
-        if self._client is not None:
-            self._client.write(out)
-            self._wrote_at = self._loop.time()
-        elif not self.is_abandoned:
+    def _keep(self, out: bytes) -> None:
+        """Keep what may be sent until the client has the head; then there is somebody to send it to."""
+        if not self.is_abandoned:
             self._waiting.append(out)
             self._waiting_bytes += len(out)
             if self._waiting_bytes > MAX_WAITING_BYTES:

@@ -151,8 +151,9 @@ class Flight:
             return
         self.pieces.append(piece)
         self.size += len(piece)
-        for follower in tuple(self._followers):
-            follower.catch_up()
+        if self._followers:
+            for follower in tuple(self._followers):
+                follower.catch_up()
         if self.size > MAX_SHARED_BYTES:
             self._keep_no_more()
 

@@ -267,8 +267,8 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     # Until the head is here, the task is what can be stopped; run.py settles a call that is stopped.
     client.watch(_stopper(task) if cancels and task is not None else _ignore_leaving, _ignore_pressure)
     exchange = await backend.open(call, request)
-    client.watch(_ignore_leaving, _ignore_pressure)
     if exchange.status != HTTP_OK:
+        client.watch(_ignore_leaving, _ignore_pressure)
         body = await exchange.read(MAX_ERROR_BYTES)
         _decode(target, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)

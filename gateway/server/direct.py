@@ -81,11 +81,13 @@ class DirectClient:
         if self.is_gone or self._is_complete or not data:
             # An empty chunk would be the end.
             return
-        head, self._head = self._head or b"", None
-        if self._is_chunked:
-            self._transport.write(b"%b%x\r\n%b\r\n" % (head, len(data), data))
+        part = b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data
+        head = self._head
+        if head is None:
+            self._transport.write(part)
         else:
-            self._transport.write(head + data)
+            self._head = None
+            self._transport.write(head + part)
 
     def end(self, data: bytes) -> None:
         """Send the last part."""

@@ -150,8 +150,8 @@ class ChunkTemplate:
         return [text for text, _ in PAIRS.decode(b'[["%s"]]' % parted)]
 
     def _says_mark(self) -> bool:
-        """Whether a chunk of this form is plain, and says exactly what stands in its gap."""
-        return self._says(MARK) and self._says(b"")
+        """Whether a chunk of this form is plain, and says exactly what stands in its gap; an empty thought: nothing."""
+        return self._says(MARK) and (b'"reasoning' not in self._first or self._says(b""))
 
     def _says(self, mark: bytes) -> bool:
         event = b"".join((self._first, mark, self._middle, self._last))

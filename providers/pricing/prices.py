@@ -27,7 +27,6 @@ from providers.pricing.price_rows import ANY_MODEL, PriceRow, TierRow, read_bund
 
 _DECIMAL = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,12}))?")
 _USD_DECIMALS = 12
-_PUSD_PER_USD = 10**_USD_DECIMALS
 # USD per 1e6 tokens, in attodollars per token: 1e18 / 1e6.
 _ATTO_DECIMALS = 12
 _ATTO_PER_PICO = 1_000_000
@@ -94,10 +93,9 @@ def parse_usd(text: str) -> int:
 
 def format_usd(pusd: int) -> str:
     """Write picodollars as a plain decimal of US dollars: exact, no exponent, no needless zeros ("0", "0.000625")."""
-    whole, rest = divmod(abs(pusd), _PUSD_PER_USD)
-    sign = "-" if pusd < 0 else ""
-    # Twelve digits are the decimals of a picodollar.
-    return f"{sign}{whole}.{rest:012d}".rstrip("0") if rest else f"{sign}{whole}"
+    digits = str(abs(pusd)).zfill(_USD_DECIMALS + 1)
+    text = f"{digits[:-_USD_DECIMALS]}.{digits[-_USD_DECIMALS:]}".rstrip("0").rstrip(".")
+    return text if pusd >= 0 else f"-{text}"
 
 
 def cost_pusd(price: Price, usage: Usage) -> int:

@@ -168,30 +168,27 @@ class Connection(asyncio.Protocol):
             # Nobody asked: whatever it is, the next answer on this connection could not be trusted.
             self.close()
             return
-        now_ns = monotonic_ns()
-        if not self._received:
-            exchange.first_byte_ns = now_ns
-            if self._take_whole(exchange, data, now_ns):
-                return
-            self._begin_reading()
+        if not self._received and self._take_whole(exchange, data):
+            return
         self._received += len(data)
         error: ProviderError | None = None
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as reason:
             error = self._note_garbage(reason)
-        if not self._body_at and not self._take_head(exchange, data, error):
+        if self._body_at:
+            self._feed(exchange)
+        elif not self._take_head(exchange, data, error):
             return
-        self._feed(exchange)
         if self.exchange is not exchange:
             # It took offence, or its sink did.
             return
         if self._is_complete:
-            self._finish(exchange, data, now_ns)
+            self._finish(exchange, data)
         elif error is not None:
             exchange.fail(error)
         elif exchange.counts_bytes:
-            exchange.extend(now_ns)
+            exchange.extend(monotonic_ns())
 
     def eof_received(self) -> None:
         """The server will send no more; the event loop closes the socket."""
@@ -226,19 +223,22 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
-    def _take_whole(self, exchange: Exchange, data: bytes, now_ns: int) -> bool:
+    def _take_whole(self, exchange: Exchange, data: bytes) -> bool:
         """Take an ordinary answer that came in one read, without the parser; False where it is not one."""
+        exchange.first_byte_ns = now_ns = monotonic_ns()
         pool = self._pool
-        known = pool.known
-        found = None if known is None else known.read(data, pool.max_header_bytes)
-        if found is None:
-            found = read_whole(data, pool.max_header_bytes)
+        found = None
+        if exchange.reads_all:
+            known = pool.known
+            found = None if known is None else known.read(data, pool.max_header_bytes)
             if found is None:
-                return False
-            pool.known = KnownAnswer(found[0])
-        head, start = found
-        if self._is_head_request or not exchange.takes(len(data) - start):
+                found = read_whole(data, pool.max_header_bytes)
+                if found is not None:
+                    pool.known = KnownAnswer(found[0])
+        if found is None or self._is_head_request or not exchange.takes(len(data) - found[1]):
+            self._begin_reading()
             return False
+        head, start = found
         self._leave(exchange)
         self._keep(now_ns)
         exchange.complete(head, data[start:])
@@ -261,8 +261,11 @@ class Connection(asyncio.Protocol):
             # The parser went on to another response and its body.
             del pieces[self._own_pieces :]
         if pieces and self.exchange is exchange:
-            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
+            if len(pieces) == 1:
+                piece = pieces.pop()
+            else:
+                piece = b"".join(pieces)
+                pieces.clear()
             self._body_bytes += len(piece)
             exchange.feed(piece)
 
@@ -274,7 +277,7 @@ class Connection(asyncio.Protocol):
         return InvalidAnswer(f"the answer of {self._pool.origin} is not HTTP/1.1: {reason!r}")
 
     def _take_head(self, exchange: Exchange, data: bytes, error: ProviderError | None) -> bool:
-        """Hand the head to the exchange once it is complete; otherwise keep it, up to its limit."""
+        """Give the exchange the head, once it is complete, and what came with it; until then keep it, to its limit."""
         buffer = self._buffer + data if self._buffer else data
         if not self._status:
             if error is None and len(buffer) > self._pool.max_header_bytes:
@@ -303,6 +306,8 @@ class Connection(asyncio.Protocol):
         except InvalidAnswer as refusal:
             exchange.fail(refusal)
             return False
+        self._feed(exchange)
+        exchange.hand_on()
         return True
 
     def _too_long_head(self) -> InvalidAnswer:
@@ -310,11 +315,11 @@ class Connection(asyncio.Protocol):
             f"the head of the answer of {self._pool.origin} is larger than {self._pool.max_header_bytes} bytes"
         )
 
-    def _finish(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
+    def _finish(self, exchange: Exchange, data: bytes) -> None:
         """The response is complete: keep the connection if nothing speaks against it."""
         self._leave(exchange)
         if self._keeps_alive and self._ended_exactly(exchange, data):
-            self._keep(now_ns)
+            self._keep(monotonic_ns())
         else:
             self._transport.abort()
         exchange.finish()

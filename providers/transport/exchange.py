@@ -43,9 +43,9 @@ class Exchange:
     """
 
     __slots__ = (
-        "_decoder", "_error", "_has_ended", "_is_held_back", "_is_paused", "_is_touched", "_left_ns", "_limit_bytes",
-        "_mode", "_parts", "_reads_all", "_sink", "_size_bytes", "_total_ns", "_waiter", "counts_bytes", "due_ns",
-        "first_byte_ns", "head", "is_stale", "link", "origin", "timeouts",
+        "_decoder", "_error", "_has_ended", "_idle_ns", "_is_held_back", "_is_paused", "_is_touched", "_left_ns",
+        "_limit_bytes", "_mode", "_parts", "_sink", "_size_bytes", "_total_ns", "_waiter", "counts_bytes", "due_ns",
+        "first_byte_ns", "head", "is_stale", "link", "origin", "reads_all", "timeouts",
     )  # fmt: skip
 
     head: ResponseHead
@@ -56,6 +56,7 @@ class Exchange:
         # Monotonic: when the exchange must have gone on; the sweeper compares.
         self.due_ns = 0
         self._total_ns = now_ns + timeouts.total_ms * _NS_PER_MS
+        self._idle_ns = timeouts.idle_ms * _NS_PER_MS
         # Monotonic, 0 before.
         self.first_byte_ns = 0
         # A pooled connection proved dead before it brought a byte.
@@ -66,7 +67,7 @@ class Exchange:
         self._waiter: Handoff[None] | None = None
         self._mode = _WAITING
         # With a limit the body is collected without asking, and only its end wakes the waiter.
-        self._reads_all = limit_bytes is not None
+        self.reads_all = limit_bytes is not None
         self._limit_bytes = limit_bytes or 0
         self._sink: Sink = NOBODY
         self._decoder: Decoder | None = None
@@ -135,9 +136,11 @@ class Exchange:
         """Extend the idle deadline: in attach mode a complete event arrived."""
         self._is_touched = True
         if self._is_paused:
-            self._left_ns = self.timeouts.idle_ms * _NS_PER_MS
-        else:
-            self.extend(monotonic_ns())
+            self._left_ns = self._idle_ns
+            return
+        # As in ``extend``: this is asked for every event.
+        due_ns = monotonic_ns() + self._idle_ns
+        self.due_ns = due_ns if due_ns < self._total_ns else self._total_ns
 
     def pause(self) -> None:
         """Stop reading from the socket; only the total deadline runs on."""
@@ -203,22 +206,29 @@ class Exchange:
         self.due_ns = due_ns if due_ns < self._total_ns else self._total_ns
 
     def answered(self, head: ResponseHead, *, is_complete: bool) -> None:
-        """The head arrived, perhaps with all of the body; raises InvalidAnswer for an encoding that is not known."""
+        """The head arrived, perhaps with all of the body; raises InvalidAnswer for an encoding that is not known.
+
+        Who waits for it is told by ``hand_on``, and then finds what came with it.
+        """
         self.head = head
         if head.has_codings:
             self._decoder = choose_decoder(head.get_all(b"content-encoding"))
-        if not self._reads_all:
+        if not self.reads_all:
             self._mode = _HELD
-            self._wake()
             return
         self._mode = _READ
         self.counts_bytes = True
         if not is_complete:
             self._refuse_announced()
 
+    def hand_on(self) -> None:
+        """Tell who waits for the head that it is here."""
+        if self._mode == _HELD:
+            self._wake()
+
     def takes(self, size_bytes: int) -> bool:
         """Whether a body of this size that arrived with its head may be given to ``complete``."""
-        return self._reads_all and size_bytes <= self._limit_bytes
+        return self.reads_all and size_bytes <= self._limit_bytes
 
     def complete(self, head: ResponseHead, body: bytes) -> None:
         """Head and body arrived at once, the body as it is, and the connection has gone its way."""
@@ -258,7 +268,7 @@ class Exchange:
 
     def extend(self, now_ns: int) -> None:
         """There was progress: the idle deadline begins anew."""
-        due_ns = now_ns + self.timeouts.idle_ms * _NS_PER_MS
+        due_ns = now_ns + self._idle_ns
         self.due_ns = due_ns if due_ns < self._total_ns else self._total_ns
 
     def fail(self, error: ProviderError) -> None:

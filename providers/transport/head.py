@@ -44,6 +44,13 @@ class ResponseHead:
 
     def get_all(self, name: bytes) -> bytes:
         """Return the values of all fields of a name as one list, in lower case (RFC 9110, 5.3)."""
+        mark = b"\r\n" + name + b":"
+        at = self.lower.find(mark)
+        if at < 0:
+            return b""
+        start = at + len(mark)
+        if self.lower.find(mark, start) < 0:
+            return self.lower[start : self.lower.find(b"\r\n", start)].strip(b" \t")
         return b", ".join(value for known, value in self.headers if known == name).lower()
 
     @property
