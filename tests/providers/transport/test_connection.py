@@ -55,7 +55,7 @@ class Conversation:
         self.socket = Socket()
         self.connection.connection_made(self.socket)
 
-    def ask(self, limit_bytes: int = 1 << 30, head: bytes = b"POST / HTTP/1.1\r\n") -> Exchange:
+    def ask(self, limit_bytes: int | None = 1 << 30, head: bytes = b"POST / HTTP/1.1\r\n") -> Exchange:
         """Send a request as the transport would."""
         exchange = Exchange(ORIGIN, LIMITS, 0, limit_bytes)
         self.waiter: Handoff[None] = Handoff(loop=self.loop)
@@ -132,6 +132,47 @@ def test_a_body_survives_any_cut(data, coding, sizes, interim, cuts):
         talk.pool.take(0)
     talk.loop.close()
     assert talk.pool.active == set()
+
+
+class Tape:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.ends: list[ProviderError | None] = []
+
+    def piece(self, data: bytes) -> None:
+        """Keep it."""
+        self.pieces.append(data)
+
+    def ended(self, error: ProviderError | None) -> None:
+        """Note it."""
+        self.ends.append(error)
+
+
+@given(
+    data=st.binary(min_size=1, max_size=300),
+    sizes=st.lists(st.integers(1, 90), max_size=8),
+    cuts=st.lists(st.integers(0, 1_000), max_size=8),
+)
+def test_who_waits_for_a_head_finds_what_came_with_it(data, sizes, cuts):
+    """Whoever goes on at once, with the head, has the body so far; the rest comes as it comes, and the end once."""
+    head, body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunked(data, sizes)
+    talk, tape, found = Conversation(), Tape(), []
+    exchange = talk.ask(None)
+
+    def take() -> None:
+        exchange.attach(tape)
+        found.append(b"".join(tape.pieces))
+
+    talk.waiter.taker = take
+    talk.hear(head + body, cuts)
+    talk.loop.close()
+    edges = sorted({cut % (len(head + body) + 1) for cut in cuts} | {len(head + body)})
+    came = (head + body)[: min(edge for edge in edges if edge >= len(head))]
+    assert (b"".join(tape.pieces), tape.ends) == (data, [None])
+    assert data.startswith(found[0])
+    assert bool(found[0]) == (len(came) > len(head) + body.index(b"\r\n") + 2)
 
 
 @given(size=st.integers(1, 60), cuts=st.lists(st.integers(0, 200), max_size=5), data=st.data())

@@ -1,6 +1,8 @@
 """Looking fields up in a raw head."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from providers.errors import InvalidAnswer
 from providers.transport.head import ResponseHead
@@ -31,6 +33,15 @@ def test_get_finds_whole_names_only(name, value):
 def test_get_all_joins_repeated_fields():
     """Fields of one name are one list, in lower case."""
     assert ResponseHead(200, RAW.replace(b"x-two:b", b"X-TWO:B")).get_all(b"x-two") == b"a, b"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"te", b"TE", b"x-te", b"T"]), st.sampled_from([b"a", b" B\t", b"", b"c:d"])))
+)
+def test_get_all_has_every_field_of_exactly_this_name(fields):
+    """None, one or several, whatever stands beside them."""
+    head = ResponseHead(200, b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b:%b\r\n" % field for field in fields))
+    assert head.get_all(b"te") == b", ".join(value.strip() for name, value in fields if name.lower() == b"te").lower()
 
 
 @pytest.mark.parametrize(
