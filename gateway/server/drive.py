@@ -18,6 +18,8 @@ from providers.handoff import Handoff
 class Drive(asyncio.Future[None]):
     """A running coroutine; see https://docs.python.org/3/library/asyncio-extending.html (2026-11-22)."""
 
+    __slots__ = ("_awaited", "_cancels", "_coroutine", "_must_cancel", "_running")
+
     def __init__(
         self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, running: "set[asyncio.Task[None]]"
     ) -> None:
