@@ -189,13 +189,14 @@ class OpenAiStream:
             if self.held is None:
                 self._template = ChunkTemplate.learn(event) or (self._template if tier == self._tier else None)
                 self._lessons += 1
+        if start:
+            self._parser.skip()
         if start < len(piece):
             out.append(self._feed_carefully(piece[start:]))
         return b"".join(out)
 
     def _take_whole(self, event: bytes) -> bytes:
         """Take one event with its blank line; nearly all are one line of data."""
-        self._parser.skip()
         if not event.startswith(PREFIX) or event.find(b"\n") != len(event) - len(SEPARATOR):
             return self._take_blocks((event.strip(b"\n"),))
         out = bytearray()
@@ -258,22 +259,24 @@ class OpenAiStream:
         self, chunk: ChunkWire | OddUsageChunk, choices: list[ChoiceWire], data: bytes, out: bytearray
     ) -> None:
         said: list[str] = []
-        is_last = False
+        is_last = is_part = False
         for choice in choices:
             if choice.finish_reason == "error":
                 self.failure = Refused("the provider ended its answer with an error", upstream_status=200)
                 return
             is_last = is_last or choice.finish_reason is not None
+            is_part = is_part or choice.delta is not None or choice.text is not None
             if choice.delta is not None:
                 say(choice.delta, said)
             elif choice.text:
                 said.append(choice.text)
-        self._delivered.add(said)
+        if said:
+            self._delivered.add(said)
         is_silent = not is_last and not said
         if is_silent and self._has_finished and chunk.usage is not None:
             # OpenRouter sends its usage after the finish, in a chunk whose choice says nothing.
             self.usage_chunk = data
-        elif is_last or any(choice.delta is not None or choice.text is not None for choice in choices):
+        elif is_last or is_part:
             self._pass(data, out, is_last=is_last, is_silent=is_silent)
 
     def _pass(self, data: bytes, out: bytearray, *, is_last: bool, is_silent: bool = False) -> None:
