@@ -37,6 +37,9 @@ _POSTGRES_CONNECTIONS = 8
 # Source: https://www.postgresql.org/docs/18/errcodes-appendix.html (2026-11-21).
 _REFUSED_CLASSES = ("22", "23", "42", "0A")
 _PING = text("SELECT 1")
+_READ_REVISIONS = text("SELECT name, value FROM revisions")
+# The revisions of so little time ago will do: who follows several tables asks for all of them in one moment.
+_FRESH_REVISIONS_S = 0.1
 
 
 class DatabaseUnavailable(Exception):
@@ -57,6 +60,27 @@ class DatabaseTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     transaction_ms: int = 15_000
 
 
+class Revisions:
+    """How far each table has come that others follow; read at once for everybody who asks within a moment."""
+
+    def __init__(self, database: "Database") -> None:
+        self._database = database
+        self._reading = asyncio.Lock()
+        self._known: dict[str, int] = {}
+        self._asked_s = float("-inf")
+
+    async def read(self, name: str) -> int:
+        """Return a revision as it was a moment ago or is now. Raises DatabaseUnavailable."""
+        async with self._reading:
+            # Of the time before they are read, so that they are never older than they seem.
+            now_s = time.monotonic()
+            if now_s - self._asked_s >= _FRESH_REVISIONS_S:
+                async with self._database.read() as connection:
+                    found = (await connection.execute(_READ_REVISIONS)).all()
+                self._known, self._asked_s = {row[0]: row[1] for row in found}, now_s
+        return self._known[name]
+
+
 class Database:
     """An open database, its schema up to date. ``dialect`` tells which of the two it is."""
 
@@ -66,6 +90,7 @@ class Database:
         self._reader = reader
         self._timeouts = timeouts
         self._writing = asyncio.Lock()
+        self.revisions = Revisions(self)
 
     @classmethod
     async def open(cls, url: str | None, data_dir: Path, timeouts: DatabaseTimeouts | None = None) -> Self:

@@ -42,10 +42,10 @@ class CredentialDirectory(Follower):
     """Finds the credential for a call, and follows what every process changes."""
 
     things = "credentials"
+    revision_name = "credentials"
 
     def __init__(self, database: Database, vault: Vault) -> None:
-        super().__init__()
-        self._database = database
+        super().__init__(database)
         self._vault = vault
         # By owner and provider.
         self._active: dict[tuple[str | None, str], ActiveCredential | CredentialFault] = {}
@@ -94,6 +94,9 @@ class CredentialDirectory(Follower):
             self._take_over(row)
         self.revision = revision
         self.is_empty = not self._active
+
+    async def tend(self) -> None:
+        """Write down when credentials were last used; what fails now is done at another look."""
         with contextlib.suppress(DatabaseUnavailable):
             await self.write_used()
 

@@ -63,10 +63,10 @@ class KeyDirectory(Follower):
     """Finds callers by their keys, and follows what every process changes."""
 
     things = "keys"
+    revision_name = "keys"
 
     def __init__(self, database: Database, digester: KeyDigester) -> None:
-        super().__init__()
-        self._database = database
+        super().__init__(database)
         self._digest = digester.digest
         self._known: dict[bytes, KeyRecord | KeyFault] = {}
         # The database's, of the keys that are known here.

@@ -56,10 +56,10 @@ class BudgetDirectory(Follower):
     """Finds the budgets of a call, and follows what every process changes."""
 
     things = "budgets"
+    revision_name = "budgets"
 
     def __init__(self, database: Database) -> None:
-        super().__init__()
-        self._database = database
+        super().__init__(database)
         self._revision = 0
         self._standings: dict[str, Standing] = {}
         self._by_scope: dict[tuple[str, str], list[Standing]] = {}

@@ -17,10 +17,10 @@ class CacheDirectory(Follower):
     """Finds a project's policy, and follows what every process changes and purges."""
 
     things = "cache settings"
+    revision_name = "cache"
 
     def __init__(self, database: Database, settings: Cache, answers: Answers, semantics: Semantics) -> None:
-        super().__init__()
-        self._database = database
+        super().__init__(database)
         self._settings = settings
         self._answers = answers
         self._semantics = semantics

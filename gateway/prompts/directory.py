@@ -15,10 +15,10 @@ class PromptDirectory(Follower):
     """Follows what every process changes; ``on_end`` is called when a project wants nothing any more."""
 
     things = "settings of kept prompts"
+    revision_name = "prompts"
 
     def __init__(self, database: Database, on_end: Callable[[], None]) -> None:
-        super().__init__()
-        self._database = database
+        super().__init__(database)
         self._on_end = on_end
         self._revision = 0
         # Those that want it: empty where none does, which is all that a call looks at then.

@@ -36,10 +36,10 @@ class Keeper(Follower):
     """Follows the tables, and writes to them; one a process."""
 
     things = "stored questions"
+    revision_name = "semantic"
 
     def __init__(self, database: Database, memory: Memory, now_ns: Callable[[], int]) -> None:
-        super().__init__()
-        self._database = database
+        super().__init__(database)
         self._memory = memory
         self._now_ns = now_ns
         self._revision = 0

@@ -276,7 +276,7 @@ async def test_a_use_is_noted_at_most_once_a_minute(
     credential_id = await create(database, project_id)
 
     async def last_used() -> int | None:
-        await directory.refresh()
+        await directory.tend()
         async with database.read() as connection:
             found = await credentials_store.list_credentials(connection, project_id)
         return found[0].last_used_ns

@@ -1,22 +1,41 @@
 """What keys and credentials have in common: loaded, followed, and known on while the database is away."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from gateway.accounts import follower
 from gateway.accounts.follower import Follower
-from gateway.db import DatabaseUnavailable
+from gateway.db import Database, DatabaseUnavailable
+
+
+class Moving:
+    """A revision that moves each time it is looked at, or stands."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.step = 1
+
+    async def read(self, name: str) -> int:
+        """Tell where it stands."""
+        assert name == "pebbles"
+        self.value += self.step
+        return self.value
 
 
 class Pebbles(Follower):
     """Something to follow; each look takes one more over, or fails as told."""
 
     things = "pebbles"
+    revision_name = "pebbles"
 
     def __init__(self) -> None:
-        super().__init__()
+        self.moving = Moving()
+        super().__init__(cast("Database", SimpleNamespace(revisions=self.moving)))
         self.known = 0
+        self.tended = 0
         self.failure: Exception | None = None
         self.looked = asyncio.Event()
 
@@ -30,6 +49,16 @@ class Pebbles(Follower):
         if self.failure is not None:
             raise self.failure
         self.known += 1
+
+    async def tend(self) -> None:
+        """Count the looks."""
+        self.tended += 1
+
+
+async def first_look(pebbles: Pebbles) -> None:
+    """Wait until what was loaded at the start was read once more."""
+    while len(pebbles) < 2:
+        await asyncio.sleep(0.001)
 
 
 async def next_look(pebbles: Pebbles) -> None:
@@ -72,4 +101,41 @@ async def test_it_follows_and_tells_once_of_each_change(
     await next_look(pebbles)
     await pebbles.close()
     assert [record.getMessage().count("pebbles") for record in caplog.records] == [2, 1]
+    assert not pebbles.is_stale
+
+
+async def test_what_stands_still_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as its revision stands a table is left alone, though what is due is done; when it moves it is read."""
+    monkeypatch.setattr(follower, "POLL_INTERVAL_MS", 1)
+    pebbles = Pebbles()
+    pebbles.moving.step = 0
+    await pebbles.start()
+    # The first look does not know where it stood at the start.
+    await first_look(pebbles)
+    known, tended = len(pebbles), pebbles.tended
+    while pebbles.tended < tended + 5:
+        await asyncio.sleep(0.001)
+    assert len(pebbles) == known
+    pebbles.moving.value += 1
+    pebbles.looked.clear()
+    await pebbles.looked.wait()
+    await pebbles.close()
+    assert len(pebbles) == known + 1
+
+
+async def test_where_it_is_stale_it_is_read_again_though_nothing_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was missed while the database was away may be older than the revision says."""
+    monkeypatch.setattr(follower, "POLL_INTERVAL_MS", 1)
+    pebbles = Pebbles()
+    pebbles.moving.step = 0
+    await pebbles.start()
+    await first_look(pebbles)
+    pebbles.failure = DatabaseUnavailable("away")
+    with pytest.raises(DatabaseUnavailable):
+        await pebbles.refresh()
+    pebbles.failure = None
+    pebbles.looked.clear()
+    await pebbles.looked.wait()
+    await asyncio.sleep(0.005)
+    await pebbles.close()
     assert not pebbles.is_stale

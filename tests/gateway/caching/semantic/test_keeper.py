@@ -25,7 +25,7 @@ from gateway.caching.policy import Allowed
 from gateway.caching.semantic import keeper as module
 from gateway.caching.semantic import pending
 from gateway.caching.semantic.layer import SemanticLayer
-from gateway.db import Database, DatabaseUnavailable
+from gateway.db import Database, DatabaseUnavailable, Revisions
 
 TENTH = Allowed(max_wrong_rate=0.1)
 
@@ -35,6 +35,7 @@ class Flaky:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.revisions = Revisions(cast("Database", self))
         self.is_away = False
 
     def read(self) -> Any:
