@@ -57,8 +57,11 @@ class Worst(msgspec.Struct, frozen=True):
         return atto // (n * self.output_atto) if self.output_atto else (self.output_tokens if atto >= 0 else -1)
 
 
-class Bound(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that one try of a call can cost, wherever its route leads it."""
+class Bound(msgspec.Struct, frozen=True):
+    """The most that one try of a call can cost, wherever its route leads it.
+
+    Not keyword-only: made by position, it costs a call half as much.
+    """
 
     targets: tuple[Worst, ...]
     input_tokens: int
@@ -80,9 +83,11 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     def cost_pusd(self, output_tokens: int) -> int:
         """With a reply of this length."""
         most = 0
-        # A loop: a comprehension costs a call as much again.
+        # A loop, and no max(): each of them costs a call as much again.
         for target in self.targets:
-            most = max(most, target.cost_pusd(self.input_tokens, output_tokens, self.n))
+            pusd = target.cost_pusd(self.input_tokens, output_tokens, self.n)
+            if pusd > most:  # noqa: PLR1730 - as above
+                most = pusd
         return most
 
     def affords(self, amount_pusd: int) -> int:
@@ -129,9 +134,9 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
     return _join(call, worsts, input_tokens)
 
 
-def is_plain(call: Call) -> bool:
-    """Whether a body of plain shape can cause no rate but those that every call can."""
-    return _find_rare_rates(call.body, has_images=False) is _NOTHING_RARE
+def is_plain(call: Call, shape: Shape) -> bool:
+    """Whether a body can cause no rate but those that every call can: a plain shape has no word of any other."""
+    return shape is PLAIN and call.body.find(_LONG_KEPT) < 0
 
 
 def bound_target(call: Call, price: Price, max_output_tokens: int | None, default_output_tokens: int) -> Worst:
@@ -148,15 +153,10 @@ def bound_plainly(call: Call, worsts: Sequence[Worst]) -> Bound:
 def _join(call: Call, worsts: Sequence[Worst], input_tokens: int) -> Bound:
     longest, needs_limit = 0, False
     for worst in worsts:
-        longest = max(longest, worst.output_tokens)
+        if worst.output_tokens > longest:  # noqa: PLR1730 - a call of max() costs as much as all of the loop
+            longest = worst.output_tokens
         needs_limit = needs_limit or worst.is_unlimited
-    return Bound(
-        targets=tuple(worsts),
-        input_tokens=input_tokens,
-        output_tokens=longest,
-        n=call.answers,
-        needs_limit=needs_limit,
-    )
+    return Bound(tuple(worsts), input_tokens, longest, call.answers, needs_limit)
 
 
 def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> Bound:
@@ -196,6 +196,8 @@ class _Rare(NamedTuple):
     outputs: tuple[str, ...]
 
 
+# How long a provider's cache keeps what is written to it, where it is told.
+_LONG_KEPT = b"1h"
 _NOTHING_RARE = _Rare((), ())
 _RARE_OUTPUTS = ("audio_output_atto", "image_output_atto")
 _ALL_RARE = _Rare(("cache_write_1h_atto", "audio_input_atto", "image_input_atto"), _RARE_OUTPUTS)
@@ -203,7 +205,7 @@ _ALL_RARE = _Rare(("cache_write_1h_atto", "audio_input_atto", "image_input_atto"
 
 def _find_rare_rates(body: bytes, *, has_images: bool) -> _Rare:
     says_modalities = b'"modalities"' in body or b'"audio"' in body
-    writes_for_long, has_audio = b"1h" in body, b"input_audio" in body
+    writes_for_long, has_audio = _LONG_KEPT in body, b"input_audio" in body
     if not (has_images or says_modalities or writes_for_long or has_audio):
         return _NOTHING_RARE
     inputs: list[str] = []

@@ -177,8 +177,11 @@ class Unseeded(msgspec.Struct, frozen=True, kw_only=True):
 Reservation = Held | Refused | Unseeded
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """How a hold ended: now, earlier (then the figures are of that time), or unknown (then they are 0)."""
+class Settled(msgspec.Struct, frozen=True):
+    """How a hold ended: now, earlier (then the figures are of that time), or unknown (then they are 0).
+
+    Not keyword-only, as WindowState.
+    """
 
     outcome: Literal["settled", "repeated", "unknown"]
     charged_pusd: int = 0

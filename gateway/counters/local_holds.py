@@ -53,18 +53,16 @@ class _Line:
             self.drop_ns = max(now_ns, min(now_ns + LINE_IDLE_NS - LINE_KEPT_NS, self.resets_ns)) + LINE_KEPT_NS
 
 
-class _Hold:
-    """An open hold and the counters that it is in."""
+class _Hold(msgspec.Struct):
+    """An open hold: the lines that it names, and their counters."""
 
-    __slots__ = ("amount_pusd", "expires_ns", "is_claimed", "lines", "memo", "wanted")
-
-    def __init__(self, wanted: NewHold, amount_pusd: int, expires_ns: int, lines: list[_Line]) -> None:
-        self.wanted = wanted
-        self.amount_pusd = amount_pusd
-        self.expires_ns = expires_ns
-        self.is_claimed = False
-        self.lines = lines
-        self.memo = wanted.memo
+    hold_id: str
+    names: tuple[BudgetLine, ...]
+    lines: list[_Line]
+    amount_pusd: int
+    expires_ns: int
+    memo: bytes = b""
+    is_claimed: bool = False
 
 
 class _Ended(msgspec.Struct, frozen=True):
@@ -82,9 +80,12 @@ class LocalHolds:
         self._lines: dict[tuple[str, str], _Line] = {}
         self._open: dict[str, _Hold] = {}
         # How the latest holds ended, and until when that is remembered. Two generations, the older dropped as a whole:
-        # taking the oldest entry out of a large dict, again and again, costs more each time.
+        # looking for the oldest in a large dict, again and again, would cost a call as much as its hold.
         self._settled: dict[str, _Ended] = {}
         self._settled_before: dict[str, _Ended] = {}
+        # When the last of each is over.
+        self._kept_until_ns = 0
+        self._before_until_ns = 0
 
     def __len__(self) -> int:
         """Count the open holds."""
@@ -97,10 +98,7 @@ class LocalHolds:
     def reserve(self, hold: NewHold, now_ns: int) -> Reservation:
         """Hold the amount on every line, or on none where it does not fit."""
         lines, hold_id, amount_pusd = hold.lines, hold.hold_id, hold.amount_pusd
-        if hold_id in self._open or (
-            (hold_id in self._settled or hold_id in self._settled_before)
-            and self._find_settled(hold_id, now_ns) is not None
-        ):
+        if self._is_used(hold_id, now_ns):
             raise HoldIdTaken(f"a hold {hold_id!r} is open or was settled a moment ago: give each hold a new id")
         counted = self._find_lines(lines)
         if counted is None:
@@ -113,12 +111,24 @@ class LocalHolds:
             if room_pusd < least_pusd:
                 return _refuse(lines, counted, least_pusd, now_ns)
             amount_pusd = room_pusd
-        self._open[hold_id] = _Hold(hold, amount_pusd, now_ns + hold.lease_ns, counted)
-        for line, count in zip(lines, counted, strict=True):
-            count.held_pusd += amount_pusd
-            count.open += 1
-            count.resets_ns = line.resets_ns
+        self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + hold.lease_ns, hold.memo))
         return Held(hold_id=hold_id, amount_pusd=amount_pusd, room_pusd=room_pusd - amount_pusd)
+
+    def hold(self, hold_id: str, lines: tuple[BudgetLine, ...], amount_pusd: int, now_ns: int, lease_ns: int) -> bool:
+        """Hold all of an amount, of 0 to MAX_PUSD, where that fits; False: nothing is held, ``reserve`` tells why.
+
+        Most calls need no more, and making what ``reserve`` is asked with and answers would double what this costs.
+        """
+        counted: list[_Line] = []
+        for line in lines:
+            count = self._lines.get((line.budget_key, line.window_key))
+            if count is None or count.spent_pusd + count.held_pusd + amount_pusd > line.limit_pusd:
+                return False
+            counted.append(count)
+        if self._is_used(hold_id, now_ns):
+            return False
+        self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + lease_ns))
+        return True
 
     def settle(self, hold_id: str, amount_pusd: int, now_ns: int) -> Settled:
         """End a hold with what was really spent; only the first time counts."""
@@ -137,7 +147,7 @@ class LocalHolds:
             if not line.open:
                 line.rest(now_ns)
         self._remember(hold_id, _Ended(now_ns + SETTLED_KEPT_NS, amount_pusd, held_pusd))
-        return Settled(outcome="settled", charged_pusd=amount_pusd, held_pusd=held_pusd, spent_pusd=tuple(spent))
+        return Settled("settled", amount_pusd, held_pusd, tuple(spent))
 
     def release(self, hold_id: str, now_ns: int) -> Settled:
         """End a hold of which nothing was spent."""
@@ -162,8 +172,7 @@ class LocalHolds:
         )
         swept = tuple(_claim(hold, now_ns + claim_ns) for _, _, hold in expired[:max_holds])
         self._lines = {key: line for key, line in self._lines.items() if line.open or line.drop_ns > now_ns}
-        self._settled = {key: kept for key, kept in self._settled.items() if kept.kept_until_ns > now_ns}
-        self._settled_before = {key: kept for key, kept in self._settled_before.items() if kept.kept_until_ns > now_ns}
+        self._forget_settled(now_ns)
         return swept
 
     def seize(self, memo_prefix: bytes, now_ns: int, claim_ns: int) -> tuple[ExpiredHold, ...]:
@@ -206,6 +215,20 @@ class LocalHolds:
     def _is_unseeded(self, line: BudgetLine) -> bool:
         return line.seed_pusd is None and (line.budget_key, line.window_key) not in self._lines
 
+    def _is_used(self, hold_id: str, now_ns: int) -> bool:
+        if hold_id in self._open:
+            return True
+        if hold_id not in self._settled and hold_id not in self._settled_before:
+            return False
+        return self._find_settled(hold_id, now_ns) is not None
+
+    def _open_hold(self, hold: _Hold) -> None:
+        self._open[hold.hold_id] = hold
+        for line, count in zip(hold.names, hold.lines):  # noqa: B905 - a counter for each
+            count.held_pusd += hold.amount_pusd
+            count.open += 1
+            count.resets_ns = line.resets_ns
+
     def _find_settled(self, hold_id: str, now_ns: int) -> Settled | None:
         kept = self._settled.get(hold_id) or self._settled_before.get(hold_id)
         if kept is None or kept.kept_until_ns <= now_ns:
@@ -214,15 +237,30 @@ class LocalHolds:
 
     def _remember(self, hold_id: str, ended: _Ended) -> None:
         if len(self._settled) >= MAX_SETTLED_KEPT // 2:
-            self._settled_before = self._settled
-            self._settled = {}
+            self._begin_generation()
         self._settled[hold_id] = ended
+        # Never less than before: a clock that stepped back shortens nothing.
+        self._kept_until_ns = max(self._kept_until_ns, ended.kept_until_ns)
+
+    def _begin_generation(self) -> None:
+        self._settled_before, self._before_until_ns = self._settled, self._kept_until_ns
+        self._settled = {}
+
+    def _forget_settled(self, now_ns: int) -> None:
+        """Drop a generation that is over as a whole; one that has begun to be is the older one from now on."""
+        if self._before_until_ns <= now_ns:
+            self._settled_before = {}
+        oldest = next(iter(self._settled.values()), None)
+        if oldest is not None and oldest.kept_until_ns <= now_ns and not self._settled_before:
+            self._begin_generation()
+            if self._before_until_ns <= now_ns:
+                self._settled_before = {}
 
 
 def _claim(hold: _Hold, claimed_ns: int) -> ExpiredHold:
-    names = tuple(LineName(budget_key=line.budget_key, window_key=line.window_key) for line in hold.wanted.lines)
+    names = tuple(LineName(budget_key=line.budget_key, window_key=line.window_key) for line in hold.names)
     claimed = ExpiredHold(
-        hold_id=hold.wanted.hold_id,
+        hold_id=hold.hold_id,
         amount_pusd=hold.amount_pusd,
         expires_ns=hold.expires_ns,
         lines=names,

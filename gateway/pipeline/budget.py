@@ -24,7 +24,7 @@ from gateway.budgets.bound import (
     is_plain,
 )
 from gateway.budgets.directory import Standing
-from gateway.budgets.exclusions import PLAIN, Exclusion, Shape, read_shape
+from gateway.budgets.exclusions import Exclusion, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Wish
 from gateway.budgets.spending import cost_of
@@ -45,19 +45,19 @@ from providers.tokens import Tokenizers, rule_for
 from providers.wire import Call, StreamReader
 
 # A tier of its own price that the caller may ask for.
-_TIERS = ("priority",)
+_TIERS, _TIER = ("priority",), b'"service_tier"'
 _TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
 _NEWER_LIMIT, _OLDER_LIMIT = b'"max_completion_tokens"', b'"max_tokens"'
 _RETRY_MS = 5_000
 
 
-class Assessment(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a call's cost before it is made."""
+class Assessment(msgspec.Struct, frozen=True):
+    """What is known of a call's cost before it is made. Not keyword-only, as Bound."""
 
     bound: Bound
     shape: Shape
     # Targets whose model has no price, as provider/model.
-    unpriced: tuple[str, ...]
+    unpriced: tuple[str, ...] = ()
 
     @property
     def obstacle(self) -> str | None:
@@ -118,7 +118,7 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
     if route is None or (caller.allowed_models is not None and call.model not in caller.allowed_models):
         # Refused in the room that routes.
         return inbound, None
-    if call.body.find(_NEWER_LIMIT) >= 0 and call.body.find(_OLDER_LIMIT) >= 0 and call.max_tokens is not None:
+    if call.max_tokens is not None and call.body.find(_NEWER_LIMIT) >= 0 and call.body.find(_OLDER_LIMIT) >= 0:
         # Which of two that differ a provider believes is its own choice: it gets the one that is held for.
         call = limit_reply(call, call.max_tokens)
         inbound = msgspec.structs.replace(inbound, call=call)
@@ -142,9 +142,9 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
 def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessment:
     """Bound what a call may cost, whichever of its targets answers."""
     shape = read_shape(call)
-    bound = _bound_plainly(call, route, services, at_ns) if shape is PLAIN else None
+    bound = _bound_plainly(call, route, services, at_ns) if is_plain(call, shape) else None
     if bound is not None:
-        return Assessment(bound=bound, shape=shape, unpriced=())
+        return Assessment(bound, shape)
     reaches: list[Reach] = []
     unpriced: list[str] = []
     for target in route.targets:
@@ -157,7 +157,7 @@ def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessme
         else:
             unpriced.append(f"{target.backend.name}/{target.model}")
     default = services.settings.budgets.default_max_tokens
-    return Assessment(bound=bound_call(call, reaches, default, shape), shape=shape, unpriced=tuple(unpriced))
+    return Assessment(bound_call(call, reaches, default, shape), shape, tuple(unpriced))
 
 
 def _bound_plainly(call: Call, route: Route, services: Services, at_ns: int) -> Bound | None:
@@ -165,7 +165,7 @@ def _bound_plainly(call: Call, route: Route, services: Services, at_ns: int) -> 
 
     None: it has to be looked at more closely.
     """
-    if b'"service_tier"' in call.body or not is_plain(call):
+    if call.body.find(_TIER) >= 0:
         return None
     worsts: list[Worst] = []
     for target in route.targets:
@@ -302,17 +302,18 @@ async def _tighten(call: Call, model: str, found: Assessment, services: Services
 def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> UsageRow:
     """The row of a call of which nothing more is heard."""
     call, caller = inbound.call, inbound.caller
+    # By position as far as it goes: see UsageRow.
     return UsageRow(
-        request_id=inbound.request_id,
-        created_ns=inbound.created_ns,
-        project_id=caller.project_id,
-        key_id=caller.key_id,
-        endpoint=call.endpoint,
-        model=call.model,
-        provider=target.backend.name,
-        upstream_model=target.model,
-        status="in_doubt",
-        http_status=0,
+        inbound.request_id,
+        inbound.created_ns,
+        caller.project_id,
+        caller.key_id,
+        call.endpoint,
+        call.model,
+        target.backend.name,
+        target.model,
+        "",
+        "in_doubt",
         is_stream=call.stream,
         is_estimated=True,
         cost_pusd=most_pusd,

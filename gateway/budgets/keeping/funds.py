@@ -32,12 +32,12 @@ class Funds:
         self.lost_pusd = 0
         # What the call itself says that it may cost, None where it says nothing.
         self.cap_pusd: int | None = None
-        self._open: list[str] = [doubt.request_id] if standings else []
+        self._open: tuple[str, ...] = (doubt.request_id,) if standings else ()
         self._unsettled: list[Unsettled] = []
 
     def opened(self, hold_id: str) -> None:
         """One more hold is the call's."""
-        self._open.append(hold_id)
+        self._open += (hold_id,)
 
     @property
     def is_open(self) -> bool:
@@ -51,13 +51,14 @@ class Funds:
 
     def settle(self, cost_pusd: int) -> None:
         """End every hold with what the call cost; the caller records the row in the same turn of the loop."""
-        books, opened = self._books, self._open
-        self._open = []
+        opened, self._open = self._open, ()
+        books = self._books
+        local = books.local
         for hold_id in opened:
-            if books.local is None:
+            if local is None:
                 self._unsettled.append(Unsettled(hold_id, cost_pusd))
             else:
-                settled = books.local.settle(hold_id, cost_pusd, books.now_ns())
+                settled = local.settle(hold_id, cost_pusd, books.now_ns())
                 if cost_pusd:
                     self._note(settled.spent_pusd)
             # Whatever was spent is the first one's: together they are at least as much.
@@ -87,7 +88,7 @@ class Funds:
 
     def _note(self, spent_pusd: tuple[int | None, ...]) -> None:
         created_ns = self.doubt.created_ns
-        for standing, spent in zip(self.standings, spent_pusd, strict=False):
+        for standing, spent in zip(self.standings, spent_pusd):  # noqa: B905 - none where another call ended the hold
             if spent is not None:
                 from_ns, before_ns, below_pusd = standing.quiet
                 if spent >= below_pusd or not from_ns <= created_ns < before_ns:

@@ -71,13 +71,14 @@ class Keeper:
 
     def reserve_at_once(self, wish: Wish) -> Funds | None:
         """Hold what a call may cost at most, where that fits and nobody has to be asked; None: ask ``reserve``."""
-        local, standings, doubt, cap = self.books.local, wish.standings, wish.doubt, wish.cap_pusd
-        most_pusd = doubt.cost_pusd
+        books, standings, doubt, cap = self.books, wish.standings, wish.doubt, wish.cap_pusd
+        local, most_pusd = books.local, doubt.cost_pusd
         if local is None or most_pusd > (MAX_PUSD if cap is None else cap):
             return None
         if standings:
-            reservation = local.reserve(self._new_hold(doubt, standings, most_pusd, None), self.books.now_ns())
-            if not isinstance(reservation, Held):
+            created_ns = doubt.created_ns
+            lines = tuple([standing.line_at(created_ns) for standing in standings])
+            if not local.hold(doubt.request_id, lines, most_pusd, books.now_ns(), self._lease_ns):
                 return None
         return self._fund(wish, wish.bound, doubt)
 
