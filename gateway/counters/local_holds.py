@@ -98,7 +98,7 @@ class LocalHolds:
     def reserve(self, hold: NewHold, now_ns: int) -> Reservation:
         """Hold the amount on every line, or on none where it does not fit."""
         lines, hold_id, amount_pusd = hold.lines, hold.hold_id, hold.amount_pusd
-        if self._is_used(hold_id, now_ns):
+        if hold_id in self._open or self._find_settled(hold_id, now_ns) is not None:
             raise HoldIdTaken(f"a hold {hold_id!r} is open or was settled a moment ago: give each hold a new id")
         counted = self._find_lines(lines)
         if counted is None:
@@ -119,14 +119,14 @@ class LocalHolds:
 
         Most calls need no more, and making what ``reserve`` is asked with and answers would double what this costs.
         """
+        if hold_id in self._open or hold_id in self._settled or hold_id in self._settled_before:
+            return False
         counted: list[_Line] = []
         for line in lines:
             count = self._lines.get((line.budget_key, line.window_key))
             if count is None or count.spent_pusd + count.held_pusd + amount_pusd > line.limit_pusd:
                 return False
             counted.append(count)
-        if self._is_used(hold_id, now_ns):
-            return False
         self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + lease_ns))
         return True
 
@@ -215,17 +215,10 @@ class LocalHolds:
     def _is_unseeded(self, line: BudgetLine) -> bool:
         return line.seed_pusd is None and (line.budget_key, line.window_key) not in self._lines
 
-    def _is_used(self, hold_id: str, now_ns: int) -> bool:
-        if hold_id in self._open:
-            return True
-        if hold_id not in self._settled and hold_id not in self._settled_before:
-            return False
-        return self._find_settled(hold_id, now_ns) is not None
-
     def _open_hold(self, hold: _Hold) -> None:
-        self._open[hold.hold_id] = hold
+        self._open[hold.hold_id], amount_pusd = hold, hold.amount_pusd
         for line, count in zip(hold.names, hold.lines):  # noqa: B905 - a counter for each
-            count.held_pusd += hold.amount_pusd
+            count.held_pusd += amount_pusd
             count.open += 1
             count.resets_ns = line.resets_ns
 

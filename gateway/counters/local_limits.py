@@ -15,46 +15,65 @@ from gateway.counters.interface import (
 from gateway.counters.periods import NS_PER_S, bounds_of, make_taken
 
 
-class _Frame:
+class Count:
+    """What one policy has used of one window of the calendar."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0
+
+
+class Frame:
     """All counts of one window of the calendar, so that they are dropped at once."""
 
-    __slots__ = ("end_ns", "end_s", "start_ns", "used")
+    __slots__ = ("counts", "end_ns", "end_s", "start_ns")
 
     def __init__(self, start_s: int, end_s: int) -> None:
         self.start_ns = start_s * NS_PER_S
         self.end_ns = end_s * NS_PER_S
         self.end_s = end_s
-        self.used: dict[str, int] = {}
+        self.counts: dict[str, Count] = {}
+
+    def count_of(self, policy_key: str) -> Count:
+        """Find the count of a policy, or begin it."""
+        count = self.counts.get(policy_key)
+        if count is None:
+            count = self.counts[policy_key] = Count()
+        return count
 
 
 class LocalRates:
-    """Rate windows; see Counters. Whoever calls has checked the amounts."""
+    """Rate windows; see Counters. Whoever calls has checked the amounts.
+
+    Who counts in the same windows again and again may keep their counts from ``frame_at`` for as long as the frame
+    lasts and ``revision`` stays: what is dropped nobody else counts in.
+    """
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[Period, int], _Frame] = {}
+        self._frames: dict[tuple[Period, int], Frame] = {}
         # Of each period the frame that was used last.
-        self._current: dict[Period, _Frame] = {}
+        self._current: dict[Period, Frame] = {}
+        # Grows when frames are dropped.
+        self.revision = 0
 
     def __len__(self) -> int:
         """Count the counters that are kept."""
-        return sum(len(frame.used) for frame in self._frames.values())
+        return sum(len(frame.counts) for frame in self._frames.values())
 
     def take(self, windows: Sequence[RateWindow], amounts: Sequence[int], now_ns: int) -> Taken:
         """Count each amount in its window, or none where any would exceed its limit."""
         states: list[WindowState] = []
-        current, is_admitted = self._current, True
+        is_admitted = True
         # One after the other, since a window that is named twice is counted twice.
         for window, amount in zip(windows, amounts):  # noqa: B905 - checked by the caller
-            frame = current.get(window.period)
-            if frame is None or not frame.start_ns <= now_ns < frame.end_ns:
-                frame = self._frame(window.period, now_ns)
-                current = self._current
-            key, limit = window.policy_key, window.limit
-            after = frame.used[key] = frame.used.get(key, 0) + amount
-            if after > limit:
+            frame = self.frame_at(window.period, now_ns)
+            count, limit = frame.count_of(window.policy_key), window.limit
+            count.used += amount
+            if count.used > limit:
                 is_admitted = False
             else:
-                states.append(WindowState(limit, limit - after, frame.end_s, False))
+                states.append(WindowState(limit, limit - count.used, frame.end_s, False))
         return Taken(True, tuple(states)) if is_admitted else self._refuse(windows, amounts)
 
     def _refuse(self, windows: Sequence[RateWindow], amounts: Sequence[int]) -> Taken:
@@ -62,33 +81,40 @@ class LocalRates:
         frames = [self._current[window.period] for window in windows]
         used = [0] * len(windows)
         for position in reversed(range(len(windows))):
-            window, frame = windows[position], frames[position]
-            used[position] = frame.used[window.policy_key] = frame.used[window.policy_key] - amounts[position]
+            count = frames[position].counts[windows[position].policy_key]
+            count.used -= amounts[position]
+            used[position] = count.used
         return make_taken(windows, amounts, used, [frame.end_s for frame in frames])
 
     def give_back(self, windows: Sequence[RateWindow], amounts: Sequence[int], taken_ns: int) -> None:
         """Return what was taken and not used to the windows of that time, if they are still kept."""
         for window, amount in zip(windows, amounts):  # noqa: B905 - checked by the caller
-            key, frame = window.policy_key, self._current.get(window.period)
+            frame = self._current.get(window.period)
             if frame is None or not frame.start_ns <= taken_ns < frame.end_ns:
                 frame = self._frames.get((window.period, bounds_of(window.period, taken_ns).start_s))
-            if frame is not None and key in frame.used:
-                left = frame.used[key] - amount
-                frame.used[key] = left if left > 0 else 0
+            count = None if frame is None else frame.counts.get(window.policy_key)
+            if count is not None:
+                count.used = max(0, count.used - amount)
 
     def drop_old(self, now_ns: int) -> None:
         """Forget the windows that have been over for long enough."""
-        self._frames = {key: frame for key, frame in self._frames.items() if frame.end_ns + WINDOW_KEPT_NS > now_ns}
-        kept = set(self._frames.values())
-        self._current = {period: frame for period, frame in self._current.items() if frame in kept}
+        kept = {key: frame for key, frame in self._frames.items() if frame.end_ns + WINDOW_KEPT_NS > now_ns}
+        if len(kept) == len(self._frames):
+            return
+        self._frames = kept
+        self._current = {period: frame for period, frame in self._current.items() if frame in kept.values()}
+        self.revision += 1
 
-    def _frame(self, period: Period, now_ns: int) -> _Frame:
+    def frame_at(self, period: Period, now_ns: int) -> Frame:
         """Find the frame of a moment, and make it the one that is used."""
+        frame = self._current.get(period)
+        if frame is not None and frame.start_ns <= now_ns < frame.end_ns:
+            return frame
         start_s, end_s = bounds_of(period, now_ns)
         frame = self._frames.get((period, start_s))
         if frame is None:
             self.drop_old(now_ns)
-            frame = self._frames[period, start_s] = _Frame(start_s, end_s)
+            frame = self._frames[period, start_s] = Frame(start_s, end_s)
         self._current[period] = frame
         return frame
 

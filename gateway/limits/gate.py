@@ -11,6 +11,7 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.counters.interface import MAX_COUNT, Counters, CountersUnavailable, RateWindow, Slot, Taken
 from gateway.counters.memory import MemoryCounters
+from gateway.limits.lane import Lane
 from gateway.limits.plans import Group, find_windows
 
 # More keys than this are looked up anew now and then.
@@ -28,6 +29,8 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True):
     slots: tuple[Slot, ...]
     # Whether something is given back when a call has ended.
     is_settled: bool
+    # The same without waiting, where there is one process.
+    lane: Lane | None = None
 
 
 class Gate:
@@ -88,16 +91,20 @@ class Gate:
                 *requests,
             )
         limit = caller.max_concurrent
-        is_settled = tokens is not None or limit is not None
+        minute = (
+            None
+            if tokens is None
+            else RateWindow(policy_key=f"key-tokens:{key_id}", period="minute", limit=_count(tokens))
+        )
+        slots = () if limit is None else (Slot(slot_key=f"key:{key_id}", limit=_count(limit)),)
         return CallPolicy(
             plan=caller.plan,
             requests=requests,
             ones=(1,) * len(requests),
-            tokens=None
-            if tokens is None
-            else RateWindow(policy_key=f"key-tokens:{key_id}", period="minute", limit=_count(tokens)),
-            slots=() if limit is None else (Slot(slot_key=f"key:{key_id}", limit=_count(limit)),),
-            is_settled=is_settled,
+            tokens=minute,
+            slots=slots,
+            is_settled=minute is not None or limit is not None,
+            lane=None if self.local is None else Lane(self.local, requests, minute, slots, self.lease_ns),
         )
 
 

@@ -15,15 +15,14 @@ from gateway.limits.gate import CallPolicy, Gate
 from gateway.limits.refusals import choose_shown, lines_of, refuse_rate, refuse_size, refuse_slot
 
 Counting = Callable[[], Awaitable[int]]
-_NOT_TAKEN = Taken(False, ())
 
 
 class Passage:
     """What one call has taken."""
 
     __slots__ = (
-        "_counters", "_gate", "_inside_at", "_lease_id", "_local", "_now_ns", "_taken_ns", "_tokens", "lines",
-        "policy", "used_tokens",
+        "_counters", "_gate", "_inside_at", "_lease_id", "_now_ns", "_taken_ns", "_tokens", "lines", "policy",
+        "used_tokens",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, policy: CallPolicy, lease_id: str, now_ns: Callable[[], int]) -> None:
@@ -36,7 +35,6 @@ class Passage:
         self._lease_id = lease_id
         self._now_ns = now_ns
         self._counters: Counters = gate.counters
-        self._local = gate.local
         # The counters whose slots it may be in, and what it has taken of the tokens, when.
         self._inside_at: Counters | None = None
         self._tokens: int | None = None
@@ -44,26 +42,17 @@ class Passage:
 
     def enter_at_once(self, bound_tokens: int) -> bool:
         """Take a request, a slot and the tokens where that needs no waiting; False: nothing was taken."""
-        local, policy = self._local, self.policy
-        if local is None:
+        policy = self.policy
+        if policy.lane is None:
             return False
-        now_ns = self._taken_ns = self._now_ns()
-        slots, window = policy.slots, policy.tokens
-        if slots and not local.slots.admit(slots, self._lease_id, now_ns, self._gate.lease_ns):
+        self._taken_ns = now_ns = self._now_ns()
+        lines = policy.lane.enter(self._lease_id, bound_tokens, now_ns)
+        if lines is None:
             return False
-        if window is None:
-            taken = local.rates.take(policy.requests, policy.ones, now_ns)
-        elif bound_tokens <= window.limit:
-            taken = local.rates.take((*policy.requests, window), (*policy.ones, bound_tokens), now_ns)
-        else:
-            taken = _NOT_TAKEN
-        if not taken.is_admitted:
-            local.slots.leave(slots, self._lease_id)
-            return False
-        self.lines = lines_of(choose_shown(policy.requests, taken.windows))
-        if slots:
-            self._inside_at = local
-        if window is not None:
+        self.lines = lines
+        if policy.slots:
+            self._inside_at = self._counters
+        if policy.tokens is not None:
             self._tokens = bound_tokens
         return True
 
@@ -107,16 +96,12 @@ class Passage:
 
     def settle_at_once(self) -> bool:
         """As ``settle``, where that needs no waiting; False: ``settle`` has to be asked."""
-        local, tokens, used = self._local, self._tokens, self.used_tokens
-        if local is None or (tokens is not None and used > tokens):
+        lane, tokens, used = self.policy.lane, self._tokens, self.used_tokens
+        if lane is None or (tokens is not None and used > tokens):
             return False
-        if self._inside_at is not None:
-            local.slots.leave(self.policy.slots, self._lease_id)
-            self._inside_at = None
-        window = self.policy.tokens
-        if tokens is not None and window is not None:
-            local.rates.give_back((window,), (tokens - used,), self._taken_ns)
-            self._tokens = None
+        if tokens is not None or self._inside_at is not None:
+            lane.leave(self._lease_id, 0 if tokens is None else tokens - used, self._taken_ns)
+            self._tokens = self._inside_at = None
         return True
 
     async def settle(self) -> None:

@@ -43,11 +43,14 @@ def lines_of(shown: WindowState | None) -> bytes:
     """The same as the lines of a head."""
     if shown is None:
         return b""
-    return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % (
-        shown.limit,
-        shown.remaining,
-        shown.reset_s,
-    )
+    before, behind = lines_around(shown.limit, shown.reset_s)
+    return b"%b%d%b" % (before, shown.remaining, behind)
+
+
+def lines_around(limit: int, reset_s: int) -> tuple[bytes, bytes]:
+    """What stands in these lines before and behind the number that is left."""
+    before = b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: " % limit
+    return before, b"\r\nx-ratelimit-reset: %d\r\n" % reset_s
 
 
 def refuse_rate(windows: Sequence[RateWindow], states: Sequence[WindowState], plan: str | None, now_ns: int) -> Fault:

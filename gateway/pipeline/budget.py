@@ -24,7 +24,7 @@ from gateway.budgets.bound import (
     is_plain,
 )
 from gateway.budgets.directory import Standing
-from gateway.budgets.exclusions import Exclusion, Shape, read_shape
+from gateway.budgets.exclusions import Shape, read_shape
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Wish
 from gateway.budgets.spending import cost_of
@@ -58,12 +58,6 @@ class Assessment(msgspec.Struct, frozen=True):
     shape: Shape
     # Targets whose model has no price, as provider/model.
     unpriced: tuple[str, ...] = ()
-
-    @property
-    def obstacle(self) -> str | None:
-        """Why the bound does not hold, besides a missing price."""
-        found: Exclusion | None = next(iter(self.shape.excluded), None)
-        return None if found is None else f"{found.name}, {found.reason}"
 
 
 class Overrun(ProviderError):
@@ -127,8 +121,9 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
         raise _refuse_unbounded(standings, cap, f"{found.unpriced[0]} has no price; [[prices]] gives it one")
     if not found.bound.targets:
         return inbound, None
-    if found.obstacle is not None:
-        raise _refuse_unbounded(standings, cap, found.obstacle)
+    if found.shape.excluded:
+        first = found.shape.excluded[0]
+        raise _refuse_unbounded(standings, cap, f"{first.name}, {first.reason}")
     wish = Wish(standings, found.bound, cap, _doubt(inbound, route.targets[0], found.bound.pusd))
     funds = services.budgets.reserve_at_once(wish)
     if funds is None:

@@ -16,8 +16,9 @@ from gateway.pipeline.services import Services
 from gateway.telemetry import Metrics
 from providers.wire import Call
 
-# The provider's own, which give way where the gateway itself limits.
-PROVIDERS_LINES = re.compile(rb"x-ratelimit-[^\r\n]*\r\n", re.IGNORECASE)
+# The provider's own, which give way where the gateway itself limits. Begun by what is the same in either case: such a
+# beginning is found much faster.
+PROVIDERS_LINES = re.compile(rb"\n(?:x-ratelimit-[^\r\n]*\r\n)+", re.IGNORECASE)
 
 
 class Hold:
@@ -107,14 +108,14 @@ class LimitedClient:
     def _mark(self, head: bytes) -> bytes:
         if not self.lines:
             return head
-        if b"ratelimit-" in head.lower():
-            head = PROVIDERS_LINES.sub(b"", head)
-        return head + self.lines
+        # One line end more in front, for a head that begins with such a line.
+        return PROVIDERS_LINES.sub(b"\n", b"\n" + head)[1:] + self.lines
 
 
 def enter_at_once(inbound: Inbound, passage: Passage, client: LimitedClient) -> bool:
     """As ``enter``, where that needs no waiting; False: nothing was taken, and ``enter`` has to be asked."""
-    is_inside = passage.enter_at_once(_bound_tokens(inbound.call))
+    call = inbound.call
+    is_inside = passage.enter_at_once(len(call.body) + _reply_tokens(call))
     client.lines = passage.lines
     return is_inside
 
@@ -128,14 +129,10 @@ async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, servi
         return prompt + _reply_tokens(call)
 
     try:
-        await passage.enter(_bound_tokens(call), count)
+        # A token has at least one byte.
+        await passage.enter(len(call.body) + _reply_tokens(call), count)
     finally:
         client.lines = passage.lines
-
-
-def _bound_tokens(call: Call) -> int:
-    """The most that a call may use: a token has at least one byte."""
-    return len(call.body) + _reply_tokens(call)
 
 
 def _reply_tokens(call: Call) -> int:

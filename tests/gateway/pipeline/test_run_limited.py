@@ -92,9 +92,9 @@ class LimitedPath:
     def used_tokens(self) -> list[int]:
         """What the key's minute has counted."""
         return [
-            count
+            count.used
             for frame in self.counters.rates._frames.values()
-            for name, count in frame.used.items()
+            for name, count in frame.counts.items()
             if "tokens" in name
         ]
 

@@ -1,0 +1,98 @@
+"""The way in and out for the calls of one key where one process counts: its counters are found once a window.
+
+They are those of gateway.counters.local_limits, and every limit is kept as there; to look each of them up at each call
+would cost more than to count in it.
+"""
+
+from gateway.counters.interface import MAX_COUNT, RateWindow, Slot
+from gateway.counters.local_limits import Count
+from gateway.counters.memory import MemoryCounters
+from gateway.limits.refusals import lines_around
+
+_FOREVER_NS = 1 << 63
+# What stands around the number of a window that the headers may tell of.
+_Lines = tuple[bytes, bytes]
+
+
+class Lane:
+    """Lets calls of one key in, as long as nothing refuses them."""
+
+    __slots__ = (
+        "_counters", "_end_ns", "_lease_ns", "_limit_tokens", "_minute", "_requests", "_revision", "_slots",
+        "_start_ns", "_tokens", "_windows",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        counters: MemoryCounters,
+        windows: tuple[RateWindow, ...],
+        tokens: RateWindow | None,
+        slots: tuple[Slot, ...],
+        lease_ns: int,
+    ) -> None:
+        """A call is one request in each of ``windows``, which differ in what they count."""
+        self._counters = counters
+        self._windows = windows
+        self._tokens = tokens
+        self._limit_tokens = 0 if tokens is None else tokens.limit
+        self._slots = slots
+        self._lease_ns = lease_ns
+        # The counts with their limits, good from one moment and before another.
+        self._requests: list[tuple[Count, int, _Lines | None]] = []
+        self._minute: Count | None = None
+        self._start_ns = self._end_ns = 0
+        self._revision = -1
+
+    def enter(self, lease_id: str, bound_tokens: int, now_ns: int) -> bytes | None:
+        """Take a request, a slot and the tokens, and tell the answer's header lines; None: one refuses, none is taken.
+
+        Nothing is awaited between looking and taking.
+        """
+        if not self._start_ns <= now_ns < self._end_ns or self._revision != self._counters.rates.revision:
+            self._find(now_ns)
+        requests, minute = self._requests, self._minute
+        for count, limit, _ in requests:
+            if count.used >= limit:
+                return None
+        if minute is not None and minute.used + bound_tokens > self._limit_tokens:
+            return None
+        if self._slots and not self._counters.slots.admit(self._slots, lease_id, now_ns, self._lease_ns):
+            return None
+        if minute is not None:
+            minute.used += bound_tokens
+        # As choose_shown does: the nearest to its limit, the first of two.
+        least, shown = MAX_COUNT, None
+        for count, limit, lines in requests:
+            count.used = used = count.used + 1
+            if lines is not None and limit - used < least:
+                least, shown = limit - used, lines
+        return b"" if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
+
+    def leave(self, lease_id: str, unused_tokens: int, taken_ns: int) -> None:
+        """Free the slot, and give the tokens back to the minute in which they were taken."""
+        if self._slots:
+            self._counters.slots.leave(self._slots, lease_id)
+        minute, tokens = self._minute, self._tokens
+        if minute is not None and self._start_ns <= taken_ns < self._end_ns:
+            minute.used = max(0, minute.used - unused_tokens)
+        elif tokens is not None:
+            self._counters.rates.give_back((tokens,), (unused_tokens,), taken_ns)
+
+    def _find(self, now_ns: int) -> None:
+        rates = self._counters.rates
+        self._start_ns, self._end_ns, self._requests = 0, _FOREVER_NS, []
+        for window in self._windows:
+            count, end_s = self._find_count(window, now_ns)
+            # As choose_shown does: a quota is not told of.
+            lines = None if window.period == "month" else lines_around(window.limit, end_s)
+            self._requests.append((count, window.limit, lines))
+        if self._tokens is not None:
+            self._minute, _ = self._find_count(self._tokens, now_ns)
+        # Now, since finding a window may drop others.
+        self._revision = rates.revision
+
+    def _find_count(self, window: RateWindow, now_ns: int) -> tuple[Count, int]:
+        frame = self._counters.rates.frame_at(window.period, now_ns)
+        self._start_ns = max(self._start_ns, frame.start_ns)
+        self._end_ns = min(self._end_ns, frame.end_ns)
+        return frame.count_of(window.policy_key), frame.end_s
