@@ -1,6 +1,9 @@
 """Money holds of one process keep no more than is in use."""
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.counters import local_holds
 from gateway.counters.interface import (
@@ -82,3 +85,62 @@ def test_settled_holds_are_remembered_up_to_a_number(monkeypatch: pytest.MonkeyP
         assert holds.count_kept()[1] <= 10
     assert [holds.settle(f"h{n}", 0, START_NS).outcome for n in range(98, 103)] == ["repeated"] * 5
     assert holds.settle("h80", 0, START_NS).outcome == "unknown"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 1, 40, 80, 130, -30]), st.booleans()), max_size=30),
+    st.integers(2, 12),
+)
+def test_how_a_hold_ended_is_known_until_its_time_is_over_and_soon_not_kept(
+    steps: list[tuple[int, bool]], most: int
+) -> None:
+    """Whatever the clock does, of the latest ones; sweeping twice after the longest time leaves nothing."""
+    holds, ended = LocalHolds(), list[tuple[str, int]]()
+    now_ns = latest_ns = START_NS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_holds, "MAX_SETTLED_KEPT", most)
+        for number, (seconds, sweeps) in enumerate(steps):
+            now_ns += seconds * S
+            latest_ns = max(latest_ns, now_ns)
+            if sweeps:
+                holds.sweep(now_ns, S)
+            hold_id = f"h{number}"
+            holds.reserve(make_hold(hold_id, None, amount_pusd=0), now_ns)
+            assert not holds.hold(hold_id, (), 0, now_ns, S)
+            holds.settle(hold_id, 0, now_ns)
+            ended.append((hold_id, now_ns))
+            assert holds.count_kept()[1] <= most
+            for known_id, settled_ns in ended[-(most // 2) :]:
+                outcome = holds.settle(known_id, 0, now_ns).outcome
+                # Behind a clock that stepped back it may have been forgotten.
+                if latest_ns < settled_ns + SETTLED_KEPT_NS:
+                    assert outcome == "repeated"
+                elif now_ns >= settled_ns + SETTLED_KEPT_NS:
+                    assert outcome == "unknown"
+    for _ in range(2):
+        holds.sweep(latest_ns + SETTLED_KEPT_NS, S)
+    assert holds.count_kept()[1] == 0
+
+
+@given(st.integers(0, 120), st.integers(0, 120), st.integers(0, 120))
+def test_holding_at_once_holds_what_reserving_would(first: int, second: int, charged: int) -> None:
+    """All of it or nothing, and never more than the limit."""
+    line = make_hold("a", None).lines
+    answers: list[tuple[bool, bool]] = []
+    for at_once in (True, False):
+        holds = LocalHolds()
+        assert not holds.hold("z", (msgspec.structs.replace(line[0], seed_pusd=None),), 0, START_NS, S)
+        holds.reserve(make_hold("seeds", None, amount_pusd=0), START_NS)
+
+        def hold(hold_id: str, amount: int, holds: LocalHolds = holds, at_once: bool = at_once) -> bool:
+            if at_once:
+                return holds.hold(hold_id, line, amount, START_NS, S)
+            return isinstance(holds.reserve(make_hold(hold_id, None, amount_pusd=amount), START_NS), Held)
+
+        before = hold("a", first)
+        # The id of an open hold is nobody else's.
+        assert not (before and holds.hold("a", line, 0, START_NS, S))
+        holds.settle("a", charged, START_NS)
+        answers.append((before, hold("b", second)))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == (first <= line[0].limit_pusd)
