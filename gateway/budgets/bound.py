@@ -134,11 +134,6 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
     return _join(call, worsts, input_tokens)
 
 
-def is_plain(call: Call, shape: Shape) -> bool:
-    """Whether a body can cause no rate but those that every call can: a plain shape has no word of any other."""
-    return shape is PLAIN and call.body.find(_LONG_KEPT) < 0
-
-
 def bound_target(call: Call, price: Price, max_output_tokens: int | None, default_output_tokens: int) -> Worst:
     """What a plain call costs at worst at one target, whose price has no tiers by the input's length."""
     reach = Reach(prices=(price,), max_output_tokens=max_output_tokens)
@@ -146,7 +141,7 @@ def bound_target(call: Call, price: Price, max_output_tokens: int | None, defaul
 
 
 def bound_plainly(call: Call, worsts: Sequence[Worst]) -> Bound:
-    """Bound a plain call, as ``bound_call`` would, by what its targets charge at worst."""
+    """Bound a call of PLAIN shape, as ``bound_call`` would, by what its targets charge at worst."""
     return _join(call, worsts, len(call.body) + PREAMBLE_TOKENS)
 
 
@@ -196,8 +191,6 @@ class _Rare(NamedTuple):
     outputs: tuple[str, ...]
 
 
-# How long a provider's cache keeps what is written to it, where it is told.
-_LONG_KEPT = b"1h"
 _NOTHING_RARE = _Rare((), ())
 _RARE_OUTPUTS = ("audio_output_atto", "image_output_atto")
 _ALL_RARE = _Rare(("cache_write_1h_atto", "audio_input_atto", "image_input_atto"), _RARE_OUTPUTS)
@@ -205,7 +198,7 @@ _ALL_RARE = _Rare(("cache_write_1h_atto", "audio_input_atto", "image_input_atto"
 
 def _find_rare_rates(body: bytes, *, has_images: bool) -> _Rare:
     says_modalities = b'"modalities"' in body or b'"audio"' in body
-    writes_for_long, has_audio = _LONG_KEPT in body, b"input_audio" in body
+    writes_for_long, has_audio = b'"1h"' in body, b"input_audio" in body
     if not (has_images or says_modalities or writes_for_long or has_audio):
         return _NOTHING_RARE
     inputs: list[str] = []

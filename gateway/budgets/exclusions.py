@@ -46,8 +46,8 @@ _BY_PART = {part: exclusion for exclusion in EXCLUSIONS for part in exclusion.pa
 _SERVER_TOOLS = next(exclusion for exclusion in EXCLUSIONS if exclusion.name == "server_tools")
 # Tools that the caller runs itself.
 _OWN_TOOLS = frozenset({"function", "custom"})
-# What may be billed at a rate of its own, see gateway.budgets.bound.
-_RARE = ("audio", "input_audio", "modalities")
+# What may be billed at a rate of its own, see gateway.budgets.bound; "1h" is how long a provider's cache may keep.
+_RARE = ("1h", "audio", "input_audio", "modalities")
 
 
 def _compile_words(names: Iterable[str]) -> re.Pattern[bytes]:
@@ -77,6 +77,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     hides_words: bool = False
 
 
+# Of a body that has none of the words; it can cause no rate but those that every call can.
 PLAIN = Shape()
 
 

@@ -194,7 +194,8 @@ class Recorder:
             for row in rows:
                 self._defer(row)
         else:
-            self._holds.update({hold.request_id: hold for hold in holds})
+            for hold in holds:
+                self._holds[hold.request_id] = hold
             for row in rows:
                 self._enqueue(row)
         for _, written in waiting:

@@ -21,10 +21,9 @@ from gateway.budgets.bound import (
     bound_plainly,
     bound_target,
     from_count,
-    is_plain,
 )
 from gateway.budgets.directory import Standing
-from gateway.budgets.exclusions import Shape, read_shape
+from gateway.budgets.exclusions import PLAIN, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Wish
 from gateway.budgets.spending import cost_of
@@ -137,7 +136,7 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
 def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessment:
     """Bound what a call may cost, whichever of its targets answers."""
     shape = read_shape(call)
-    bound = _bound_plainly(call, route, services, at_ns) if is_plain(call, shape) else None
+    bound = _bound_plainly(call, route, services, at_ns) if shape is PLAIN else None
     if bound is not None:
         return Assessment(bound, shape)
     reaches: list[Reach] = []

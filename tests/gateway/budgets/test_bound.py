@@ -16,9 +16,8 @@ from gateway.budgets.bound import (
     bound_plainly,
     bound_target,
     from_count,
-    is_plain,
 )
-from gateway.budgets.exclusions import Shape, read_shape
+from gateway.budgets.exclusions import PLAIN, Shape, read_shape
 from providers.catalogue import load_catalogue
 from providers.chat import Usage
 from providers.pricing.price_rows import PriceRow, TierRow
@@ -101,7 +100,7 @@ def test_what_is_kept_of_a_price_bounds_as_working_it_out_does(
     for price, body, endpoint, max_tokens, n in asked:
         call = Call(endpoint=endpoint, body=body, model="m", max_tokens=max_tokens, n=n)
         expected = bound_call(call, [Reach(prices=(price,), max_output_tokens=longest)], 700)
-        if not is_plain(call, read_shape(call)):
+        if read_shape(call) is not PLAIN:
             assert expected.pusd >= bound_plainly(call, [bound_target(call, price, longest, 700)]).pusd
             continue
         worst = worsts.find(price, call)

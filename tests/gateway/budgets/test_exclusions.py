@@ -58,3 +58,14 @@ def test_other_endpoints_have_members_only() -> None:
     """A completion may ask for more answers than it returns."""
     call = Call(endpoint="completions", body=b'{"model":"m","prompt":"p","best_of":5}', model="m")
     assert [exclusion.name for exclusion in read_shape(call).excluded] == ["best_of"]
+
+
+@pytest.mark.parametrize(
+    "more", [b'"modalities":["text"]', b'"audio":{}', b'"x":[{"type":"input_audio"}]', b'"ttl":"1h"']
+)
+def test_a_body_that_may_cause_a_rate_of_its_own_is_not_plain(more: bytes) -> None:
+    """Its bound has to look for these rates; words that are longer by a letter cause none."""
+    for body, is_plain in ((more, False), (more.replace(b'"', b'"a', 1).replace(b"1h", b"11h"), b"input" not in more)):
+        call = Call(endpoint="embeddings", body=b'{"model":"m","input":"p",%b}' % body, model="m")
+        assert (read_shape(call) is PLAIN) is is_plain
+        assert read_shape(call).excluded == ()
