@@ -88,6 +88,6 @@ class Follower(ABC):
         except (DatabaseUnavailable, TimeoutError) as error:
             self.is_stale = True
             raise DatabaseUnavailable(f"{self.things} could not be read: {str(error) or 'timed out'}") from error
-        if self.is_stale or revision is None or revision != self._looked_at:
+        if self.is_stale or revision != self._looked_at:
             await self.refresh()
             self._looked_at = revision

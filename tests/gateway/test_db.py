@@ -392,26 +392,3 @@ async def test_a_server_that_went_away_is_used_again_when_it_is_back(postgres_ur
         await wire.mend()
         assert await database.ping() > 0
         await wire.cut()
-
-
-async def test_revisions_are_read_once_for_all_who_ask_within_a_moment(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One transaction tells them all, and tells anew when the moment is over."""
-    asked = 0
-    read = database.read
-
-    def count() -> Any:
-        nonlocal asked
-        asked += 1
-        return read()
-
-    monkeypatch.setattr(database, "read", count)
-    names = ("keys", "credentials", "budgets", "cache", "semantic", "prompts")
-    before = await asyncio.gather(*[database.revisions.read(name) for name in names])
-    assert asked == 1
-    async with database.write() as connection:
-        await connection.execute(text("UPDATE revisions SET value = value + 1 WHERE name = 'cache'"))
-    monkeypatch.setattr("gateway.db._FRESH_REVISIONS_S", 0)
-    assert await database.revisions.read("cache") == before[3] + 1
-    assert asked == 2

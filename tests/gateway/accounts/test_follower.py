@@ -2,9 +2,10 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import text
 
 from gateway.accounts import follower
 from gateway.accounts.follower import Follower
@@ -139,3 +140,26 @@ async def test_where_it_is_stale_it_is_read_again_though_nothing_moved(monkeypat
     await asyncio.sleep(0.005)
     await pebbles.close()
     assert not pebbles.is_stale
+
+
+async def test_revisions_are_read_once_for_all_who_ask_within_a_moment(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One transaction tells them all, and tells anew when the moment is over."""
+    asked = 0
+    read = database.read
+
+    def count() -> Any:
+        nonlocal asked
+        asked += 1
+        return read()
+
+    monkeypatch.setattr(database, "read", count)
+    names = ("keys", "credentials", "budgets", "cache", "semantic", "prompts")
+    before = await asyncio.gather(*[database.revisions.read(name) for name in names])
+    assert asked == 1
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE revisions SET value = value + 1 WHERE name = 'cache'"))
+    monkeypatch.setattr("gateway.db._FRESH_REVISIONS_S", 0)
+    assert await database.revisions.read("cache") == before[3] + 1
+    assert asked == 2

@@ -62,7 +62,7 @@ async def test_a_second_key_replaces_the_first(ann: Office, provider: Upstream) 
         await ann.give("POST", f"{path}/providers", {**W32, "api_key": secret, "name": "ours"})
     await ann.chat(key)
     assert credentials(provider) == ["sk-another-actual-key"]
-    await ann.gateway.gateway.services.purses.credentials.refresh()
+    await ann.gateway.gateway.services.purses.credentials.tend()
     answer = await ann.ask("GET", f"{path}/providers")
     (shown,) = answer.json()["providers"]
     assert (shown["provider"], shown["api_key"], shown["base_url"]) == ("openai", "sk-...-key", None)
