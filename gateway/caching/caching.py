@@ -10,6 +10,7 @@ from gateway.caching.flights import Flights
 from gateway.caching.policy import Policy
 from gateway.caching.semantic.handle import Semantics
 from gateway.caching.semantic.question import Asked, Limits, split
+from providers.local.choice import name_embedder
 from providers.openai.batches import find_inputs, read_inputs
 
 # Whether and how an answer is streamed changes nothing of what it says.
@@ -19,8 +20,6 @@ INPUT = frozenset({"input"})
 # Places are made of names that callers may invent, so only this many are remembered.
 MAX_PLACES = 4_096
 CHAT, EMBEDDINGS = "chat/completions", "embeddings"
-# Another embedder's vectors lie elsewhere: its questions are another partition.
-EMBEDDER = "all-MiniLM-L6-v2/int8"
 
 
 class Caching:
@@ -44,6 +43,8 @@ class Caching:
         self._keys = KeyMaker(STREAM_SETTINGS)
         self._input_keys = KeyMaker(INPUT)
         self._places: dict[tuple[str, ...], bytes] = {}
+        # Another embedder's vectors lie elsewhere: its questions are another partition.
+        self._embedder = name_embedder()
 
     def policy_of(self, project_id: str) -> Policy:
         """What is in force for a project."""
@@ -77,7 +78,7 @@ class Caching:
             return None
         text, rest = found
         owner = caller.project_id if policy.scope == "project" else caller.key_id
-        partition = self._keys.make(self._place(EMBEDDER, owner, caller.kind, *target), rest)
+        partition = self._keys.make(self._place(self._embedder, owner, caller.kind, *target), rest)
         return None if partition is None else Asked(scope=scope_of(caller), partition=partition, text=text)
 
     def purge(self, purge: Purge) -> int:
