@@ -253,7 +253,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
     threshold: float
     hits: int
-    wrong: float
+    # Of the wrong ones among as many hits.
     variance: float
     requests: int
 
@@ -276,7 +276,7 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
     """
     window.calibrate()
     scores, wrong, variance, requests = window.rank(has_happened=False)
-    silent = Choice(threshold=NOTHING, hits=0, wrong=0, variance=0, requests=requests)
+    silent = Choice(threshold=NOTHING, hits=0, variance=0, requests=requests)
     of_hits, of_all = bounds.max_wrong_hit_rate, bounds.max_wrong_rate
     if requests < fewest or not len(scores) or (of_hits is None and of_all is None):
         return silent
@@ -296,10 +296,7 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
     if not len(allowed):
         return silent
     last = int(allowed[-1])
-    return Choice(
-        threshold=float(scores[last]), hits=last + 1, wrong=float(wrong[last]), variance=float(variance[last]),
-        requests=requests,
-    )  # fmt: skip
+    return Choice(threshold=float(scores[last]), hits=last + 1, variance=float(variance[last]), requests=requests)
 
 
 def find_audit_chance(score: float, hits: int, *, share: float, first: int, factor: float) -> float:
