@@ -33,7 +33,7 @@ from gateway.server.exchange import MetricsExchange
 from gateway.telemetry import Metrics
 from providers.anthropic.dialect import AnthropicDialect
 from providers.catalogue import Catalogue
-from providers.local.choice import find_weights
+from providers.local.choice import choose_weights
 from providers.openai.dialect import OpenAiDialect
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable, load_prices, parse_usd
@@ -129,7 +129,7 @@ def open_local() -> Local:
     from providers.local.queue import EmbeddingQueue  # noqa: PLC0415
     from providers.local.transformer import open_embedder  # noqa: PLC0415
 
-    return LocalBackend(EmbeddingQueue(open_embedder(folder=find_weights())))
+    return LocalBackend(EmbeddingQueue(open_embedder(folder=choose_weights())))
 
 
 async def open_caching(

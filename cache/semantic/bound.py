@@ -263,7 +263,7 @@ NOTHING = 2.0
 MOST_CATCH_UP = 1.5
 # Standard deviations between the limit and what is believed of all that was and will be served. One stream in six
 # orders, with checks drawn in three ways: limits on all end at 0.82 to 0.94 of themselves, none over; those on hits, of
-# which there are few, at 0.79 and 0.89, one run in eighteen over.
+# which there are few, at 0.79 and 0.89, one run in eighteen over. They were chosen on these same runs.
 DEVIATIONS_OF_HITS = 1.25
 DEVIATIONS_OF_ALL = 2.5
 
@@ -284,14 +284,15 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
     coming = wrong + deviations * np.sqrt(variance + 1)
     # One more than was seen: no wrong answer among a few is no proof.
     spread = np.sqrt(past_variance + variance + 1)
+    hits = np.arange(1.0, len(scores) + 1)
     kept = np.ones(len(scores), bool)
-    if of_hits is not None:
-        hits = np.arange(1.0, len(scores) + 1)
-        kept &= coming <= MOST_CATCH_UP * of_hits * hits
-        kept &= past_wrong + wrong + DEVIATIONS_OF_HITS * spread <= of_hits * (past_hits + hits)
-    if of_all is not None:
-        kept &= coming <= MOST_CATCH_UP * of_all * requests
-        kept &= past_wrong + wrong + DEVIATIONS_OF_ALL * spread <= of_all * (past_requests + requests)
+    for limit, past, future, margin in (
+        (of_hits, past_hits, hits, DEVIATIONS_OF_HITS * spread),
+        (of_all, past_requests, requests, DEVIATIONS_OF_ALL * spread),
+    ):
+        if limit is not None:
+            kept &= coming <= MOST_CATCH_UP * limit * future
+            kept &= past_wrong + wrong + margin <= limit * (past + future)
     allowed = np.flatnonzero(kept)
     if not len(allowed):
         return silent

@@ -9,6 +9,8 @@ that begins and once when it ends.
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from gateway.db import Database, DatabaseUnavailable
 
@@ -51,12 +53,8 @@ class Follower(ABC):
 
     async def refresh(self) -> None:
         """Take over what changed since the last time. Raises DatabaseUnavailable, and is stale then."""
-        try:
-            async with self._refreshing, asyncio.timeout(POLL_TIMEOUT_MS / 1_000):
-                await self.take_changes()
-        except (DatabaseUnavailable, TimeoutError) as error:
-            self.is_stale = True
-            raise DatabaseUnavailable(f"{self.things} could not be read: {str(error) or 'timed out'}") from error
+        async with self._refreshing, self._asking():
+            await self.take_changes()
         self.is_stale = False
 
     async def close(self) -> None:
@@ -81,13 +79,19 @@ class Follower(ABC):
 
     async def _look(self) -> None:
         """Take over what changed, where anything did."""
-        try:
-            async with asyncio.timeout(POLL_TIMEOUT_MS / 1_000):
-                revision = await self._database.revisions.read(self.revision_name)
-                await self.tend()
-        except (DatabaseUnavailable, TimeoutError) as error:
-            self.is_stale = True
-            raise DatabaseUnavailable(f"{self.things} could not be read: {str(error) or 'timed out'}") from error
+        async with self._asking():
+            revision = await self._database.revisions.read(self.revision_name)
+            await self.tend()
         if self.is_stale or revision != self._looked_at:
             await self.refresh()
             self._looked_at = revision
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncGenerator[None, None]:
+        """Ask the database for something in time; what fails makes this stale, and says what could not be read."""
+        try:
+            async with asyncio.timeout(POLL_TIMEOUT_MS / 1_000):
+                yield
+        except (DatabaseUnavailable, TimeoutError) as error:
+            self.is_stale = True
+            raise DatabaseUnavailable(f"{self.things} could not be read: {str(error) or 'timed out'}") from error

@@ -89,12 +89,7 @@ class Relay:
             self.close()
             return
         if out:
-            client = self._client
-            if client is None:
-                self._keep(out)
-            else:
-                client.write(out)
-                self._wrote_at = self._loop.time()
+            self._forward(out)
         if (reader.finished or reader.failure is not None) and not self._is_over:
             self._exchange.release()
             self._finish()
@@ -106,7 +101,7 @@ class Relay:
         if error is None or self.reader.held is not None:
             # With the finish_reason seen, nothing that the client needs is missing.
             if rest := self.reader.end():
-                (self._keep if self._client is None else self._client.write)(rest)
+                self._forward(rest)
         else:
             self.reader.failure = error
         if not self._is_over:
@@ -153,8 +148,12 @@ class Relay:
             self._exchange.abort()
             self._finish()
 
-    def _keep(self, out: bytes) -> None:
-        """Keep what may be sent until the client has the head; then there is somebody to send it to."""
+    def _forward(self, out: bytes) -> None:
+        """Send what may be sent, or keep it until the client has the head."""
+        if self._client is not None:
+            self._client.write(out)
+            self._wrote_at = self._loop.time()
+            return
         if not self.is_abandoned:
             self._waiting.append(out)
             self._waiting_bytes += len(out)

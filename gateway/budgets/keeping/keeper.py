@@ -80,12 +80,7 @@ class Keeper:
             lines = tuple([standing.line_at(created_ns) for standing in standings])
             if not local.hold(doubt.request_id, lines, most_pusd, books.now_ns(), self._lease_ns):
                 return None
-        bound = wish.bound
-        funds = Funds(books, standings, bound, doubt)
-        funds.cap_pusd = cap
-        if bound.needs_limit:
-            funds.max_tokens = bound.output_tokens
-        return funds
+        return self._fund(wish, wish.bound, doubt)
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
         """Hold what a call may cost, or what there is room for; raises Fault.
@@ -108,7 +103,10 @@ class Keeper:
         if held.amount_pusd < most_pusd:
             bound = msgspec.structs.replace(bound, output_tokens=bound.affords(held.amount_pusd))
             most_pusd = bound.pusd
-        funds = Funds(self.books, wish.standings, bound, _with_cost(wish.doubt, most_pusd))
+        return self._fund(wish, bound, _with_cost(wish.doubt, most_pusd))
+
+    def _fund(self, wish: Wish, bound: Bound, doubt: UsageRow) -> Funds:
+        funds = Funds(self.books, wish.standings, bound, doubt)
         funds.cap_pusd = wish.cap_pusd
         if bound.output_tokens < wish.bound.output_tokens or bound.needs_limit:
             funds.max_tokens = bound.output_tokens

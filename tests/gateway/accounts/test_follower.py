@@ -1,6 +1,7 @@
 """What keys and credentials have in common: loaded, followed, and known on while the database is away."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -56,12 +57,6 @@ class Pebbles(Follower):
         self.tended += 1
 
 
-async def first_look(pebbles: Pebbles) -> None:
-    """Wait until what was loaded at the start was read once more."""
-    while len(pebbles) < 2:
-        await asyncio.sleep(0.001)
-
-
 async def next_look(pebbles: Pebbles) -> None:
     """Wait until the next look is over."""
     for _ in range(2):
@@ -105,14 +100,23 @@ async def test_it_follows_and_tells_once_of_each_change(
     assert not pebbles.is_stale
 
 
-async def test_what_stands_still_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as its revision stands a table is left alone, though what is due is done; when it moves it is read."""
+@pytest.fixture
+async def standing(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pebbles]:
+    """Pebbles that are followed, and whose revision stands still."""
     monkeypatch.setattr(follower, "POLL_INTERVAL_MS", 1)
     pebbles = Pebbles()
     pebbles.moving.step = 0
     await pebbles.start()
     # The first look does not know where it stood at the start.
-    await first_look(pebbles)
+    while len(pebbles) < 2:
+        await asyncio.sleep(0.001)
+    yield pebbles
+    await pebbles.close()
+
+
+async def test_what_stands_still_is_not_read_again(standing: Pebbles) -> None:
+    """As long as its revision stands a table is left alone, though what is due is done; when it moves it is read."""
+    pebbles = standing
     known, tended = len(pebbles), pebbles.tended
     while pebbles.tended < tended + 5:
         await asyncio.sleep(0.001)
@@ -124,21 +128,18 @@ async def test_what_stands_still_is_not_read_again(monkeypatch: pytest.MonkeyPat
     assert len(pebbles) == known + 1
 
 
-async def test_where_it_is_stale_it_is_read_again_though_nothing_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_it_is_stale_it_is_read_again_though_nothing_moved(standing: Pebbles) -> None:
     """What was missed while the database was away may be older than the revision says."""
-    monkeypatch.setattr(follower, "POLL_INTERVAL_MS", 1)
-    pebbles = Pebbles()
-    pebbles.moving.step = 0
-    await pebbles.start()
-    await first_look(pebbles)
+    pebbles = standing
     pebbles.failure = DatabaseUnavailable("away")
     with pytest.raises(DatabaseUnavailable):
         await pebbles.refresh()
     pebbles.failure = None
     pebbles.looked.clear()
     await pebbles.looked.wait()
-    await asyncio.sleep(0.005)
-    await pebbles.close()
+    async with asyncio.timeout(5):
+        while pebbles.is_stale:
+            await asyncio.sleep(0.001)
     assert not pebbles.is_stale
 
 

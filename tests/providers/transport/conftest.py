@@ -259,7 +259,7 @@ async def lab() -> AsyncIterator[Lab]:
     await laboratory.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_tape() -> type[Tape]:
     """The recording sink."""
     return Tape

@@ -134,31 +134,15 @@ def test_a_body_survives_any_cut(data, coding, sizes, interim, cuts):
     assert talk.pool.active == set()
 
 
-class Tape:
-    """A sink that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.ends: list[ProviderError | None] = []
-
-    def piece(self, data: bytes) -> None:
-        """Keep it."""
-        self.pieces.append(data)
-
-    def ended(self, error: ProviderError | None) -> None:
-        """Note it."""
-        self.ends.append(error)
-
-
 @given(
     data=st.binary(min_size=1, max_size=300),
     sizes=st.lists(st.integers(1, 90), max_size=8),
     cuts=st.lists(st.integers(0, 1_000), max_size=8),
 )
-def test_who_waits_for_a_head_finds_what_came_with_it(data, sizes, cuts):
+def test_who_waits_for_a_head_finds_what_came_with_it(make_tape, data, sizes, cuts):
     """Whoever goes on at once, with the head, has the body so far; the rest comes as it comes, and the end once."""
     head, body = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunked(data, sizes)
-    talk, tape, found = Conversation(), Tape(), []
+    talk, tape, found = Conversation(), make_tape(), []
     exchange = talk.ask(None)
 
     def take() -> None:
