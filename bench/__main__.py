@@ -22,7 +22,7 @@ from bench.processes import Running, StartError, answers, spawn, start, stop
 from bench.table import render_table
 from bench.views.answers import measure_views
 
-STEPS = "c1,c64,c256,burst64,paced64,embed16"
+STEPS = "c1,c64,c256,hit1,hit64,burst64,paced64,embed16"
 # How quickly a year of usage is looked at; see bench.views.
 VIEWS = "views"
 # Steps that are programs of their own: the semantic cache, and what leaves a full exact one.

@@ -18,7 +18,8 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     port: int
     command: tuple[str, ...] = ()
-    # "name: value"; a gateway that prints its key at the first start gets it put in for {key}.
+    # "name: value"; a gateway that prints its key at the first start gets it put in for {key}, and what a step wants of
+    # the cache for {cache}.
     headers: tuple[str, ...] = ()
     ready_path: str = "/health"
     ready_s: float = 20
@@ -55,8 +56,8 @@ def list_contenders(data_dir: Path, peers_file: Path | None) -> list[Contender]:
             name="watchllm",
             port=9102,
             command=(*gateway, "--data-dir", str(data_dir)),
-            # The load repeats one request: its answer is kept each time, key and all, and never given.
-            headers=("Authorization: Bearer {key}", "x-watchllm-cache: write"),
+            # The load repeats one request: its answer is kept each time, key and all, and given in steps of hits alone.
+            headers=("Authorization: Bearer {key}", "x-watchllm-cache: {cache}"),
         ),
     ]
     if (BENCH / "passthrough.py").exists():

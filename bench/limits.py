@@ -63,8 +63,7 @@ def _start(name: str, core: int, folder: Path, stack: ExitStack) -> Running:
     running = start(contender, core, folder / f"{name}.log")
     stack.callback(stop, running.process)
     key = _make_key(PORTS[name], folder / name if name == LIMITED else None)
-    # Nothing is given from the cache, as in the other steps.
-    headers = (f"Authorization: Bearer {key}", "x-watchllm-cache: write")
+    headers = (f"Authorization: Bearer {key}", "x-watchllm-cache: {cache}")
     return msgspec.structs.replace(running, headers=headers)
 
 

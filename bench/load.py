@@ -32,6 +32,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     body: dict[str, object]
     unit: str = "requests"
+    # For {cache} in a contender's headers: an answer is kept each time and never given, or only given.
+    cache: str = "write"
 
 
 def _chat(**extra: object) -> dict[str, object]:
@@ -54,6 +56,7 @@ KINDS: dict[str, Kind] = {
         path="embeddings",
         body={"model": "text-embedding-3-small", "input": [f"text number {n}" for n in range(100)]},
     ),
+    "hit": Kind(title="JSON from the exact cache", path="chat/completions", body=_chat(), cache="only"),
 }
 
 
@@ -152,6 +155,10 @@ def _own_cpu_s(upstream_pid: int) -> float:
     return read_cpu_s(upstream_pid) + sum(os.times()[:4])
 
 
+def _fill_headers(running: Running, step: Step) -> list[str]:
+    return [header.replace("{cache}", step.kind.cache) for header in running.headers]
+
+
 def _send_requests(running: Running, step: Step, stand: Stand) -> _Requests:
     body = _write(f"{step.name}.json", msgspec.json.encode(step.kind.body))
     command = [
@@ -167,7 +174,7 @@ def _send_requests(running: Running, step: Step, stand: Stand) -> _Requests:
     environment = {
         "BODY": str(body),
         "PATH_": running.contender.prefix + step.kind.path,
-        "HEADERS": "\n".join(running.headers),
+        "HEADERS": "\n".join(_fill_headers(running, step)),
     }
     return msgspec.json.decode(_run(command, {**os.environ, **environment}, stand.seconds), type=_Requests)
 
@@ -179,7 +186,7 @@ def _send_streams(running: Running, step: Step, stand: Stand) -> _Streams:
         f"Host: 127.0.0.1:{running.contender.port}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
-        *running.headers,
+        *_fill_headers(running, step),
     ]
     request = _write(f"{running.contender.name}-{step.name}.http", "\r\n".join([*head, "", ""]).encode() + body)
     port, connections = str(running.contender.port), str(step.connections)

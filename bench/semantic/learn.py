@@ -25,7 +25,7 @@ from cache.semantic.values import Settings
 
 _QUORA = ("Change ", "(q, paraphrase(q))")
 _ROUNDS = 4
-_EPOCHS = 6.0
+_EPOCHS, _DECAY = 6.0, 1e-3
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -126,7 +126,7 @@ def main() -> int:
         start=open_network(1), rows=rows.astype(np.float16), labels=labels, weights=np.ones(len(labels), np.float32),
         epochs=_EPOCHS, seed=1,
     )  # fmt: skip
-    network = train(lesson)
+    network = train(lesson, decay=_DECAY)
     odds = network.judge(rows)
     loss = float(np.mean(np.logaddexp(0, -odds * (2 * labels - 1))))
     print(f"{len(labels)} rows, {labels.mean():.3f} right, {INPUTS} inputs, {HIDDEN} hidden, training loss {loss:.3f}")

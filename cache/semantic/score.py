@@ -22,7 +22,6 @@ HIDDEN = 48
 WEIGHTS_FILE = "score.npz"
 
 _BATCH = 256
-_DECAY = 1e-3
 # What has no length stays without one.
 _LEAST_LENGTH = 1e-12
 
@@ -97,8 +96,11 @@ def open_network(seed: int, *, inputs: int = INPUTS, hidden: int = HIDDEN) -> Ne
     )
 
 
-def train(lesson: Lesson, *, rate: float = 2e-3) -> Network:
-    """Train by Adam on the weighted cross-entropy, with a falling rate; the same lesson gives the same network."""
+def train(lesson: Lesson, *, rate: float = 2e-3, decay: float = 2e-3) -> Network:
+    """Train by Adam on the weighted cross-entropy, with a falling rate; the same lesson gives the same network.
+
+    ``decay`` draws the weights towards 0, so that more epochs over the same labels do not learn them by heart.
+    """
     parts = [part.copy() for part in lesson.start.parts()]
     means = [np.zeros_like(part) for part in parts]
     squares = [np.zeros_like(part) for part in parts]
@@ -108,7 +110,7 @@ def train(lesson: Lesson, *, rate: float = 2e-3) -> Network:
     for step in range(1, steps + 1):
         chosen = source.integers(0, count, min(_BATCH, count))
         rows = lesson.rows[chosen].astype(np.float32)
-        slopes = _find_slopes(parts, rows, lesson.labels[chosen], lesson.weights[chosen])
+        slopes = _find_slopes(parts, rows, lesson.labels[chosen], lesson.weights[chosen], np.float32(decay))
         pace = rate * (1 - step / (steps + 1)) + 1e-4
         for place, slope in enumerate(slopes):
             means[place] += 0.1 * (slope - means[place])
@@ -118,14 +120,13 @@ def train(lesson: Lesson, *, rate: float = 2e-3) -> Network:
     return Network(first=parts[0], first_bias=parts[1], second=parts[2], second_bias=parts[3])
 
 
-def _find_slopes(parts: list[Array], rows: Array, labels: Array, weights: Array) -> list[Array]:
+def _find_slopes(parts: list[Array], rows: Array, labels: Array, weights: Array, decay: np.float32) -> list[Array]:
     """Return the gradient of the weighted cross-entropy for each part of the network."""
     first, first_bias, second, second_bias = parts
     hidden = np.maximum(rows @ first + first_bias, 0)
     odds = (hidden @ second + second_bias)[:, 0]
     error = ((_squash(odds) - labels) * weights / len(labels)).astype(np.float32)[:, None]
     inner: Array = ((error @ second.T) * (hidden > 0)).astype(np.float32)
-    decay = np.float32(_DECAY)
     slopes = (rows.T @ inner + decay * first, inner.sum(0), hidden.T @ error + decay * second, error.sum(0))
     return [slope.astype(np.float32) for slope in slopes]
 
