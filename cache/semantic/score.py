@@ -110,7 +110,7 @@ def train(lesson: Lesson, *, rate: float = 2e-3, decay: float = 2e-3) -> Network
     for step in range(1, steps + 1):
         chosen = source.integers(0, count, min(_BATCH, count))
         rows = lesson.rows[chosen].astype(np.float32)
-        slopes = _find_slopes(parts, rows, lesson.labels[chosen], lesson.weights[chosen], np.float32(decay))
+        slopes = _find_slopes(parts, rows, lesson.labels[chosen], lesson.weights[chosen], decay)
         pace = rate * (1 - step / (steps + 1)) + 1e-4
         for place, slope in enumerate(slopes):
             means[place] += 0.1 * (slope - means[place])
@@ -120,7 +120,7 @@ def train(lesson: Lesson, *, rate: float = 2e-3, decay: float = 2e-3) -> Network
     return Network(first=parts[0], first_bias=parts[1], second=parts[2], second_bias=parts[3])
 
 
-def _find_slopes(parts: list[Array], rows: Array, labels: Array, weights: Array, decay: np.float32) -> list[Array]:
+def _find_slopes(parts: list[Array], rows: Array, labels: Array, weights: Array, decay: float) -> list[Array]:
     """Return the gradient of the weighted cross-entropy for each part of the network."""
     first, first_bias, second, second_bias = parts
     hidden = np.maximum(rows @ first + first_bias, 0)
