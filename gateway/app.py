@@ -49,8 +49,8 @@ from gateway.counters.memory import MemoryCounters
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ids import IdSource
 from gateway.ledger.history import History
-from gateway.ledger.journal import Journal
-from gateway.ledger.recorder import Recorder, RecorderSettings
+from gateway.ledger.recording.journal import Journal
+from gateway.ledger.recording.recorder import Recorder, RecorderSettings
 from gateway.limits.attempts import Attempts
 from gateway.limits.buckets import Buckets
 from gateway.limits.gate import Gate

@@ -20,8 +20,8 @@ from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
 from gateway.db import Database
 from gateway.ids import new_id
-from gateway.ledger.journal import Journal
-from gateway.ledger.recorder import Recorder, RecorderSettings
+from gateway.ledger.recording.journal import Journal
+from gateway.ledger.recording.recorder import Recorder, RecorderSettings
 from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import NOW_NS, make_row
 

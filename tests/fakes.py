@@ -22,7 +22,7 @@ from gateway.config.settings import Breaker as BreakerSettings
 from gateway.config.settings import Retries, Settings
 from gateway.counters.memory import MemoryCounters
 from gateway.ids import IdSource
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import Inbound, Route, Target
 from gateway.pipeline.route import RouteTable

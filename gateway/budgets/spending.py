@@ -17,7 +17,7 @@ from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.budgets.windows import SLOT_NS, Window
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger.figures.tags import split_tags
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 from gateway.ledger.row import UsageRow
 
 # Of projects and keys, each.

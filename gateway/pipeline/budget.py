@@ -28,7 +28,7 @@ from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Wish
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
-from gateway.ledger.journal import JournalFull
+from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import settle_call
 from gateway.pipeline import meter

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gateway.backends.interface import Client
 from gateway.errors import Fault
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.passage import Passage
 from gateway.pipeline.flow import Inbound
 from gateway.pipeline.services import Services

@@ -4,7 +4,7 @@ import logging
 
 import msgspec
 
-from gateway.ledger.journal import JournalFull
+from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import FREE, GIVEN, Cost, settle_call
 from gateway.pipeline.flow import Inbound, Outcome

@@ -14,7 +14,7 @@ from gateway.caching.caching import Caching
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.ids import IdSource
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.limiting import Limiting
 from gateway.pipeline.route import RouteTable
 from gateway.prompts.keeper import PromptKeeper

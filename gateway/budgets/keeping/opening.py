@@ -14,7 +14,7 @@ from gateway.budgets.spending import Spending
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.db import Database
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 
 _NS_PER_MS = 1_000_000
 # A hold of the only process ends with its call or with the process, which its journal tells.

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from gateway.budgets.keeping.books import Books
 from gateway.db import Database
 from gateway.ids import new_id
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 
 BEAT_S = 0.5
 LIFE_NS = 5_000_000_000

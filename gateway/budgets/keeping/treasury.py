@@ -6,7 +6,7 @@ from gateway.budgets.keeping.books import Books
 from gateway.budgets.keeping.peers import Peers
 from gateway.budgets.spending import Spending
 from gateway.db import Database
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 
 
 class Treasury(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineCou
 from gateway.db import DatabaseUnavailable
 from gateway.events import USAGE_THRESHOLD, Event, append_event
 from gateway.ledger import store as ledger
-from gateway.ledger.journal import JournalFull
+from gateway.ledger.recording.journal import JournalFull
 from providers.pricing.prices import format_usd
 
 SWEEP_S = 2.0

@@ -56,8 +56,8 @@ async def test_an_answer_from_the_cache_spends_nothing(database: Database, tmp_p
 async def test_rows_that_only_the_disk_has_make_no_sum(database: Database, tmp_path: Path) -> None:
     """Nobody could tell it."""
     async with treasure(database, tmp_path, folds=False) as house:
-        house.recorder._unqueued = 1
+        house.recorder._spilled = 1
         async with house.recorder.folding:
             with pytest.raises(DatabaseUnavailable):
                 await house.treasury.spending.read(house.recorder, [(make_budget(), ALWAYS)])
-        house.recorder._unqueued = 0
+        house.recorder._spilled = 0

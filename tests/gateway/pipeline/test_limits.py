@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway.backends.interface import Client
 from gateway.errors import Fault
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.passage import Passage
 from gateway.pipeline.limits import Hold, LimitedClient, admit, enter
 from gateway.telemetry import Metrics

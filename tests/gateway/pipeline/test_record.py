@@ -9,7 +9,7 @@ from fakes import CALLER, NOW_NS, Clock, FakeBackend, FakeRecorder, make_call, m
 from fakes import make_target as target_of
 
 from gateway.config.settings import Ledger, Settings
-from gateway.ledger.journal import JournalFull
+from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.record import compose, write

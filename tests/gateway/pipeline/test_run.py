@@ -28,7 +28,7 @@ from fakes import (
 from gateway.accounts.directory import KeyDirectory
 from gateway.config.settings import Ledger, Retries, Settings
 from gateway.errors import Fault
-from gateway.ledger.journal import JournalFull
+from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.run import admit, run

@@ -152,7 +152,7 @@ async def test_without_the_database_a_new_line_lets_nothing_pass(database: Datab
         await house.add(limit_pusd=10_000)
         first = await reserve(house, 100)
         await house.add(scope="key", scope_id=KEY, limit_pusd=10_000)
-        house.recorder._unqueued = 1
+        house.recorder._spilled = 1
 
         async def wait() -> None:
             """The database takes nothing."""
@@ -161,7 +161,7 @@ async def test_without_the_database_a_new_line_lets_nothing_pass(database: Datab
         with pytest.raises(Fault) as refused:
             await reserve(house, 100)
         assert refused.value.status == 503
-        house.recorder._unqueued = 0
+        house.recorder._spilled = 0
         settle(house, first, 1)
 
 

@@ -22,8 +22,8 @@ from gateway.counters.interface import LineName
 from gateway.counters.shared import SharedCounters
 from gateway.db import Database
 from gateway.ids import new_id
-from gateway.ledger.journal import Journal
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.journal import Journal
+from gateway.ledger.recording.recorder import Recorder
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable
 from tests.gateway.usage_rows import NOW_NS

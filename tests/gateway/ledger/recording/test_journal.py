@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ledger import journal
-from gateway.ledger.journal import REFUSED_FILE, Journal, JournalFull
-from gateway.ledger.records import read_records
+from gateway.ledger.recording import journal
+from gateway.ledger.recording.journal import REFUSED_FILE, Journal, JournalFull
+from gateway.ledger.recording.records import read_records
 from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import NOW_NS, make_row
 

@@ -7,8 +7,8 @@ database is away.
 What the database has, and what it has not yet, is told apart exactly by whoever holds ``folding``: no row is stored
 meanwhile, and ``unfolded`` names every row that is recorded and not stored, unless ``has_rows_on_disk_alone``.
 
-A call that money is held for records its hold before it goes out; see gateway.ledger.journal. What a dead process left
-open is recorded at the start, as it stands: ``recovered``.
+A call that money is held for records its hold before it goes out; see gateway.ledger.recording.journal. What a dead
+process left open is recorded at the start, as it stands: ``recovered``.
 
 Failure behavior: while the database is away rows wait in the journal and are tried again with growing pauses. When
 the journal itself takes no row, ``record`` raises JournalFull, ``is_accepting`` turns False so that no further call
@@ -19,9 +19,8 @@ the database refuses for its values goes to ``refused.records`` in the journal's
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -29,12 +28,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger import store
-from gateway.ledger.journal import Journal, JournalFull, Segment
+from gateway.ledger.recording.backlog import READ_ROWS, Backlog
+from gateway.ledger.recording.journal import Journal, JournalFull
 from gateway.ledger.row import UsageRow
 from providers.handoff import Handoff
 
-BATCH_ROWS = 1_000
-MAX_BATCH_ROWS = 2_000
+# Also the most that one transaction stores: each costs as much as 400 rows, so under load few and large ones keep pace.
 MAX_QUEUED_ROWS = 8_192
 MAX_DEFERRED_ROWS = 10_000
 MAX_NOTED_KEYS = 50_000
@@ -53,14 +52,6 @@ class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     # How long ``close`` may wait for the database; what is left is folded after the next start.
     drain_ms: int = 5_000
     max_queued_rows: int = MAX_QUEUED_ROWS
-
-
-class _Sealed(msgspec.Struct, frozen=True):
-    """A segment that is no longer written: done once ``queued`` rows were folded, or once it was read again."""
-
-    segment: Segment
-    queued: int
-    is_partial: bool
 
 
 class Recorder:
@@ -96,12 +87,10 @@ class Recorder:
         # Rows ever queued, and how many of those the database has.
         self._queued = 0
         self._folded = 0
-        self._sealed: deque[_Sealed] = deque(_Sealed(orphan, 0, True) for orphan in journal.orphans)
-        self._reading: tuple[_Sealed, Generator[list[UsageRow], None, None]] | None = None
-        self._read_rows: list[UsageRow] | None = None
-        # Rows of the active segment, and of sealed ones, that are on the disk alone.
-        self._unqueued = 0
-        self._unqueued_sealed = 0
+        self._backlog = Backlog(journal)
+        # Where in the active segment the rows begin that found no room in the queue, and how many they are.
+        self._spilled_from: int | None = None
+        self._spilled = 0
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
         self._folded_all = asyncio.Event()
@@ -110,7 +99,7 @@ class Recorder:
     @property
     def pending(self) -> int:
         """Rows recorded by this process that the database does not have yet."""
-        return len(self._queue) + self._unqueued + self._unqueued_sealed + len(self._deferred)
+        return len(self._queue) + self._spilled + self._backlog.unread + len(self._deferred)
 
     @property
     def is_accepting(self) -> bool:
@@ -125,13 +114,13 @@ class Recorder:
                 self.record(hold)
         for work in (self._fold_forever(), self._sync_forever()):
             self._tasks.append(asyncio.create_task(work))  # noqa: TID251 - kept, and awaited on close
-        if self._sealed:
+        if self._backlog:
             self._wake.set()
 
     @property
     def has_rows_on_disk_alone(self) -> bool:
         """Whether rows wait that ``unfolded`` cannot name, since only the disk has them."""
-        return bool(self._unqueued or self._reading or any(sealed.is_partial for sealed in self._sealed))
+        return self._spilled > 0 or self._backlog.is_unread
 
     def unfolded(self) -> Iterator[UsageRow]:
         """Name the rows that are recorded and not stored; nothing may be awaited meanwhile."""
@@ -157,11 +146,11 @@ class Recorder:
     def record(self, row: UsageRow) -> None:
         """Make a row survive this process's end. Raises JournalFull; the row is then kept, but in memory only."""
         try:
-            self.journal.append(row)
+            start = self.journal.append(row)
         except JournalFull:
             self._defer(row)
             raise
-        self._enqueue(row)
+        self._enqueue((row,), start)
 
     def commit(self, row: UsageRow) -> Awaitable[None]:
         """As ``record``, but all rows of one turn of the event loop share one write, whose cost is mostly fixed.
@@ -188,7 +177,7 @@ class Recorder:
             holds, self._new_holds = self._new_holds, []
         full: JournalFull | None = None
         try:
-            self.journal.append(*rows, holds=holds)
+            start = self.journal.append(*rows, holds=holds)
         except JournalFull as error:
             full = error
             for row in rows:
@@ -196,8 +185,7 @@ class Recorder:
         else:
             for hold in holds:
                 self._holds[hold.request_id] = hold
-            for row in rows:
-                self._enqueue(row)
+            self._enqueue(rows, start)
         for _, written in waiting:
             if not written.done():
                 written.hand(None) if full is None else written.fail(full)
@@ -237,18 +225,25 @@ class Recorder:
             _log.error("%d usage rows could be written nowhere and are lost", len(self._deferred))
         await self.journal.close(is_folded=is_folded)
 
-    def _enqueue(self, row: UsageRow) -> None:
+    def _enqueue(self, rows: Sequence[UsageRow], start: int) -> None:
+        """Have rows folded that were appended at ``start``: from memory, or from the disk once memory is full."""
         if self._holds:
-            self._holds.pop(row.request_id, None)
-        queue = self._queue
-        if len(queue) >= self._settings.max_queued_rows:
-            self._unqueued += 1
-            return
-        queue.append(row)
-        self._queued += 1
-        if len(queue) == 1:
+            for row in rows:
+                self._holds.pop(row.request_id, None)
+        queue, limit = self._queue, self._settings.max_queued_rows
+        before = len(queue)
+        if self._spilled_from is not None or before + len(rows) > limit:
+            # All that follows in this segment too, so that reading from there on finds no row that was in memory.
+            if self._spilled_from is None:
+                self._spilled_from = start
+            self._spilled += len(rows)
             self._wake.set()
-        elif len(queue) == BATCH_ROWS:
+            return
+        queue.extend(rows)
+        self._queued += len(rows)
+        if not before:
+            self._wake.set()
+        elif before < limit // 2 <= len(queue):
             self._hurry.set()
 
     def _defer(self, row: UsageRow) -> None:
@@ -288,7 +283,7 @@ class Recorder:
             self._wake.clear()
             self._hurry.clear()
             await self._wake.wait()
-        if len(self._queue) < BATCH_ROWS and not self.has_rows_on_disk_alone:
+        if len(self._queue) < self._settings.max_queued_rows // 2 and not self.has_rows_on_disk_alone:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.fold_interval_ms / 1_000):
                     await self._hurry.wait()
@@ -296,17 +291,16 @@ class Recorder:
 
     def _append_deferred(self) -> None:
         while self._deferred:
-            self.journal.append(self._deferred[0])
-            self._enqueue(self._deferred.popleft())
+            start = self.journal.append(self._deferred[0])
+            self._enqueue((self._deferred.popleft(),), start)
 
     def _rotate(self) -> None:
         """Seal a segment that is long enough, or whose rows must be read again, since that needs its end."""
         self._move_holds()
-        if self.journal.has_outgrown_segment or (self._unqueued and len(self._queue) < BATCH_ROWS):
+        if self.journal.has_outgrown_segment or (self._spilled and len(self._queue) < READ_ROWS):
             segment = self.journal.seal(self._now_ns())
-            self._sealed.append(_Sealed(segment, self._queued, self._unqueued > 0))
-            self._unqueued_sealed += self._unqueued
-            self._unqueued = 0
+            self._backlog.add(segment, queued=self._queued, unread_from=self._spilled_from, unread=self._spilled)
+            self._spilled_from, self._spilled = None, 0
             self._has_holds_behind = bool(self._holds)
             self._move_holds()
 
@@ -317,7 +311,7 @@ class Recorder:
             self._has_holds_behind = False
 
     async def _fold_queue(self) -> None:
-        rows = list(islice(self._queue, MAX_BATCH_ROWS))
+        rows = list(self._queue)
         if rows:
             async with self.folding:
                 await self._insert(rows)
@@ -327,29 +321,14 @@ class Recorder:
 
     async def _fold_disk(self) -> None:
         """Fold one batch of what is on the disk alone."""
-        if self._reading is None:
-            partial = next((sealed for sealed in self._sealed if sealed.is_partial), None)
-            if partial is None:
-                return
-            self._reading = partial, partial.segment.read(BATCH_ROWS)
-        sealed, batches = self._reading
-        # A batch that the database did not take is still there.
-        self._read_rows = self._read_rows or next(batches, None)
-        if self._read_rows is not None:
-            await self._insert(self._read_rows)
-            self._read_rows = None
-            return
-        self._reading = None
-        self._sealed.remove(sealed)
-        self.journal.drop(sealed.segment)
-        if not any(other.is_partial for other in self._sealed):
-            self._unqueued_sealed = 0
+        rows = self._backlog.read()
+        if rows is not None:
+            await self._insert(rows)
+            self._backlog.done_reading()
 
     def _drop_folded(self) -> None:
-        while self._sealed and not self._has_holds_behind:
-            if self._sealed[0].is_partial or self._folded < self._sealed[0].queued:
-                return
-            self.journal.drop(self._sealed.popleft().segment)
+        if not self._has_holds_behind:
+            self._backlog.drop(self._folded)
 
     async def _insert(self, rows: list[UsageRow]) -> None:
         """Store rows in one transaction; where values are refused, halve until the culprit is alone."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger.records import MARK, MAX_PAYLOAD_BYTES, read_records, write_record
+from gateway.ledger.recording.records import MARK, MAX_PAYLOAD_BYTES, read_records, write_record
 from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import any_row, make_row
 

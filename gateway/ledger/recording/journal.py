@@ -27,7 +27,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from gateway.ids import new_id
-from gateway.ledger.records import HOLD_MARK, read_records, write_record
+from gateway.ledger.recording.records import HOLD_MARK, read_records, write_record
 from gateway.ledger.row import UsageRow
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -57,9 +57,9 @@ class Segment:
         self.size = size
         self.is_damaged = False
 
-    def read(self, max_rows: int) -> Generator[list[UsageRow], None, None]:
-        """Yield every row, in lists of at most ``max_rows``; damage is logged and passed over."""
-        data = os.pread(self.descriptor, self.size, 0)
+    def read(self, max_rows: int, start: int = 0) -> Generator[list[UsageRow], None, None]:
+        """Yield every row from ``start`` on, in lists of at most ``max_rows``; damage is logged and passed over."""
+        data = os.pread(self.descriptor, self.size - start, start)
         position = 0
         while position < len(data):
             stretch = read_records(data, position, max_rows)
@@ -67,7 +67,7 @@ class Segment:
                 self.is_damaged = True
                 _log.error(
                     "%d bytes of %s between %d and %d hold no usage row and were passed over; the file is kept as %s",
-                    *(stretch.damaged_bytes, self.path, position, stretch.end, _DAMAGED_SUFFIX),
+                    *(stretch.damaged_bytes, self.path, start + position, start + stretch.end, _DAMAGED_SUFFIX),
                 )
             position = stretch.end
             if stretch.rows:
@@ -127,8 +127,11 @@ class Journal:
         """Whether everything appended is on the disk itself."""
         return self._synced >= self.appended
 
-    def append(self, *rows: UsageRow, holds: Sequence[UsageRow] = ()) -> None:
-        """Hand rows, and holds, to the operating system at once. Raises JournalFull, and none is recorded then."""
+    def append(self, *rows: UsageRow, holds: Sequence[UsageRow] = ()) -> int:
+        """Hand rows, and holds, to the operating system at once; returns where in the active segment they begin.
+
+        Raises JournalFull, and none is recorded then.
+        """
         record = write_record(rows[0]) if len(rows) == 1 else b"".join(map(write_record, rows))
         if holds:
             record += b"".join([write_record(hold, HOLD_MARK) for hold in holds])
@@ -144,8 +147,9 @@ class Journal:
         if written != size:
             _cut(active)
             raise JournalFull(f"{active.path} was not written whole: make room on the disk")
-        active.size += size
+        start, active.size = active.size, active.size + size
         self.appended += len(rows)
+        return start
 
     async def sync(self) -> None:
         """Wait until every row appended so far is on the disk itself; all who wait share the disk's syncs.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gateway.accounts.store import note_used
 from gateway.db import Database
-from gateway.ledger.journal import Journal
-from gateway.ledger.recorder import Recorder, RecorderSettings
+from gateway.ledger.recording.journal import Journal
+from gateway.ledger.recording.recorder import Recorder, RecorderSettings
 from tests.gateway.usage_rows import make_row
 
 

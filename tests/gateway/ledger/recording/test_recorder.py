@@ -4,7 +4,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database, DatabaseUnavailable
-from gateway.ledger.journal import REFUSED_FILE, Journal, JournalFull
-from gateway.ledger.recorder import NOTE_INTERVAL_NS, Recorder, RecorderSettings
+from gateway.ledger import store
+from gateway.ledger.recording.journal import REFUSED_FILE, Journal, JournalFull
+from gateway.ledger.recording.recorder import NOTE_INTERVAL_NS, Recorder, RecorderSettings
 from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import NOW_NS, make_row
 
@@ -183,6 +184,29 @@ async def test_memory_is_bounded_while_the_database_is_away(database: Database, 
         assert recorder.pending == 0
         assert await stored_ids(database) == ids_of(rows)
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+async def test_no_row_is_stored_twice_after_a_flood(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flood fills the memory again and again: each row is inserted from there or from the disk, never from both."""
+    rows, inserted = make_rows(600), list[str]()
+    insert = store.insert_rows
+
+    async def note(connection: AsyncConnection, batch: Sequence[UsageRow]) -> Sequence[UsageRow]:
+        inserted.extend(row.request_id for row in batch)
+        return await insert(connection, batch)
+
+    monkeypatch.setattr(store, "insert_rows", note)
+    settings = RecorderSettings(fold_interval_ms=1, max_queued_rows=50)
+    async with recording(database, tmp_path, settings) as recorder:
+        for start in range(0, len(rows), 7):
+            written = [recorder.commit(row) for row in rows[start : start + 7]]
+            await asyncio.gather(*written)
+        assert recorder.pending > 50
+        await recorder.flush()
+    assert await stored_ids(database) == ids_of(rows)
+    assert sorted(inserted) == ids_of(rows)
 
 
 async def test_rows_go_on_being_recorded_while_the_disk_is_read(database: Database, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from gateway.accounts.store import note_used
 from gateway.db import Database
-from gateway.ledger.journal import Journal
-from gateway.ledger.recorder import Recorder
+from gateway.ledger.recording.journal import Journal
+from gateway.ledger.recording.recorder import Recorder
 
 ROOT = Path(__file__).parents[3]
 CHILD = Path(__file__).with_name("recording_process.py")
