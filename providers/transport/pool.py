@@ -51,6 +51,8 @@ class Transport:
         self._pools: dict[Origin, OriginPool] = {}
         self._active: set[Exchange] = set()
         self._live: set[Connection] = set()
+        # Known from the first call on: asking for it is a system call, one for each request.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         # The timer is the quick one, which keeps deadlines.
         self._is_sweeping = False
@@ -86,7 +88,9 @@ class Transport:
 
     async def _perform(self, exchange: Exchange, head: bytes, body: bytes) -> Exchange:
         """Write the request and wait for the head, or for the whole body where the exchange reads all."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         now_ns = monotonic_ns()
         pool = self._pools.get(exchange.origin)
         connection = pool.take(now_ns - self._keepalive_ns) if pool is not None else None
