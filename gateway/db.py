@@ -15,8 +15,9 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -38,6 +39,9 @@ _POSTGRES_CONNECTIONS = 8
 _REFUSED_CLASSES = ("22", "23", "42", "0A")
 _PING = text("SELECT 1")
 _READ_REVISIONS = text("SELECT name, value FROM revisions")
+# The most parameters of a statement. Source: https://www.sqlite.org/limits.html (2026-11-27).
+_SQLITE_PARAMETERS = 32_766
+_ROWS_OF_A_STATEMENT = (500, 100, 20, 4, 1)
 # The revisions of so little time ago will do: who follows several tables asks for all of them in one moment.
 _FRESH_REVISIONS_S = 0.1
 
@@ -162,6 +166,60 @@ class Database:
             else:
                 async with engine.begin() as connection, _interrupted(connection, limit_s):
                     yield connection
+
+
+async def run_sqlite(connection: AsyncConnection, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+    """Run a statement on SQLite past SQLAlchemy, which asks the driver's thread three times for each; give its rows.
+
+    Raises SQLAlchemy's errors.
+    """
+    try:
+        return list(await _sqlite_driver(connection).execute_fetchall(statement, values))
+    except sqlite3.Error as error:
+        raise exc.DBAPIError.instance(statement, None, error, sqlite3.Error, hide_parameters=True) from error
+
+
+class SqliteInsert:
+    """An INSERT of any number of rows on SQLite: ``into`` up to VALUES, ``tail`` behind them.
+
+    Many rows a statement: the driver gives up and takes back the interpreter at each, and waits for it. SQLAlchemy
+    would besides touch each value of a row.
+    """
+
+    def __init__(self, into: str, columns: int, tail: str) -> None:
+        row = f"({', '.join('?' * columns)})"
+        self._statements = tuple(
+            (count, f"{into} VALUES {', '.join([row] * count)} {tail}")
+            for count in _ROWS_OF_A_STATEMENT
+            if count * columns <= _SQLITE_PARAMETERS
+        )
+
+    async def run(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert rows inside the caller's transaction; returns how many were inserted or changed."""
+        driver = _sqlite_driver(connection)
+        before: int = driver.total_changes
+        start = 0
+        for count, statement in self._statements:
+            while len(rows) - start >= count:
+                values = list(chain.from_iterable(rows[start : start + count]))
+                await run_sqlite(connection, statement, values)
+                start += count
+        changed: int = driver.total_changes - before
+        return changed
+
+
+def facts_of(connection: AsyncConnection) -> dict[Any, Any]:
+    """What was found out and can never change, kept as long as the connection under this one is open."""
+    return _open(connection).info
+
+
+def _sqlite_driver(connection: AsyncConnection) -> Any:
+    return _open(connection).connection.driver_connection
+
+
+def _open(connection: AsyncConnection) -> Connection:
+    assert connection.sync_connection is not None, "it was begun"  # noqa: S101 - for the type checkers
+    return connection.sync_connection
 
 
 @contextmanager
@@ -313,7 +371,7 @@ def _sqlite_engine(path: Path, timeouts: DatabaseTimeouts, *, is_writer: bool = 
 @asynccontextmanager
 async def _interrupted(connection: AsyncConnection, limit_s: float) -> AsyncGenerator[None, None]:
     """Interrupt whatever SQLite still does after the limit: cancelling the waiter would not stop the thread."""
-    driver: Any = (await connection.get_raw_connection()).driver_connection
+    driver = _sqlite_driver(connection)
 
     async def interrupt() -> None:
         await asyncio.sleep(limit_s)

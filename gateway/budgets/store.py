@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.budget import Budget, Span
 from gateway.budgets.windows import FOREVER_NS, SLOT_NS, Window
-from gateway.db import Database
+from gateway.db import Database, SqliteInsert
 
 _COLUMNS = (
     "budgets.budget_id, budgets.account_id, budgets.kind, budgets.scope, budgets.scope_id, budgets.span, "
@@ -69,10 +69,10 @@ _SUM_ENTRIES = text(
     "WHERE account_id = :account_id AND kind IN ('spending', 'reset') AND created_ns >= :start_ns "
     "AND created_ns < :end_ns AND (span IS NULL OR span = :span)"
 )
-_ADD_SPEND = text(
-    "INSERT INTO spend (scope, scope_id, slot, pusd) VALUES (:scope, :scope_id, :slot, :pusd) "
-    "ON CONFLICT (scope, scope_id, slot) DO UPDATE SET pusd = spend.pusd + excluded.pusd"
-)
+_INTO_SPEND = "INSERT INTO spend (scope, scope_id, slot, pusd)"
+_ADD_SPEND = "ON CONFLICT (scope, scope_id, slot) DO UPDATE SET pusd = spend.pusd + excluded.pusd"
+_SQLITE_SPEND = SqliteInsert(_INTO_SPEND, 4, _ADD_SPEND)
+_POSTGRES_SPEND = text(f"{_INTO_SPEND} VALUES (:scope, :scope_id, :slot, :pusd) {_ADD_SPEND}")
 _READ_ACCOUNTS = text("SELECT project_id, account_id FROM projects WHERE project_id = :project_id")
 _READ_ROOT = text("SELECT root_id FROM keys WHERE key_id = :key_id")
 _READ_CORRECTED = text("SELECT value FROM revisions WHERE name = 'corrections'")
@@ -187,13 +187,12 @@ async def sum_window(connection: AsyncConnection, budget: Budget, window: Window
 
 async def add_spend(connection: AsyncConnection, spent: Mapping[tuple[str, str, int], int]) -> None:
     """Add to what scopes have spent by slots; ordered, so that two processes never wait crosswise."""
-    await connection.execute(
-        _ADD_SPEND,
-        [
-            {"scope": scope, "scope_id": scope_id, "slot": slot, "pusd": pusd}
-            for (scope, scope_id, slot), pusd in sorted(spent.items())
-        ],
-    )
+    rows = [(*place, pusd) for place, pusd in sorted(spent.items())]
+    if connection.dialect.name == "postgresql":
+        names = ("scope", "scope_id", "slot", "pusd")
+        await connection.execute(_POSTGRES_SPEND, [dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        await _SQLITE_SPEND.run(connection, rows)
 
 
 async def read_roots(connection: AsyncConnection, key_ids: Iterable[str]) -> dict[str, str]:

@@ -12,14 +12,19 @@ import msgspec
 from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db import run_sqlite
 from gateway.ledger.row import UsageRow
 
 # More than three minutes of the fastest folding.
 MAX_ENTRIES = 2_000
 # Longer than any transaction lasts.
 GAP_S = 20
-_INSERT = text("INSERT INTO usage_feed (request_ids) VALUES (:request_ids) RETURNING number")
-_PRUNE = text("DELETE FROM usage_feed WHERE number <= :number")
+_INSERT, _PRUNE = (
+    "INSERT INTO usage_feed (request_ids) VALUES ({}) RETURNING number",
+    "DELETE FROM usage_feed WHERE number <= {}",
+)
+_SQLITE_INSERT, _SQLITE_PRUNE = _INSERT.format("?"), _PRUNE.format("?")
+_POSTGRES_INSERT, _POSTGRES_PRUNE = text(_INSERT.format(":request_ids")), text(_PRUNE.format(":number"))
 _READ_LAST = text("SELECT MAX(number) AS last, MIN(number) AS first FROM usage_feed")
 _READ = text("SELECT number, request_ids FROM usage_feed WHERE number > :after ORDER BY number LIMIT :limit")
 _READ_MISSED = text("SELECT number, request_ids FROM usage_feed WHERE number IN :numbers ORDER BY number").bindparams(
@@ -38,9 +43,13 @@ async def note_stored(connection: AsyncConnection, rows: Sequence[UsageRow]) -> 
     """Add an entry for rows that were just inserted, inside the caller's transaction."""
     if not rows:
         return
-    given = {"request_ids": ",".join(row.request_id for row in rows)}
-    number: int = (await connection.execute(_INSERT, given)).scalar_one()
-    await connection.execute(_PRUNE, {"number": number - MAX_ENTRIES})
+    request_ids = ",".join(row.request_id for row in rows)
+    if connection.dialect.name == "postgresql":
+        number: int = (await connection.execute(_POSTGRES_INSERT, {"request_ids": request_ids})).scalar_one()
+        await connection.execute(_POSTGRES_PRUNE, {"number": number - MAX_ENTRIES})
+    else:
+        ((number,),) = await run_sqlite(connection, _SQLITE_INSERT, (request_ids,))
+        await run_sqlite(connection, _SQLITE_PRUNE, (number - MAX_ENTRIES,))
 
 
 async def read_ends(connection: AsyncConnection) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db import Database
+from gateway.db import Database, SqliteInsert, facts_of
 from gateway.ledger.row import UsageRow
 
 HOUR_NS = 3_600 * 1_000_000_000
@@ -62,7 +62,7 @@ _INTO = f"INSERT INTO usage_rollups ({', '.join(_COLUMNS)})"
 _ADD = f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET " + ", ".join(
     f"{name} = usage_rollups.{name} + excluded.{name}" for name in MEASURES
 )
-_SQLITE_ADD = f"{_INTO} VALUES ({', '.join('?' * len(_COLUMNS))}) {_ADD}"
+_SQLITE_ADD = SqliteInsert(_INTO, len(_COLUMNS), _ADD)
 _TEXTS = frozenset({"project_id", *DIMENSIONS})
 _POSTGRES_SELECT = ", ".join(
     f"(s ->> {position})::{'TEXT' if name in _TEXTS else 'BIGINT'}" for position, name in enumerate(_COLUMNS)
@@ -74,6 +74,8 @@ _READ_ROLLED = {
     "sqlite": text("SELECT rolled_from FROM rollup_state"),
     "postgresql": text("SELECT rolled_from FROM rollup_state FOR SHARE"),
 }
+# There is nothing behind the first row: once all are summed up they stay so.
+_IS_WHOLE = "all usage is in the rollups"
 _PEEK_ROLLED = text("SELECT rolled_from FROM rollup_state")
 _LOCK_ROLLED = text("UPDATE rollup_state SET rolled_from = rolled_from RETURNING rolled_from")
 _FIND_NEXT = text(
@@ -113,7 +115,7 @@ _INTO_DAYS = f"INSERT INTO usage_days ({', '.join(_DAY_COLUMNS)})"
 _ADD_DAYS = "ON CONFLICT (project_id, start_ns) DO UPDATE SET " + ", ".join(
     f"{name} = usage_days.{name} + excluded.{name}" for name in MEASURES
 )
-_SQLITE_ADD_DAYS = f"{_INTO_DAYS} VALUES ({', '.join('?' * len(_DAY_COLUMNS))}) {_ADD_DAYS}"
+_SQLITE_ADD_DAYS = SqliteInsert(_INTO_DAYS, len(_DAY_COLUMNS), _ADD_DAYS)
 _POSTGRES_SELECT_DAYS = ", ".join(
     f"(s ->> {position})::{'TEXT' if name in _TEXTS else 'BIGINT'}" for position, name in enumerate(_DAY_COLUMNS)
 )
@@ -172,8 +174,8 @@ async def _add_sums(connection: AsyncConnection, sums: Sequence[tuple[Any, ...]]
         await connection.exec_driver_sql(_POSTGRES_ADD, (msgspec.json.encode(sums).decode(),))
         await connection.exec_driver_sql(_POSTGRES_ADD_DAYS, (msgspec.json.encode(days).decode(),))
     else:
-        await connection.exec_driver_sql(_SQLITE_ADD, list(sums))
-        await connection.exec_driver_sql(_SQLITE_ADD_DAYS, days)
+        await _SQLITE_ADD.run(connection, sums)
+        await _SQLITE_ADD_DAYS.run(connection, days)
 
 
 def sum_days(sums: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -256,8 +258,12 @@ def _add(sums: list[int], row: UsageRow) -> None:
 
 async def read_rolled(connection: AsyncConnection, *, locks: bool = True) -> str | None:
     """Tell from which row on all are summed up: '' from the first, None: none is. ``locks``: until the commit."""
+    facts = facts_of(connection)
+    if facts.get(_IS_WHOLE):
+        return ""
     statement = _READ_ROLLED[connection.dialect.name] if locks else _PEEK_ROLLED
     rolled_from: str | None = (await connection.execute(statement)).scalar_one()
+    facts[_IS_WHOLE] = rolled_from == ""
     return rolled_from
 
 

@@ -4,17 +4,15 @@ Failure behavior: raises DatabaseUnavailable as gateway.db does. A row that is t
 inserting twice, as a replay does, changes nothing.
 """
 
-import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
 from sqlalchemy import RowMapping, bindparam, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db import DatabaseUnavailable
+from gateway.db import DatabaseUnavailable, SqliteInsert, run_sqlite
 from gateway.ledger import rollups
 from gateway.ledger.feed import note_stored
 from gateway.ledger.figures import sums as figures
@@ -26,12 +24,7 @@ TakeStored = Callable[[AsyncConnection, Sequence[UsageRow]], Awaitable[None]]
 COLUMNS = tuple(field.name for field in msgspec.structs.fields(UsageRow))
 _TYPES: dict[Any, str] = {str: "TEXT", int: "BIGINT", bool: "BOOLEAN"}
 _INTO = f"INSERT INTO usage ({', '.join(COLUMNS)})"
-_ROW = f"({', '.join('?' * len(COLUMNS))})"
-# Many rows a statement: SQLite's driver gives up and takes back the interpreter at each, and waits for it. SQLite takes
-# 32,766 parameters at most.
-_SQLITE_STATEMENTS = tuple(
-    (count, f"{_INTO} VALUES {', '.join([_ROW] * count)} ON CONFLICT DO NOTHING") for count in (500, 100, 20, 4, 1)
-)
+_SQLITE = SqliteInsert(_INTO, len(COLUMNS), "ON CONFLICT DO NOTHING")
 # All rows in one JSON parameter: the server takes it apart, and this process spends a third of the time that 38
 # parameters a row would take.
 _POSTGRES_SELECT = ", ".join(
@@ -107,12 +100,8 @@ class UsageLog(msgspec.Struct, frozen=True, kw_only=True):
 
 async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
     """Insert the rows that are not there yet, with their sums, inside the caller's transaction; returns those."""
-    savepoint = await connection.begin_nested()
-    if await _insert(connection, rows) == len(rows):
-        await savepoint.commit()
-    else:
+    if not await _insert_all(connection, rows):
         # A replay: which of the rows are new must be known before they are in.
-        await savepoint.rollback()
         known = (await connection.execute(_FIND_KNOWN, {"request_ids": [row.request_id for row in rows]})).scalars()
         fresh = {row.request_id: row for row in reversed(rows)}
         for request_id in known:
@@ -126,29 +115,28 @@ async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> 
     return rows
 
 
+async def _insert_all(connection: AsyncConnection, rows: Sequence[UsageRow]) -> bool:
+    """Insert the rows where none is there yet; False, and none inserted, where one is."""
+    if connection.dialect.name == "postgresql":
+        savepoint = await connection.begin_nested()
+        is_new = await _insert(connection, rows) == len(rows)
+        await (savepoint.commit() if is_new else savepoint.rollback())
+        return is_new
+    await run_sqlite(connection, "SAVEPOINT new_rows")
+    is_new = await _insert(connection, rows) == len(rows)
+    if not is_new:
+        await run_sqlite(connection, "ROLLBACK TO new_rows")
+    await run_sqlite(connection, "RELEASE new_rows")
+    return is_new
+
+
 async def _insert(connection: AsyncConnection, rows: Sequence[UsageRow]) -> int:
     """Insert the rows that are not there yet; returns how many."""
     if connection.dialect.name == "postgresql":
         # PostgreSQL stores every character but NUL.
         batch = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
         return (await connection.exec_driver_sql(_POSTGRES, (batch,))).rowcount
-    # Past SQLAlchemy, which would touch each of the 38 values of a row and ask the driver's thread three times a
-    # statement: that is a quarter of what storing a row costs.
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    before: int = driver.total_changes
-    start = 0
-    for count, statement in _SQLITE_STATEMENTS:
-        while len(rows) - start >= count:
-            values: list[Any] = []
-            for row in rows[start : start + count]:
-                values += astuple(row)
-            try:
-                await driver.execute_fetchall(statement, values)
-            except sqlite3.Error as error:
-                raise DBAPIError.instance(_INTO, None, error, sqlite3.Error, hide_parameters=True) from error
-            start += count
-    inserted: int = driver.total_changes - before
-    return inserted
+    return await _SQLITE.run(connection, list(map(astuple, rows)))
 
 
 async def read_logs(

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.db import SqliteInsert, facts_of
 from gateway.ledger.figures.facts import Fact, fact_of
 from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, find_bucket
 from gateway.ledger.figures.tags import split_tags
@@ -38,6 +39,8 @@ _READ_ROLLED = {
     "sqlite": text("SELECT rolled_from FROM figures_state"),
     "postgresql": text("SELECT rolled_from FROM figures_state FOR SHARE"),
 }
+# As of gateway.ledger.rollups.
+_IS_WHOLE = "all usage is in the figures"
 
 Group = tuple[Any, ...]
 
@@ -112,7 +115,11 @@ def _spread(hours: dict[Group, list[int]]) -> dict[Group, list[int]]:
 
 async def read_rolled(connection: AsyncConnection) -> str | None:
     """Tell from which row on all are in the figures, until the commit: '' from the first, None: none is."""
+    facts = facts_of(connection)
+    if facts.get(_IS_WHOLE):
+        return ""
     rolled_from: str | None = (await connection.execute(_READ_ROLLED[connection.dialect.name])).scalar_one()
+    facts[_IS_WHOLE] = rolled_from == ""
     return rolled_from
 
 
@@ -158,7 +165,7 @@ async def add_changes(connection: AsyncConnection, changes: Iterable[Change]) ->
 class _Statements(NamedTuple):
     """How sums are added to one table."""
 
-    sqlite: str
+    sqlite: SqliteInsert
     postgresql: str
 
 
@@ -172,7 +179,7 @@ def _write(table: str, key: Sequence[str], sums: Sequence[str]) -> _Statements:
         f"(s ->> {place})::{'TEXT' if name in _TEXTS else 'BIGINT'}" for place, name in enumerate(columns)
     )
     return _Statements(
-        sqlite=f"{into} VALUES ({', '.join('?' * len(columns))}) {add}",
+        sqlite=SqliteInsert(into, len(columns), add),
         postgresql=f"{into} SELECT {values} FROM jsonb_array_elements($1::jsonb) AS s {add}",  # noqa: S608 - constants
     )
 
@@ -191,4 +198,4 @@ async def _add(connection: AsyncConnection, statements: _Statements, sums: dict[
         batch = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
         await connection.exec_driver_sql(statements.postgresql, (batch,))
     else:
-        await connection.exec_driver_sql(statements.sqlite, rows)
+        await statements.sqlite.run(connection, rows)

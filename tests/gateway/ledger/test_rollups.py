@@ -50,6 +50,8 @@ async def forget(database: Database, *, rows: bool = False) -> None:
         if rows:
             await connection.execute(text("DELETE FROM usage"))
             await connection.execute(text("UPDATE rollup_state SET rolled_from = ''"))
+    # Its connections remember that all was summed up, which else is so for ever; it opens others.
+    await database.close()
 
 
 async def insert(database: Database, *rows: UsageRow) -> None:
@@ -108,6 +110,7 @@ async def test_many_writers_wait_for_each_other_and_never_for_themselves(
     second = await Database.open(database_url, tmp_path)
     await insert(database, *(make_row(NOW_NS + number, key_id=f"k{number % 9}") for number in range(60)))
     await forget(database)
+    await second.close()
 
     async def write(writer: Database, turn: int) -> None:
         for number in range(10):
