@@ -5,6 +5,7 @@ Failure behavior: counting needs no network. A damaged rank file raises ValueErr
 """
 
 import base64
+import io
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -135,14 +136,17 @@ class Encoding(Protocol):
 
 
 def load_encoding(name: str) -> Encoding:
-    """Build the named encoding from the packaged ranks: 0.1 to 0.4 s and 30 to 80 MB, so never on the event loop."""
+    """Build the named encoding from the packaged ranks: 0.1 to 0.4 s and 20 to 50 MB, so never on the event loop."""
     # Loaded here because the import and the ranks are paid for by those processes alone that estimate.
     import tiktoken  # noqa: PLC0415
 
     vocabulary = VOCABULARIES[name]
-    pairs = (line.split() for line in unpack(vocabulary.ranks).splitlines())
+    pairs = (line.split() for line in io.BytesIO(unpack(vocabulary.ranks)))
     ranks = {base64.b64decode(token): int(rank) for token, rank in pairs}
-    return tiktoken.Encoding(name, pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens={})
+    encoding = tiktoken.Encoding(name, pat_str=vocabulary.pattern, mergeable_ranks=ranks, special_tokens={})
+    # It counts by a copy of its own, and keeps these to be pickled alone: a third of all that it takes.
+    ranks.clear()
+    return encoding
 
 
 class Tokenizers:

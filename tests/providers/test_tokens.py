@@ -77,7 +77,15 @@ def test_an_encoding_is_tiktokens_own(
     theirs = openai_public.ENCODING_CONSTRUCTORS[name]()
     ours = load_encoding(name)
     assert isinstance(ours, tiktoken.Encoding)
-    assert (ours._pat_str, ours._mergeable_ranks) == (theirs["pat_str"], theirs["mergeable_ranks"])
+    assert ours._pat_str == theirs["pat_str"]
+    assert {token: ours.encode_single_token(token) for token in ours.token_byte_values()} == theirs["mergeable_ranks"]
+
+
+def test_an_encoding_does_not_keep_what_it_never_reads() -> None:
+    """The ranks as objects of Python, which take as much as the form that counts."""
+    encoding = load_encoding("cl100k_base")
+    assert isinstance(encoding, tiktoken.Encoding)
+    assert not encoding._mergeable_ranks
 
 
 def test_known_texts_have_known_counts() -> None:
