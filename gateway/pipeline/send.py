@@ -263,7 +263,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     services, client, call = journey.services, journey.client, journey.inbound.call
     backend = target.backend
     cancels = backend.cancel_stops_billing(target.model)
-    task = asyncio.current_task()
+    task = asyncio.current_task(services.loop)
     # Until the head is here, the task is what can be stopped; run.py settles a call that is stopped.
     client.watch(_stopper(task) if cancels and task is not None else _ignore_leaving, _ignore_pressure)
     exchange = await backend.open(call, request)
