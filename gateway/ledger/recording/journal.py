@@ -127,17 +127,17 @@ class Journal:
         """Whether everything appended is on the disk itself."""
         return self._synced >= self.appended
 
-    def append(self, *rows: UsageRow, holds: Sequence[UsageRow] = ()) -> int:
+    def append(self, *rows: UsageRow, holds: Sequence[UsageRow] = (), is_move: bool = False) -> int:
         """Hand rows, and holds, to the operating system at once; returns where in the active segment they begin.
 
-        Raises JournalFull, and none is recorded then.
+        Raises JournalFull, and none is recorded then. What only moves is let in beyond the bound: it makes room.
         """
         record = write_record(rows[0]) if len(rows) == 1 else b"".join(map(write_record, rows))
         if holds:
             record += b"".join([write_record(hold, HOLD_MARK) for hold in holds])
         active = self.active
         size = len(record)
-        if active.size + self._sealed_bytes + size > self._max_bytes:
+        if active.size + self._sealed_bytes + size > self._max_bytes and not is_move:
             raise JournalFull(f"{self._max_bytes} bytes of usage already wait for the database: bring it back")
         try:
             written = os.write(active.descriptor, record)

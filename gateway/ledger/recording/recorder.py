@@ -197,11 +197,15 @@ class Recorder:
     async def flush(self) -> None:
         """Wait until the database has all that was recorded before; the caller sets the time limit."""
         target = self._queued
-        while self._folded < target or self.has_rows_on_disk_alone or self._deferred:
+        while self._deferred or self._folded < target or self.has_rows_on_disk_alone:
+            has_deferred = bool(self._deferred)
             self._folded_all.clear()
             self._wake.set()
             self._hurry.set()
             await self._folded_all.wait()
+            if has_deferred:
+                # They are queued by now, and were not as the target was set.
+                target = self._queued
 
     async def close(self) -> None:
         """Fold what there is and stop; the journal stays for the next start where the database does not take it."""
@@ -230,6 +234,8 @@ class Recorder:
         if self._holds:
             for row in rows:
                 self._holds.pop(row.request_id, None)
+        if not rows:
+            return
         queue, limit = self._queue, self._settings.max_queued_rows
         before = len(queue)
         if self._spilled_from is not None or before + len(rows) > limit:
@@ -258,10 +264,12 @@ class Recorder:
         while True:
             await self._wait_for_rows(pause_ms)
             try:
-                self._append_deferred()
-                self._rotate()
-                await self._fold_queue()
-                await self._fold_disk()
+                refused = self._tend_journal()
+                has_stored = await self._fold_queue()
+                has_stored = await self._fold_disk() or has_stored
+                self._drop_folded()
+                if refused is not None and not has_stored:
+                    raise refused
             except Exception as error:
                 # Whatever went wrong, the rows are in the journal: the worker must outlive it and try again.
                 if not pause_ms or not isinstance(error, DatabaseUnavailable | JournalFull):
@@ -271,7 +279,6 @@ class Recorder:
                 if pause_ms:
                     _log.warning("usage rows are stored again, %d still wait", self.pending)
                 pause_ms = 0
-                self._drop_folded()
                 self._folded_all.set()
 
     async def _wait_for_rows(self, pause_ms: int) -> None:
@@ -289,10 +296,16 @@ class Recorder:
                     await self._hurry.wait()
         self._hurry.clear()
 
-    def _append_deferred(self) -> None:
-        while self._deferred:
-            start = self.journal.append(self._deferred[0])
-            self._enqueue((self._deferred.popleft(),), start)
+    def _tend_journal(self) -> JournalFull | None:
+        """Seal, and append what waits for room; a refusal keeps no rows from being stored, since that makes room."""
+        try:
+            self._rotate()
+            while self._deferred:
+                start = self.journal.append(self._deferred[0])
+                self._enqueue((self._deferred.popleft(),), start)
+        except JournalFull as full:
+            return full
+        return None
 
     def _rotate(self) -> None:
         """Seal a segment that is long enough, or whose rows must be read again, since that needs its end."""
@@ -307,10 +320,10 @@ class Recorder:
     def _move_holds(self) -> None:
         """Write the open holds again, so that they do not go with the segment that they were in."""
         if self._has_holds_behind:
-            self.journal.append(holds=list(self._holds.values()))
+            self.journal.append(holds=list(self._holds.values()), is_move=True)
             self._has_holds_behind = False
 
-    async def _fold_queue(self) -> None:
+    async def _fold_queue(self) -> bool:
         rows = list(self._queue)
         if rows:
             async with self.folding:
@@ -318,13 +331,15 @@ class Recorder:
                 for _ in rows:
                     self._queue.popleft()
             self._folded += len(rows)
+        return bool(rows)
 
-    async def _fold_disk(self) -> None:
+    async def _fold_disk(self) -> bool:
         """Fold one batch of what is on the disk alone."""
         rows = self._backlog.read()
         if rows is not None:
             await self._insert(rows)
             self._backlog.done_reading()
+        return rows is not None
 
     def _drop_folded(self) -> None:
         if not self._has_holds_behind:

@@ -5,7 +5,7 @@ import errno
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -267,6 +267,31 @@ async def test_a_full_journal_is_told_and_heals(
         assert recorder.is_accepting
         recorder.record(rows[2])
     assert await stored_ids(database) == ids_of(rows)
+
+
+@pytest.mark.parametrize("max_queued", [10, 1_000])
+async def test_a_journal_that_filled_up_heals_when_the_database_is_back(
+    database: Database, tmp_path: Path, max_queued: int
+) -> None:
+    """What waits for room in it must not keep the rows that fill it from being stored, nor an open hold."""
+    rows, outage = make_rows(300), Outage(database)
+    journal = Journal(tmp_path / "journal", NOW_NS, segment_bytes=8_000, max_bytes=40_000)
+    settings = RecorderSettings(fold_interval_ms=1, max_queued_rows=max_queued)
+    recorder = Recorder(outage, journal, Notes().note, lambda: NOW_NS, settings)  # type: ignore[arg-type]
+    recorder.start()
+    recorder.hold_at_once(make_row(request_id="8" * 26))
+    outage.is_away = True
+    for row in rows:
+        with suppress(JournalFull):
+            recorder.record(row)
+        await asyncio.sleep(0)
+    assert not recorder.is_accepting
+    outage.is_away = False
+    async with asyncio.timeout(20):
+        await recorder.flush()
+    assert recorder.is_accepting
+    assert await stored_ids(database) == ids_of(rows)
+    await recorder.close()
 
 
 async def test_a_row_that_the_database_refuses_does_not_stop_the_others(
