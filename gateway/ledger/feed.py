@@ -1,7 +1,7 @@
 """The order in which calls were stored, by all processes together, for those who follow them.
 
-Each transaction that stores calls adds one entry with their ids; the last MAX_ENTRIES are kept. On PostgreSQL entries
-may become visible out of order: a follower looks for those it has missed for GAP_S.
+Each transaction that stores calls adds an entry with their ids, or several; the last MAX_ENTRIES are kept. On
+PostgreSQL entries may become visible out of order: a follower looks for those it has missed for GAP_S.
 
 Failure behavior: raises DatabaseUnavailable as gateway.db does.
 """
@@ -17,6 +17,8 @@ from gateway.ledger.row import UsageRow
 
 # More than three minutes of the fastest folding.
 MAX_ENTRIES = 2_000
+# Followers look up all calls of some entries in one statement, which SQLite lets have 32,766 parameters.
+MAX_ENTRY_ROWS = 1_000
 # Longer than any transaction lasts.
 GAP_S = 20
 _INSERT, _PRUNE = (
@@ -33,22 +35,24 @@ _READ_MISSED = text("SELECT number, request_ids FROM usage_feed WHERE number IN 
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What one transaction stored."""
+    """What one transaction stored, or a part of it."""
 
     number: int
     request_ids: tuple[str, ...]
 
 
 async def note_stored(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
-    """Add an entry for rows that were just inserted, inside the caller's transaction."""
-    if not rows:
-        return
-    request_ids = ",".join(row.request_id for row in rows)
-    if connection.dialect.name == "postgresql":
-        number: int = (await connection.execute(_POSTGRES_INSERT, {"request_ids": request_ids})).scalar_one()
+    """Add entries for rows that were just inserted, inside the caller's transaction."""
+    is_postgres, number = connection.dialect.name == "postgresql", 0
+    for start in range(0, len(rows), MAX_ENTRY_ROWS):
+        request_ids = ",".join([row.request_id for row in rows[start : start + MAX_ENTRY_ROWS]])
+        if is_postgres:
+            number = (await connection.execute(_POSTGRES_INSERT, {"request_ids": request_ids})).scalar_one()
+        else:
+            ((number,),) = await run_sqlite(connection, _SQLITE_INSERT, (request_ids,))
+    if rows and is_postgres:
         await connection.execute(_POSTGRES_PRUNE, {"number": number - MAX_ENTRIES})
-    else:
-        ((number,),) = await run_sqlite(connection, _SQLITE_INSERT, (request_ids,))
+    elif rows:
         await run_sqlite(connection, _SQLITE_PRUNE, (number - MAX_ENTRIES,))
 
 

@@ -25,6 +25,8 @@ MAX_SCANNED = 20_000
 MAX_SLICES = 50
 # Rows that a slice is made for.
 _SLICE_ROWS = 400
+# Of named calls: a statement has 32,766 parameters at the most on SQLite.
+_ASKED_TOGETHER = 10_000
 _COST = (
     "CASE WHEN is_cached THEN 0 ELSE cost_pusd END + CAST(COALESCE((SELECT SUM(delta_pusd) FROM corrections "
     "WHERE corrections.request_id = usage.request_id), 0) AS BIGINT) AS cost_pusd"
@@ -211,9 +213,10 @@ async def read_lines(
     statement = text(
         f"SELECT {_COLUMNS} FROM usage WHERE usage.request_id IN :request_ids AND project_id IN :project_ids{terms}"  # noqa: S608 - constants
     ).bindparams(bindparam("project_ids", expanding=True), bindparam("request_ids", expanding=True))
-    bound = {**values, "project_ids": list(project_ids), "request_ids": list(request_ids)}
-    found = {
-        row["request_id"]: msgspec.convert(dict(row), CallLine, strict=False)
-        for row in (await connection.execute(statement, bound)).mappings()
-    }
+    found: dict[str, CallLine] = {}
+    for start in range(0, len(request_ids), _ASKED_TOGETHER):
+        asked = list(request_ids[start : start + _ASKED_TOGETHER])
+        bound = {**values, "project_ids": list(project_ids), "request_ids": asked}
+        for row in (await connection.execute(statement, bound)).mappings():
+            found[row["request_id"]] = msgspec.convert(dict(row), CallLine, strict=False)
     return [found[request_id] for request_id in request_ids if request_id in found]

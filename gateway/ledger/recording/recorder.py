@@ -33,7 +33,7 @@ from gateway.ledger.recording.journal import Journal, JournalFull
 from gateway.ledger.row import UsageRow
 from providers.handoff import Handoff
 
-# Also the most that one transaction stores: each costs as much as 400 rows, so under load few and large ones keep pace.
+# Also the most that one transaction stores: each costs as much as 200 rows, so under load few and large ones keep pace.
 MAX_QUEUED_ROWS = 8_192
 MAX_DEFERRED_ROWS = 10_000
 MAX_NOTED_KEYS = 50_000

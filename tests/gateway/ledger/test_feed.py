@@ -33,6 +33,15 @@ async def test_each_transaction_is_an_entry(database: Database) -> None:
         assert await read_missed(connection, ()) == []
 
 
+async def test_many_rows_are_several_entries(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that whoever reads a number of entries knows how many rows that can be."""
+    monkeypatch.setattr(feed, "MAX_ENTRY_ROWS", 3)
+    ids = await insert(database, 7)
+    async with database.read() as connection:
+        entries = await read_entries(connection, 0, 10)
+    assert [list(entry.request_ids) for entry in entries] == [ids[:3], ids[3:6], ids[6:]]
+
+
 async def test_old_entries_go(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers are never used again."""
     monkeypatch.setattr(feed, "MAX_ENTRIES", 2)

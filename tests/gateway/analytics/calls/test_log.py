@@ -120,6 +120,9 @@ async def test_lines_are_read_by_their_ids(filled: Database) -> None:
         found = await read_lines(connection, (PROJECT_ID,), Filter(), ids)
         hits = await read_lines(connection, PROJECTS, Filter(cache="hit"), ids)
         assert await read_lines(connection, PROJECTS, Filter(), []) == []
+        # More than a statement takes, as after a flood.
+        many = [ids[0], *(f"{number:026d}" for number in range(40_000)), *ids[1:]]
+        assert await read_lines(connection, (PROJECT_ID,), Filter(), many) == found
     assert [line.request_id for line in found] == ids[:2]
     assert [line.request_id for line in hits] == ids[:1]
 
