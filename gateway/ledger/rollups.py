@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database, SqliteInsert, facts_of
@@ -258,12 +258,16 @@ def _add(sums: list[int], row: UsageRow) -> None:
 
 async def read_rolled(connection: AsyncConnection, *, locks: bool = True) -> str | None:
     """Tell from which row on all are summed up: '' from the first, None: none is. ``locks``: until the commit."""
+    return await read_state(connection, _READ_ROLLED[connection.dialect.name] if locks else _PEEK_ROLLED, _IS_WHOLE)
+
+
+async def read_state(connection: AsyncConnection, statement: TextClause, whole: str) -> str | None:
+    """Read how far a history is summed up; where all of it is, a connection remembers it by the name ``whole``."""
     facts = facts_of(connection)
-    if facts.get(_IS_WHOLE):
+    if facts.get(whole):
         return ""
-    statement = _READ_ROLLED[connection.dialect.name] if locks else _PEEK_ROLLED
     rolled_from: str | None = (await connection.execute(statement)).scalar_one()
-    facts[_IS_WHOLE] = rolled_from == ""
+    facts[whole] = rolled_from == ""
     return rolled_from
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 from hypothesis import strategies as st
+from sqlalchemy import text
 
+from gateway.db import Database
 from gateway.ids import new_id
 from gateway.ledger.row import UsageRow
 
@@ -19,6 +21,16 @@ _ANY: dict[Any, st.SearchStrategy[Any]] = {
 }
 # So many values of a type.
 _DEALT = 6
+
+
+async def make_history(database: Database, state: str = "rollup_state") -> None:
+    """Have it that no stored row is summed up yet, which a database with sums never comes to by itself.
+
+    Its connections remember that all were; so it opens others.
+    """
+    async with database.write() as connection:
+        await connection.execute(text(f"UPDATE {state} SET rolled_from = NULL"))  # noqa: S608 - constants
+    await database.close()
 
 
 def make_row(created_ns: int = NOW_NS, **fields: Any) -> UsageRow:

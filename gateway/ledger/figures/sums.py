@@ -10,11 +10,11 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db import SqliteInsert, facts_of
+from gateway.db import SqliteInsert
 from gateway.ledger.figures.facts import Fact, fact_of
 from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, find_bucket
 from gateway.ledger.figures.tags import split_tags
-from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART
+from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART, read_state
 from gateway.ledger.row import UsageRow
 
 SPANS = (DAY_NS, HOUR_NS)
@@ -115,12 +115,7 @@ def _spread(hours: dict[Group, list[int]]) -> dict[Group, list[int]]:
 
 async def read_rolled(connection: AsyncConnection) -> str | None:
     """Tell from which row on all are in the figures, until the commit: '' from the first, None: none is."""
-    facts = facts_of(connection)
-    if facts.get(_IS_WHOLE):
-        return ""
-    rolled_from: str | None = (await connection.execute(_READ_ROLLED[connection.dialect.name])).scalar_one()
-    facts[_IS_WHOLE] = rolled_from == ""
-    return rolled_from
+    return await read_state(connection, _READ_ROLLED[connection.dialect.name], _IS_WHOLE)
 
 
 async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:

@@ -231,11 +231,11 @@ class Recorder:
 
     def _enqueue(self, rows: Sequence[UsageRow], start: int) -> None:
         """Have rows folded that were appended at ``start``: from memory, or from the disk once memory is full."""
+        if not rows:
+            return
         if self._holds:
             for row in rows:
                 self._holds.pop(row.request_id, None)
-        if not rows:
-            return
         queue, limit = self._queue, self._settings.max_queued_rows
         before = len(queue)
         if self._spilled_from is not None or before + len(rows) > limit:

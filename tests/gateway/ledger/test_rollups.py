@@ -14,7 +14,7 @@ from gateway.ledger import rollups, store
 from gateway.ledger.rollups import KEY, MEASURES, SPANS, fold_history, sum_days, sum_rows, write_sums
 from gateway.ledger.row import UsageRow
 from tests.gateway.ledger.test_sums import ROWS
-from tests.gateway.usage_rows import NOW_NS, make_row
+from tests.gateway.usage_rows import NOW_NS, make_history, make_row
 
 COLUMNS = ", ".join((*KEY, *MEASURES))
 
@@ -46,12 +46,11 @@ async def forget(database: Database, *, rows: bool = False) -> None:
     async with database.write() as connection:
         for table in ("usage_rollups", "usage_days"):
             await connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - constants
-        await connection.execute(text("UPDATE rollup_state SET rolled_from = NULL"))
         if rows:
             await connection.execute(text("DELETE FROM usage"))
             await connection.execute(text("UPDATE rollup_state SET rolled_from = ''"))
-    # Its connections remember that all was summed up, which else is so for ever; it opens others.
-    await database.close()
+    if not rows:
+        await make_history(database)
 
 
 async def insert(database: Database, *rows: UsageRow) -> None:

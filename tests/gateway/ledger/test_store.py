@@ -12,7 +12,7 @@ from gateway.ledger import store
 from gateway.ledger.rollups import HOUR_NS
 from gateway.ledger.row import UsageRow
 from gateway.ledger.store import COLUMNS, UsageFilter, UsageLog
-from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, any_row, make_row
+from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, any_row, make_history, make_row
 
 EVERYTHING = UsageFilter(project_id=PROJECT_ID, from_ns=0, to_ns=2**63 - 1)
 
@@ -145,8 +145,7 @@ async def test_the_calls_of_a_rare_model_are_found(database: Database, is_rolled
     rows = [make_row(NOW_NS + hour * HOUR_NS, model="rare") for hour in hours]
     await insert(database, *rows, *(make_row(NOW_NS + hour * HOUR_NS) for hour in range(300)))
     if not is_rolled:
-        async with database.write() as connection:
-            await connection.execute(text("UPDATE rollup_state SET rolled_from = NULL"))
+        await make_history(database)
     wanted = UsageFilter(project_id=PROJECT_ID, from_ns=NOW_NS, to_ns=rows[-1].created_ns, model="rare")
     seen: list[str] = []
     last: UsageLog | None = None

@@ -15,7 +15,7 @@ from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger import store
 from gateway.ledger.rollups import HOUR_NS
 from gateway.ledger.row import UsageRow
-from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, make_row
+from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, make_history, make_row
 
 PROJECTS = (PROJECT_ID, "other")
 ALWAYS = (0, NOW_NS + 1)
@@ -138,8 +138,7 @@ async def test_corrections_belong_to_the_cost(filled: Database) -> None:
 
 async def test_an_incomplete_history_is_told(filled: Database) -> None:
     """Calls would be missing."""
-    async with filled.write() as connection:
-        await connection.execute(text("UPDATE figures_state SET rolled_from = NULL"))
+    await make_history(filled, "figures_state")
     with pytest.raises(DatabaseUnavailable):
         await read_all(filled, Filter(), 5)
 

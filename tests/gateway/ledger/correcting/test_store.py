@@ -14,7 +14,7 @@ from gateway.ledger.correcting.store import Booked, Place, compare
 from gateway.ledger.settle import Cost
 from gateway.ledger.sums import Wanted, read_total
 from tests.gateway.ledger.correcting.test_rating import rated
-from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, make_row
+from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, make_history, make_row
 
 MILLION = Cost(pusd=10**6, basis="operator", price_id="p")
 
@@ -70,10 +70,7 @@ async def test_corrections_add_up(database: Database) -> None:
 async def test_what_is_not_summed_up_cannot_be_corrected(database: Database, tmp_path: Path) -> None:
     """The sums would never get the correction."""
     await insert(database, {})
-    async with database.write() as connection:
-        await connection.execute(text("UPDATE rollup_state SET rolled_from = NULL"))
-    # Its connections remember that all was summed up, which else is so for ever; it opens others.
-    await database.close()
+    await make_history(database)
     with pytest.raises(DatabaseUnavailable, match="not summed up"):
         await correct(database, MILLION)
 

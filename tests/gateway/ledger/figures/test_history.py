@@ -10,7 +10,7 @@ from gateway.ledger.figures import history
 from gateway.ledger.figures.history import fold_figures
 from gateway.ledger.figures.reading import read_series
 from gateway.ledger.rollups import HOUR_NS
-from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, make_row
+from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, make_history, make_row
 
 
 async def insert(database: Database, first: int, last: int) -> None:
@@ -25,12 +25,9 @@ async def test_a_history_is_summed_up(database: Database, monkeypatch: pytest.Mo
     monkeypatch.setattr(history, "HISTORY_ROWS", 3)
     await insert(database, 0, 10)
     async with database.write() as connection:
-        for statement in (
-            "DELETE FROM usage_figures",
-            "DELETE FROM usage_tags",
-            "UPDATE figures_state SET rolled_from = NULL",
-        ):
+        for statement in ("DELETE FROM usage_figures", "DELETE FROM usage_tags"):
             await connection.execute(text(statement))
+    await make_history(database, "figures_state")
     assert await fold_figures(database)
     await insert(database, 10, 14)
     async with database.read() as connection:

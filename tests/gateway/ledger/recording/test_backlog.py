@@ -25,13 +25,19 @@ def files(folder: Path) -> int:
     return len(list(folder.glob("*.journal")))
 
 
-async def test_only_what_found_no_room_is_read(tmp_path: Path) -> None:
-    """The rows before are in memory; a second time they would be found to be there already, which costs the most."""
-    journal = Journal(tmp_path, NOW_NS)
+def fill_half(folder: Path) -> tuple[Journal, Backlog]:
+    """A sealed segment: its first four rows are in memory too, the last two are on the disk alone."""
+    journal = Journal(folder, NOW_NS)
     journal.append(*ROWS[:4])
     start = journal.append(*ROWS[4:])
     backlog = Backlog(journal)
     backlog.add(journal.seal(NOW_NS), queued=4, unread_from=start, unread=2)
+    return journal, backlog
+
+
+async def test_only_what_found_no_room_is_read(tmp_path: Path) -> None:
+    """The rows before are in memory; a second time they would be found to be there already, which costs the most."""
+    journal, backlog = fill_half(tmp_path)
     assert backlog.unread == 2
     assert read_all(backlog) == ROWS[4:]
     assert backlog.unread == 0
@@ -40,11 +46,7 @@ async def test_only_what_found_no_room_is_read(tmp_path: Path) -> None:
 
 async def test_a_segment_stays_until_both_parts_are_stored(tmp_path: Path) -> None:
     """What was read from the disk is stored, what was in memory is not yet: the process may still end."""
-    journal = Journal(tmp_path, NOW_NS)
-    journal.append(*ROWS[:4])
-    start = journal.append(*ROWS[4:])
-    backlog = Backlog(journal)
-    backlog.add(journal.seal(NOW_NS), queued=4, unread_from=start, unread=2)
+    journal, backlog = fill_half(tmp_path)
     backlog.drop(4)
     assert files(tmp_path) == 2
     read_all(backlog)
