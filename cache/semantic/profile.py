@@ -1,7 +1,6 @@
 """What a question is made of: words, numbers, units, dates, names, quotes, negation and order, read once a text."""
 
 import re
-from functools import lru_cache
 
 import msgspec
 
@@ -79,15 +78,18 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tenses: frozenset[str]
 
 
-@lru_cache(maxsize=32_768)
 def stem(word: str) -> str:
-    """Return the word without a common English ending."""
-    for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= _STEM and not word.endswith("ss"):
-            word = word[: -len(suffix)]
-            if suffix in ("ies", "ied"):
-                return word + "i"
-            break
+    """Return the word without a common English ending.
+
+    Not remembered, for a memory shared by all would tell by its time which words other tenants asked with.
+    """
+    if word.endswith(_SUFFIXES) and not word.endswith("ss"):
+        for suffix in _SUFFIXES:
+            if word.endswith(suffix) and len(word) - len(suffix) >= _STEM:
+                word = word[: -len(suffix)]
+                if suffix in ("ies", "ied"):
+                    return word + "i"
+                break
     if len(word) > _STEM and word[-1] in "ey":
         word = word[:-1] + ("i" if word[-1] == "y" else "")
     if len(word) > _STEM and word[-1] == word[-2] and word[-1] not in "aeiouls":

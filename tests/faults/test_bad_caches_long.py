@@ -64,13 +64,13 @@ async def test_traps_are_served_within_the_bound(tmp_path: Path) -> None:
 async def test_time_tells_nothing_of_another_tenants_questions(world: World) -> None:
     """Bob's misses take as long where Ann asked the same before as where nobody did: by the gateway's own share.
 
-    Both kinds are asked in turn, so that a neighbour's load falls on both alike.
+    Both kinds are asked in turn, so that a neighbour's load falls on both alike, and in words of the same length.
     """
     times: dict[bool, list[float]] = {True: [], False: []}
     for number in range(TIMED):
         await world.ask(about(f"known{number}"), "ann")
         for is_known in (number % 2 == 0, number % 2 != 0):
-            messages = about(f"known{number}" if is_known else f"unknown{number}")
+            messages = about(f"known{number}" if is_known else f"novel{number}")
             reply = await world.ask(messages, "bob", {"x-watchllm-cache": "read"})
             assert reply.headers["x-watchllm-cache"] == "miss"
             times[is_known].append(float(reply.headers["x-watchllm-overhead-ms"]))

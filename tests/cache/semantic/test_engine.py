@@ -1,8 +1,10 @@
 """The engine serves what is proven, within its partition and scope, and learns by itself."""
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +65,20 @@ def settle(engine: Engine, question: Question, verdict: Verdict, answer: Digest,
         engine.adopt(question.scope, train(lesson))
 
 
+def settle_two(engine: Engine, first: str, second: str) -> None:
+    """Ask two questions, each a miss that is learnt."""
+    for number, text in enumerate((first, second), len(engine)):
+        question = ask(text)
+        verdict = engine.look(question, Bounds(max_wrong_rate=0.1), "shadow")
+        settle(engine, question, verdict, answer_of(text), number)
+
+
+def find_memories() -> list[Any]:
+    """Return every function of the package that remembers its results."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("cache.")]
+    return [each for module in modules for each in vars(module).values() if hasattr(each, "cache_info")]
+
+
 def play(engine: Engine, count: int, mode: Mode = "semantic", bounds: Bounds | None = None) -> list[Verdict]:
     """Ask for topics in two wordings again and again; each topic has its answer."""
     verdicts = list[Verdict]()
@@ -114,6 +130,16 @@ def test_no_question_meets_another_partition(asked: list[tuple[str, str, int]]) 
         assert all(homes[each] == question.partition for each in verdict.neighbours)
         if engine.add(question, entry_id, answer_of(str(topic))):
             homes[entry_id] = question.partition
+
+
+def test_no_word_is_remembered_for_all_tenants() -> None:
+    """What the layer reads of a text fills no memory of the process, whose time would tell the words of others."""
+    engine = make_engine()
+    settle_two(engine, "What does the Quokka of Zanzibar eat?", "What does the quokka of Zanzibar like eating?")
+    memories = find_memories()
+    sizes = [memory.cache_info().currsize for memory in memories]
+    settle_two(engine, "Where do unlikely wombats sleep by 1,234 lamps?", "Where do the unlikely wombats doze?")
+    assert [memory.cache_info().currsize for memory in memories] == sizes
 
 
 @pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
