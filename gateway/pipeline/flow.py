@@ -25,6 +25,7 @@ PASSED = re.compile(
     rb"\r\n((?:x-request-id:|retry-after:|retry-after-ms:|x-ratelimit-|openai-|anthropic-ratelimit-)[^\r\n]*)",
     re.IGNORECASE,
 )
+_LIMITS_BEGIN = b"x-ratelimit-"
 # What may stand in a header as it is; everything else becomes a question mark.
 HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))  # noqa: PLR2004 - printable ASCII
 
@@ -32,6 +33,11 @@ HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256)
 def header_text(value: str) -> bytes:
     """A value as it may stand in a header."""
     return value.encode("ascii", "replace").translate(HEADER_SAFE)
+
+
+def tells_limits(line: bytes) -> bool:
+    """Whether a header line tells of the provider's limits, which give way where the gateway tells of its own."""
+    return line[: len(_LIMITS_BEGIN)].lower() == _LIMITS_BEGIN
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ Failure behavior: while the ledger cannot take rows no call is admitted, since i
 limits fail open, as gateway.limits.gate tells.
 """
 
-import re
 from collections.abc import Callable
 
 from gateway.backends.interface import Client
@@ -15,10 +14,6 @@ from gateway.pipeline.flow import Inbound
 from gateway.pipeline.services import Services
 from gateway.telemetry import Metrics
 from providers.wire import Call
-
-# The provider's own, which give way where the gateway itself limits. Begun by what is the same in either case: such a
-# beginning is found much faster.
-PROVIDERS_LINES = re.compile(rb"\n(?:x-ratelimit-[^\r\n]*\r\n)+", re.IGNORECASE)
 
 
 class Hold:
@@ -71,7 +66,7 @@ class LimitedClient:
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
-        marked = self._mark(head)
+        marked = head + self.lines
         if not self._defers:
             self._client.send(status, marked, *body)
         elif self._held is None:
@@ -79,7 +74,7 @@ class LimitedClient:
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""
-        self._client.start(self._mark(head))
+        self._client.start(head + self.lines)
 
     def write(self, data: bytes) -> None:
         """Send the next part."""
@@ -104,12 +99,6 @@ class LimitedClient:
         elif held is not None:
             status, head, body = held
             self._client.send(status, head, *body)
-
-    def _mark(self, head: bytes) -> bytes:
-        if not self.lines:
-            return head
-        # One line end more in front, for a head that begins with such a line.
-        return PROVIDERS_LINES.sub(b"\n", b"\n" + head)[1:] + self.lines
 
 
 def enter_at_once(inbound: Inbound, passage: Passage, client: LimitedClient) -> bool:

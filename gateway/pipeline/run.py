@@ -21,7 +21,7 @@ from gateway.ledger.row import UsageRow
 from gateway.limits.passage import Passage
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
-from gateway.pipeline.flow import Inbound, Outcome, Route, Target
+from gateway.pipeline.flow import Inbound, Outcome, Route, Target, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import SendFailed, Upstream
 from gateway.pipeline.services import Services
@@ -270,7 +270,10 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
             ),
             is_in_doubt=journey.doubtful is not None,
         )
-    reply.refuse(request_id, client, fault, failed.target, failed.error.headers)
+    headers, passage = failed.error.headers, journey.inbound.passage
+    if passage is not None and passage.lines:
+        headers = [header for header in headers if not tells_limits(header[0])]
+    reply.refuse(request_id, client, fault, failed.target, headers)
     return fault
 
 

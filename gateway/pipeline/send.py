@@ -22,7 +22,7 @@ from gateway.caching.batch import Batch
 from gateway.config.settings import Retries
 from gateway.ledger.row import Try, add_try
 from gateway.pipeline import budget
-from gateway.pipeline.flow import PASSED, Inbound, Route, Target
+from gateway.pipeline.flow import PASSED, Inbound, Route, Target, tells_limits
 from gateway.pipeline.services import Services
 from providers.chat import Answer
 from providers.errors import (
@@ -52,6 +52,8 @@ class Gist(msgspec.Struct, frozen=True):
 
     passed: bytes
     request_id: str
+    # ``passed`` without the provider's limits.
+    unlimited: bytes
 
 
 class Upstream(msgspec.Struct, kw_only=True):
@@ -306,12 +308,14 @@ async def _pause(journey: Journey, wait_ms: float) -> None:
 
 def read_gist(head: Head) -> Gist:
     """Read what goes on of an answer's head."""
-    passed = b"".join([line + b"\r\n" for line in head.lines(PASSED)])
+    lines = head.lines(PASSED)
+    passed = b"".join([line + b"\r\n" for line in lines])
+    unlimited = b"".join([line + b"\r\n" for line in lines if not tells_limits(line)])
     for name in REQUEST_IDS:
         value = head.get(name)
         if value:
-            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"))
-    return Gist(passed, "")
+            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"), unlimited)
+    return Gist(passed, "", unlimited)
 
 
 def _decode(target: Target, call: Call, reply: WholeReply | Exchange, body: bytes) -> Answer:

@@ -77,7 +77,10 @@ class Keeper:
             return None
         if standings:
             created_ns = doubt.created_ns
-            lines = tuple([standing.line_at(created_ns) for standing in standings])
+            lines: tuple[BudgetLine, ...] = ()
+            # No comprehension: of the one or two that there are it costs more than they do.
+            for standing in standings:
+                lines += (standing.line_at(created_ns),)
             if not local.hold(doubt.request_id, lines, most_pusd, books.now_ns(), self._lease_ns):
                 return None
         return self._fund(wish, wish.bound, doubt)

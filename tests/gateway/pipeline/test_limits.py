@@ -67,17 +67,6 @@ def test_every_answer_of_a_limited_call_has_its_lines() -> None:
         assert client.headers == {"a": "b", "x-ratelimit-limit": "5"}
 
 
-def test_the_providers_limits_give_way_to_ours_alone() -> None:
-    """Two of one name would contradict each other; where we tell none, theirs stay."""
-    theirs = b"X-RateLimit-Limit: 9\r\nx-request-id: r\r\nx-ratelimit-reset-tokens: 1s\r\n"
-    heads: list[bytes] = []
-    for lines in (LINES, b""):
-        client = FakeClient()
-        LimitedClient(cast("Client", client), lines).send(200, theirs, b"")
-        heads.append(client.head)
-    assert heads == [b"x-request-id: r\r\n" + LINES, theirs]
-
-
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_an_answers_end_can_wait_until_all_is_given_back(is_stream: bool) -> None:
     """What came before is not held back, and the end is sent once."""

@@ -53,7 +53,7 @@ def upstream_of(relay: Relay | None = None, body: bytes | None = None, **fields:
     answer = None if relay is not None else Answer(body=body or answer_body(), usage=USAGE)
     usual: dict[str, Any] = {
         "target": make_target(FakeBackend()),
-        "gist": Gist(b"", ""),
+        "gist": Gist(b"", "", b""),
         "answer": answer,
         "relay": relay,
         "attempts": 1,

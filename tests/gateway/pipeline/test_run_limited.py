@@ -122,6 +122,25 @@ async def test_a_failed_call_pays_nothing_and_leaves() -> None:
     assert path.client.headers["x-ratelimit-remaining"] == "4"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize(("limits", "gives_way"), [({"requests_per_minute": 5}, True), ({"max_concurrent": 1}, False)])
+async def test_the_providers_limits_give_way_to_ours_alone(
+    limits: dict[str, int], gives_way: bool, fails: bool
+) -> None:
+    """In answers and in errors: two of one name would contradict each other. Where we tell none, theirs stay."""
+    theirs = [(b"x-ratelimit-limit-requests", b"9"), (b"x-request-id", b"theirs"), (b"x-ratelimit-reset", b"1s")]
+    refused = Refused("busy", upstream_status=429)
+    refused.headers = theirs
+    path = LimitedPath(FakeBackend(refused if fails else whole(headers=theirs)), **limits)
+    await path.run()
+    assert path.client.status == (429 if fails else 200)
+    told = sorted(name for name in path.client.headers if name.startswith("x-ratelimit"))
+    ours = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]
+    assert told == (ours if gives_way else ["x-ratelimit-limit-requests", "x-ratelimit-reset"])
+    assert path.client.headers.get("x-ratelimit-reset") != "1s" or not gives_way
+    assert path.client.headers["x-request-id"] == "theirs"
+
+
 async def test_a_call_that_never_gets_out_leaves() -> None:
     """No such model."""
     path = LimitedPath(FakeBackend(whole()))
