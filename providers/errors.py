@@ -13,6 +13,8 @@ ProviderError
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from providers.chat import Usage
+
 # A timeout, a conflict, a rate limit, and an error inside a success.
 RETRYABLE = frozenset({200, 408, 409, 429})
 SERVER_ERROR = 500
@@ -31,6 +33,8 @@ class ProviderError(Exception):
     sent = True
     # Of the provider's answer, where there was one; names in lower case.
     headers: Sequence[tuple[bytes, bytes]] = ()
+    # What an answer that is of no use says that it took, for that will be billed.
+    usage: Usage | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -70,6 +74,10 @@ class InvalidAnswer(ProviderError):
     """The bytes are not an answer: HTML, broken JSON, a wrong shape, a bomb, more than the configured size."""
 
     code = "upstream_invalid"
+
+    def __init__(self, message: str, *, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class PoolExhausted(ProviderError):

@@ -32,11 +32,12 @@ from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import settle_call
 from gateway.pipeline import meter
-from gateway.pipeline.flow import Inbound, Route, Target
+from gateway.pipeline.flow import Doubtful, Inbound, Route, Target
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
 from providers import splice
+from providers.chat import Usage
 from providers.delivered import Delivered
 from providers.errors import ProviderError, Refused, Truncated
 from providers.pricing.prices import Price
@@ -208,28 +209,31 @@ async def send_off(funds: Funds, services: Services) -> None:
 def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
     """Whether a try that failed has to be accounted for: it went out, and no answer says that nothing was made.
 
-    Where a budget governs, whatever may be billed is; else only what was made for certain, an answer that broke off.
+    Where a budget governs, whatever may be billed is; else only what was made for certain: an answer that broke off, or
+    that says what it used.
     """
     if funds is None:
-        return isinstance(error, Truncated)
+        return isinstance(error, Truncated) or error.usage is not None
     return error.sent and not isinstance(error, Refused)
 
 
-async def cover(inbound: Inbound, funds: Funds | None, target: Target, attempts: int, services: Services) -> int | None:
+async def cover(
+    inbound: Inbound, funds: Funds | None, doubtful: Doubtful, attempts: int, services: Services
+) -> int | None:
     """Account for a try that may be billed, before another is made; None: there is no money for another."""
+    usage = doubtful.usage
     if funds is not None:
         if not await services.budgets.reserve_more(funds, attempts + 1):
             return None
-        lost_pusd = funds.bound.pusd
+        lost_pusd = funds.bound.pusd if usage is None else _price(inbound, doubtful.target, usage, services)
         funds.doubt = msgspec.structs.replace(
             funds.doubt, cost_pusd=funds.doubt.cost_pusd + lost_pusd, attempts=attempts + 1
         )
         await send_off(funds, services)
         return lost_pusd
-    if target.backend.is_free:
-        return 0
-    usage = await meter.measure(inbound.call, target.model, Produced(reported=None), services)
-    return settle_call(services.prices, target.backend.name, target.model, inbound.created_ns, usage).pusd
+    if usage is None and not doubtful.target.backend.is_free:
+        usage = await meter.measure(inbound.call, doubtful.target.model, Produced(reported=None), services)
+    return 0 if usage is None else _price(inbound, doubtful.target, usage, services)
 
 
 def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: bool = False) -> UsageRow:
@@ -269,6 +273,12 @@ def make_guard(
     if funds is None or not funds.bound.output_tokens:
         return None
     return Guard(services.tokenizers, target.model, funds.bound.output_tokens * funds.bound.n)
+
+
+def _price(inbound: Inbound, target: Target, usage: Usage, services: Services) -> int:
+    if target.backend.is_free:
+        return 0
+    return settle_call(services.prices, target.backend.name, target.model, inbound.created_ns, usage).pusd
 
 
 def _find_prices(call: Call, target: Target, services: Services, at_ns: int, *, hides_words: bool) -> tuple[Price, ...]:

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
-from gateway.backends.interface import Backend
+from gateway.backends.interface import Backend, Head
 from gateway.budgets.bound import Worsts
 from gateway.caching.answers import StoredAnswer
 from gateway.caching.policy import Allowed
@@ -26,6 +26,9 @@ PASSED = re.compile(
     re.IGNORECASE,
 )
 _LIMITS_BEGIN = b"x-ratelimit-"
+# Where providers put the name that they gave a request: OpenAI and Groq, Anthropic, OpenRouter.
+REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id")
+MAX_REQUEST_ID_BYTES = 128
 # What may stand in a header as it is; everything else becomes a question mark.
 HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))  # noqa: PLR2004 - printable ASCII
 
@@ -38,6 +41,27 @@ def header_text(value: str) -> bytes:
 def tells_limits(line: bytes) -> bool:
     """Whether a header line tells of the provider's limits, which give way where the gateway tells of its own."""
     return line[: len(_LIMITS_BEGIN)].lower() == _LIMITS_BEGIN
+
+
+class Gist(msgspec.Struct, frozen=True):
+    """What is wanted of an answer's head: the lines that pass, each with its CRLF, and its own name for the request."""
+
+    passed: bytes
+    request_id: str
+    # ``passed`` without the provider's limits.
+    unlimited: bytes
+
+
+def read_gist(head: Head) -> Gist:
+    """Read what goes on of an answer's head."""
+    lines = head.lines(PASSED)
+    passed = b"".join([line + b"\r\n" for line in lines])
+    unlimited = b"".join([line + b"\r\n" for line in lines if not tells_limits(line)])
+    for name in REQUEST_IDS:
+        value = head.get(name)
+        if value:
+            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"), unlimited)
+    return Gist(passed, "", unlimited)
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +100,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     lines: bytes
     # What it charges at worst, kept for the room of budgets.
     worsts: Worsts = msgspec.field(default_factory=Worsts)
+
+
+class Doubtful(msgspec.Struct, frozen=True):
+    """A try that failed and may be billed: where it went, and what it used where that was told."""
+
+    target: Target
+    usage: Usage | None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

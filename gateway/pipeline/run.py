@@ -251,10 +251,11 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
         # Not the message: providers quote what they were sent.
         log.warning("%s failed for request %s: %s", failed.target.backend.name, request_id, fault.code)
     if failed.attempts:
-        usage = None
-        if isinstance(failed.error, Truncated):
+        usage, doubtful = None, journey.doubtful
+        known = None if doubtful is None else doubtful.usage
+        if known is not None or failed.error.usage is not None or isinstance(failed.error, Truncated):
             # It was made and will be billed, though nobody saw it.
-            produced = Produced(reported=None)
+            produced = Produced(reported=known)
             usage = await meter.measure(journey.sent.call, failed.target.model, produced, journey.services)
         is_left = client.is_gone
         await _write(
@@ -268,7 +269,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
                 attempts=failed.attempts,
                 waited_ns=failed.waited_ns,
             ),
-            is_in_doubt=journey.doubtful is not None,
+            is_in_doubt=doubtful is not None and known is None,
         )
     headers, passage = failed.error.headers, journey.inbound.passage
     if passage is not None and passage.lines:

@@ -15,14 +15,14 @@ import msgspec
 
 from gateway.backends.breaker import LastFailure
 from gateway.backends.failure import as_fault, describe
-from gateway.backends.interface import Client, Exchange, Head, WholeReply
+from gateway.backends.interface import Client, Exchange, WholeReply
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
 from gateway.caching.batch import Batch
 from gateway.config.settings import Retries
 from gateway.ledger.row import Try, add_try
-from gateway.pipeline import budget
-from gateway.pipeline.flow import PASSED, Inbound, Route, Target, tells_limits
+from gateway.pipeline import budget, meter
+from gateway.pipeline.flow import Doubtful, Gist, Inbound, Route, Target, read_gist
 from gateway.pipeline.services import Services
 from providers.chat import Answer
 from providers.errors import (
@@ -38,22 +38,10 @@ from providers.errors import (
 from providers.wire import Call, WireRequest
 
 HTTP_OK = 200
-# Where providers put the name that they gave a request: OpenAI and Groq, Anthropic, OpenRouter.
-REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id")
-MAX_REQUEST_ID_BYTES = 128
 MAX_ERROR_BYTES = 262_144
 CALLERS_FAULT = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 424, 431, 451})
 # A Retry-After may be shorter than our own wait, but a crowd that obeys it to the millisecond comes back as a crowd.
 RETRY_AFTER_SPREAD = 10
-
-
-class Gist(msgspec.Struct, frozen=True):
-    """What is wanted of an answer's head: the lines that pass, each with its CRLF, and its own name for the request."""
-
-    passed: bytes
-    request_id: str
-    # ``passed`` without the provider's limits.
-    unlimited: bytes
 
 
 class Upstream(msgspec.Struct, kw_only=True):
@@ -127,7 +115,7 @@ class Journey:
         self.funds: Funds | None = None
         self.budgets_revision = services.budgets.books.directory.revision
         # Where the last try failed that may be billed, and what those before it may have cost.
-        self.doubtful: Target | None = None
+        self.doubtful: Doubtful | None = None
         self.lost_pusd = 0
         # None: all of it is sent.
         self.short: Shortened | None = None
@@ -203,7 +191,8 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
             code = _note_failure(target, error, services)
             tried = Try(backend.name, target.model, code, waited_ns // 1_000_000)
             journey.trail = add_try(journey.trail, tried)
-            journey.doubtful = target if budget.may_be_billed(error, journey.funds) else None
+            billed = budget.may_be_billed(error, journey.funds)
+            journey.doubtful = Doubtful(target, meter.believe(error.usage)) if billed else None
             wait_ms = _wait_before_retry(error, journey, services.settings.retries) if tries_again else None
             if wait_ms is None or journey.client.is_gone:
                 raise
@@ -239,10 +228,11 @@ async def _lengthen(journey: Journey, upstream: Upstream) -> None:
     """Have all of a call sent whose shortened form was answered with what does not fit; raises InvalidAnswer."""
     short, services = journey.short, journey.services
     assert short is not None, "asked for a shortened call only"  # noqa: S101 - for the type checkers
+    answer = upstream.answer
     short.batch.forget(services.caching.answers)
     journey.waited_ns, journey.upstream = upstream.waited_ns, None
     # It was made, and is paid.
-    journey.doubtful = short.target
+    journey.doubtful = Doubtful(short.target, None if answer is None else meter.believe(answer.usage))
     is_covered = await _cover(journey)
     journey.short = None
     if not is_covered or journey.client.is_gone:
@@ -251,9 +241,9 @@ async def _lengthen(journey: Journey, upstream: Upstream) -> None:
 
 async def _cover(journey: Journey) -> bool:
     """Account for a try that may be billed before another is made; False: there is no money for another."""
-    target, services = journey.doubtful, journey.services
-    assert target is not None, "asked for such a try only"  # noqa: S101 - for the type checkers
-    lost_pusd = await budget.cover(journey.sent, journey.funds, target, journey.attempts, services)
+    doubtful, services = journey.doubtful, journey.services
+    assert doubtful is not None, "asked for such a try only"  # noqa: S101 - for the type checkers
+    lost_pusd = await budget.cover(journey.sent, journey.funds, doubtful, journey.attempts, services)
     if lost_pusd is None:
         return False
     journey.lost_pusd += lost_pusd
@@ -283,8 +273,11 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     except asyncio.CancelledError:
         relay.close()
         raise
-    if relay.reader.failure is not None and relay.is_silent and not relay.is_abandoned:
-        raise relay.reader.failure
+    failure = relay.reader.failure
+    if failure is not None and relay.is_silent and not relay.is_abandoned:
+        if isinstance(failure, InvalidAnswer):
+            failure.usage = relay.reader.usage
+        raise failure
     return Upstream(
         target=target,
         gist=exchange.gist(read_gist),
@@ -304,18 +297,6 @@ async def _pause(journey: Journey, wait_ms: float) -> None:
         async with asyncio.timeout(wait_ms / 1000):
             await gone.wait()
     journey.client.watch(_ignore_leaving, _ignore_pressure)
-
-
-def read_gist(head: Head) -> Gist:
-    """Read what goes on of an answer's head."""
-    lines = head.lines(PASSED)
-    passed = b"".join([line + b"\r\n" for line in lines])
-    unlimited = b"".join([line + b"\r\n" for line in lines if not tells_limits(line)])
-    for name in REQUEST_IDS:
-        value = head.get(name)
-        if value:
-            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"), unlimited)
-    return Gist(passed, "", unlimited)
 
 
 def _decode(target: Target, call: Call, reply: WholeReply | Exchange, body: bytes) -> Answer:
@@ -381,7 +362,7 @@ def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries)
     if isinstance(error, TimedOut) and error.phase == "first_byte" and not journey.inbound.call.stream:
         # It may still be computing, and would be paid twice.
         return None
-    if isinstance(error, Truncated) and not journey.inbound.call.stream:
+    if error.usage is not None or (isinstance(error, Truncated) and not journey.inbound.call.stream):
         # It was made, and is paid already.
         return None
     services = journey.services

@@ -206,7 +206,11 @@ def decode_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: 
         if message.error is not None:
             raise refuse(message.error, status)
         if message.content is None or message.type not in ("message", ""):
-            raise InvalidAnswer(f"the provider answered {message.type!r} without content instead of a message")
+            figures = read_figures(message.usage)
+            raise InvalidAnswer(
+                f"the provider answered {message.type!r} without content instead of a message",
+                usage=to_usage(figures) if figures else None,
+            )
         parts = _Parts()
         for raw in message.content:
             parts.add(raw)

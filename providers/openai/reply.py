@@ -117,9 +117,9 @@ def _read_choices(body: bytes) -> Answer:
         raise InvalidAnswer(f"the provider's answer is not JSON: {broken}") from broken
     if reply.error is not None:
         raise error_in_success(reply.error)
-    if not reply.choices:
-        raise InvalidAnswer("the provider's answer has no choices")
     usage = None if reply.usage is None else read_usage(reply.usage, reply.service_tier)
+    if not reply.choices:
+        raise InvalidAnswer("the provider's answer has no choices", usage=usage)
     return Answer(body=body, usage=usage, text="" if usage is not None and usage.is_credible else spoken(reply.choices))
 
 
@@ -131,14 +131,12 @@ def _read_loosely(body: bytes, listed: str) -> Answer:
         raise InvalidAnswer(f"the provider's answer is not a JSON object: {broken}") from broken
     if reply.get("error"):
         raise error_in_success(reply["error"])
-    items = reply.get(listed)
+    items, tier = reply.get(listed), reply.get("service_tier")
+    usage = read_any_usage(reply.get("usage"), tier if isinstance(tier, str) else None)
     if not isinstance(items, list) or not items:
-        raise InvalidAnswer(f"the provider's answer has no {listed}")
+        raise InvalidAnswer(f"the provider's answer has no {listed}", usage=usage)
     text = "" if listed == "data" else "".join(strings_in(items))
-    tier = reply.get("service_tier")
-    return Answer(
-        body=body, usage=read_any_usage(reply.get("usage"), tier if isinstance(tier, str) else None), text=text
-    )
+    return Answer(body=body, usage=usage, text=text)
 
 
 def strings_in(value: Any) -> list[str]:

@@ -106,6 +106,19 @@ async def test_a_model_without_a_price_goes_by_the_policy(tmp_path: Path, policy
 
 
 @shared
+async def test_an_answer_of_no_use_is_charged_as_it_says(ann: Home, provider: Upstream) -> None:
+    """Not as was held for it: what it used is known."""
+    provider.answer = always(json_reply(chat_reply() | {"choices": []}))
+    await ann.budget("project", "1")
+    assert (await ann.chat(model="twice", max_tokens=10)).status_code == 502
+    (row,) = ann.running.rows
+    assert (row.status, row.attempts) == ("failed", 2)
+    assert (row.lost_pusd, row.cost_pusd, row.cost_basis) == (35 * 10**6, 70 * 10**6, "operator")
+    (state,) = await ann.budgets()
+    assert (state["held_usd"], round(float(state["spent_usd"]) * 10**12)) == ("0", row.cost_pusd)
+
+
+@shared
 async def test_a_try_that_may_be_billed_is_charged_beside_the_next(ann: Home, provider: Upstream) -> None:
     """The first provider breaks off after it was asked; its cost stands in the row, held beforehand."""
 

@@ -28,9 +28,9 @@ from gateway.backends.relay import Relay
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import record
-from gateway.pipeline.flow import Inbound, Outcome, Target, header_text
+from gateway.pipeline.flow import Gist, Inbound, Outcome, Target, header_text, read_gist
 from gateway.pipeline.reply import finish, flow, refuse
-from gateway.pipeline.send import Gist, Journey, Upstream, read_gist
+from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from providers.chat import Answer, Usage
 from providers.errors import ProviderError, Truncated

@@ -41,11 +41,13 @@ DOWN = Refused("down", upstream_status=503)
 class Path:
     """One call through all rooms: its client, its services, and in which order what happened."""
 
-    def __init__(self, *backends: Any, stream: bool = False, ledger: Ledger | None = None, **parts: Any) -> None:
+    def __init__(
+        self, *backends: Any, stream: bool = False, ledger: Ledger | None = None, tries: int | None = None, **parts: Any
+    ) -> None:
         self.log: list[str] = []
         self.client = FakeClient(self.log)
         recorder = cast("Any", FakeRecorder(self.log))
-        settings = Settings(retries=Retries(max_tries=len(backends)), ledger=ledger or Ledger())
+        settings = Settings(retries=Retries(max_tries=tries or len(backends)), ledger=ledger or Ledger())
         self.services: Services = make_services(
             *backends, FakeBackend(whole(), name="sandbox", is_free=True), settings=settings, recorder=recorder, **parts
         )

@@ -208,6 +208,13 @@ def test_what_is_no_message_is_an_invalid_answer(dialect: AnthropicDialect, call
         dialect.decode(call(), 200, [], body)
 
 
+def test_what_is_no_message_tells_what_it_used_where_it_says_so(dialect: AnthropicDialect, call: MakeCall) -> None:
+    """It is of no use, and it will be billed."""
+    with pytest.raises(InvalidAnswer) as refused:
+        dialect.decode(call(), 200, [], json.dumps(MESSAGE | {"content": None}).encode())
+    assert refused.value.usage == Usage(input_tokens=3, output_tokens=2)
+
+
 @given(st.integers(0, 400), st.binary(max_size=3), st.sampled_from([200, 400, 503]))
 def test_no_bytes_raise_anything_else(at: int, noise: bytes, status: int) -> None:
     """Damage anywhere ends in an answer or in one of the two errors."""

@@ -54,6 +54,14 @@ def test_what_is_no_answer_is_refused(body: bytes) -> None:
     assert isinstance(failure(body), InvalidAnswer)
 
 
+@pytest.mark.parametrize("more", [{}, {"object": 1, "choices": 5}])
+def test_what_is_no_answer_tells_what_it_used_where_it_says_so(more: dict[str, Any]) -> None:
+    """It is of no use, and it will be billed."""
+    error = failure({"choices": [], "usage": {"prompt_tokens": 15, "completion_tokens": 10}} | more)
+    assert isinstance(error, InvalidAnswer)
+    assert error.usage == Usage(input_tokens=15, output_tokens=10)
+
+
 def test_an_empty_success_is_no_answer() -> None:
     """204 says that there is nothing."""
     assert isinstance(failure(b"", 204), InvalidAnswer)
