@@ -43,6 +43,7 @@ PATHS = {
 # What a key needs for the three calls, whatever its prefix (row C3).
 SCOPE = "proxy"
 MAX_TAGS_CHARS = 512
+OURS = b"x-watchllm-"
 MAX_COST = "x-watchllm-max-cost-usd"
 NS_PER_S = 1_000_000_000
 UNAUTHORIZED = 401
@@ -96,6 +97,7 @@ class OpenAiDoor:
             policy=services.limiting.gate.policy_of(caller),
         )
         try:
+            _refuse_repeated(headers, single)
             return _read_head(visit, single)
         except Fault as fault:
             if visit.policy is None:
@@ -148,6 +150,18 @@ class OpenAiDoor:
             shown_window, limit = strangers.count(address, "models", now_ns)
             client, fault = limits.LimitedClient(client, lines_of(shown_window)), limit or fault
         reply.refuse(self._services.ids.new(now_ns), client, fault)
+
+
+def _refuse_repeated(headers: Headers, single: dict[bytes, bytes]) -> None:
+    """Raise Fault for a header of ours that came more than once: all but one would be dropped in silence."""
+    if len(single) == len(headers):
+        return
+    seen: set[bytes] = set()
+    for name, _ in headers:
+        if name in seen and name.startswith(OURS):
+            text = name.decode("latin-1")
+            raise Fault("invalid_request", f"The header {text} came more than once; send it once.", param=text)
+        seen.add(name)
 
 
 def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:

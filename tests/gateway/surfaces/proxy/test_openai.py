@@ -163,6 +163,15 @@ async def test_a_stranger_is_refused_before_the_type_is_looked_at(house: House) 
     assert refused.value.status == 401
 
 
+@pytest.mark.parametrize("name", [b"x-watchllm-max-cost-usd", b"x-watchllm-tags"])
+def test_a_header_of_ours_comes_once(house: House, name: bytes) -> None:
+    """Of two caps one would be dropped in silence; others' headers may come as often as they like."""
+    with pytest.raises(Fault, match="came more than once; send it once") as refused:
+        knock(house, (name, b"1"), (name, b"2"))
+    assert (refused.value.status, refused.value.param) == (400, name.decode())
+    assert knock(house, (b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b"), (name, b"1")).caller == CALLER
+
+
 async def test_tags_and_session_are_the_rows(house: House) -> None:
     """x-watchllm-tags and x-watchllm-session."""
     visit = knock(house, (b"x-watchllm-tags", b"team=a"), (b"x-watchllm-session", b"s1"), (b"x-watchllm-cache", b"off"))
