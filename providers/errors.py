@@ -40,6 +40,11 @@ class ProviderError(Exception):
         super().__init__(message)
         self.message = message
 
+    @property
+    def was_made(self) -> bool:
+        """Whether an answer was made for certain, and so will be billed."""
+        return self.usage is not None
+
 
 class Unreachable(ProviderError):
     """No connection could be made, or it broke before a byte of the answer; ``sent`` tells which."""
@@ -68,6 +73,11 @@ class Truncated(ProviderError):
     """The answer stopped before its end: a closed connection, a short body, a stream with no terminal event."""
 
     code = "upstream_truncated"
+
+    @property
+    def was_made(self) -> bool:
+        """Some of it came."""
+        return True
 
 
 class InvalidAnswer(ProviderError):

@@ -30,7 +30,7 @@ from gateway.counters.interface import (
 )
 
 # Settled holds that are remembered at the most, and at the least half of them, if their time is not over.
-MAX_SETTLED_KEPT = 20_000
+MAX_SETTLED_KEPT = 100_000
 
 
 class _Line:

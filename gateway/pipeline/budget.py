@@ -39,7 +39,7 @@ from gateway.pipeline.services import Services
 from providers import splice
 from providers.chat import Usage
 from providers.delivered import Delivered
-from providers.errors import ProviderError, Refused, Truncated
+from providers.errors import ProviderError, Refused
 from providers.pricing.prices import Price
 from providers.tokens import Tokenizers, rule_for
 from providers.wire import Call, StreamReader
@@ -213,7 +213,7 @@ def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
     that says what it used.
     """
     if funds is None:
-        return isinstance(error, Truncated) or error.usage is not None
+        return error.was_made
     return error.sent and not isinstance(error, Refused)
 
 

@@ -90,6 +90,11 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     # The limit that the gateway set on the reply, None where it set none.
     limited_tokens: int | None = None
 
+    @property
+    def is_told_limits(self) -> bool:
+        """Whether the answer tells of the gateway's own limits, before which the provider's give way."""
+        return self.passage is not None and self.passage.lines != b""
+
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One place that can answer, the name of the model there, its breaker, and the header lines that name it."""

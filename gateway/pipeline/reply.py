@@ -30,7 +30,7 @@ def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, told: bytes, fig
         dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
     if inbound.limited_tokens is not None:
         dropped += b"x-watchllm-max-tokens: %d\r\n" % inbound.limited_tokens
-    passage, gist = inbound.passage, upstream.gist
+    gist = upstream.gist
     return b"%bx-watchllm-request-id: %b\r\n%b%b%b%b%b" % (
         kind,
         inbound.request_id.encode(),
@@ -38,7 +38,7 @@ def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, told: bytes, fig
         upstream.target.lines,
         figures,
         dropped,
-        gist.passed if passage is None or not passage.lines else gist.unlimited,
+        gist.unlimited if inbound.is_told_limits else gist.passed,
     )
 
 

@@ -26,7 +26,6 @@ from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import SendFailed, Upstream
 from gateway.pipeline.services import Services
 from providers.chat import Usage
-from providers.errors import Truncated
 
 CLIENT_GONE = 499
 OK, SERVER_ERROR = 200, 500
@@ -253,7 +252,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
     if failed.attempts:
         usage, doubtful = None, journey.doubtful
         known = None if doubtful is None else doubtful.usage
-        if known is not None or failed.error.usage is not None or isinstance(failed.error, Truncated):
+        if known is not None or failed.error.was_made:
             # It was made and will be billed, though nobody saw it.
             produced = Produced(reported=known)
             usage = await meter.measure(journey.sent.call, failed.target.model, produced, journey.services)
@@ -271,8 +270,8 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
             ),
             is_in_doubt=doubtful is not None and known is None,
         )
-    headers, passage = failed.error.headers, journey.inbound.passage
-    if passage is not None and passage.lines:
+    headers = failed.error.headers
+    if journey.inbound.is_told_limits:
         headers = [header for header in headers if not tells_limits(header[0])]
     reply.refuse(request_id, client, fault, failed.target, headers)
     return fault

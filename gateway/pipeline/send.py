@@ -228,11 +228,11 @@ async def _lengthen(journey: Journey, upstream: Upstream) -> None:
     """Have all of a call sent whose shortened form was answered with what does not fit; raises InvalidAnswer."""
     short, services = journey.short, journey.services
     assert short is not None, "asked for a shortened call only"  # noqa: S101 - for the type checkers
-    answer = upstream.answer
     short.batch.forget(services.caching.answers)
     journey.waited_ns, journey.upstream = upstream.waited_ns, None
     # It was made, and is paid.
-    journey.doubtful = Doubtful(short.target, None if answer is None else meter.believe(answer.usage))
+    reported = None if upstream.answer is None else upstream.answer.usage
+    journey.doubtful = Doubtful(short.target, meter.believe(reported))
     is_covered = await _cover(journey)
     journey.short = None
     if not is_covered or journey.client.is_gone:
