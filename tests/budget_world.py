@@ -13,6 +13,7 @@ from gateway.budgets.bound import Bound, Worst
 from gateway.budgets.budget import Budget
 from gateway.budgets.directory import BudgetDirectory
 from gateway.budgets.keeping.books import Books
+from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.keeper import Keeper, Wish
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.spending import Spending
@@ -56,6 +57,10 @@ class Treasure:
             cap_pusd=fields.pop("cap_pusd", None),
             doubt=row_of(tags=tags, status="in_doubt", cost_basis="bound", cost_pusd=amount_pusd, **fields),
         )
+
+    def reserve_at_once(self, wish: Wish) -> Funds | None:
+        """Ask as most calls do, which make no Wish."""
+        return self.keeper.reserve_at_once(wish.standings, wish.bound, wish.cap_pusd, wish.doubt)
 
     async def sum_pusd(self, budget: Budget) -> int:
         """What the ledger says that a budget has spent in its window of now."""

@@ -30,7 +30,7 @@ _EIGHTHS, _OWN_EIGHTHS, _FOREIGN_EIGHTHS = 8, 9, 12
 _ATTO_PER_PICO = 1_000_000
 # A reply shorter than this is of no use, so no call is cut down below it.
 LEAST_OUTPUT_TOKENS = 64
-# Limits on the reply, callers' own, whose worst is kept.
+# Limits on the reply, callers' own, whose tariff is kept.
 _MOST_KEPT = 64
 
 
@@ -44,12 +44,6 @@ class Worst(msgspec.Struct, frozen=True):
     output_tokens: int
     # The model's own limit is not known, so the call has to carry one.
     is_unlimited: bool = False
-
-    def cost_pusd(self, input_tokens: int, output_tokens: int, n: int) -> int:
-        """What a call costs, rounded up."""
-        output = n * (output_tokens if output_tokens < self.output_tokens else self.output_tokens)
-        atto = input_tokens * self.input_atto + output * self.output_atto
-        return -(-atto // _ATTO_PER_PICO) + self.per_request_pusd
 
     def affords(self, amount_pusd: int, input_tokens: int, n: int) -> int:
         """The longest reply that an amount pays for, below 0 where it does not pay for the input."""
@@ -81,11 +75,13 @@ class Bound(msgspec.Struct, frozen=True):
         return self.cost_pusd(min(self.output_tokens, LEAST_OUTPUT_TOKENS))
 
     def cost_pusd(self, output_tokens: int) -> int:
-        """With a reply of this length."""
-        most = 0
-        # A loop, and no max(): each of them costs a call as much again.
+        """With a reply of this length, rounded up."""
+        most, input_tokens, n = 0, self.input_tokens, self.n
+        # A loop, no max() and no call for each target: each of them costs a call as much again.
         for target in self.targets:
-            pusd = target.cost_pusd(self.input_tokens, output_tokens, self.n)
+            output = n * (output_tokens if output_tokens < target.output_tokens else target.output_tokens)
+            atto = input_tokens * target.input_atto + output * target.output_atto
+            pusd = -(-atto // _ATTO_PER_PICO) + target.per_request_pusd
             if pusd > most:  # noqa: PLR1730 - as above
                 most = pusd
         return most
@@ -104,24 +100,40 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None
 
 
-class Worsts:
-    """What a target charges at worst for plain calls, by the limit that they set on the reply: kept for one price."""
+class Tariff(msgspec.Struct, frozen=True):
+    """What calls cost at worst at the targets of a route, from one moment on and before another."""
 
-    __slots__ = ("_known", "_price")
+    targets: tuple[Worst, ...]
+    output_tokens: int
+    # As Bound's.
+    needs_limit: bool
+    # Ns since the epoch.
+    from_ns: int = 0
+    until_ns: int = 0
+
+    def bound(self, call: Call, input_tokens: int) -> Bound:
+        """Bound a call by it."""
+        return Bound(self.targets, input_tokens, self.output_tokens, call.answers, self.needs_limit)
+
+
+class Tariffs:
+    """The tariffs of one route for plain calls, by their endpoint and the limit that they set on the reply."""
+
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._price: Price | None = None
-        self._known: dict[tuple[str, int | None], Worst] = {}
+        self._known: dict[tuple[str, int | None], Tariff] = {}
 
-    def find(self, price: Price, call: Call) -> Worst | None:
-        """What was kept of this price, the object itself: a table gives the same one as long as it is in force."""
-        return self._known.get((call.endpoint, call.max_tokens)) if price is self._price else None
+    def find(self, call: Call, at_ns: int) -> Tariff | None:
+        """What was kept, where it is in force."""
+        tariff = self._known.get((call.endpoint, call.max_tokens))
+        return tariff if tariff is not None and tariff.from_ns <= at_ns < tariff.until_ns else None
 
-    def keep(self, price: Price, call: Call, worst: Worst) -> None:
+    def keep(self, call: Call, tariff: Tariff) -> None:
         """Keep what was worked out."""
-        if price is not self._price or len(self._known) >= _MOST_KEPT:
-            self._price, self._known = price, {}
-        self._known[call.endpoint, call.max_tokens] = worst
+        if len(self._known) >= _MOST_KEPT:
+            self._known.clear()
+        self._known[call.endpoint, call.max_tokens] = tariff
 
 
 def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int, shape: Shape = PLAIN) -> Bound:
@@ -131,7 +143,7 @@ def bound_call(call: Call, reaches: Iterable[Reach], default_output_tokens: int,
         input_tokens += TOOLS_TOKENS
     rare = _ALL_RARE if shape.hides_words else _find_rare_rates(call.body, has_images=shape.images > 0)
     worsts = [_find_worst(call, reach, input_tokens, default_output_tokens, rare) for reach in reaches]
-    return _join(call, worsts, input_tokens)
+    return join_worsts(worsts).bound(call, input_tokens)
 
 
 def bound_target(call: Call, price: Price, max_output_tokens: int | None, default_output_tokens: int) -> Worst:
@@ -140,18 +152,16 @@ def bound_target(call: Call, price: Price, max_output_tokens: int | None, defaul
     return _find_worst(call, reach, 0, default_output_tokens, _NOTHING_RARE)
 
 
-def bound_plainly(call: Call, worsts: Sequence[Worst]) -> Bound:
+def bound_plainly(call: Call, tariff: Tariff) -> Bound:
     """Bound a call of PLAIN shape, as ``bound_call`` would, by what its targets charge at worst."""
-    return _join(call, worsts, len(call.body) + PREAMBLE_TOKENS)
+    return tariff.bound(call, len(call.body) + PREAMBLE_TOKENS)
 
 
-def _join(call: Call, worsts: Sequence[Worst], input_tokens: int) -> Bound:
-    longest, needs_limit = 0, False
-    for worst in worsts:
-        if worst.output_tokens > longest:  # noqa: PLR1730 - a call of max() costs as much as all of the loop
-            longest = worst.output_tokens
-        needs_limit = needs_limit or worst.is_unlimited
-    return Bound(tuple(worsts), input_tokens, longest, call.answers, needs_limit)
+def join_worsts(worsts: Sequence[Worst], from_ns: int = 0, until_ns: int = 0) -> Tariff:
+    """Put together what the targets of a route charge."""
+    longest = max((worst.output_tokens for worst in worsts), default=0)
+    needs_limit = any(worst.is_unlimited for worst in worsts)
+    return Tariff(tuple(worsts), longest, needs_limit, from_ns, until_ns)
 
 
 def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> Bound:

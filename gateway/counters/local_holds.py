@@ -121,9 +121,10 @@ class LocalHolds:
         """
         if hold_id in self._open or hold_id in self._settled or hold_id in self._settled_before:
             return False
+        known = self._lines
         counted: list[_Line] = []
         for line in lines:
-            count = self._lines.get((line.budget_key, line.window_key))
+            count = known.get((line.budget_key, line.window_key))
             if count is None or count.spent_pusd + count.held_pusd + amount_pusd > line.limit_pusd:
                 return False
             counted.append(count)
@@ -138,16 +139,16 @@ class LocalHolds:
         if hold is None:
             return self._find_settled(hold_id, now_ns) or Settled(outcome="unknown")
         held_pusd = hold.amount_pusd
-        spent: list[int] = []
+        spent: tuple[int, ...] = ()
         for line in hold.lines:
             line.held_pusd -= held_pusd
-            line.spent_pusd += amount_pusd
-            line.open -= 1
-            spent.append(line.spent_pusd)
-            if not line.open:
+            line.spent_pusd = spent_pusd = line.spent_pusd + amount_pusd
+            spent += (spent_pusd,)
+            line.open = others = line.open - 1
+            if not others:
                 line.rest(now_ns)
         self._remember(hold_id, _Ended(now_ns + SETTLED_KEPT_NS, amount_pusd, held_pusd))
-        return Settled("settled", amount_pusd, held_pusd, tuple(spent))
+        return Settled("settled", amount_pusd, held_pusd, spent)
 
     def release(self, hold_id: str, now_ns: int) -> Settled:
         """End a hold of which nothing was spent."""
@@ -232,8 +233,9 @@ class LocalHolds:
         if len(self._settled) >= MAX_SETTLED_KEPT // 2:
             self._begin_generation()
         self._settled[hold_id] = ended
-        # Never less than before: a clock that stepped back shortens nothing.
-        self._kept_until_ns = max(self._kept_until_ns, ended.kept_until_ns)
+        if ended.kept_until_ns > self._kept_until_ns:  # noqa: PLR1730 - a call of max() costs twice as much
+            # Never less than before: a clock that stepped back shortens nothing.
+            self._kept_until_ns = ended.kept_until_ns
 
     def _begin_generation(self) -> None:
         self._settled_before, self._before_until_ns = self._settled, self._kept_until_ns

@@ -27,8 +27,6 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True):
     ones: tuple[int, ...]
     tokens: RateWindow | None
     slots: tuple[Slot, ...]
-    # Whether something is given back when a call has ended.
-    is_settled: bool
     # The same without waiting, where there is one process.
     lane: Lane | None = None
 
@@ -103,7 +101,6 @@ class Gate:
             ones=(1,) * len(requests),
             tokens=minute,
             slots=slots,
-            is_settled=minute is not None or limit is not None,
             lane=None if self.local is None else Lane(self.local, requests, minute, slots, self.lease_ns),
         )
 

@@ -50,33 +50,51 @@ class Lane:
         """
         if not self._start_ns <= now_ns < self._end_ns or self._revision != self._counters.rates.revision:
             self._find(now_ns)
-        requests, minute = self._requests, self._minute
-        for count, limit, _ in requests:
-            if count.used >= limit:
-                return None
+        minute = self._minute
         if minute is not None and minute.used + bound_tokens > self._limit_tokens:
             return None
+        # As choose_shown does: the nearest to its limit, the first of two.
+        least, shown = MAX_COUNT, None
+        for count, limit, lines in self._requests:
+            count.used = used = count.used + 1
+            left = limit - used
+            if left < least:
+                if left < 0:
+                    self._take_back(count)
+                    return None
+                if lines is not None:
+                    least, shown = left, lines
         if self._slots and not self._counters.slots.admit(self._slots, lease_id, now_ns, self._lease_ns):
+            self._take_back(None)
             return None
         if minute is not None:
             minute.used += bound_tokens
-        # As choose_shown does: the nearest to its limit, the first of two.
-        least, shown = MAX_COUNT, None
-        for count, limit, lines in requests:
-            count.used = used = count.used + 1
-            if lines is not None and limit - used < least:
-                least, shown = limit - used, lines
         return b"" if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
 
-    def leave(self, lease_id: str, unused_tokens: int, taken_ns: int) -> None:
-        """Free the slot, and give the tokens back to the minute in which they were taken."""
+    def leave(self, lease_id: str, unused_tokens: int, moment_ns: int) -> None:
+        """Free the slot, and give the tokens back to the minute of the moment in which they were taken.
+
+        Below 0 they are what was used beyond: it counts in the minute of the moment, as far as it fits.
+        """
         if self._slots:
             self._counters.slots.leave(self._slots, lease_id)
         minute, tokens = self._minute, self._tokens
-        if minute is not None and self._start_ns <= taken_ns < self._end_ns:
+        if tokens is None:
+            return
+        if unused_tokens < 0:
+            minute = self._counters.rates.frame_at(tokens.period, moment_ns).count_of(tokens.policy_key)
+            minute.used = max(minute.used, min(minute.used - unused_tokens, tokens.limit))
+        elif minute is not None and self._start_ns <= moment_ns < self._end_ns:
             minute.used = max(0, minute.used - unused_tokens)
-        elif tokens is not None:
-            self._counters.rates.give_back((tokens,), (unused_tokens,), taken_ns)
+        else:
+            self._counters.rates.give_back((tokens,), (unused_tokens,), moment_ns)
+
+    def _take_back(self, last: Count | None) -> None:
+        """Uncount a request, in the windows up to the last one that it was counted in; None: in all."""
+        for count, _, _ in self._requests:
+            count.used -= 1
+            if count is last:
+                return
 
     def _find(self, now_ns: int) -> None:
         rates = self._counters.rates

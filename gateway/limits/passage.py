@@ -96,12 +96,16 @@ class Passage:
 
     def settle_at_once(self) -> bool:
         """As ``settle``, where that needs no waiting; False: ``settle`` has to be asked."""
-        lane, tokens, used = self.policy.lane, self._tokens, self.used_tokens
-        if lane is None or (tokens is not None and used > tokens):
+        lane = self.policy.lane
+        if lane is None:
             return False
-        if tokens is not None or self._inside_at is not None:
-            lane.leave(self._lease_id, 0 if tokens is None else tokens - used, self._taken_ns)
-            self._tokens = self._inside_at = None
+        tokens = self._tokens
+        if tokens is not None:
+            unused_tokens = tokens - self.used_tokens
+            lane.leave(self._lease_id, unused_tokens, self._taken_ns if unused_tokens >= 0 else self._now_ns())
+        elif self._inside_at is not None:
+            lane.leave(self._lease_id, 0, self._taken_ns)
+        self._tokens = self._inside_at = None
         return True
 
     async def settle(self) -> None:

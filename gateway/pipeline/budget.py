@@ -16,11 +16,13 @@ from gateway.budgets import refusal
 from gateway.budgets.bound import (
     Bound,
     Reach,
+    Tariff,
     Worst,
     bound_call,
     bound_plainly,
     bound_target,
     from_count,
+    join_worsts,
 )
 from gateway.budgets.directory import Standing
 from gateway.budgets.exclusions import PLAIN, Shape, read_shape
@@ -40,7 +42,7 @@ from providers import splice
 from providers.chat import Usage
 from providers.delivered import Delivered
 from providers.errors import ProviderError, Refused
-from providers.pricing.prices import Price
+from providers.pricing.prices import FOREVER_NS, Price
 from providers.tokens import Tokenizers, rule_for
 from providers.wire import Call, StreamReader
 
@@ -124,9 +126,10 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
     if found.shape.excluded:
         first = found.shape.excluded[0]
         raise _refuse_unbounded(standings, cap, f"{first.name}, {first.reason}")
-    wish = Wish(standings, found.bound, cap, _doubt(inbound, route.targets[0], found.bound.pusd))
-    funds = services.budgets.reserve_at_once(wish)
+    doubt = _doubt(inbound, route.targets[0], found.bound.pusd)
+    funds = services.budgets.reserve_at_once(standings, found.bound, cap, doubt)
     if funds is None:
+        wish = Wish(standings, found.bound, cap, doubt)
         funds = await services.budgets.reserve(wish, partial(_tighten, call, route.targets[0].model, found, services))
     if funds.max_tokens is None or call.max_tokens == funds.max_tokens or call.endpoint == "embeddings":
         return inbound, funds
@@ -162,20 +165,26 @@ def _bound_plainly(call: Call, route: Route, services: Services, at_ns: int) -> 
     """
     if call.body.find(_TIER) >= 0:
         return None
+    tariff = route.tariffs.find(call, at_ns) or _find_tariff(call, route, services, at_ns)
+    return None if tariff is None else bound_plainly(call, tariff)
+
+
+def _find_tariff(call: Call, route: Route, services: Services, at_ns: int) -> Tariff | None:
+    """What a route charges for plain calls like this one, kept with it as long as its prices are in force."""
     worsts: list[Worst] = []
+    from_ns, until_ns = 0, FOREVER_NS
     for target in route.targets:
         if target.backend.is_free:
             continue
-        price = services.prices.lookup(target.backend.name, target.model, at_ns)
+        begins_ns, ends_ns, price = services.prices.lookup_span(target.backend.name, target.model, at_ns)
         if price is None or price.tiers:
             return None
-        worst = target.worsts.find(price, call)
-        if worst is None:
-            longest = services.routes.max_output_tokens(target.backend.name, target.model)
-            worst = bound_target(call, price, longest, services.settings.budgets.default_max_tokens)
-            target.worsts.keep(price, call, worst)
-        worsts.append(worst)
-    return bound_plainly(call, worsts)
+        longest = services.routes.max_output_tokens(target.backend.name, target.model)
+        worsts.append(bound_target(call, price, longest, services.settings.budgets.default_max_tokens))
+        from_ns, until_ns = max(from_ns, begins_ns), min(until_ns, ends_ns)
+    tariff = join_worsts(worsts, from_ns, until_ns)
+    route.tariffs.keep(call, tariff)
+    return tariff
 
 
 def limit_reply(call: Call, max_tokens: int) -> Call:

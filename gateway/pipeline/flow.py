@@ -8,7 +8,7 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Backend, Head
-from gateway.budgets.bound import Worsts
+from gateway.budgets.bound import Tariffs
 from gateway.caching.answers import StoredAnswer
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic.interface import Check
@@ -103,8 +103,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     breaker: Breaker
     lines: bytes
-    # What it charges at worst, kept for the room of budgets.
-    worsts: Worsts = msgspec.field(default_factory=Worsts)
 
 
 class Doubtful(msgspec.Struct, frozen=True):
@@ -119,6 +117,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     targets: tuple[Target, ...]
     reason: str
+    # What calls cost there at worst, kept for the room of budgets.
+    tariffs: Tariffs = msgspec.field(default_factory=Tariffs)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,16 +46,17 @@ def admit(recorder: Recorder, metrics: Metrics) -> Hold:
 class LimitedClient:
     """The client of a limited call: every answer to it has the lines of the limits.
 
-    With ``defers`` the answer's end waits for ``flush``: until the call has given back what it took, so that a client
-    which asks again at once finds it free.
+    An answer ends when the call has given back what it took, so that a client which asks again at once finds it free:
+    at once where that needs no waiting, else with ``flush``.
     """
 
-    __slots__ = ("_client", "_defers", "_held", "lines")
+    __slots__ = ("_client", "_held", "_passage", "lines")
 
-    def __init__(self, client: Client, lines: bytes = b"", *, defers: bool = False) -> None:
+    def __init__(self, client: Client, lines: bytes = b"", passage: Passage | None = None) -> None:
         self.lines = lines
         self._client = client
-        self._defers = defers
+        # None: nothing is given back.
+        self._passage = passage
         # What is held back: a whole answer, or a stream's end. The first one counts, as it does for the client.
         self._held: tuple[int, bytes, tuple[bytes | memoryview, ...]] | bytes | None = None
 
@@ -66,11 +67,10 @@ class LimitedClient:
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
-        marked = head + self.lines
-        if not self._defers:
-            self._client.send(status, marked, *body)
+        if self._passage is None or self._passage.settle_at_once():
+            self._client.send(status, head + self.lines, *body)
         elif self._held is None:
-            self._held = status, marked, body
+            self._held = status, head + self.lines, body
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""
@@ -86,7 +86,7 @@ class LimitedClient:
 
     def end(self, data: bytes) -> None:
         """Send the last part."""
-        if not self._defers:
+        if self._passage is None or self._passage.settle_at_once():
             self._client.end(data)
         elif self._held is None:
             self._held = data

@@ -178,7 +178,7 @@ def _given(given: lookup.Given, layer: str = "exact") -> Outcome:
 
 async def run_limited(inbound: Inbound, passage: Passage, client: Client, services: Services) -> None:
     """Answer one call that limits govern: what it took of them is given back once, before its answer ends."""
-    limited = limits.LimitedClient(client, defers=passage.policy.is_settled)
+    limited = limits.LimitedClient(client, passage=passage)
     try:
         if not limits.enter_at_once(inbound, passage, limited):
             await limits.enter(inbound, passage, limited, services)
@@ -188,11 +188,11 @@ async def run_limited(inbound: Inbound, passage: Passage, client: Client, servic
     except asyncio.CancelledError:
         reply.break_off(inbound.request_id, limited, _stopping(), has_begun=False)
     finally:
-        try:
-            if not passage.settle_at_once():
+        if not passage.settle_at_once():
+            try:
                 await passage.settle()
-        finally:
-            limited.flush()
+            finally:
+                limited.flush()
 
 
 async def refuse_limited(request_id: str, passage: Passage, client: Client, fault: Fault) -> None:

@@ -239,8 +239,8 @@ _Key = tuple[str, str, str]
 # The instants from which prices hold, ascending, and the prices.
 _History = tuple[list[int], list[Price]]
 # From when, until when (ns, not included), and the price that holds in between.
-_Span = tuple[int, int, Price | None]
-_FOREVER_NS = 1 << 63
+Span = tuple[int, int, Price | None]
+FOREVER_NS = 1 << 63
 _MAX_RECENT = 4_096
 
 
@@ -259,7 +259,7 @@ class PriceTable:
         self._bundled: dict[_Key, list[PriceRow]] = {}
         self._operator: dict[_Key, list[Price]] = {}
         self._histories: dict[_Key, _History] = {}
-        self._recent: dict[_Key, _Span] = {}
+        self._recent: dict[_Key, Span] = {}
         self._written = (tuple(bundled), tuple(operator))
         for row in self._written[0]:
             for key in _keys(row):
@@ -283,6 +283,10 @@ class PriceTable:
         if recent is None or not recent[0] <= at_ns < recent[1]:
             recent = self._remember(name, at_ns)
         return recent[2]
+
+    def lookup_span(self, provider: str, model: str, at_ns: int) -> Span:
+        """As ``lookup`` of a standard price, with the ns since when it is in force, and before when."""
+        return self._remember((provider, model, ""), at_ns)
 
     def find(self, price_id: str) -> Price | None:
         """Return the price with this id, which a usage row keeps."""
@@ -321,10 +325,10 @@ class PriceTable:
         """Count the rows."""
         return sum(len(rows) for rows in self._written)
 
-    def _remember(self, name: _Key, at_ns: int) -> _Span:
+    def _remember(self, name: _Key, at_ns: int) -> Span:
         """Look a price up in all histories that it may come from; it holds until the next change of any of them."""
         provider, model, service_tier = name
-        begins_ns, ends_ns, price = 0, _FOREVER_NS, None
+        begins_ns, ends_ns, price = 0, FOREVER_NS, None
         for key in _candidates(provider, model, service_tier):
             starts, prices = self._history(key)
             index = bisect_right(starts, at_ns)

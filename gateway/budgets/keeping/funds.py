@@ -18,8 +18,16 @@ class Funds:
 
     __slots__ = ("_books", "_open", "_unsettled", "bound", "cap_pusd", "doubt", "lost_pusd", "max_tokens", "standings")
 
-    def __init__(self, books: Books, standings: tuple[Standing, ...], bound: Bound, doubt: UsageRow) -> None:
-        """Nothing is held yet but what a budget governs: on that, the doubt's own id names the hold."""
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is known of it, made for each call
+        self,
+        books: Books,
+        standings: tuple[Standing, ...],
+        bound: Bound,
+        doubt: UsageRow,
+        cap_pusd: int | None,
+        max_tokens: int | None,
+    ) -> None:
+        """On what a budget governs, the doubt's own id names the hold."""
         self._books = books
         self.standings = standings
         # Of one try, as it goes out.
@@ -27,11 +35,11 @@ class Funds:
         # The row that the call becomes if nothing more is heard of it.
         self.doubt = doubt
         # The limit that the gateway set on the reply, None where it set none.
-        self.max_tokens: int | None = None
+        self.max_tokens = max_tokens
         # What earlier tries may have cost.
         self.lost_pusd = 0
         # What the call itself says that it may cost, None where it says nothing.
-        self.cap_pusd: int | None = None
+        self.cap_pusd = cap_pusd
         self._open: tuple[str, ...] = (doubt.request_id,) if standings else ()
         self._unsettled: list[Unsettled] = []
 

@@ -46,7 +46,7 @@ Tighten = Callable[[], Awaitable[Bound]]
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What is to be held for a call. Not keyword-only: made by position, it costs a call half as much."""
+    """What is to be held for a call."""
 
     standings: tuple[Standing, ...]
     bound: Bound
@@ -69,11 +69,16 @@ class Keeper:
         # One at a time reads the ledger; who waited finds the counter seeded.
         self._seeding = asyncio.Lock()
 
-    def reserve_at_once(self, wish: Wish) -> Funds | None:
-        """Hold what a call may cost at most, where that fits and nobody has to be asked; None: ask ``reserve``."""
-        books, standings, doubt, cap = self.books, wish.standings, wish.doubt, wish.cap_pusd
-        local, most_pusd = books.local, doubt.cost_pusd
-        if local is None or most_pusd > (MAX_PUSD if cap is None else cap):
+    def reserve_at_once(
+        self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: UsageRow
+    ) -> Funds | None:
+        """Hold what a call may cost at most, where that fits and nobody has to be asked; None: ask ``reserve``.
+
+        What is held for is as in a Wish, which most calls need not make.
+        """
+        books, most_pusd = self.books, doubt.cost_pusd
+        local = books.local
+        if local is None or most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
             return None
         if standings:
             created_ns = doubt.created_ns
@@ -83,7 +88,7 @@ class Keeper:
                 lines += (standing.line_at(created_ns),)
             if not local.hold(doubt.request_id, lines, most_pusd, books.now_ns(), self._lease_ns):
                 return None
-        return self._fund(wish, wish.bound, doubt)
+        return Funds(books, standings, bound, doubt, cap_pusd, bound.output_tokens if bound.needs_limit else None)
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
         """Hold what a call may cost, or what there is room for; raises Fault.
@@ -109,11 +114,10 @@ class Keeper:
         return self._fund(wish, bound, _with_cost(wish.doubt, most_pusd))
 
     def _fund(self, wish: Wish, bound: Bound, doubt: UsageRow) -> Funds:
-        funds = Funds(self.books, wish.standings, bound, doubt)
-        funds.cap_pusd = wish.cap_pusd
-        if bound.output_tokens < wish.bound.output_tokens or bound.needs_limit:
-            funds.max_tokens = bound.output_tokens
-        return funds
+        is_limited = bound.output_tokens < wish.bound.output_tokens or bound.needs_limit
+        return Funds(
+            self.books, wish.standings, bound, doubt, wish.cap_pusd, bound.output_tokens if is_limited else None
+        )
 
     async def reserve_more(self, funds: Funds, attempt: int) -> bool:
         """Hold the same once more, for a further try after one that may be billed; tells whether there is room."""

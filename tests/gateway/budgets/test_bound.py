@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,12 +11,13 @@ from gateway.budgets.bound import (
     LEAST_OUTPUT_TOKENS,
     Bound,
     Reach,
+    Tariffs,
     Worst,
-    Worsts,
     bound_call,
     bound_plainly,
     bound_target,
     from_count,
+    join_worsts,
 )
 from gateway.budgets.exclusions import PLAIN, Shape, read_shape
 from providers.catalogue import load_catalogue
@@ -92,22 +94,33 @@ BODIES = (
     ),
     st.sampled_from([None, 800]),
 )  # fmt: skip
-def test_what_is_kept_of_a_price_bounds_as_working_it_out_does(
+def test_what_is_kept_of_a_route_bounds_as_working_it_out_does(
     asked: list[tuple[Price, bytes, str, int | None, int]], longest: int | None
 ) -> None:
     """Whatever was asked before, and whichever price was in force then."""
-    worsts = Worsts()
+    tariffs = Tariffs()
     for price, body, endpoint, max_tokens, n in asked:
         call = Call(endpoint=endpoint, body=body, model="m", max_tokens=max_tokens, n=n)
         expected = bound_call(call, [Reach(prices=(price,), max_output_tokens=longest)], 700)
-        if read_shape(call) is not PLAIN:
-            assert expected.pusd >= bound_plainly(call, [bound_target(call, price, longest, 700)]).pusd
-            continue
-        worst = worsts.find(price, call)
-        if worst is None:
-            worst = bound_target(call, price, longest, 700)
-            worsts.keep(price, call, worst)
-        assert bound_plainly(call, [worst]) == expected
+        # Each price has its day.
+        day = PRICES.index(price)
+        tariff = tariffs.find(call, day)
+        if tariff is None:
+            tariff = join_worsts([bound_target(call, price, longest, 700)], day, day + 1)
+            tariffs.keep(call, tariff)
+        if read_shape(call) is PLAIN:
+            assert bound_plainly(call, tariff) == expected
+        else:
+            assert expected.pusd >= bound_plainly(call, tariff).pusd
+
+
+def test_a_tariff_holds_from_its_moment_on_and_before_its_end() -> None:
+    """Neither sooner nor later, and only for calls with the same limit."""
+    tariffs, call = Tariffs(), make_call()
+    tariff = join_worsts([], 10, 20)
+    tariffs.keep(call, tariff)
+    assert [tariffs.find(call, at_ns) is tariff for at_ns in (9, 10, 19, 20)] == [False, True, True, False]
+    assert tariffs.find(msgspec.structs.replace(call, max_tokens=7), 15) is None
 
 
 @given(st.lists(WORST, max_size=3), st.integers(0, 10**6), st.integers(1, 8), st.integers(0, 10**15))
@@ -119,7 +132,7 @@ def test_what_is_afforded_fits(targets: list[Worst], input_tokens: int, n: int, 
     if tokens >= 0:
         assert bound.cost_pusd(tokens) <= amount_pusd
     if 0 <= tokens < longest:
-        assert max(t.cost_pusd(input_tokens, min(t.output_tokens, tokens + 1), n) for t in targets) >= 0
+        assert bound.cost_pusd(tokens + 1) > amount_pusd
     assert tokens <= longest
 
 

@@ -46,7 +46,7 @@ def test_a_plan_limits_its_accounts_keys() -> None:
         ("proxy_per_minute:acct_1", 60),
         ("proxy_per_month:acct_1", 100_000),
     ]
-    assert (policy.plan, policy.tokens, policy.slots, policy.is_settled) == ("starter", None, (), False)
+    assert (policy.plan, policy.tokens, policy.slots) == ("starter", None, ())
 
 
 @pytest.mark.parametrize("enforce", [True, False])
@@ -57,7 +57,7 @@ def test_a_keys_own_limits_always_hold(caller: KeyRecord, enforce: bool) -> None
     assert policy is not None
     assert policy.tokens is not None
     assert (policy.requests[0].limit, policy.tokens.limit, policy.slots[0].limit) == (5, 100, 2)
-    assert (len(policy.requests), policy.is_settled) == (3 if enforce and caller is MEMBER else 1, True)
+    assert len(policy.requests) == (3 if enforce and caller is MEMBER else 1)
 
 
 def test_a_sandbox_key_is_counted_apart() -> None:

@@ -68,10 +68,13 @@ def test_every_answer_of_a_limited_call_has_its_lines() -> None:
 
 
 @pytest.mark.parametrize("is_stream", [False, True])
-def test_an_answers_end_can_wait_until_all_is_given_back(is_stream: bool) -> None:
-    """What came before is not held back, and the end is sent once."""
-    client = FakeClient()
-    limited = LimitedClient(cast("Client", client), LINES, defers=True)
+async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> None:
+    """Where that takes a moment: what came before is not held back, and the end is sent once."""
+    client, gate = FakeClient(), make_gate()
+    gate.local = None
+    policy = gate.policy_of(replace(CALLER, max_concurrent=1))
+    assert policy is not None
+    limited = LimitedClient(cast("Client", client), LINES, Passage(gate, policy, "lease", lambda: 0))
     if is_stream:
         limited.start(b"")
         limited.write(b"begin ")

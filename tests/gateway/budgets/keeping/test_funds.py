@@ -41,7 +41,7 @@ async def reserve(house: Treasure) -> Funds:
     async def tighten() -> Bound:
         return wish.bound
 
-    return house.keeper.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
+    return house.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
 
 
 async def look(house: Treasure) -> tuple[int, int]:

@@ -30,7 +30,7 @@ async def reserve(house: Treasure, amount_pusd: int, **fields: Any) -> Funds:
     async def tighten() -> Bound:
         return wish.bound
 
-    return house.keeper.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
+    return house.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
 
 
 def settle(house: Treasure, funds: Funds, cost_pusd: int) -> None:

@@ -62,7 +62,7 @@ async def hold(house: Treasure, amount_pusd: int) -> str:
     async def tighten() -> Bound:
         return wish.bound
 
-    funds = house.keeper.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
+    funds = house.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
     return funds.doubt.request_id
 
 
