@@ -8,6 +8,8 @@ import json
 import re
 from typing import NamedTuple
 
+from providers.sse import BYTE_ORDER_MARK
+
 # A string in one step (the unrolled form needs no backtracking), or one structural byte.
 TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]')
 OPENING = frozenset((b"{", b"["))
@@ -18,6 +20,12 @@ COPIED_BYTES = 65_536
 NOT_BEHIND_A_MEMBER = WHITESPACE + b"{"
 # What follows a name whose value is a plain scalar.
 SCALAR_VALUE = re.compile(rb'\s*:\s*("[^"\\]*"|[0-9.eE+-]+|true|false|null)')
+
+# A backslash and what it escapes; so an escaped backslash before "ud83d" is no escape of a half.
+ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|[^u])")
+REPLACEMENT = rb"\ufffd"
+HIGH, LOW, AFTER_LOW = 0xD800, 0xDC00, 0xE000
+UNIT_BYTES = 6
 
 
 class Member(NamedTuple):
@@ -159,3 +167,34 @@ def _depth(body: bytes) -> int:
         elif token[0] in CLOSING:
             depth -= 1
     return deepest
+
+
+def mend(data: bytes) -> bytes | None:
+    """The same JSON without a byte order mark and without halves of characters; None where it has neither.
+
+    Proxies that cut a text by UTF-16 units send one half in each of two events, as an escape that strict readers
+    refuse. Whoever puts the texts together has the character: so the bytes go on as they came, and only what reads
+    them for its figures gets a replacement character.
+    """
+    mended = _without_halves(data.removeprefix(BYTE_ORDER_MARK))
+    return None if mended == data else mended
+
+
+def _without_halves(data: bytes) -> bytes:
+    halves: list[int] = []
+    # Where a first half began that waits for its second.
+    waiting: int | None = None
+    for escape in ESCAPE.finditer(data):
+        unit = -1 if escape[1] is None else int(escape[1], 16)
+        is_pair = waiting is not None and LOW <= unit < AFTER_LOW and escape.start() == waiting + UNIT_BYTES
+        if waiting is not None and not is_pair:
+            halves.append(waiting)
+        if LOW <= unit < AFTER_LOW and not is_pair:
+            halves.append(escape.start())
+        waiting = escape.start() if HIGH <= unit < LOW else None
+    if waiting is not None:
+        halves.append(waiting)
+    mended = bytearray(data)
+    for start in halves:
+        mended[start : start + UNIT_BYTES] = REPLACEMENT
+    return bytes(mended)

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from providers.errors import InvalidAnswer
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-MAX_EVENT_BYTES = 1_048_576
+# Images come whole in one event, 1 to 3 MB of base64 each.
+MAX_EVENT_BYTES = 4_194_304
 
 
 class SseEvent(NamedTuple):

@@ -50,6 +50,8 @@ class Gist(msgspec.Struct, frozen=True):
     request_id: str
     # ``passed`` without the provider's limits.
     unlimited: bytes
+    # The body is one JSON text.
+    is_json: bool = False
 
 
 def read_gist(head: Head) -> Gist:
@@ -57,11 +59,12 @@ def read_gist(head: Head) -> Gist:
     lines = head.lines(PASSED)
     passed = b"".join([line + b"\r\n" for line in lines])
     unlimited = b"".join([line + b"\r\n" for line in lines if not tells_limits(line)])
+    is_json = (head.get(b"content-type") or b"").lower().startswith(b"application/json")
     for name in REQUEST_IDS:
         value = head.get(name)
         if value:
-            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"), unlimited)
-    return Gist(passed, "", unlimited)
+            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"), unlimited, is_json)
+    return Gist(passed, "", unlimited, is_json)
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.pipeline.flow import Target
 from gateway.pipeline.services import Services
-from providers.chat import Usage
+from providers.chat import Answer, Usage
 from providers.pricing.prices import cost_pusd
 from providers.tokens import Tokenizers
 from providers.wire import Call
@@ -25,8 +25,6 @@ class Produced(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     # Characters that were said beyond ``text``.
     unkept_chars: int = 0
-    # The answer broke off: a report from its beginning tells the input but not the output.
-    is_partial: bool = False
 
 
 def believe(reported: Usage | None) -> Usage | None:
@@ -34,13 +32,17 @@ def believe(reported: Usage | None) -> Usage | None:
     return reported if reported is not None and reported.is_credible else None
 
 
+def believe_whole(answer: Answer) -> Usage | None:
+    """What a whole answer reported, None where something of it is left to be counted."""
+    return None if answer.text else believe(answer.usage)
+
+
 async def measure(call: Call, model: str, produced: Produced, services: Services) -> Usage:
     """The usage of a call that reached a provider."""
     reported = believe(produced.reported)
-    if reported is not None:
-        lacks_output = produced.is_partial and not reported.total_output_tokens and produced.text
-        if not lacks_output:
-            return reported
+    # A report may tell the input alone: one from the beginning of an answer that broke off, or of a sloppy server.
+    if reported is not None and (reported.total_output_tokens or not produced.text):
+        return reported
     loop, tokenizers = services.loop, services.tokenizers
     # Off the loop: the first count loads the vocabulary, and a long text takes milliseconds.
     if reported is not None:

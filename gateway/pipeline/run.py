@@ -94,7 +94,7 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     upstream = await send.send(journey, path)
     if upstream.relay is not None:
         await reply.flow(journey, upstream, found.lines)
-    usage = None if upstream.answer is None else meter.believe(upstream.answer.usage)
+    usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
     outcome = (
         await _outcome(journey, upstream) if usage is None else _end(upstream, usage, journey.client, error_code="")
     )
@@ -215,9 +215,7 @@ async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     relay = upstream.relay
     assert relay is not None, "an answer is whole or flows"  # noqa: S101 - for the type checkers
     reader = relay.reader
-    is_partial = relay.is_abandoned or reader.failure is not None
-    produced = msgspec.structs.replace(_produced(upstream), is_partial=is_partial)
-    usage = await meter.measure(call, model, produced, services)
+    usage = await meter.measure(call, model, _produced(upstream), services)
     error_code = ""
     if reader.failure is not None:
         error_code = as_stream_fault(reader.failure, upstream.target.backend).code
@@ -345,4 +343,4 @@ def _produced(upstream: Upstream | None) -> Produced:
         return Produced(reported=None)
     reader = upstream.relay.reader
     delivered = reader.delivered()
-    return Produced(reported=reader.usage, text=delivered.text(), unkept_chars=delivered.unkept_chars, is_partial=True)
+    return Produced(reported=reader.usage, text=delivered.text(), unkept_chars=delivered.unkept_chars)

@@ -35,9 +35,10 @@ from providers.errors import (
     Unreachable,
     Unsupported,
 )
+from providers.openai.misframed import WholeReader, fold_stream, is_stream
 from providers.wire import Call, WireRequest
 
-HTTP_OK = 200
+HTTP_OK, HTTP_REDIRECTION = 200, 300
 MAX_ERROR_BYTES = 262_144
 CALLERS_FAULT = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 424, 431, 451})
 # A Retry-After may be shorter than our own wait, but a crowd that obeys it to the millisecond comes back as a crowd.
@@ -259,13 +260,15 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     # Until the head is here, the task is what can be stopped; run.py settles a call that is stopped.
     client.watch(_stopper(task) if cancels and task is not None else _ignore_leaving, _ignore_pressure)
     exchange = await backend.open(call, request)
-    if exchange.status != HTTP_OK:
+    if not _is_success(exchange.status):
         client.watch(_ignore_leaving, _ignore_pressure)
         body = await exchange.read(MAX_ERROR_BYTES)
         _decode(target, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
     guard = None if journey.funds is None else budget.make_guard(journey.funds, target, services)
-    relay = Relay(backend.dialect.open_stream(call), exchange, services.loop, cancels=cancels, guard=guard)
+    gist = exchange.gist(read_gist)
+    reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
+    relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)
     client.watch(relay.abandon, _ignore_pressure)
     exchange.attach(relay)
     try:
@@ -280,7 +283,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         raise failure
     return Upstream(
         target=target,
-        gist=exchange.gist(read_gist),
+        gist=gist,
         relay=relay,
         attempts=journey.attempts,
         dropped=request.dropped,
@@ -301,15 +304,25 @@ async def _pause(journey: Journey, wait_ms: float) -> None:
 
 def _decode(target: Target, call: Call, reply: WholeReply | Exchange, body: bytes) -> Answer:
     """Read a whole answer; an error keeps the provider's headers, which clients may want."""
-    if reply.status == HTTP_OK:
-        # Only errors have headers that a dialect reads.
-        return target.backend.dialect.decode(call, HTTP_OK, (), body)
+    dialect = target.backend.dialect
+    if _is_success(reply.status):
+        try:
+            # Only errors have headers that a dialect reads.
+            return dialect.decode(call, HTTP_OK, (), body)
+        except InvalidAnswer:
+            if call.endpoint == "embeddings" or not is_stream(body):
+                raise
+        return fold_stream(dialect, call, body)
     headers = reply.headers
     try:
-        return target.backend.dialect.decode(call, reply.status, headers, body)
+        return dialect.decode(call, reply.status, headers, body)
     except ProviderError as error:
         error.headers = headers
         raise
+
+
+def _is_success(status: int) -> bool:
+    return HTTP_OK <= status < HTTP_REDIRECTION
 
 
 def _stopper(task: "asyncio.Task[object]") -> Callable[[], None]:

@@ -12,23 +12,22 @@ from collections.abc import Callable
 import msgspec
 
 from providers.anthropic.parameters import UNREADABLE, is_given
-from providers.anthropic.reply import Annotation, ContentBlock, annotate, arguments
+from providers.anthropic.reply import Annotation, ContentBlock, annotate, arguments, read_block
 from providers.delivered import Delivered
 from providers.errors import InvalidAnswer
 
 _TAIL = b',"finish_reason":null}]}\n\n'
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(ContentBlock).decode
 
 
 class Delta(msgspec.Struct, frozen=True):
     """The members of all deltas of a block that the dialect reads."""
 
     type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    partial_json: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    partial_json: str | None = None
     citation: msgspec.Raw = msgspec.Raw()
     content: str | None = None
     encrypted_content: str | None = None
@@ -80,7 +79,7 @@ class Chunks:
         """A block begins, maybe with content."""
         out = self.close(index)
         try:
-            given = _decode(raw)
+            given = read_block(raw)
         except UNREADABLE as error:
             raise InvalidAnswer(f"content block {index} of the provider's stream cannot be read: {error}") from None
         block = self._blocks[index] = Block(given.type, tool=self._tools, start=self._chars)
@@ -209,12 +208,12 @@ class _Cited(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def _begin_text(chunks: Chunks, block: Block, given: ContentBlock, raw: msgspec.Raw) -> bytes:
     block.citations += given.citations or []
-    return chunks.text(block, given.text)
+    return chunks.text(block, given.text or "")
 
 
 def _begin_thinking(chunks: Chunks, block: Block, given: ContentBlock, raw: msgspec.Raw) -> bytes:
-    block.seal = given.signature
-    return chunks.thinking(block, given.thinking)
+    block.seal = given.signature or ""
+    return chunks.thinking(block, given.thinking or "")
 
 
 def _begin_redacted(chunks: Chunks, block: Block, given: ContentBlock, raw: msgspec.Raw) -> bytes:
@@ -223,19 +222,19 @@ def _begin_redacted(chunks: Chunks, block: Block, given: ContentBlock, raw: msgs
 
 def _begin_tool(chunks: Chunks, block: Block, given: ContentBlock, raw: msgspec.Raw) -> bytes:
     block.input = arguments(given)
-    return chunks.tool(block, given.name, given.id)
+    return chunks.tool(block, given.name or "", given.id or "")
 
 
 def _add_text(chunks: Chunks, block: Block, delta: Delta) -> bytes:
-    return chunks.text(block, delta.text)
+    return chunks.text(block, delta.text or "")
 
 
 def _add_thinking(chunks: Chunks, block: Block, delta: Delta) -> bytes:
-    return chunks.thinking(block, delta.thinking)
+    return chunks.thinking(block, delta.thinking or "")
 
 
 def _add_seal(chunks: Chunks, block: Block, delta: Delta) -> bytes:
-    block.seal += delta.signature
+    block.seal += delta.signature or ""
     return b""
 
 
@@ -298,3 +297,8 @@ _ENDINGS: dict[str, Callable[[Chunks, Block], bytes]] = {
     "tool_use": _end_tool,
     "compaction": _end_compaction,
 }
+
+
+def is_known_delta(kind: str) -> bool:
+    """Whether a delta of this type says something."""
+    return kind in _DELTAS

@@ -4,6 +4,8 @@ Failure behavior: a status of 400 and more, and an error object inside a success
 a message (HTML, half a JSON, another shape, nothing) raises InvalidAnswer.
 """
 
+from typing import Any, cast
+
 import msgspec
 
 from providers.anthropic.parameters import UNREADABLE, is_given, read_fields
@@ -46,18 +48,12 @@ _ERROR_STATUS = 400
 _MESSAGE_LENGTH = 1_000
 
 
-class ErrorDetails(msgspec.Struct, frozen=True):
-    """What some errors add."""
-
-    error_code: str | None = None
-
-
 class ErrorBody(msgspec.Struct, frozen=True):
-    """Anthropic's error."""
+    """Anthropic's error: its type, its words, and the code that some add."""
 
     type: str = ""
     message: str = ""
-    details: ErrorDetails | None = None
+    code: str = ""
 
 
 class StopDetails(msgspec.Struct, frozen=True):
@@ -71,13 +67,32 @@ class ContentBlock(msgspec.Struct, frozen=True):
     """The members of all blocks that say something to a client of OpenAI's API."""
 
     type: str
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    id: str = ""
-    name: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    id: str | None = None
+    name: str | None = None
     input: msgspec.Raw = msgspec.Raw()
     citations: list[msgspec.Raw] | None = None
+
+
+# The blocks of which something is said; of the others only the type is read.
+SPOKEN = frozenset({"text", "tool_use", "thinking", "redacted_thinking", "compaction"})
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    type: str
+
+
+def read_block(raw: msgspec.Raw) -> ContentBlock:
+    """Read a block; one of an unknown kind may have members of any type. Raises UNREADABLE for what is none."""
+    try:
+        return msgspec.json.decode(raw, type=ContentBlock)
+    except msgspec.ValidationError:
+        kind = msgspec.json.decode(raw, type=_Kind).type
+        if kind in SPOKEN:
+            raise
+        return ContentBlock(kind)
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -90,7 +105,8 @@ class Message(msgspec.Struct, frozen=True):
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
     usage: msgspec.Raw = msgspec.Raw()
-    error: ErrorBody | None = None
+    # Of any type in the wild; null is none.
+    error: Any = None
 
 
 class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,16 +190,17 @@ class _Parts:
 
     def add(self, raw: msgspec.Raw) -> None:
         """Take the next block. Server tools and their results are the provider's own affair and are left out."""
-        block = msgspec.json.decode(raw, type=ContentBlock)
+        block = read_block(raw)
         if block.type == "text":
             start = len(self.text)
-            self.text += block.text
+            self.text += block.text or ""
             self.citations += block.citations or []
             self.annotations += annotate(block.citations or [], start, len(self.text))
         elif block.type == "tool_use":
-            self.calls.append(ToolCall(id=block.id, function=FunctionCall(name=block.name, arguments=arguments(block))))
+            function = FunctionCall(name=block.name or "", arguments=arguments(block))
+            self.calls.append(ToolCall(id=block.id or "", function=function))
         elif block.type in ("thinking", "redacted_thinking"):
-            self.reasoning += block.thinking
+            self.reasoning += block.thinking or ""
             self.thinking.append(raw)
         elif block.type == "compaction":
             self.compaction.append(raw)
@@ -191,20 +208,20 @@ class _Parts:
     def said(self) -> str:
         """All of it, for estimates."""
         calls = (part for call in self.calls for part in (call.function.name, call.function.arguments))
-        return "\n".join([self.reasoning, self.text, *calls])
+        return "\n".join([part for part in (self.reasoning, self.text, *calls) if part])
 
 
 def decode_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: int) -> Answer:
     """Read a whole answer; raises Refused or InvalidAnswer."""
     if status >= _ERROR_STATUS:
         retry_after_ms, should_retry = parse_retry_after(headers, now_s)
-        error = _read_error(body) or ErrorBody(message=f"the provider answered {status} without a readable error")
+        error = _find_error(body) or ErrorBody(message=f"the provider answered {status} without a readable error")
         raise refuse(error, status, retry_after_ms=retry_after_ms, should_retry=should_retry)
     try:
         body.decode()
         message = msgspec.json.decode(body, type=Message)
         if message.error is not None:
-            raise refuse(message.error, status)
+            raise refuse(read_error(message.error), status)
         if message.content is None or message.type not in ("message", ""):
             figures = read_figures(message.usage)
             raise InvalidAnswer(
@@ -247,7 +264,8 @@ def _answer(call: Call, message: Message, parts: _Parts, now_s: int) -> Answer:
         choices=[choice],
         usage=to_openai(usage, figures) if usage and figures else unset,
     )
-    text = parts.said() if usage is None or usage.estimated else ""
+    is_counted = usage is not None and usage.is_credible and usage.output_tokens > 0
+    text = "" if is_counted else parts.said()
     return Answer(body=msgspec.json.encode(completion), usage=usage, text=text)
 
 
@@ -297,19 +315,38 @@ def refuse(
     if status < _ERROR_STATUS and error.type in ERROR_STATUSES:
         meant = ERROR_STATUSES[error.type]
         should_retry = meant in _RETRYABLE or meant >= _RETRYABLE_FROM
-    code = error.details.error_code if error.details else None
     return Refused(
         error.message[:_MESSAGE_LENGTH] or "the provider gave no reason",
         upstream_status=status,
         type=error.type,
-        upstream_code=code or error.type,
+        upstream_code=error.code or error.type,
         retry_after_ms=retry_after_ms,
         should_retry=should_retry,
     )
 
 
-def _read_error(body: bytes) -> ErrorBody | None:
+def read_error(told: Any) -> ErrorBody:
+    """Read an error as Anthropic words it, or as servers that only speak like it do."""
+    if isinstance(told, str):
+        return ErrorBody(message=told)
+    if not isinstance(told, dict):
+        return ErrorBody()
+    error = cast("dict[str, Any]", told)
+    details = error.get("details")
+    code = cast("dict[str, Any]", details).get("error_code") if isinstance(details, dict) else None
+    kind, message = error.get("type"), error.get("message")
+    return ErrorBody(*(text if isinstance(text, str) else "" for text in (kind, message, code)))
+
+
+def _find_error(body: bytes) -> ErrorBody | None:
+    """The error of a body: a member of that name, or the body itself where it has a message."""
     try:
-        return msgspec.json.decode(body, type=Message).error
+        told = msgspec.json.decode(body)
     except UNREADABLE:
         return None
+    if not isinstance(told, dict):
+        return None
+    body_itself = cast("dict[str, Any]", told)
+    if named := body_itself.get("error"):
+        return read_error(named)
+    return read_error(told) if isinstance(body_itself.get("message"), str) else None

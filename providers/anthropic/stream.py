@@ -8,18 +8,18 @@ the output, ``usage`` is marked ``estimated``: its input is the provider's, its 
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
-from providers.anthropic.blocks import Chunks, Delta
+from providers.anthropic.blocks import Chunks, Delta, is_known_delta
 from providers.anthropic.parameters import UNREADABLE
 from providers.anthropic.reply import (
-    ErrorBody,
     Message,
     StopDetails,
     explain_refusal,
     finish_reason,
+    read_error,
     refuse,
     wants_function_call,
 )
@@ -27,6 +27,7 @@ from providers.anthropic.usage import Figures, read_figures, replace_figures, to
 from providers.chat import Usage
 from providers.delivered import Delivered
 from providers.errors import InvalidAnswer, ProviderError, Truncated
+from providers.splice import mend
 from providers.sse import SseEvent, SseParser
 from providers.wire import Call
 
@@ -43,13 +44,16 @@ class _Event(msgspec.Struct, frozen=True):
     content_block: msgspec.Raw = msgspec.Raw()
     delta: _Delta = _Delta()
     usage: msgspec.Raw = msgspec.Raw()
-    error: ErrorBody = ErrorBody()
+    # Of any type in the wild.
+    error: Any = None
 
 
 class _Kind(msgspec.Struct, frozen=True):
     type: str = ""
+    delta: msgspec.Raw = msgspec.Raw()
 
 
+DONE = b"[DONE]"
 _decode = msgspec.json.Decoder(_Event).decode
 
 
@@ -105,10 +109,16 @@ class AnthropicStream:
         return b"".join(out)
 
     def _step(self, given: SseEvent) -> bytes:
+        if given.data.strip() == DONE:
+            # Servers that only speak like Anthropic end so too, some with nothing else.
+            return b"" if self.held is None else self._stop_message(_Event())
         try:
             given.data.decode()
             event = _decode(given.data)
         except UNREADABLE as error:
+            mended = mend(given.data)
+            if mended is not None:
+                return self._step(SseEvent(given.event, mended))
             if self._is_unknown(given):
                 return b""
             raise InvalidAnswer(f"event {self.events} of the provider's stream cannot be read: {error}") from None
@@ -116,11 +126,15 @@ class AnthropicStream:
         return b"" if step is None else step(self, event)
 
     def _is_unknown(self, given: SseEvent) -> bool:
+        """Whether an event, or its delta, is of a kind that nothing is known of."""
         try:
-            kind = msgspec.json.decode(given.data, type=_Kind).type
+            told = msgspec.json.decode(given.data, type=_Kind)
+            kind = told.type or given.event
+            if kind == "content_block_delta":
+                return not is_known_delta(msgspec.json.decode(told.delta, type=_Kind).type)
         except UNREADABLE:
             return False
-        return (kind or given.event) not in self._STEPS
+        return kind not in self._STEPS
 
     def _start_message(self, event: _Event) -> bytes:
         message = event.message
@@ -165,7 +179,7 @@ class AnthropicStream:
         return out
 
     def _fail(self, event: _Event) -> bytes:
-        self.failure = refuse(event.error, 200)
+        self.failure = refuse(read_error(event.error), 200)
         return b""
 
     def _count(self, figures: Figures) -> None:

@@ -18,6 +18,9 @@ from providers.anthropic.parameters import UNREADABLE, is_given
 from providers.chat import Usage
 
 _MOST_TOKENS = 2**53 - 1
+_INPUTS = frozenset({
+    "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
+})  # fmt: skip
 T = TypeVar("T")
 
 
@@ -127,10 +130,16 @@ def read_figures(raw: msgspec.Raw) -> Figures | None:
 
 
 def replace_figures(earlier: Figures, later: Figures) -> Figures:
-    """Replace what the later event counted anew; figures are cumulative, so one that shrinks is an anomaly."""
+    """Replace what the later event counted anew.
+
+    Figures are cumulative, so one that shrinks is an anomaly. A later event that counts no input at all has not
+    counted it: the earlier input stays.
+    """
     told = {name: value for name in Figures.__struct_fields__ if (value := getattr(later, name)) is not None}
     counted = [name for name in told if name.endswith("_tokens") and getattr(earlier, name) is not None]
     has_shrunk = any(told[name] < getattr(earlier, name) for name in counted)
+    if not any(told.get(name) for name in _INPUTS):
+        told = {name: value for name, value in told.items() if name not in _INPUTS}
     told["anomalous"] = earlier.anomalous or later.anomalous or has_shrunk
     return msgspec.structs.replace(earlier, **told)
 
@@ -145,6 +154,8 @@ def to_usage(figures: Figures) -> Usage:
     output_tokens = figures.output_tokens or 0
     thinking_tokens = figures.thinking_tokens or 0
     is_thinking_odd = figures.output_tokens is not None and thinking_tokens > output_tokens
+    # Servers that do not count fill the object in all the same.
+    is_empty = not (figures.input_tokens or figures.cache_read_tokens or short or long or output_tokens)
     return Usage(
         input_tokens=figures.input_tokens or 0,
         cache_read_tokens=figures.cache_read_tokens or 0,
@@ -153,7 +164,7 @@ def to_usage(figures: Figures) -> Usage:
         output_tokens=output_tokens,
         reasoning_tokens=min(thinking_tokens, output_tokens),
         estimated=figures.output_tokens is None,
-        anomalous=figures.anomalous or figures.input_tokens is None or is_split_odd or is_thinking_odd,
+        anomalous=figures.anomalous or figures.input_tokens is None or is_split_odd or is_thinking_odd or is_empty,
         service_tier=figures.service_tier or "",
     )
 

@@ -23,7 +23,11 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 # What comes in pieces in a stream's deltas and is said by putting them one behind the other.
-_JOINED = frozenset({"content", "refusal", "reasoning", "reasoning_content", "arguments", "name"})
+_JOINED = frozenset({
+    "content", "refusal", "reasoning", "reasoning_content", "arguments", "name", "transcript", "data",
+})  # fmt: skip
+# What only a stream's chunks have.
+_CHUNKS_OWN = frozenset({"object", "choices", "obfuscation"})
 
 Json = dict[str, Any]
 
@@ -58,7 +62,7 @@ class Recorded(msgspec.Struct, kw_only=True):
         if not self.is_marked:
             self._mark()
         if self.body is None:
-            self.body = _mark(_encode(_fold(self._chunks(), self.endpoint)))
+            self.body = _mark(_encode(fold(self._chunks(), self.endpoint)))
         return self.body.replace(MARK, _own(self.endpoint, name, created_s))
 
     def as_stream(self, name: str, created_s: int) -> tuple[bytes, bytes, bytes | None]:
@@ -67,7 +71,7 @@ class Recorded(msgspec.Struct, kw_only=True):
             self._mark()
         if self.held is None:
             assert self.body is not None, "it came in one of the two forms"  # noqa: S101 - for the type checkers
-            *first, held, usage = map(_encode, _unfold(_ANY.decode(self.body.replace(MARK, b'"id":""', 1))))
+            *first, held, usage = map(_encode, unfold(_ANY.decode(self.body.replace(MARK, b'"id":""', 1))))
             self.events = b"".join([PREFIX + _mark(chunk) + SEPARATOR for chunk in first])
             self.held, self.usage_chunk = _mark(held), _mark(usage)
         own = _own(self.endpoint, name, created_s)
@@ -197,14 +201,14 @@ def _objects(value: Any) -> list[Json]:
     return [item for item in items if isinstance(item, dict)]
 
 
-def _fold(chunks: list[Json], endpoint: str) -> Json:
+def fold(chunks: list[Json], endpoint: str) -> Json:
     """One whole answer of a stream's chunks."""
     is_chat = endpoint == "chat/completions"
     choices: dict[int, Json] = {}
     calls: dict[int, dict[Any, Json]] = {}
     body: Json = {"id": "", "object": "chat.completion" if is_chat else "text_completion"}
     for chunk in chunks:
-        body |= {name: value for name, value in chunk.items() if name not in {"object", "choices"}}
+        body |= {name: value for name, value in chunk.items() if name not in _CHUNKS_OWN}
         for part in _objects(chunk.get("choices")):
             index = part.get("index")
             number = index if isinstance(index, int) else 0
@@ -224,8 +228,8 @@ def _fold_choice(choice: Json, calls: dict[Any, Json], part: Json) -> None:
             message = choice.setdefault("message", {"role": "assistant", "content": None})
             delta = dict(cast("Json", value)) if isinstance(value, dict) else {}
             for call in _objects(delta.pop("tool_calls", None)):
-                index = call.get("index", 0)
-                _join(calls.setdefault(index, {}), {known: part for known, part in call.items() if known != "index"})
+                said = {known: part for known, part in call.items() if known != "index"}
+                _join(calls.setdefault(_place(calls, call), {}), said)
             _join(message, delta)
         elif name == "text":
             choice["text"] = choice.get("text", "") + (value or "")
@@ -233,6 +237,18 @@ def _fold_choice(choice: Json, calls: dict[Any, Json], part: Json) -> None:
             _join(choice[name], cast("Json", value))
         elif name != "index" and (value is not None or name not in choice):
             choice[name] = value
+
+
+def _place(calls: dict[Any, Json], call: Json) -> tuple[int, int]:
+    """Which call of a tool a part belongs to: that of its index, the last one where several say the same index.
+
+    Some providers leave the index out, or give each call the same: there a new id begins a new call.
+    """
+    index = call.get("index")
+    number = index if isinstance(index, int) else 0
+    turn = max((known for place, known in calls if place == number), default=0)
+    begun, call_id = calls.get((number, turn), {}).get("id"), call.get("id")
+    return number, turn + 1 if begun and call_id and begun != call_id else turn
 
 
 def _join(whole: Json, part: Json) -> None:
@@ -249,7 +265,7 @@ def _join(whole: Json, part: Json) -> None:
             whole[name] = value
 
 
-def _unfold(body: Json) -> list[Json]:
+def unfold(body: Json) -> list[Json]:
     """A stream's chunks of a whole answer; the last but one has the last finish_reason, the last the usage."""
     is_chat = body.get("object") != "text_completion"
     kind = "chat.completion.chunk" if is_chat else "text_completion"

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 import msgspec
 
-from providers.chat import Answer
+from providers.chat import Answer, Usage
 from providers.errors import InvalidAnswer, ProviderError, Refused
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
 from providers.retry_after import parse_retry_after
+from providers.splice import mend
+from providers.sse import BYTE_ORDER_MARK
 from providers.wire import Call, Headers
 
 HTTP_OK = 200
@@ -53,6 +55,8 @@ class ChoiceWire(msgspec.Struct, frozen=True, gc=False):
     delta: MessageWire | None = None
     text: str | None = None
     finish_reason: str | None = None
+    # Moonshot counts here (https://platform.moonshot.ai/docs/api/chat, 2026-11-27).
+    usage: UsageWire | None = None
 
 
 class ReplyWire(msgspec.Struct, frozen=True, gc=False):
@@ -112,31 +116,57 @@ def _read_choices(body: bytes) -> Answer:
     try:
         reply = REPLY.decode(body)
     except msgspec.ValidationError:
-        return _read_loosely(body, "choices")
+        return _read_loosely(body, body, "choices")
     except BROKEN_JSON as broken:
-        raise InvalidAnswer(f"the provider's answer is not JSON: {broken}") from broken
+        return _read_loosely(body.removeprefix(BYTE_ORDER_MARK), _mended(body, broken), "choices")
     if reply.error is not None:
         raise error_in_success(reply.error)
-    usage = None if reply.usage is None else read_usage(reply.usage, reply.service_tier)
-    if not reply.choices:
+    choices = reply.choices
+    told = reply.usage or (choices[0].usage if choices else None)
+    usage = None if told is None else read_usage(told, reply.service_tier)
+    if not choices:
         raise InvalidAnswer("the provider's answer has no choices", usage=usage)
-    return Answer(body=body, usage=usage, text="" if usage is not None and usage.is_credible else spoken(reply.choices))
+    if choices[0].finish_reason == "error":
+        raise _broken_off(usage)
+    return Answer(body=body, usage=usage, text="" if is_counted(usage) else spoken(choices))
 
 
-def _read_loosely(body: bytes, listed: str) -> Answer:
-    """Read an answer whose members have unusual types, such as content in parts."""
+def is_counted(usage: Usage | None) -> bool:
+    """Whether nothing is left to be counted: a report without any output may have left it out."""
+    return usage is not None and usage.is_credible and usage.total_output_tokens > 0
+
+
+def _broken_off(usage: Usage | None) -> Refused:
+    broken = Refused("the provider ended its answer with an error", upstream_status=HTTP_OK)
+    # What it took until then is billed.
+    broken.usage = usage
+    return broken
+
+
+def _mended(body: bytes, broken: Exception) -> bytes:
+    mended = mend(body)
+    if mended is None:
+        raise InvalidAnswer(f"the provider's answer is not JSON: {broken}") from broken
+    return mended
+
+
+def _read_loosely(body: bytes, readable: bytes, listed: str) -> Answer:
+    """Read an answer whose members have unusual types, such as content in parts; ``readable`` is what can be read."""
     try:
-        reply = LOOSE_REPLY.decode(body)
+        reply = LOOSE_REPLY.decode(readable)
     except BROKEN_JSON as broken:
         raise InvalidAnswer(f"the provider's answer is not a JSON object: {broken}") from broken
     if reply.get("error"):
         raise error_in_success(reply["error"])
-    items, tier = reply.get(listed), reply.get("service_tier")
-    usage = read_any_usage(reply.get("usage"), tier if isinstance(tier, str) else None)
+    items, tier, told = reply.get(listed), reply.get("service_tier"), reply.get("usage")
+    if listed == "data" and isinstance(told, dict):
+        told = {"prompt_tokens": told.get("total_tokens"), **told}
+    usage = read_any_usage(told, tier if isinstance(tier, str) else None)
     if not isinstance(items, list) or not items:
         raise InvalidAnswer(f"the provider's answer has no {listed}", usage=usage)
-    text = "" if listed == "data" else "".join(strings_in(items))
-    return Answer(body=body, usage=usage, text=text)
+    if listed == "data" or is_counted(usage):
+        return Answer(body=body, usage=usage)
+    return Answer(body=body, usage=usage, text="".join(strings_in(items)))
 
 
 def strings_in(value: Any) -> list[str]:
@@ -161,12 +191,15 @@ def _read_embeddings(body: bytes) -> Answer:
         opening = body.find(b"{", start)
         closing = body.find(b"}", opening)
         try:
-            usage = read_usage(TAIL.decode(body[opening : closing + 1]))
+            told = TAIL.decode(body[opening : closing + 1])
         except BROKEN_JSON:
-            return _read_loosely(body, "data")
+            return _read_loosely(body, body, "data")
+        if told.prompt_tokens is None:
+            # Voyage tells the total alone, and all of it is input (https://docs.voyageai.com/reference, 2026-11-27).
+            told = msgspec.structs.replace(told, prompt_tokens=told.total_tokens)
         if closing > 0 and body[closing + 1 :].strip().endswith(b"}"):
-            return Answer(body=body, usage=usage)
-    return _read_loosely(body, "data")
+            return Answer(body=body, usage=read_usage(told))
+    return _read_loosely(body, body, "data")
 
 
 class ErrorWire(msgspec.Struct, frozen=True, gc=False):
@@ -185,6 +218,15 @@ class ErrorWire(msgspec.Struct, frozen=True, gc=False):
     innererror: Any = None
 
 
+# What a type of error means where no status says it. Source: https://platform.openai.com/docs/guides/error-codes
+# (2026-11-27).
+STATUS_OF_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+}
 EXTRAS = ("failed_generation", "metadata", "innererror")
 # A longer text is cut; anything else that is longer, as JSON, is left out.
 MAX_EXTRA_BYTES = 16_384
@@ -234,12 +276,13 @@ def _extras(error: ErrorWire) -> dict[str, Any]:
 
 
 def _status_of(value: Any) -> int:
-    """The status that an error object names: OpenRouter's code, Groq's status_code; 200 where it names none."""
+    """The status that an error object names: OpenRouter's code, Groq's status_code, a type; 200 where it names none."""
     if isinstance(value, dict):
         error = cast("dict[str, Any]", value)
         for status in (error.get("status_code"), error.get("code")):
             if isinstance(status, int) and HTTP_ERROR <= status < HTTP_LIMIT:
                 return status
+        return STATUS_OF_TYPE.get(_text(error.get("type")), HTTP_OK)
     return HTTP_OK
 
 

@@ -19,9 +19,12 @@ from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
 from providers.openai.reply import BROKEN_JSON, ChoiceWire, error_in_success, say, strings_in
 from providers.openai.template import PREFIX, SEPARATOR, ChunkTemplate
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
+from providers.splice import mend
 from providers.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, SseParser, parse_block
 
 DONE = b"[DONE]"
+# A field of its own in which older llama.cpp servers send an error.
+LLAMA_ERROR = b"error:"
 # So often in a row a form is learnt without finding it again; then this stream's chunks are read one by one.
 MAX_LESSONS = 16
 
@@ -216,7 +219,11 @@ class OpenAiStream:
         out = bytearray()
         for block in blocks:
             event = parse_block(block)
-            if event is not None:
+            if block.startswith(LLAMA_ERROR):
+                self.failure = _read_named_error(block.removeprefix(LLAMA_ERROR))
+            elif event is not None and event.event == "error":
+                self.failure = _read_named_error(event.data)
+            elif event is not None:
                 self._take(event.data, out)
             elif not block.startswith(b":") and self.events == 0 and block.startswith((b"{", b"<")):
                 self.failure = InvalidAnswer("the provider answered a stream with something else")
@@ -234,16 +241,25 @@ class OpenAiStream:
         try:
             chunk = CHUNK.decode(data)
         except msgspec.ValidationError:
-            self._take_unusual(data, out)
+            self._take_unusual(data, data, out)
             return
         except BROKEN_JSON:
-            self.failure = InvalidAnswer("an event of the provider's stream is not JSON")
+            mended = mend(data)
+            if mended is None:
+                self.failure = InvalidAnswer("an event of the provider's stream is not JSON")
+            else:
+                self._take_unusual(mended, data, out)
             return
         self._tier = chunk.service_tier or self._tier
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq is not None else None)
         if usage is not None:
-            self.usage = read_usage(usage, self._tier)
+            self._count(read_usage(usage, self._tier))
         self._take_read(chunk, data, out)
+
+    def _count(self, usage: Usage | None) -> None:
+        """Note what is reported: the latest counts, but nothing usable gives way to what is not."""
+        if usage is not None and (usage.is_credible or self.usage is None or not self.usage.is_credible):
+            self.usage = usage
 
     def _take_read(self, chunk: ChunkWire | OddUsageChunk, data: bytes, out: bytearray) -> None:
         if chunk.error is not None:
@@ -252,6 +268,8 @@ class OpenAiStream:
         if not chunk.choices:
             # A usage chunk, or one with nothing to say: clients read choices[0] of every chunk.
             self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
+            if chunk.usage is None:
+                self.failure = _find_bare_error(data)
             return
         self._take_choices(chunk, chunk.choices, data, out)
 
@@ -266,6 +284,8 @@ class OpenAiStream:
                 return
             is_last = is_last or choice.finish_reason is not None
             is_part = is_part or choice.delta is not None or choice.text is not None
+            if choice.usage is not None:
+                self._count(read_usage(choice.usage, self._tier))
             if choice.delta is not None:
                 say(choice.delta, said)
             elif choice.text:
@@ -294,28 +314,28 @@ class OpenAiStream:
             out += PREFIX + self.held + SEPARATOR
         self.held = data
 
-    def _take_unusual(self, data: bytes, out: bytearray) -> None:
-        """A chunk that is JSON but not of the usual types; what is no chunk at all is dropped."""
+    def _take_unusual(self, readable: bytes, data: bytes, out: bytearray) -> None:
+        """A chunk that is JSON but not of the usual types; what is no chunk at all is dropped.
+
+        ``readable`` is what can be read of ``data``.
+        """
         try:
-            odd = ODD_USAGE_CHUNK.decode(data)
+            odd = ODD_USAGE_CHUNK.decode(readable)
         except BROKEN_JSON:
-            self._take_loosely(data, out)
+            self._take_loosely(readable, data, out)
             return
-        usage = odd.usage or (odd.x_groq or {}).get("usage")
-        if usage is not None:
-            self.usage = read_any_usage(usage, self._tier)
+        self._count(read_any_usage(odd.usage or (odd.x_groq or {}).get("usage"), self._tier))
         self._take_read(odd, data, out)
 
-    def _take_loosely(self, data: bytes, out: bytearray) -> None:
+    def _take_loosely(self, readable: bytes, data: bytes, out: bytearray) -> None:
         try:
-            chunk = LOOSE_CHUNK.decode(data)
+            chunk = LOOSE_CHUNK.decode(readable)
         except msgspec.ValidationError:
             return
         except BROKEN_JSON:
             self.failure = InvalidAnswer("an event of the provider's stream is not JSON")
             return
-        if chunk.usage is not None:
-            self.usage = read_any_usage(chunk.usage, self._tier)
+        self._count(read_any_usage(chunk.usage, self._tier))
         if chunk.error:
             self.failure = error_in_success(chunk.error)
         elif not chunk.choices:
@@ -329,6 +349,26 @@ class OpenAiStream:
             self.finished = True
         else:
             self.failure = InvalidAnswer("the provider's stream ended without an answer")
+
+
+def _find_bare_error(data: bytes) -> ProviderError | None:
+    """The error that a chunk without choices is, as vLLM sends it: an object that calls itself one."""
+    if data.find(b'"error"') < 0:
+        return None
+    try:
+        told = ANY.decode(data)
+    except BROKEN_JSON:
+        return None
+    return error_in_success(told) if isinstance(told, dict) and told.get("object") == "error" else None
+
+
+def _read_named_error(data: bytes) -> ProviderError:
+    """The error of an event that is called so, with or without a member of that name."""
+    try:
+        told = ANY.decode(data)
+    except BROKEN_JSON:
+        told = data.decode("utf-8", "replace").strip()
+    return error_in_success(told.get("error", told) if isinstance(told, dict) else told)
 
 
 def _is_json(data: bytes) -> bool:

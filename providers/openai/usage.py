@@ -2,7 +2,9 @@
 
 The providers count inclusively: ``prompt_tokens`` holds cached, cache-written, audio and image tokens, and
 ``completion_tokens`` holds reasoning and audio. Source: https://platform.openai.com/docs/api-reference/chat/object,
-https://openrouter.ai/docs/use-cases/usage-accounting (2026-11-21).
+https://openrouter.ai/docs/use-cases/usage-accounting (2026-11-21). Two leave thinking out of ``completion_tokens`` and
+count it in ``total_tokens`` alone, billed as output: xAI (https://docs.x.ai/docs/models) and Google's compatible
+endpoint (https://ai.google.dev/gemini-api/docs/openai; both 2026-11-27).
 """
 
 from decimal import ROUND_CEILING, Decimal
@@ -35,6 +37,12 @@ class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
     image_tokens: int | None = None
 
 
+class CostDetails(msgspec.Struct, frozen=True, gc=False):
+    """What OpenRouter adds where the caller's own key of the provider paid, in USD."""
+
+    upstream_inference_cost: Decimal | None = None
+
+
 class Counts(msgspec.Struct, frozen=True, gc=False):
     """The whole counts."""
 
@@ -44,7 +52,7 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 
 
 class UsageWire(msgspec.Struct, frozen=True, gc=False):
-    """The object as it comes over the wire; ``cost`` is OpenRouter's, in USD."""
+    """The object as it comes over the wire; ``cost`` and what follows it are OpenRouter's, in USD."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -52,6 +60,11 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     cost: Decimal | None = None
+    # The caller's own key paid the provider, beside what OpenRouter takes.
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
+    # DeepSeek's name for the cached share (https://api-docs.deepseek.com/guides/kv_cache, 2026-11-27).
+    prompt_cache_hit_tokens: int | None = None
 
 
 T = TypeVar("T", Counts, PromptDetails, CompletionDetails)
@@ -75,6 +88,13 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
         # Servers that do not count fill the object in all the same; what nobody charges for says so by its cost.
         return UNUSABLE
     is_anomalous = total is not None and total != prompt + completion
+    if is_anomalous and total is not None and prompt + completion < total <= MAX_CREDIBLE_TOKENS:
+        completion, is_anomalous = _with_thinking(wire, prompt, completion, total)
+    if wire.prompt_cache_hit_tokens and (wire.prompt_tokens_details or NO_PROMPT_DETAILS).cached_tokens is None:
+        given = msgspec.structs.replace(
+            wire.prompt_tokens_details or NO_PROMPT_DETAILS, cached_tokens=wire.prompt_cache_hit_tokens
+        )
+        wire = msgspec.structs.replace(wire, prompt_tokens_details=given)
     if wire.prompt_tokens_details is None and wire.completion_tokens_details is None and wire.cost is None:
         return Usage(
             input_tokens=prompt,
@@ -83,6 +103,19 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
             service_tier=service_tier or "",
         )
     return _split(wire, prompt, completion, is_anomalous, service_tier or "")
+
+
+def _with_thinking(wire: UsageWire, prompt: int, completion: int, total: int) -> tuple[int, bool]:
+    """The completion with what the total alone counts; and whether nothing tells what that is.
+
+    It is billed as output, so where nobody says it is taken for that: no figure that was reported goes free.
+    """
+    given, made = wire.prompt_tokens_details or NO_PROMPT_DETAILS, wire.completion_tokens_details
+    if (given.cached_tokens or 0) > prompt:
+        # The cache was left out of the prompt: which of the figures is meant nobody can tell.
+        return completion, True
+    unseen = total - prompt - completion
+    return completion + unseen, made is None or made.reasoning_tokens != unseen
 
 
 def _split(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, service_tier: str) -> Usage:
@@ -103,7 +136,7 @@ def _split(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, se
             cache_read_tokens=read,
             output_tokens=completion,
             reasoning_tokens=reasoning,
-            reported_cost_pusd=None if wire.cost is None else _cost_pusd(wire.cost),
+            reported_cost_pusd=None if wire.cost is None else _reported_pusd(wire),
             service_tier=service_tier,
         )
     return _split_carefully(wire, prompt, completion, is_anomalous, service_tier)
@@ -139,7 +172,7 @@ def _split_carefully(wire: UsageWire, prompt: int, completion: int, is_anomalous
         audio_output_tokens=audio_out,
         image_output_tokens=image_out,
         reasoning_tokens=reasoning,
-        reported_cost_pusd=_cost_pusd(wire.cost),
+        reported_cost_pusd=_reported_pusd(wire),
         anomalous=is_anomalous or taken != tuple(claim or 0 for claim in claimed),
         service_tier=service_tier,
     )
@@ -149,6 +182,14 @@ def _take(whole: int, part: int | None) -> tuple[int, int]:
     """Split ``part`` off ``whole``: a share can neither exceed what is left nor be negative."""
     taken = min(max(part or 0, 0), whole)
     return whole - taken, taken
+
+
+def _reported_pusd(wire: UsageWire) -> int | None:
+    """What the call cost: OpenRouter's part, and the provider's where the caller's own key paid that."""
+    own = _cost_pusd(wire.cost)
+    if own is None or not wire.is_byok or wire.cost_details is None:
+        return own
+    return own + (_cost_pusd(wire.cost_details.upstream_inference_cost) or 0)
 
 
 def _cost_pusd(cost: Decimal | None) -> int | None:

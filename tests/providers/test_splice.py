@@ -104,3 +104,21 @@ def test_depth_is_exact_whatever_strings_hold(depth: int, in_string: bool, limit
     if depth == 1:
         body = body.replace(b'"x":', b'"x":1')
     assert splice.depth_exceeds(body, max(limit, 3)) == (max(depth, 2 if in_string else 3) > max(limit, 3))
+
+
+@pytest.mark.parametrize(
+    ("data", "mended"),
+    [
+        (b'"a"', None),
+        (b'"\\ud83d\\ude00"', None),
+        (b'"\\\\ud83d"', None),
+        (b'"\\ud83d"', b'"\\ufffd"'),
+        (b'"\\uDE00\\ud83d"', b'"\\ufffd\\ufffd"'),
+        (b'"\\ud83d\\ud83d\\ude00"', b'"\\ufffd\\ud83d\\ude00"'),
+        (b'"\\ud83d \\ude00"', b'"\\ufffd \\ufffd"'),
+        (b'\xef\xbb\xbf"a"', b'"a"'),
+    ],
+)
+def test_only_halves_of_characters_are_mended(data: bytes, mended: bytes | None) -> None:
+    """Pairs stay, and what only looks like one half."""
+    assert splice.mend(data) == mended

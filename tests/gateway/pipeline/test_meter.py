@@ -7,8 +7,8 @@ from fakes import FakeBackend, FakeTokenizers, make_call, make_services, make_ta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.pipeline.meter import Produced, estimate_pusd, guess, measure
-from providers.chat import Usage
+from gateway.pipeline.meter import Produced, believe_whole, estimate_pusd, guess, measure
+from providers.chat import Answer, Usage
 
 REPORTED = Usage(input_tokens=15, output_tokens=10)
 
@@ -28,7 +28,7 @@ async def test_without_a_report_prompt_and_text_are_counted() -> None:
 
 async def test_a_report_that_contradicts_itself_but_counts_is_kept() -> None:
     """A dialect has clamped it; it is marked as anomalous already."""
-    odd = Usage(input_tokens=15, anomalous=True)
+    odd = Usage(input_tokens=15, output_tokens=2, anomalous=True)
     assert await measure(make_call(), "m", Produced(reported=odd, text="Hello"), make_services()) == odd
 
 
@@ -43,23 +43,30 @@ async def test_a_report_of_nothing_without_contradiction_is_believed() -> None:
     assert await measure(make_call(), "m", Produced(reported=Usage()), make_services()) == Usage()
 
 
-async def test_a_partial_answer_keeps_the_reported_input() -> None:
-    """Anthropic reports the input at the beginning; only the output is counted."""
+async def test_what_is_reported_without_its_output_keeps_the_input() -> None:
+    """Anthropic reports the input at the beginning, some servers never more; only the output is counted."""
     begun = Usage(input_tokens=15, cache_read_tokens=7)
-    usage = await measure(make_call(), "m", Produced(reported=begun, text="Hello", is_partial=True), make_services())
+    usage = await measure(make_call(), "m", Produced(reported=begun, text="Hello"), make_services())
     assert usage == Usage(input_tokens=15, cache_read_tokens=7, output_tokens=5, estimated=True)
 
 
 async def test_a_partial_answer_that_said_nothing_is_as_reported() -> None:
     """There is no output to count."""
     begun = Usage(input_tokens=15)
-    assert await measure(make_call(), "m", Produced(reported=begun, is_partial=True), make_services()) == begun
+    assert await measure(make_call(), "m", Produced(reported=begun), make_services()) == begun
 
 
 async def test_a_partial_answer_with_reported_output_is_as_reported() -> None:
     """The provider counted to where it broke."""
-    produced = Produced(reported=REPORTED, text="Hello", is_partial=True)
+    produced = Produced(reported=REPORTED, text="Hello")
     assert await measure(make_call(), "m", produced, make_services()) == REPORTED
+
+
+def test_a_whole_answer_is_believed_where_nothing_is_left_to_be_counted() -> None:
+    """A dialect gives the text of what has to be."""
+    assert believe_whole(Answer(body=b"{}", usage=REPORTED)) == REPORTED
+    assert believe_whole(Answer(body=b"{}", usage=REPORTED, text="Hello")) is None
+    assert believe_whole(Answer(body=b"{}", usage=Usage(anomalous=True))) is None
 
 
 async def test_embeddings_have_no_output() -> None:

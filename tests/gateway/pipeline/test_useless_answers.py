@@ -1,7 +1,8 @@
-"""An answer that is of no use: the client is told, and what the answer says that it used is paid."""
+"""An answer that is of no use, or in another form than was asked for: what it says that it used is paid, once."""
 
+import msgspec
 import pytest
-from fakes import USAGE_CHUNK, FakeBackend, FakeExchange, answer_body, whole
+from fakes import DONE, STREAM, USAGE_CHUNK, FakeBackend, FakeExchange, answer_body, whole
 
 from tests.gateway.pipeline.test_run import Path
 
@@ -37,3 +38,36 @@ async def test_without_figures_it_costs_nothing() -> None:
     """An error page of a proxy is no answer of a model."""
     path = await Path(FakeBackend(whole(body=b"<html>"))).run()
     assert (path.client.status, path.row.cost_pusd) == (502, 0)
+
+
+@pytest.mark.parametrize("status", [200, 201])
+async def test_a_whole_answer_to_a_stream_is_a_stream(status: int) -> None:
+    """It was made and is paid: nobody asks for it again."""
+    json_type = ((b"content-type", b"application/json"),)
+    backend = FakeBackend(FakeExchange((answer_body(),), status=status, headers=json_type))
+    path = await Path(backend, stream=True, tries=3).run()
+    good = await Path(FakeBackend(whole())).run()
+    assert (len(backend.requests), path.client.status, path.ending) == (1, 200, ("complete", 200, ""))
+    assert b'"content":"Hello!"' in path.client.data
+    assert path.client.data.endswith(b"data: [DONE]\n\n")
+    assert path.row.cost_pusd == good.row.cost_pusd > 0
+
+
+async def test_a_stream_to_a_whole_call_is_a_whole_answer() -> None:
+    """The same the other way round."""
+    backend = FakeBackend(whole(body=b"".join(STREAM)))
+    path = await Path(backend, tries=3).run()
+    good = await Path(FakeBackend(whole())).run()
+    assert (len(backend.requests), path.ending) == (1, ("complete", 200, ""))
+    assert msgspec.json.decode(path.client.data)["choices"][0]["message"]["content"] == "Hello!"
+    assert path.row.cost_pusd == good.row.cost_pusd > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_output_that_was_not_reported_is_counted(stream: bool) -> None:
+    """A report may tell the input alone, of a whole answer too."""
+    told = {"prompt_tokens": 15, "completion_tokens": 0, "total_tokens": 15}
+    told_chunk = b"data: %s\n\n" % msgspec.json.encode({"id": "c1", "choices": [], "usage": told})
+    answer = FakeExchange((*STREAM[:3], told_chunk, DONE)) if stream else whole(body=answer_body(usage=told))
+    path = await Path(FakeBackend(answer), stream=stream).run()
+    assert (path.row.input_tokens, path.row.output_tokens > 0, path.row.is_estimated) == (15, True, True)

@@ -138,7 +138,7 @@ def test_without_output_figures_the_text_is_given(
     content = [{"type": "text", "text": "hi"}, {"type": "tool_use", "id": "a", "name": "f", "input": {"x": 1}}]
     body = json.dumps(MESSAGE | {"usage": reported, "content": content}).encode()
     answer = dialect.decode(call(), 200, [], body)
-    assert answer.text == '\nhi\nf\n{"x": 1}'
+    assert answer.text == 'hi\nf\n{"x": 1}'
     assert (answer.usage is not None and answer.usage.estimated) is is_told
 
 
@@ -166,12 +166,57 @@ def test_an_errors_headers_are_read(dialect: AnthropicDialect, call: MakeCall, g
     assert (caught.value.retry_after_ms, caught.value.should_retry, caught.value.retryable) == (3_000, False, False)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b'{"error":"no"}', b"\xff", b'{"type":"error"}'])
+@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"[]", b"\xff", b'{"type":"error"}'])
 def test_an_unreadable_error_is_still_a_refusal(dialect: AnthropicDialect, call: MakeCall, body: bytes) -> None:
     """The status says enough; HTML is not handed on."""
     with pytest.raises(Refused, match="502 without a readable error") as caught:
         dialect.decode(call(), 502, [], body)
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "code"),
+    [
+        (b'{"error":"too many"}', "too many", ""),
+        (b'{"message":"Too many tokens"}', "Too many tokens", ""),
+        (b'{"type":"error","error":{"type":"x","message":"no","details":"long"}}', "no", "x"),
+        (b'{"type":"error","error":{"type":"x","message":"no","details":{"error_code":"y"}}}', "no", "y"),
+    ],
+)
+def test_an_error_of_a_server_that_only_speaks_like_it_is_read(
+    dialect: AnthropicDialect, call: MakeCall, body: bytes, message: str, code: str
+) -> None:
+    """Its words are the caller's."""
+    with pytest.raises(Refused, match=message) as caught:
+        dialect.decode(call(), 429, [], body)
+    assert caught.value.upstream_code == code
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "thinking", "thinking": "x", "signature": None},
+        {"type": "text", "text": None},
+        {"type": "fancy", "text": ["a"]},
+    ],
+)
+def test_null_is_absent_and_an_unknown_block_is_passed_over(
+    dialect: AnthropicDialect, call: MakeCall, block: dict[str, Any]
+) -> None:
+    """Whatever its members are."""
+    found = choice(dialect, call(), content=[block, {"type": "text", "text": "hi"}])
+    assert found["message"]["content"] == "hi"
+
+
+@pytest.mark.parametrize("reported", [{"input_tokens": 0, "output_tokens": 0}, {"input_tokens": 3, "output_tokens": 0}])
+def test_what_was_said_is_given_where_no_output_is_counted(
+    dialect: AnthropicDialect, call: MakeCall, reported: dict[str, int]
+) -> None:
+    """Servers that do not count fill the figures in all the same."""
+    body = json.dumps(MESSAGE | {"usage": reported, "content": [{"type": "text", "text": "hi"}]}).encode()
+    answer = dialect.decode(call(), 200, [], body)
+    assert answer.usage is not None
+    assert (answer.text, answer.usage.is_credible) == ("hi", reported["input_tokens"] > 0)
 
 
 @pytest.mark.parametrize(("kind", "status"), [*ERROR_STATUSES.items(), ("unknown_error", 500)])

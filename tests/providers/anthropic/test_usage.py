@@ -150,6 +150,13 @@ def test_a_cumulative_figure_that_shrinks_is_an_anomaly() -> None:
     assert to_usage(both) == Usage(input_tokens=3, output_tokens=9, anomalous=True)
 
 
+def test_a_later_event_that_counts_no_input_takes_none_away() -> None:
+    """It has not counted it, and the row is marked."""
+    begun = figures(input_tokens=50, cache_read_input_tokens=20)
+    both = replace_figures(begun, figures(input_tokens=0, cache_read_input_tokens=0, output_tokens=9))
+    assert to_usage(both) == Usage(input_tokens=50, cache_read_tokens=20, output_tokens=9, anomalous=True)
+
+
 ODD = st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3) | st.booleans()
 
 

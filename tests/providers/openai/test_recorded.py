@@ -138,6 +138,35 @@ def test_calls_in_pieces_are_put_together() -> None:
     ]
 
 
+@pytest.mark.parametrize("index", [{}, {"index": 0}])
+def test_a_new_id_begins_a_new_call(index: dict[str, int]) -> None:
+    """Some providers leave the index out, or give each call the same."""
+    parts = [
+        [{**index, "id": "c", "function": {"name": "f", "arguments": "{"}}],
+        [{**index, "function": {"arguments": "}"}}],
+        [{**index, "id": "d", "function": {"name": "g", "arguments": "{}"}}],
+    ]
+    pieces = [event({"delta": {"tool_calls": calls}}) for calls in parts]
+    held = chunk([{"index": 0, "delta": {}, "finish_reason": "tool_calls"}])
+    body = record_stream(CHAT, b"".join(pieces), held, None).as_body("x", 1)
+    assert json.loads(body)["choices"][0]["message"]["tool_calls"] == [
+        {"id": "c", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "d", "function": {"name": "g", "arguments": "{}"}},
+    ]
+
+
+def test_sound_in_pieces_is_put_together_and_padding_is_left_out() -> None:
+    """Of a stream's chunks a whole answer has only what is said."""
+    pieces = [
+        event({"delta": {"audio": {"id": "a", "data": "AAAA", "transcript": "Hel"}}}),
+        event({"delta": {"content": "", "audio": {"data": "BBBB", "transcript": "lo"}}}),
+    ]
+    held = chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}], obfuscation="xyz")
+    body = json.loads(record_stream(CHAT, b"".join(pieces), held, None).as_body("x", 1))
+    assert body["choices"][0]["message"]["audio"] == {"id": "a", "data": "AAAABBBB", "transcript": "Hello"}
+    assert "obfuscation" not in body
+
+
 def test_a_completion_in_both_forms() -> None:
     """The old endpoint's answers have texts instead of messages."""
     body = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "m", "usage": {"total_tokens": 3}}

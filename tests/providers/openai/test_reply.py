@@ -186,3 +186,57 @@ def test_the_documented_members_of_an_error_are_kept(error: Any, extras: Any, st
     refused = failure({"error": {"message": "No.", **error}}, status)
     assert isinstance(refused, Refused)
     assert refused.extras == extras
+
+
+HALF = (
+    b'{"choices":[{"message":{"content":"Hi \\ud83d"},"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":5,"completion_tokens":2}}'
+)
+
+
+@pytest.mark.parametrize(("body", "kept"), [(HALF, HALF), (b"\xef\xbb\xbf" + HALF, HALF)])
+def test_half_a_character_spoils_no_answer(body: bytes, kept: bytes) -> None:
+    """The client may know what to do with it; a byte order mark no client reads."""
+    assert read(body) == Answer(body=kept, usage=Usage(input_tokens=5, output_tokens=2))
+
+
+def test_what_was_said_is_told_where_no_output_is_counted() -> None:
+    """A report may tell the input alone."""
+    answer = read(GOOD | {"usage": {"prompt_tokens": 26, "completion_tokens": 0, "total_tokens": 26}})
+    assert (answer.text, answer.usage) == ("Hello", Usage(input_tokens=26))
+
+
+def test_usage_inside_the_choice_is_read() -> None:
+    """Moonshot's place for it."""
+    choice = GOOD["choices"][0] | {"usage": GOOD["usage"]}
+    assert read({"choices": [choice]}).usage == Usage(input_tokens=5, output_tokens=2)
+
+
+def test_an_answer_that_ends_with_an_error_is_none() -> None:
+    """As in a stream; what it took is known."""
+    choice = GOOD["choices"][0] | {"finish_reason": "error"}
+    failed = failure(GOOD | {"choices": [choice]})
+    assert isinstance(failed, Refused)
+    assert failed.usage == Usage(input_tokens=5, output_tokens=2)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": [{"embedding": [0.1]}], "usage": {"total_tokens": 5}},
+        {"usage": {"total_tokens": 5}, "model": "m", "data": [{"embedding": [0.1]}]},
+    ],
+)
+def test_a_total_alone_is_input_where_nothing_is_written(body: dict[str, Any]) -> None:
+    """Voyage's words."""
+    assert read(body, call=EMBEDDINGS).usage == Usage(input_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("invalid_request_error", 400), ("rate_limit_error", 429), ("server_error", 200)]
+)
+def test_the_type_of_an_error_in_a_success_tells_its_status(kind: str, status: int) -> None:
+    """Where no number does."""
+    failed = failure({"error": {"message": "too long", "type": kind, "code": "context_length_exceeded"}})
+    assert isinstance(failed, Refused)
+    assert failed.upstream_status == status

@@ -95,7 +95,7 @@ def test_a_finish_reason_makes_an_end_of_any_form(end: bytes) -> None:
         (b'data: {"error":{"message":"boom","code":"x"}}\n\n', Refused),
         (b'event: error\ndata: {"error":{"message":"Tool call validation failed"}}\n\n', Refused),
         (chunk({"content": ""}, finish="error") + DONE, Refused),
-        (b"data: " + b"y" * 1_100_000, InvalidAnswer),
+        (b"data: " + b"y" * 4_300_000, InvalidAnswer),
     ],
 )
 def test_a_broken_stream_fails_after_what_was_good(rest: bytes, kind: type[Exception]) -> None:

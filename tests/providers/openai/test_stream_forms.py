@@ -63,7 +63,19 @@ ODD_FORMS = [
 TEXTS = [
     *(b"", b"a", b"Hello", b" world", b"x" * 300),
     # Escapes, and what ends with one.
-    *(b"\\n", b"\\\\", b'\\"', b"a\\\\\\\\", b"\\u00e9", b"\\ud83d\\ude00", "é😀\u2028".encode()),
+    *(
+        b"\\n",
+        b"\\\\",
+        b'\\"',
+        b"a\\\\\\\\",
+        b"\\u00e9",
+        b"\\ud83d\\ude00",
+        b"\\ud83d",
+        b"\\ude00 b",
+        "é😀\u2028".encode(),
+    ),
+    # Halves of a character.
+    *(b"\\ud83d", b"\\ude00 b", b"\\\\ud83d"),
     # What looks like the frame of a chunk, as text.
     *(
         b'\\",\\"',
@@ -87,7 +99,6 @@ BAD_TEXTS = [
     b"\t",
     b"\x00",
     b"\\x",
-    b"\\ud83d",
     b"\xff",
     b"\xed\xa0\x80",
 ]

@@ -3,7 +3,8 @@
 import pytest
 from stream_readers import careful, told
 
-from providers.errors import InvalidAnswer
+from providers.chat import Usage
+from providers.errors import InvalidAnswer, Refused
 from providers.openai.stream import OpenAiStream
 
 
@@ -42,8 +43,8 @@ KNOWN = {
     "no padding, then padding twice": [said(b"a", PAD) + said(b"b") + said(b"c", PAD + b',"obfuscation":"q"')],
     "a byte order mark in a later piece": [A, MARK + A],
     "a byte order mark in a cut event": [A + MARK + A[:5], A[5:]],
-    "an event longer than the bound": [said(b"y" * 1_100_000)],
-    "a half event longer than the bound": [A + said(b"y" * 1_100_000)[:-4]],
+    "an event longer than the bound": [said(b"y" * 4_300_000)],
+    "a half event longer than the bound": [A + said(b"y" * 4_300_000)[:-4]],
     "more said than is kept": [said(b"x" * 524_288), A + A],
 }
 
@@ -80,3 +81,46 @@ def test_an_empty_piece_between_cr_and_lf_is_nothing() -> None:
     """The line feed still belongs to the carriage return."""
     pieces = [A[:-2] + b"\r", b"", b"\n" + A]
     assert told(careful(), pieces) == told(careful(), [b"".join(pieces)])
+
+
+def test_halves_of_a_character_go_on_as_they_came() -> None:
+    """The client puts them together."""
+    events = [said(b"Hi \\ud83d"), said(b"\\ude00 ok")]
+    reader = OpenAiStream()
+    assert [reader.feed(event) for event in events] == events
+    assert (reader.failure, reader.delivered().chars) == (None, 8)
+
+
+@pytest.mark.parametrize("later", [b'{"prompt_tokens":0,"completion_tokens":0}', b"{}", b'{"prompt_tokens":null}'])
+def test_figures_that_cannot_be_used_replace_none_that_can(later: bytes) -> None:
+    """Else what was reported would be estimated."""
+    reader = OpenAiStream()
+    reader.feed(A + USAGE + b'data: {"choices":[],"usage":%s}\n\n' % later)
+    assert reader.usage == Usage(input_tokens=1, output_tokens=1)
+
+
+def test_usage_inside_the_last_choice_is_read() -> None:
+    """Moonshot's place for it."""
+    reader = OpenAiStream()
+    last = b',"finish_reason":"stop","usage":{"prompt_tokens":3,"completion_tokens":2}'
+    reader.feed(A + said(b"", last) + b"data: [DONE]\n\n")
+    assert (reader.finished, reader.usage) == (True, Usage(input_tokens=3, output_tokens=2))
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        (b'data: {"object":"error","message":"out of memory","code":500}\n\n', "out of memory"),
+        (b'event: error\ndata: {"message":"boom","code":500}\n\n', "boom"),
+        (b'event: error\ndata: {"error":{"message":"boom","code":500}}\n\n', "boom"),
+        (b"event: error\ndata: it broke\n\n", "it broke"),
+        (b'error: {"code":500,"message":"no slot"}\n\n', "no slot"),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", A])
+def test_an_error_is_one_however_it_is_worded(before: bytes, event: bytes, message: str) -> None:
+    """The words of vLLM, of several proxies and of llama.cpp; what comes behind it is no answer."""
+    reader = OpenAiStream()
+    assert reader.feed(before + event + A + b"data: [DONE]\n\n") == before
+    assert isinstance(reader.failure, Refused)
+    assert (reader.failure.message, reader.finished) == (message, False)

@@ -116,9 +116,61 @@ def test_no_report_is_none() -> None:
 
 
 def test_a_total_that_is_no_sum_is_marked() -> None:
-    """The two counts are charged, and the row says that something is odd."""
+    """What it counts beyond the two is charged as output, which is where thinking is left out of the completion."""
     usage = read_any_usage({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 99})
+    assert usage == Usage(input_tokens=5, output_tokens=94, anomalous=True)
+    usage = read_any_usage({"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 6})
     assert usage == Usage(input_tokens=5, output_tokens=2, anomalous=True)
+
+
+def test_thinking_that_the_total_alone_counts_is_output() -> None:
+    """As xAI says it; nothing is odd where it tells the same figure by its name."""
+    told: dict[str, Any] = {
+        "prompt_tokens": 32,
+        "completion_tokens": 9,
+        "total_tokens": 135,
+        "prompt_tokens_details": {"cached_tokens": 6},
+        "completion_tokens_details": {"reasoning_tokens": 94},
+    }
+    assert read_any_usage(told) == Usage(input_tokens=26, cache_read_tokens=6, output_tokens=103, reasoning_tokens=94)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 10**15},
+        {
+            "prompt_tokens": 5,
+            "completion_tokens": 2,
+            "total_tokens": 47,
+            "prompt_tokens_details": {"cached_tokens": 40},
+        },
+    ],
+)
+def test_a_total_of_which_nobody_knows_what_it_counts_is_not_charged(told: dict[str, Any]) -> None:
+    """An impossible one, and one with a cached share that the prompt leaves out."""
+    usage = read_any_usage(told)
+    assert usage is not None
+    assert (usage.total_output_tokens, usage.anomalous) == (2, True)
+
+
+def test_the_cached_share_by_deepseeks_name_is_no_fresh_input() -> None:
+    """OpenAI's name counts where both are there."""
+    told: dict[str, Any] = {"prompt_tokens": 50, "completion_tokens": 2, "total_tokens": 52}
+    told["prompt_cache_hit_tokens"] = 40
+    assert read_any_usage(told) == Usage(input_tokens=10, cache_read_tokens=40, output_tokens=2)
+    told["prompt_tokens_details"] = {"cached_tokens": 30}
+    assert read_any_usage(told) == Usage(input_tokens=20, cache_read_tokens=30, output_tokens=2)
+
+
+@pytest.mark.parametrize(("is_byok", "cost_pusd"), [(True, 12_500_000_000), (False, 200_000_000), (None, 200_000_000)])
+def test_what_the_callers_own_key_paid_is_part_of_the_cost(is_byok: bool | None, cost_pusd: int) -> None:
+    """OpenRouter then charges its own part alone, which may be nothing."""
+    told: dict[str, Any] = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "cost": 0.0002}
+    told |= {"is_byok": is_byok, "cost_details": {"upstream_inference_cost": 0.0123}}
+    usage = read_any_usage(told)
+    assert usage is not None
+    assert usage.reported_cost_pusd == cost_pusd
 
 
 def test_embeddings_report_no_completion() -> None:
