@@ -14,11 +14,13 @@ from typing import Any
 
 from providers.handoff import Handoff
 
+_ENDED = object()
+
 
 class Drive(asyncio.Future[None]):
     """A running coroutine; see https://docs.python.org/3/library/asyncio-extending.html (2026-11-22)."""
 
-    __slots__ = ("_awaited", "_cancels", "_coroutine", "_must_cancel", "_running")
+    __slots__ = ("_awaited", "_cancels", "_coroutine", "_must_cancel", "_running", "_steps")
 
     def __init__(
         self, coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop, running: "set[asyncio.Task[None]]"
@@ -26,6 +28,8 @@ class Drive(asyncio.Future[None]):
         """Begin; ``running`` holds the drive until it has ended."""
         super().__init__(loop=loop)
         self._coroutine = coroutine
+        # Asked by ``next``, which tells the end without an exception: a traceback at each call's end costs a hundredth.
+        self._steps = coroutine.__await__()
         self._awaited: asyncio.Future[Any] | None = None
         self._cancels = 0
         self._must_cancel = False
@@ -64,23 +68,17 @@ class Drive(asyncio.Future[None]):
             return
         self._awaited = None
         try:
-            if self._must_cancel:
-                self._must_cancel = False
-                self._wait_for(self._coroutine.throw(asyncio.CancelledError()))
-                return
-            awaited = self._coroutine.send(None)
+            awaited = next(self._steps, _ENDED) if not self._must_cancel else self._cancel_inside()
             if type(awaited) is Handoff and awaited.taker is None and not self._must_cancel:
                 awaited._asyncio_future_blocking = False
                 awaited.taker = self._go_on
                 self._awaited = awaited
+            elif awaited is _ENDED:
+                self._end()
             else:
                 self._wait_for(awaited)
         except StopIteration:
-            self._running.discard(self)
-            if self._must_cancel:
-                super().cancel()
-            else:
-                self.set_result(None)
+            self._end()
         except asyncio.CancelledError:
             self._running.discard(self)
             super().cancel()
@@ -91,6 +89,18 @@ class Drive(asyncio.Future[None]):
                 raise
         finally:
             _leave_task(loop, self)  # type: ignore[arg-type]
+
+    def _end(self) -> None:
+        """The coroutine has returned."""
+        self._running.discard(self)
+        if self._must_cancel:
+            super().cancel()
+        else:
+            self.set_result(None)
+
+    def _cancel_inside(self) -> Any:
+        self._must_cancel = False
+        return self._coroutine.throw(asyncio.CancelledError())
 
     def _wait_for(self, awaited: Any) -> None:
         """Be woken by whatever is awaited; what cannot be awaited is told to the coroutine."""
