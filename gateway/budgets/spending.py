@@ -7,7 +7,7 @@ Failure behavior: raises DatabaseUnavailable as gateway.db does, and while rows 
 nobody could tell their sum.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +25,8 @@ MAX_KNOWN = 100_000
 _MAX_ROUNDS = 8
 
 Wanted = Sequence[tuple[Budget, Window]]
+# The rows that calls in flight are going to be.
+Coming = Callable[[], Iterable[UsageRow]]
 
 
 class Amount(NamedTuple):
@@ -84,16 +86,20 @@ class Spending:
                 spent[place] = spent.get(place, 0) + cost
         await store.add_spend(connection, spent)
 
-    async def read(self, recorder: Recorder, wanted: Wanted) -> list[int]:
-        """Sum up windows; the caller holds ``recorder.folding``, and the sums hold until it awaits something."""
+    async def read(self, recorder: Recorder, wanted: Wanted, coming: Coming = tuple) -> list[int]:
+        """Sum up windows; the caller holds ``recorder.folding``, and the sums hold until it awaits something.
+
+        So does what ``counts`` tells of the rows that are ``coming``.
+        """
         if recorder.has_rows_on_disk_alone:
             raise DatabaseUnavailable("usage rows wait in the journal, so what was spent is not known yet")
         async with self._database.read() as connection:
             stored = [await store.sum_window(connection, budget, window) for budget, window in wanted]
             if any(budget.scope != "project" for budget, _ in wanted):
                 for _ in range(_MAX_ROUNDS):
-                    projects = {row.project_id for row in recorder.unfolded()} - self._accounts.keys()
-                    keys = {row.key_id for row in recorder.unfolded()} - self._roots.keys()
+                    rows = [*recorder.unfolded(), *coming()]
+                    projects = {row.project_id for row in rows} - self._accounts.keys()
+                    keys = {row.key_id for row in rows} - self._roots.keys()
                     if not projects and not keys:
                         break
                     await self._learn(connection, projects, keys)
@@ -102,13 +108,13 @@ class Spending:
             for total, (budget, window) in zip(stored, wanted, strict=True)
         ]
 
-    def _sum_unfolded(self, recorder: Recorder, budget: Budget, window: Window) -> int:
+    def counts(self, row: UsageRow, budget: Budget, window: Window) -> bool:
+        """Whether a call counts in a budget's window."""
         scope = (budget.scope, budget.counted_id)
-        return sum(
-            cost_of(row)
-            for row in recorder.unfolded()
-            if window.holds(row.created_ns) and scope in self._scopes(row.project_id, row.key_id, row.tags)
-        )
+        return window.holds(row.created_ns) and scope in self._scopes(row.project_id, row.key_id, row.tags)
+
+    def _sum_unfolded(self, recorder: Recorder, budget: Budget, window: Window) -> int:
+        return sum(cost_of(row) for row in recorder.unfolded() if self.counts(row, budget, window))
 
     def _scopes(self, project_id: str, key_id: str, tags: str) -> list[tuple[str, str]]:
         return scopes_of(self._accounts.get(project_id), project_id, self._roots.get(key_id, key_id), tags)

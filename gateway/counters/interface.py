@@ -160,12 +160,16 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     amount_pusd: int
     # What the tightest line has left besides this hold.
     room_pusd: int
+    # Whose counters began with their seeds.
+    begun: tuple[BudgetLine, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing was reserved; the lines on which the least amount does not fit, in their order."""
 
     lines: tuple[LineState, ...]
+    # Whose counters began with their seeds all the same.
+    begun: tuple[BudgetLine, ...] = ()
 
 
 class Unseeded(msgspec.Struct, frozen=True, kw_only=True):

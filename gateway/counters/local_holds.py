@@ -61,6 +61,8 @@ class _Hold(msgspec.Struct):
     lines: list[_Line]
     amount_pusd: int
     expires_ns: int
+    # Whatever its caller wants to find by it.
+    owner: object = None
     memo: bytes = b""
     is_claimed: bool = False
 
@@ -100,21 +102,29 @@ class LocalHolds:
         lines, hold_id, amount_pusd = hold.lines, hold.hold_id, hold.amount_pusd
         if hold_id in self._open or self._find_settled(hold_id, now_ns) is not None:
             raise HoldIdTaken(f"a hold {hold_id!r} is open or was settled a moment ago: give each hold a new id")
-        counted = self._find_lines(lines)
+        counted, begun = self._find_lines(lines)
         if counted is None:
-            return Unseeded(lines=tuple(line for line in lines if self._is_unseeded(line)))
+            return Unseeded(lines=begun)
         room_pusd = MAX_PUSD
         for line, count in zip(lines, counted, strict=True):
             room_pusd = min(room_pusd, line.limit_pusd - count.spent_pusd - count.held_pusd)
         if room_pusd < amount_pusd:
             least_pusd = amount_pusd if hold.least_pusd is None else hold.least_pusd
             if room_pusd < least_pusd:
-                return _refuse(lines, counted, least_pusd, now_ns)
+                return _refuse(lines, counted, least_pusd, now_ns, begun)
             amount_pusd = room_pusd
-        self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + hold.lease_ns, hold.memo))
-        return Held(hold_id=hold_id, amount_pusd=amount_pusd, room_pusd=room_pusd - amount_pusd)
+        self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + hold.lease_ns, None, hold.memo))
+        return Held(hold_id=hold_id, amount_pusd=amount_pusd, room_pusd=room_pusd - amount_pusd, begun=begun)
 
-    def hold(self, hold_id: str, lines: tuple[BudgetLine, ...], amount_pusd: int, now_ns: int, lease_ns: int) -> bool:
+    def hold(  # noqa: PLR0913, PLR0917 - an object of them would cost as much as the step
+        self,
+        hold_id: str,
+        lines: tuple[BudgetLine, ...],
+        amount_pusd: int,
+        now_ns: int,
+        lease_ns: int,
+        owner: object = None,
+    ) -> bool:
         """Hold all of an amount, of 0 to MAX_PUSD, where that fits; False: nothing is held, ``reserve`` tells why.
 
         Most calls need no more, and making what ``reserve`` is asked with and answers would double what this costs.
@@ -128,8 +138,29 @@ class LocalHolds:
             if count is None or count.spent_pusd + count.held_pusd + amount_pusd > line.limit_pusd:
                 return False
             counted.append(count)
-        self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + lease_ns))
+        self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + lease_ns, owner))
         return True
+
+    def entrust(self, hold_id: str, owner: object) -> None:
+        """Let an open hold be found as its owner's."""
+        self._open[hold_id].owner = owner
+
+    def owned(self) -> list[tuple[str, object]]:
+        """List the open holds with their owners."""
+        return [(hold_id, hold.owner) for hold_id, hold in self._open.items()]
+
+    def begin(self, line: BudgetLine) -> None:
+        """Begin a line's counter at its seed, where there is none."""
+        self._lines.setdefault((line.budget_key, line.window_key), _Line(line.seed_pusd or 0))
+
+    def join(self, hold_id: str, line: BudgetLine) -> None:
+        """Let an open hold count on one more line too, which has a counter, whether or not there is room for it."""
+        hold, count = self._open[hold_id], self._lines[line.budget_key, line.window_key]
+        hold.names += (line,)
+        hold.lines.append(count)
+        count.held_pusd += hold.amount_pusd
+        count.open += 1
+        count.resets_ns = line.resets_ns
 
     def settle(self, hold_id: str, amount_pusd: int, now_ns: int) -> Settled:
         """End a hold with what was really spent; only the first time counts."""
@@ -197,8 +228,11 @@ class LocalHolds:
             None if line is None else LineCount(spent_pusd=line.spent_pusd, held_pusd=line.held_pusd) for line in found
         )
 
-    def _find_lines(self, lines: Sequence[BudgetLine]) -> list[_Line] | None:
-        """Find the counters, seeding those that are new; None, and nothing done, where a seed is missing."""
+    def _find_lines(self, lines: Sequence[BudgetLine]) -> tuple[list[_Line] | None, tuple[BudgetLine, ...]]:
+        """Find the counters, seeding those that are new, which are named too.
+
+        None, nothing done, and the lines named that have none, where a seed is missing.
+        """
         found: list[_Line] = []
         for line in lines:
             count = self._lines.get((line.budget_key, line.window_key))
@@ -206,15 +240,14 @@ class LocalHolds:
                 break
             found.append(count)
         else:
-            return found
-        if any(self._is_unseeded(line) for line in lines):
-            return None
-        return [
-            self._lines.setdefault((line.budget_key, line.window_key), _Line(line.seed_pusd or 0)) for line in lines
-        ]
-
-    def _is_unseeded(self, line: BudgetLine) -> bool:
-        return line.seed_pusd is None and (line.budget_key, line.window_key) not in self._lines
+            return found, ()
+        new = tuple(line for line in lines if (line.budget_key, line.window_key) not in self._lines)
+        unseeded = tuple(line for line in new if line.seed_pusd is None)
+        if unseeded:
+            return None, unseeded
+        for line in new:
+            self.begin(line)
+        return [self._lines[line.budget_key, line.window_key] for line in lines], new
 
     def _open_hold(self, hold: _Hold) -> None:
         self._open[hold.hold_id], amount_pusd = hold, hold.amount_pusd
@@ -266,7 +299,13 @@ def _claim(hold: _Hold, claimed_ns: int) -> ExpiredHold:
     return claimed
 
 
-def _refuse(lines: Sequence[BudgetLine], counted: Sequence[_Line], min_pusd: int, now_ns: int) -> Refused:
+def _refuse(
+    lines: Sequence[BudgetLine],
+    counted: Sequence[_Line],
+    min_pusd: int,
+    now_ns: int,
+    begun: tuple[BudgetLine, ...],
+) -> Refused:
     refusing: list[LineState] = []
     for line, count in zip(lines, counted, strict=True):
         if not count.open:
@@ -283,4 +322,4 @@ def _refuse(lines: Sequence[BudgetLine], counted: Sequence[_Line], min_pusd: int
                     resets_ns=line.resets_ns,
                 )
             )
-    return Refused(lines=tuple(refusing))
+    return Refused(lines=tuple(refusing), begun=begun)

@@ -226,18 +226,24 @@ class SharedCounters:
 def _read_reservation(hold: NewHold, answer: bytes) -> Reservation:
     outcome, *figures = answer.split()
     if outcome == b"held":
-        amount, room = figures
-        return Held(hold_id=hold.hold_id, amount_pusd=int(amount), room_pusd=int(room))
+        amount, room, begun = figures
+        return Held(hold_id=hold.hold_id, amount_pusd=int(amount), room_pusd=int(room), begun=_read_begun(hold, begun))
     if outcome == b"refused":
+        begun, *figures = figures
         return Refused(
+            begun=_read_begun(hold, begun),
             lines=tuple(
                 _make_state(hold.lines[int(at)], int(spent), int(held))
                 for at, spent, held in zip(figures[::3], figures[1::3], figures[2::3], strict=True)
-            )
+            ),
         )
     if outcome == b"unseeded":
         return Unseeded(lines=tuple(hold.lines[int(at)] for at in figures))
     raise HoldIdTaken(f"a hold {hold.hold_id!r} is open or was settled a moment ago: give each hold a new id")
+
+
+def _read_begun(hold: NewHold, begun: bytes) -> tuple[BudgetLine, ...]:
+    return () if begun == b"-" else tuple(hold.lines[int(at)] for at in begun.split(b","))
 
 
 def _make_state(line: BudgetLine, spent_pusd: int, held_pusd: int) -> LineState:

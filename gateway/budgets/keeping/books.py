@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import msgspec
+
 from gateway.budgets.budget import Budget
 from gateway.budgets.directory import BudgetDirectory, Standing
 from gateway.budgets.windows import Window
 from gateway.counters.interface import BudgetLine, Counters, LineName, Settled
 from gateway.counters.local_holds import LocalHolds
 from gateway.counters.memory import MemoryCounters
+from gateway.ledger.row import UsageRow
 
 # More than ever wait: beyond it the oldest is given up, and the sweep or the next window's seed sets it right.
 MAX_WAITING = 100_000
@@ -46,12 +49,39 @@ class Crossing(NamedTuple):
     spent_pusd: int
 
 
-class OpenHold(NamedTuple):
+class OpenHold(msgspec.Struct):
     """A hold of this process in Redis, so that it can be renewed, and found missing."""
 
     lines: tuple[BudgetLine, ...]
     amount_pusd: int
     renewed_ns: int
+    # The row that its call becomes if nothing more is heard of it.
+    doubt: UsageRow
+    # Its call's row is recorded, or it needs none: only Redis is still to be told.
+    has_ended: bool = False
+    # The other processes know of it, and count it where they begin a line anew.
+    is_told: bool = False
+    # Lines that this process began meanwhile, without the hold: whether what it holds was counted there as spent.
+    counted: dict[LineName, bool] = {}
+
+    def note_begun(self, name: LineName, *, is_counted: bool) -> None:
+        """A line was begun in Redis that does not know the hold."""
+        if is_counted or any(name_of(line) == name for line in self.lines):
+            self.counted[name] = is_counted
+
+    def correct(self, amount_pusd: int, settled: Settled) -> list[tuple[LineName, int]]:
+        """What lines have to be corrected by that count the hold as spent and not its cost, or besides it."""
+        corrections: list[tuple[LineName, int]] = []
+        counted = dict(self.counted)
+        for at, line in enumerate(self.lines):
+            name = name_of(line)
+            is_lost = settled.outcome == "unknown" or settled.spent_pusd[at : at + 1] == (None,)
+            # Begun by another process it counts what the others were told of.
+            if counted.pop(name, is_lost and self.is_told):
+                corrections.append((name, amount_pusd - self.amount_pusd))
+        # What the call cost is told to budgets that came after it by whoever records its row.
+        corrections += [(name, -self.amount_pusd) for name, is_counted in counted.items() if is_counted]
+        return corrections
 
 
 class Books:
@@ -65,6 +95,8 @@ class Books:
         self.now_ns = now_ns
         # Through Redis only.
         self.open: dict[str, OpenHold] = {}
+        # Held while a line is begun in Redis: only then it is known which of the open holds it counts.
+        self.beginning = asyncio.Lock()
         self.waiting: deque[Unsettled | Unadjusted] = deque(maxlen=MAX_WAITING)
         # Holds that were given up without an answer, and when: a reservation may reach Redis later than its release.
         self.forgotten: deque[tuple[int, str]] = deque(maxlen=MAX_WAITING)
@@ -74,8 +106,7 @@ class Books:
     def adjust(self, standings: Iterable[Standing], created_ns: int, delta_pusd: int) -> None:
         """Let the lines of these budgets count money that nothing was held for."""
         for standing in standings:
-            line = standing.line_at(created_ns)
-            name = LineName(budget_key=line.budget_key, window_key=line.window_key)
+            name = name_of(standing.line_at(created_ns))
             if self.local is not None:
                 self.local.adjust(name, delta_pusd)
             else:
@@ -85,13 +116,27 @@ class Books:
     async def settle(self, hold_id: str, amount_pusd: int) -> Settled:
         """Tell Redis how a hold ended. Raises CountersUnavailable."""
         settled = await self.counters.settle(hold_id, amount_pusd, self.now_ns())
-        held = self.open.pop(hold_id, None)
-        if settled.outcome == "unknown" and held is not None:
-            # Redis lost it. A line that was begun anew since counts what was held as spent.
-            for line in held.lines:
-                name = LineName(budget_key=line.budget_key, window_key=line.window_key)
-                await self.counters.adjust(name, amount_pusd - held.amount_pusd)
+        async with self.beginning:
+            held = self.open.pop(hold_id, None)
+        if held is not None:
+            # Redis lost it, or some of its lines. One that was begun anew since counts what was held as spent.
+            for name, delta_pusd in held.correct(amount_pusd, settled):
+                await self.counters.adjust(name, delta_pusd)
         return settled
+
+    def end(self, hold_id: str) -> None:
+        """Note that a hold's call is over, in the turn in which its row is recorded."""
+        held = self.open.get(hold_id)
+        if held is not None:
+            held.has_ended = True
+
+    def running(self) -> dict[str, OpenHold]:
+        """Name the holds in Redis whose calls are not over."""
+        return {hold_id: held for hold_id, held in self.open.items() if not held.has_ended}
+
+    def coming(self) -> list[UsageRow]:
+        """Name the rows that those calls become if nothing more is heard of them."""
+        return [held.doubt for held in self.running().values()]
 
     def note_spent(self, standing: Standing, created_ns: int, spent_pusd: int) -> None:
         """See whether what a budget has spent has reached a threshold that this process has not told of.
@@ -113,3 +158,8 @@ class Books:
             self.wake.set()
         standing.notified = (window.key, count)
         standing.quiet = (window.start_ns, window.end_ns, next_pusd)
+
+
+def name_of(line: BudgetLine) -> LineName:
+    """Name a line."""
+    return LineName(budget_key=line.budget_key, window_key=line.window_key)

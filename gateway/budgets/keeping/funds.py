@@ -47,6 +47,11 @@ class Funds:
         """One more hold is the call's."""
         self._open += (hold_id,)
 
+    def join(self, standing: Standing) -> None:
+        """Be governed by a budget that came after the call, as far as its holds were counted there."""
+        if standing not in self.standings:
+            self.standings += (standing,)
+
     @property
     def is_open(self) -> bool:
         """Whether anything is held."""
@@ -65,6 +70,7 @@ class Funds:
         for hold_id in opened:
             if local is None:
                 self._unsettled.append(Unsettled(hold_id, cost_pusd))
+                books.end(hold_id)
             else:
                 settled = local.settle(hold_id, cost_pusd, books.now_ns())
                 if cost_pusd:

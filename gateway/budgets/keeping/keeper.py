@@ -16,7 +16,7 @@ from gateway.budgets import refusal
 from gateway.budgets.bound import Bound
 from gateway.budgets.budget import Budget
 from gateway.budgets.directory import Standing
-from gateway.budgets.keeping.books import OpenHold, Unsettled
+from gateway.budgets.keeping.books import OpenHold, Unsettled, name_of
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.memo import write_memo
 from gateway.budgets.keeping.treasury import Treasury
@@ -42,6 +42,7 @@ SEED_TIMEOUT_S = 8.0
 _RETRY_MS = 1_000
 _MAX_ROUNDS = 5
 
+Wanting = Sequence[tuple[Standing, Window]]
 Tighten = Callable[[], Awaitable[Bound]]
 
 
@@ -80,15 +81,16 @@ class Keeper:
         local = books.local
         if local is None or most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
             return None
+        funds = Funds(books, standings, bound, doubt, cap_pusd, bound.output_tokens if bound.needs_limit else None)
         if standings:
             created_ns = doubt.created_ns
             lines: tuple[BudgetLine, ...] = ()
             # No comprehension: of the one or two that there are it costs more than they do.
             for standing in standings:
                 lines += (standing.line_at(created_ns),)
-            if not local.hold(doubt.request_id, lines, most_pusd, books.now_ns(), self._lease_ns):
+            if not local.hold(doubt.request_id, lines, most_pusd, books.now_ns(), self._lease_ns, funds):
                 return None
-        return Funds(books, standings, bound, doubt, cap_pusd, bound.output_tokens if bound.needs_limit else None)
+        return funds
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
         """Hold what a call may cost, or what there is room for; raises Fault.
@@ -115,9 +117,11 @@ class Keeper:
 
     def _fund(self, wish: Wish, bound: Bound, doubt: UsageRow) -> Funds:
         is_limited = bound.output_tokens < wish.bound.output_tokens or bound.needs_limit
-        return Funds(
-            self.books, wish.standings, bound, doubt, wish.cap_pusd, bound.output_tokens if is_limited else None
-        )
+        max_tokens = bound.output_tokens if is_limited else None
+        funds = Funds(self.books, wish.standings, bound, doubt, wish.cap_pusd, max_tokens)
+        if funds.is_open and self.books.local is not None:
+            self.books.local.entrust(doubt.request_id, funds)
+        return funds
 
     async def reserve_more(self, funds: Funds, attempt: int) -> bool:
         """Hold the same once more, for a further try after one that may be billed; tells whether there is room."""
@@ -135,6 +139,8 @@ class Keeper:
         if not isinstance(held, Held):
             return False
         funds.opened(held.hold_id)
+        if self.books.local is not None:
+            self.books.local.entrust(held.hold_id, funds)
         return True
 
     @staticmethod
@@ -167,7 +173,7 @@ class Keeper:
                 retry_after_ms=_RETRY_MS,
             ) from error
         if isinstance(reservation, Held) and books.local is None:
-            books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns)
+            books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns, doubt)
         return reservation
 
     def _new_hold(
@@ -204,41 +210,68 @@ class Keeper:
                 reservation = await books.counters.reserve(hold, now_ns)
                 if not isinstance(reservation, Unseeded):
                     return reservation
-                wanted = self._wanted(reservation, standings, created_ns)
+                missing = {line.budget_key for line in reservation.lines}
+                lacking = [
+                    (standing, standing.window_at(created_ns))
+                    for standing in standings
+                    if standing.budget.budget_id in missing
+                ]
                 if self._peers is not None:
                     await self._peers.wait_for_all(is_urgent=True)
                 if self._recorder.has_rows_on_disk_alone:
                     await self._recorder.flush()
                 async with self._recorder.folding:
-                    sums = await self._spending.read(self._recorder, wanted)
-                    # From here to the reservation nothing is awaited in one process.
-                    seeded = self._with_seeds(hold, wanted, sums)
-                    if books.local is not None:
-                        seeded_now = books.local.reserve(seeded, now_ns)
-                        assert not isinstance(seeded_now, Unseeded), "every line has a seed"  # noqa: S101 - as above
-                        return seeded_now
-                    reservation = await books.counters.reserve(seeded, now_ns)
+                    reservation = await self._begin(hold, lacking, now_ns)
                 if not isinstance(reservation, Unseeded):
                     return reservation
         raise DatabaseUnavailable("the counters lose their data again and again")
 
-    @staticmethod
-    def _wanted(unseeded: Unseeded, standings: Sequence[Standing], created_ns: int) -> list[tuple[Budget, Window]]:
-        missing = {line.budget_key for line in unseeded.lines}
-        return [
-            (standing.budget, standing.window_at(created_ns))
-            for standing in standings
-            if standing.budget.budget_id in missing
-        ]
+    def _coming(self) -> list[UsageRow]:
+        local = self.books.local
+        if local is None:
+            return self.books.coming()
+        return [funds.doubt for _, funds in local.owned() if isinstance(funds, Funds)]
 
-    def _with_seeds(self, hold: NewHold, wanted: list[tuple[Budget, Window]], sums: list[int]) -> NewHold:
-        seeds: dict[str, int] = {}
+    async def _begin(self, hold: NewHold, lacking: Wanting, now_ns: int) -> Reservation:
+        """Begin lines at what was spent, with what calls hold that run; and reserve."""
+        wanted = [(standing.budget, window) for standing, window in lacking]
+        sums = await self._spending.read(self._recorder, wanted, self._coming)
+        # From here to the reservation nothing is awaited in one process.
+        local = self.books.local
+        if local is None:
+            return await self._begin_shared(hold, wanted, sums, now_ns)
+        for (standing, window), total in zip(lacking, sums, strict=True):
+            (line,) = [line for line in hold.lines if line.budget_key == standing.budget.budget_id]
+            local.begin(msgspec.structs.replace(line, seed_pusd=min(max(total, 0), MAX_PUSD)))
+            for hold_id, funds in local.owned():
+                # Of a call that came before its budget.
+                if isinstance(funds, Funds) and self._spending.counts(funds.doubt, standing.budget, window):
+                    local.join(hold_id, line)
+                    funds.join(standing)
+        return local.reserve(hold, now_ns)
+
+    async def _begin_shared(
+        self, hold: NewHold, wanted: Sequence[tuple[Budget, Window]], sums: Sequence[int], now_ns: int
+    ) -> Reservation:
+        """In Redis: what is held that these lines do not know counts there as spent until its calls settle.
+
+        Redis lost it, or the budget is younger than the calls.
+        """
+        running, seeds, counted = self.books.running(), dict[str, int](), dict[str, set[str]]()
         for (budget, window), total in zip(wanted, sums, strict=True):
-            # What others held when Redis lost it counts as spent until they settle.
-            held = 0 if self._peers is None else self._peers.held_pusd(budget.budget_id, window.key)
-            seeds[budget.budget_id] = min(max(total, 0) + held, MAX_PUSD)
+            own = {name: held for name, held in running.items() if self._spending.counts(held.doubt, budget, window)}
+            others = 0 if self._peers is None else self._peers.held_pusd(budget.budget_id, window.key)
+            seed_pusd = max(total, 0) + sum(held.amount_pusd for held in own.values()) + others
+            seeds[budget.budget_id], counted[budget.budget_id] = min(seed_pusd, MAX_PUSD), set(own)
         lines = tuple(msgspec.structs.replace(line, seed_pusd=seeds.get(line.budget_key)) for line in hold.lines)
-        return msgspec.structs.replace(hold, lines=lines)
+        # Free: nobody else has it for longer than a turn of the loop.
+        async with self.books.beginning:
+            known = dict(self.books.open)
+            reservation = await self.books.counters.reserve(msgspec.structs.replace(hold, lines=lines), now_ns)
+            for line in () if isinstance(reservation, Unseeded) else reservation.begun:
+                for hold_id, held in known.items():
+                    held.note_begun(name_of(line), is_counted=hold_id in counted[line.budget_key])
+        return reservation
 
     @staticmethod
     def _refuse(wish: Wish, refused: Refused | None, least_pusd: int) -> Fault:

@@ -83,12 +83,16 @@ class Peers:
 
     async def beat(self) -> None:
         """Store what was recorded, take over the budgets, and tell."""
+        # Those tell of themselves by their rows, once these are written, at the end of this turn, and stored.
+        over = {hold_id for hold_id, hold in self._books.open.items() if hold.has_ended}
+        await asyncio.sleep(0)
         async with asyncio.timeout(_FLUSH_S):
             await self._recorder.flush()
         await self._books.directory.refresh()
         held: HeldByLine = {}
-        for hold in self._books.open.values():
-            for line in hold.lines:
+        for hold_id, hold in self._books.open.items():
+            hold.is_told = hold_id not in over
+            for line in hold.lines if hold.is_told else ():
                 name = f"{line.budget_key} {line.window_key}"
                 held[name] = held.get(name, 0) + hold.amount_pusd
         self._beat += 1

@@ -13,6 +13,7 @@ from functools import partial
 import msgspec
 
 from gateway.budgets import store
+from gateway.budgets.budget import Budget
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Crossing, Unsettled
 from gateway.budgets.keeping.memo import read_memo
@@ -20,6 +21,7 @@ from gateway.budgets.keeping.peers import BEAT_S, Peers
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.refusal import moment_text
 from gateway.budgets.spending import cost_of
+from gateway.budgets.windows import Window
 from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineCount, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.events import USAGE_THRESHOLD, Event, append_event
@@ -120,7 +122,7 @@ class Watch:
             if now_ns - hold.renewed_ns > self._lease_ns // 2:
                 await books.counters.renew(hold_id, now_ns, self._lease_ns)
                 if hold_id in books.open:
-                    books.open[hold_id] = hold._replace(renewed_ns=now_ns)
+                    hold.renewed_ns = now_ns
         while books.forgotten and books.forgotten[0][0] < now_ns - LATE_NS:
             await books.settle(books.forgotten[0][1], 0)
             books.forgotten.popleft()
@@ -182,10 +184,11 @@ class Watch:
         names = [_name_of(standing, now_ns) for standing in standings]
         wanted = [(standing.budget, standing.window_at(now_ns)) for standing in standings]
         async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
-            sums = await self._spending.read(self._recorder, wanted)
+            sums = await self._spending.read(self._recorder, wanted, books.coming)
+            running = [self._sum_running(budget, window) for budget, window in wanted]
         # Again: a call whose row is summed up may not be settled yet, and then its hold is still there.
         after = await books.counters.look(names)
-        for name, old, count, total in zip(names, before, after, sums, strict=True):
+        for name, old, count, total, open_pusd in zip(names, before, after, sums, running, strict=True):
             if old is None or count is None or count.spent_pusd != old.spent_pusd:
                 continue
             missing_pusd = total - count.spent_pusd
@@ -195,8 +198,17 @@ class Watch:
             elif count.held_pusd or not are_whole:
                 # A process that died may have rows that only its journal has: until then less is not believed.
                 continue
+            else:
+                # Of what runs the line holds nothing, so it counts it as spent.
+                missing_pusd = min(0, missing_pusd + open_pusd)
             if missing_pusd:
                 await books.counters.adjust(name, missing_pusd, if_spent_pusd=count.spent_pusd)
+
+    def _sum_running(self, budget: Budget, window: Window) -> int:
+        """What the running calls of all processes hold in a budget's window."""
+        running = self._books.running().values()
+        own = sum(held.amount_pusd for held in running if self._spending.counts(held.doubt, budget, window))
+        return own + (0 if self._peers is None else self._peers.held_pusd(budget.budget_id, window.key))
 
     async def take_corrections(self) -> None:
         """In one process: bring the counters to the ledger where calls were re-rated by a command beside it."""

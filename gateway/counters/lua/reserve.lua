@@ -22,7 +22,11 @@ for n = 1, #KEYS - 3 do
 end
 if #unseeded > 0 then return 'unseeded ' .. table.concat(unseeded, ' ') end
 
-local refusing, room = {}, nil
+local refusing, room, new = {}, nil, {}
+for n, line in ipairs(lines) do
+  if line.is_new then new[#new + 1] = n - 1 end
+end
+local begun = #new > 0 and table.concat(new, ',') or '-'
 for n, line in ipairs(lines) do
   local bound = add(line.spent, line.held)
   if less(line.limit, add(bound, least)) then
@@ -41,7 +45,7 @@ if #refusing > 0 then
       rest_line(line.key, line.resets_us, now_us, kept_ms, idle_ms)
     end
   end
-  return 'refused ' .. table.concat(refusing, ' ')
+  return 'refused ' .. begun .. ' ' .. table.concat(refusing, ' ')
 end
 
 if less(room, amount) then amount = room end
@@ -57,4 +61,4 @@ for _, line in ipairs(lines) do
 end
 redis.call('SET', hold, cmsgpack.pack(record))
 redis.call('ZADD', ends, ends_us, id)
-return 'held ' .. show(amount) .. ' ' .. show(subtract(room, amount))
+return 'held ' .. show(amount) .. ' ' .. show(subtract(room, amount)) .. ' ' .. begun

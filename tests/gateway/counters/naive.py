@@ -165,6 +165,7 @@ class NaiveCounters:
         )
         if unseeded:
             return Unseeded(lines=unseeded)
+        begun = tuple(line for key, line in zip(keys, hold.lines, strict=True) if key not in self.seeds)
         for key, line in zip(keys, hold.lines, strict=True):
             self.seeds.setdefault(key, line.seed_pusd or 0)
         least = hold.amount_pusd if hold.least_pusd is None else hold.least_pusd
@@ -172,10 +173,10 @@ class NaiveCounters:
         rooms = [state.limit_pusd - state.spent_pusd - state.held_pusd for state in states]
         refusing = tuple(state for state, room in zip(states, rooms, strict=True) if room < least)
         if refusing:
-            return Refused(lines=refusing)
+            return Refused(lines=refusing, begun=begun)
         amount = min(hold.amount_pusd, *rooms)
         self.holds.append(Hold(wanted=hold, amount_pusd=amount, expires_ns=now_ns + hold.lease_ns, memo=hold.memo))
-        return Held(hold_id=hold.hold_id, amount_pusd=amount, room_pusd=min(rooms) - amount)
+        return Held(hold_id=hold.hold_id, amount_pusd=amount, room_pusd=min(rooms) - amount, begun=begun)
 
     def state(self, line: BudgetLine) -> LineState:
         """Tell how a line stands that has a counter."""

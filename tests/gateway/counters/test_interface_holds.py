@@ -75,7 +75,7 @@ async def test_a_line_is_corrected_where_it_says_what_was_expected(counters: Cou
 async def test_what_is_held_is_settled_to_the_truth(counters: Counters) -> None:
     """Held becomes spent, the rest is free again."""
     held = await counters.reserve(make_hold("a", 60), START_NS)
-    assert held == Held(hold_id="a", amount_pusd=60, room_pusd=40)
+    assert held == Held(hold_id="a", amount_pusd=60, room_pusd=40, begun=(make_line(),))
     assert await look(counters) == (0, 60)
     settled = await counters.settle("a", 25, START_NS)
     assert settled == Settled(outcome="settled", charged_pusd=25, held_pusd=60, spent_pusd=(25,))
@@ -94,7 +94,10 @@ async def test_a_refusal_names_the_lines_and_how_they_stand(counters: Counters) 
     assert (line.limit_pusd, line.spent_pusd, line.held_pusd) == (1_000, 950, 0)
     assert line.resets_ns == START_NS + 30 * S
     assert (await look(counters), await look(counters, PROJECT)) == ((0, 30), (950, 0))
-    assert isinstance(await counters.reserve(make_hold("b", 50, make_line(), project), START_NS), Held)
+    assert refused.begun == (project,)
+    held = await counters.reserve(make_hold("b", 50, make_line(), project), START_NS)
+    assert isinstance(held, Held)
+    assert held.begun == ()
 
 
 async def test_a_line_without_counter_and_seed_asks_for_the_ledger(counters: Counters) -> None:
@@ -122,7 +125,7 @@ async def test_the_largest_amount_that_fits_every_line_is_held(
     if expected is None:
         assert isinstance(answer, Refused)
     else:
-        assert answer == Held(hold_id="a", amount_pusd=expected, room_pusd=0)
+        assert answer == Held(hold_id="a", amount_pusd=expected, room_pusd=0, begun=lines)
     assert await look(counters, PROJECT) == (160, expected or 0)
 
 
@@ -221,7 +224,8 @@ async def test_a_renewed_hold_is_not_swept(counters: Counters) -> None:
 async def test_amounts_beyond_what_a_double_holds_are_exact(counters: Counters, limit: int) -> None:
     """To the last picodollar."""
     line = make_line(limit_pusd=limit, seed_pusd=limit - 3)
-    assert await counters.reserve(make_hold("a", 1, line), START_NS) == Held(hold_id="a", amount_pusd=1, room_pusd=2)
+    held = await counters.reserve(make_hold("a", 1, line), START_NS)
+    assert held == Held(hold_id="a", amount_pusd=1, room_pusd=2, begun=(line,))
     assert isinstance(await counters.reserve(make_hold("b", 3, line), START_NS), Refused)
     assert await counters.reserve(make_hold("b", 2, line), START_NS) == Held(hold_id="b", amount_pusd=2, room_pusd=0)
     assert isinstance(await counters.reserve(make_hold("c", 1, line), START_NS), Refused)

@@ -144,3 +144,21 @@ def test_holding_at_once_holds_what_reserving_would(first: int, second: int, cha
         answers.append((before, hold("b", second)))
     assert answers[0] == answers[1]
     assert answers[0][0] == (first <= line[0].limit_pusd)
+
+
+def test_a_hold_joins_a_line_that_is_begun_after_it() -> None:
+    """Held there whether or not there is room, and settled there with the others."""
+    holds = LocalHolds()
+    old, new = (BudgetLine(budget_key=key, window_key="w", limit_pusd=10, seed_pusd=3) for key in "on")
+    holds.reserve(NewHold(hold_id="a", lines=(old,), amount_pusd=7, lease_ns=S), START_NS)
+    assert holds.owned() == [("a", None)]
+    holds.entrust("a", "owner")
+    assert holds.owned() == [("a", "owner")]
+    assert holds.hold("b", (old,), 0, START_NS, S, "other")
+    assert holds.owned()[1] == ("b", "other")
+    for _ in range(2):
+        holds.begin(new)
+    holds.join("a", new)
+    assert [count and (count.spent_pusd, count.held_pusd) for count in holds.look([old, new])] == [(3, 7), (3, 7)]  # type: ignore[list-item]
+    assert holds.settle("a", 5, START_NS).spent_pusd == (8, 8)
+    assert [count and (count.spent_pusd, count.held_pusd) for count in holds.look([old, new])] == [(8, 0), (8, 0)]  # type: ignore[list-item]

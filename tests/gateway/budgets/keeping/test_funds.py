@@ -4,16 +4,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from budget_world import Treasure, treasure
+from budget_world import ACCOUNT, Treasure, row_of, treasure
 
 from gateway.budgets.bound import Bound
-from gateway.budgets.keeping.books import Unsettled
+from gateway.budgets.keeping.books import Unsettled, name_of
 from gateway.budgets.keeping.funds import Funds
+from gateway.budgets.keeping.peers import Peers
 from gateway.budgets.keeping.watch import Watch
-from gateway.counters.interface import CountersUnavailable, LineName, Settled
+from gateway.counters.interface import CountersUnavailable, LineCount, LineName, Settled
 from gateway.counters.shared import SharedCounters
 from gateway.db import Database
+from gateway.errors import Fault
 from gateway.ids import new_id
 from tests.gateway.usage_rows import NOW_NS
 
@@ -87,19 +90,73 @@ async def test_what_redis_missed_is_told_later(house: Treasure, monkeypatch: pyt
     assert await look(house) == (30, 0)
 
 
-async def test_a_line_that_redis_lost_and_began_anew_counts_what_was_held_once(house: Treasure) -> None:
-    """It was seeded with what was held; the call's end takes off what it did not cost."""
-    funds = await reserve(house)
+def lose(house: Treasure) -> None:
+    """Another namespace is a Redis without data."""
     counters = house.books.counters
     assert isinstance(counters, SharedCounters)
-    # Another namespace is a Redis without data.
-    empty = SharedCounters(counters.link, new_id(NOW_NS))
-    house.books.counters = empty
-    wish = house.wish(100)
-    (line,) = (standing.line_at(NOW_NS) for standing in wish.standings)
-    name = LineName(budget_key=line.budget_key, window_key=line.window_key)
+    house.books.counters = SharedCounters(counters.link, new_id(NOW_NS))
+
+
+async def test_a_line_that_redis_lost_and_began_anew_counts_what_was_held_once(house: Treasure) -> None:
+    """It is seeded with what is held; the calls' ends take off what they did not cost, once."""
+    settled, released = await reserve(house), await reserve(house)
+    lose(house)
     await reserve(house)
-    await empty.adjust(name, 100)
+    assert await look(house) == (200, 100)
+    settled.settle(30)
+    house.recorder.record(row_of(request_id=settled.doubt.request_id, cost_pusd=30))
+    await settled.finish()
+    released.release()
+    for _ in range(2):
+        await Watch(house.treasury).work()
+        assert await look(house) == (30, 100)
+
+
+async def test_what_ended_before_redis_was_told_is_counted_by_its_row(house: Treasure) -> None:
+    """The ledger has it when the line is begun anew: neither its hold nor its end changes the line."""
+    funds = await reserve(house)
     funds.settle(30)
+    house.recorder.record(row_of(request_id=funds.doubt.request_id, cost_pusd=30))
+    lose(house)
+    await reserve(house)
+    assert await look(house) == (30, 100)
     await funds.finish()
     assert await look(house) == (30, 100)
+
+
+async def test_what_calls_hold_leaves_no_room_after_redis_lost_its_data(house: Treasure) -> None:
+    """Nor in the audit's eyes, which sets a line to the ledger and to what still runs."""
+    running = [await reserve(house) for _ in range(10)]
+    lose(house)
+    for _ in range(2):
+        with pytest.raises(Fault, match="no room"):
+            await reserve(house)
+        await audit(house)
+    for funds in running:
+        funds.settle(1)
+        house.recorder.record(row_of(request_id=funds.doubt.request_id, cost_pusd=1))
+        await funds.finish()
+    assert await look(house) == (10, 0)
+
+
+async def test_a_budget_that_comes_later_counts_what_running_calls_hold(house: Treasure) -> None:
+    """Until they end; from then on what they cost."""
+    running = await reserve(house)
+    await house.add(scope="account", scope_id=ACCOUNT, limit_pusd=250)
+    late = house.books.directory.all()[1]
+    await reserve(house)
+    with pytest.raises(Fault, match="no room"):
+        await reserve(house)
+    running.settle(30)
+    house.recorder.record(row_of(request_id=running.doubt.request_id, cost_pusd=30))
+    house.books.adjust([late], NOW_NS, 30)
+    await running.finish()
+    await Watch(house.treasury).work()
+    (count,) = await house.books.counters.look([name_of(late.line_at(NOW_NS))])
+    assert count == LineCount(spent_pusd=30, held_pusd=100)
+
+
+async def audit(house: Treasure) -> None:
+    """Compare the counters with the ledger, nobody else being there."""
+    peers = Peers(house.database, house.recorder, house.books, "here", house.books.now_ns)
+    await Watch(msgspec.structs.replace(house.treasury, peers=peers)).audit()

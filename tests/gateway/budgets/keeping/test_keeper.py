@@ -165,6 +165,27 @@ async def test_without_the_database_a_new_line_lets_nothing_pass(database: Datab
         settle(house, first, 1)
 
 
+async def test_a_budget_that_comes_later_holds_for_running_calls(database: Database, tmp_path: Path) -> None:
+    """On its own line from its beginning, further tries too, and whichever way the calls were let in."""
+    async with treasure(database, tmp_path) as house:
+        await house.add(limit_pusd=1_000)
+        seeding, plain, free = [await reserve(house, 100) for _ in range(3)]
+        assert await house.keeper.reserve_more(plain, 2)
+        late = await house.add(scope="key", scope_id=KEY, limit_pusd=480)
+        other = await house.add(scope="tag", scope_id=f"{ACCOUNT}/b", limit_pusd=450)
+        last = await reserve(house, 100, tags="b")
+        assert last.max_tokens == 80
+        assert (await stand(house, late.budget_id), await stand(house, other.budget_id)) == ((0, 480), (0, 80))
+        settle(house, seeding, 40)
+        settle(house, plain, 110)
+        free.release()
+        assert await stand(house, late.budget_id) == (150, 80)
+        assert {standing.budget.budget_id for standing in plain.standings} >= {late.budget_id}
+        settle(house, last, 20)
+        assert await stand(house, late.budget_id) == (170, 0)
+        assert await house.sum_pusd(late) == 170
+
+
 STEP = st.one_of(
     st.tuples(st.just("reserve"), st.integers(1, 200)),
     st.tuples(st.just("settle"), st.integers(0, 200)),

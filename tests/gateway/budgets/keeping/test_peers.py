@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from budget_world import Treasure, treasure
+from budget_world import Treasure, row_of, treasure
 from sqlalchemy import text
 
 from gateway.budgets.keeping.books import OpenHold
@@ -24,7 +24,7 @@ async def test_what_others_hold_is_known(database: Database, tmp_path: Path) -> 
         (standing,) = house.books.directory.all()
         line = standing.line_at(NOW_NS)
         one, other = make_peers(house), make_peers(house)
-        house.books.open["h"] = OpenHold((line,), 30, NOW_NS)
+        house.books.open["h"] = OpenHold((line,), 30, NOW_NS, row_of(cost_pusd=30))
         await other.beat()
         house.books.open.clear()
         for _ in range(2):

@@ -165,7 +165,7 @@ async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path
         await house.books.counters.adjust(name, 50)
         await watch.audit()
         assert await look(house) == (57, 100)
-        await house.books.counters.release(next(iter(house.books.open)), NOW_NS)
+        await house.books.settle(next(iter(house.books.open)), 0)
         await watch.audit()
         assert await look(house) == (107, 0)
         await house.books.counters.adjust(name, 50)
@@ -199,7 +199,7 @@ async def test_every_counter_is_set_to_the_ledger(
         for _ in range(3):
             await house.add(limit_pusd=1_000)
         await hold(house, 100)
-        await house.books.counters.release(next(iter(house.books.open)), NOW_NS)
+        await house.books.settle(next(iter(house.books.open)), 0)
         house.recorder.record(row_of(cost_pusd=7))
         await Watch(house.treasury).audit()
         lines = [standing.line_at(NOW_NS) for standing in house.books.directory.all()]
