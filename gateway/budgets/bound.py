@@ -92,6 +92,10 @@ class Bound(msgspec.Struct, frozen=True):
         return min([self.output_tokens, *affordable])
 
 
+# Of a call that budgets only watch, whose cost nobody can bound: nothing is held for it, and what it costs counts.
+UNBOUNDED = Bound((), 0, 0)
+
+
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
     """A target as the bound sees it: every price that may become the call's, and its model's longest reply."""
 

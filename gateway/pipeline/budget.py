@@ -3,8 +3,11 @@
 Where its longest reply does not fit, the call goes out with a smaller limit on the reply, spliced into its bytes; where
 not even a short one fits, it is refused with 402. Each further try after one that may have been billed is held as well.
 
-Failure behavior: where what was spent cannot be asked there is a 503, where the bound of a call cannot be known a 402;
-a hold that the journal does not take lets nothing out.
+Where all budgets only alert, nothing is refused and no byte is changed: what can be bounded is held, so that it shows,
+and the rest is only counted once it is settled.
+
+Failure behavior: where what was spent cannot be asked there is a 503, where the bound of a call cannot be known a 402,
+unless all budgets only alert; a hold that the journal does not take lets nothing out.
 """
 
 from collections.abc import Callable
@@ -14,6 +17,7 @@ import msgspec
 
 from gateway.budgets import refusal
 from gateway.budgets.bound import (
+    UNBOUNDED,
     Bound,
     Reach,
     Tariff,
@@ -26,8 +30,8 @@ from gateway.budgets.bound import (
 )
 from gateway.budgets.directory import Standing
 from gateway.budgets.exclusions import PLAIN, Shape, read_shape
-from gateway.budgets.keeping.funds import Funds
-from gateway.budgets.keeping.keeper import Wish
+from gateway.budgets.keeping.funds import Funds, are_alerts
+from gateway.budgets.keeping.keeper import Tighten, Wish
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
 from gateway.ledger.recording.journal import JournalFull
@@ -116,25 +120,67 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
         return inbound, None
     if call.max_tokens is not None and call.body.find(_NEWER_LIMIT) >= 0 and call.body.find(_OLDER_LIMIT) >= 0:
         # Which of two that differ a provider believes is its own choice: it gets the one that is held for.
+        if cap is None and are_alerts(standings):
+            return inbound, await _watch(inbound, route.targets[0], standings, services)
         call = limit_reply(call, call.max_tokens)
         inbound = msgspec.structs.replace(inbound, call=call)
     found = assess(call, route, services, inbound.created_ns)
-    if found.unpriced and services.settings.budgets.unpriced == "refuse":
-        raise _refuse_unbounded(standings, cap, f"{found.unpriced[0]} has no price; [[prices]] gives it one")
+    if found.unpriced or found.shape.excluded or found.bound.needs_limit:
+        if cap is None and are_alerts(standings):
+            return inbound, await _watch(inbound, route.targets[0], standings, services)
+        _check_bounded(found, standings, cap, services)
     if not found.bound.targets:
         return inbound, None
-    if found.shape.excluded:
-        first = found.shape.excluded[0]
-        raise _refuse_unbounded(standings, cap, f"{first.name}, {first.reason}")
     doubt = _doubt(inbound, route.targets[0], found.bound.pusd)
     funds = services.budgets.reserve_at_once(standings, found.bound, cap, doubt)
     if funds is None:
         wish = Wish(standings, found.bound, cap, doubt)
-        funds = await services.budgets.reserve(wish, partial(_tighten, call, route.targets[0].model, found, services))
-    if funds.max_tokens is None or call.max_tokens == funds.max_tokens or call.endpoint == "embeddings":
-        return inbound, funds
+        tighten = partial(_tighten, call, route.targets[0].model, found, services)
+        funds = await _reserve(wish, tighten, services)
+    return _limit(inbound, funds), funds
+
+
+async def _reserve(wish: Wish, tighten: Tighten, services: Services) -> Funds | None:
+    """Hold what somebody has to be asked for; None: it cannot be, and nothing that governs the call minds."""
+    try:
+        return await services.budgets.reserve(wish, tighten)
+    except Fault:
+        if wish.cap_pusd is None and are_alerts(wish.standings):
+            return None
+        raise
+
+
+async def _watch(inbound: Inbound, target: Target, standings: tuple[Standing, ...], services: Services) -> Funds | None:
+    """Let a call out as it is whose cost nobody can bound; its budgets, which only alert, count it as it settles."""
+    doubt = _doubt(inbound, target, 0)
+    funds = services.budgets.reserve_at_once(standings, UNBOUNDED, None, doubt)
+    if funds is not None:
+        return funds
+
+    async def tighten() -> Bound:
+        return UNBOUNDED
+
+    return await _reserve(Wish(standings, UNBOUNDED, None, doubt), tighten, services)
+
+
+def _limit(inbound: Inbound, funds: Funds | None) -> Inbound:
+    """Splice the limit on the reply into a call that is held for with a smaller one than its own."""
+    call = inbound.call
+    if funds is None or funds.max_tokens is None or call.max_tokens == funds.max_tokens:
+        return inbound
+    if call.endpoint == "embeddings" or funds.only_alerts:
+        return inbound
     limited = limit_reply(call, funds.max_tokens)
-    return msgspec.structs.replace(inbound, call=limited, limited_tokens=funds.max_tokens), funds
+    return msgspec.structs.replace(inbound, call=limited, limited_tokens=funds.max_tokens)
+
+
+def _check_bounded(found: Assessment, standings: tuple[Standing, ...], cap: int | None, services: Services) -> None:
+    """Raise Fault where nobody can say what a call costs at most."""
+    if found.unpriced and services.settings.budgets.unpriced == "refuse":
+        raise _refuse_unbounded(standings, cap, f"{found.unpriced[0]} has no price; [[prices]] gives it one")
+    if found.shape.excluded and found.bound.targets:
+        first = found.shape.excluded[0]
+        raise _refuse_unbounded(standings, cap, f"{first.name}, {first.reason}")
 
 
 def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessment:
@@ -200,7 +246,7 @@ def limit_reply(call: Call, max_tokens: int) -> Call:
 
 async def send_off(funds: Funds, services: Services) -> None:
     """Make what is held survive this process before the call goes out; raises Fault where that cannot be."""
-    if not funds.is_open:
+    if not funds.is_open or not funds.bound.targets:
         return
     try:
         if services.metrics.requests_in_flight > 1:
@@ -221,7 +267,7 @@ def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
     Where a budget governs, whatever may be billed is; else only what was made for certain: an answer that broke off, or
     that says what it used.
     """
-    if funds is None:
+    if funds is None or not funds.bound.targets:
         return error.was_made
     return error.sent and not isinstance(error, Refused)
 
@@ -231,8 +277,8 @@ async def cover(
 ) -> int | None:
     """Account for a try that may be billed, before another is made; None: there is no money for another."""
     usage = doubtful.usage
-    if funds is not None:
-        if not await services.budgets.reserve_more(funds, attempts + 1):
+    if funds is not None and funds.bound.targets:
+        if not await services.budgets.reserve_more(funds, attempts + 1) and not funds.only_alerts:
             return None
         lost_pusd = funds.bound.pusd if usage is None else _price(inbound, doubtful.target, usage, services)
         funds.doubt = msgspec.structs.replace(
@@ -247,7 +293,7 @@ async def cover(
 
 def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: bool = False) -> UsageRow:
     """Add to a row what earlier tries cost; what nobody knows is charged as held, and no estimate above that."""
-    if (is_in_doubt or row.is_estimated) and funds is not None and funds.is_open:
+    if (is_in_doubt or row.is_estimated) and funds is not None and funds.is_open and funds.bound.targets:
         most_pusd = funds.bound.pusd
         if is_in_doubt:
             changes = {"status": "in_doubt", "cost_pusd": most_pusd, "cost_basis": "bound", "is_estimated": True}
@@ -279,7 +325,7 @@ def make_guard(
     funds: Funds | None, target: Target, services: Services
 ) -> Callable[[StreamReader], ProviderError | None] | None:
     """What watches a stream for which money is held, None where none is."""
-    if funds is None or not funds.bound.output_tokens:
+    if funds is None or not funds.bound.output_tokens or funds.only_alerts:
         return None
     return Guard(services.tokenizers, target.model, funds.bound.output_tokens * funds.bound.n)
 

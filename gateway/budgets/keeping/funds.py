@@ -58,6 +58,11 @@ class Funds:
         return bool(self._open)
 
     @property
+    def only_alerts(self) -> bool:
+        """Whether nothing that governs the call refuses or changes anything."""
+        return self.cap_pusd is None and are_alerts(self.standings)
+
+    @property
     def is_unsettled(self) -> bool:
         """Whether Redis does not know yet how the holds ended, so that ``finish`` has to be awaited."""
         return bool(self._unsettled)
@@ -112,3 +117,11 @@ class Funds:
         self._books.waiting.extend(self._unsettled)
         self._unsettled = []
         self._books.wake.set()
+
+
+def are_alerts(standings: tuple[Standing, ...]) -> bool:
+    """Whether all of these budgets, one at least, only tell of what is spent."""
+    for standing in standings:
+        if standing.budget.action == "block":
+            return False
+    return bool(standings)

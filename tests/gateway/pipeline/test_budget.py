@@ -12,6 +12,7 @@ from budgeting import CHAT, Home, budget_config, home, home_at
 from fakes import make_call
 from running import STREAM_HEAD, Request, Running, Upstream, always, chat_reply, framed, json_reply, upstream
 
+from gateway.db import DatabaseUnavailable
 from gateway.pipeline.budget import Guard, limit_reply
 from providers.delivered import Delivered
 from providers.tokens import Tokenizers
@@ -103,6 +104,88 @@ async def test_a_model_without_a_price_goes_by_the_policy(tmp_path: Path, policy
     async with upstream(ANSWER) as provider, home(tmp_path, provider, config) as ann:
         await ann.budget("project", "100")
         assert (await ann.chat(model="x")).status_code == status
+
+
+UNBOUNDED: list[dict[str, Any]] = [
+    {"web_search_options": {}},
+    {"best_of": 2},
+    {"max_completion_tokens": 100, "max_tokens": 100_000},
+    {"model": "m"},
+]
+
+
+@shared
+@pytest.mark.parametrize("more", UNBOUNDED, ids="-".join)
+async def test_a_budget_that_alerts_refuses_and_changes_nothing(
+    ann: Home, provider: Upstream, more: dict[str, Any]
+) -> None:
+    """What has no bound goes out as it is, holds nothing, and counts and is told of once it is settled."""
+    await ann.budget("project", "0.00002", action="alert", thresholds=[0.5, 1.0])
+    for seed in range(2):
+        answer = await ann.chat(seed=seed, **more)
+        assert answer.status_code == 200, answer.text
+        assert "x-watchllm-max-tokens" not in answer.headers
+        assert json.loads(provider.requests[-1].body) == CHAT | more | {"seed": seed}
+    (state,) = await ann.budgets()
+    assert (state["held_usd"], state["spent_usd"]) == ("0", "0.00007")
+    (standing,) = [
+        found
+        for found in ann.running.gateway.services.budgets.books.directory.all()
+        if found.budget.budget_id == state["id"]
+    ]
+    assert standing.notified[1] == 2
+
+
+async def test_a_model_without_a_price_is_not_refused_by_a_budget_that_alerts(tmp_path: Path) -> None:
+    """It costs nothing that anybody knows of; a further try is made, and a cap refuses all the same."""
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        if len(provider.requests) == 1:
+            writer.close()
+            raise ConnectionResetError
+        writer.write(json_reply(chat_reply()))
+
+    twice = ", ".join(['{ provider = "openai", model = "x" }'] * 2)
+    config = f'[[models]]\nname = "x"\ntargets = [{twice}]\n'
+    async with upstream(answer) as provider, home(tmp_path, provider, config) as ann:
+        await ann.budget("project", "0", action="alert")
+        reply = await ann.chat(model="x")
+        assert reply.status_code == 200, reply.text
+        (row,) = ann.running.rows
+        assert (row.cost_pusd, row.cost_basis, row.attempts) == (0, "unpriced", 2)
+        assert (await ann.chat({CAP: "1"}, model="x")).status_code == 402
+
+
+@shared
+@pytest.mark.parametrize(("action", "status"), [("alert", 200), ("block", 503)])
+async def test_what_cannot_be_asked_refuses_nothing_that_only_alerts(
+    ann: Home, monkeypatch: pytest.MonkeyPatch, action: str, status: int
+) -> None:
+    """The ledger cannot be read, so no line can begin."""
+
+    async def fail(*_: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    await ann.budget("project", "1", action=action)
+    monkeypatch.setattr(ann.running.gateway.services.budgets.treasury.spending, "read", fail)
+    assert (await ann.chat(max_tokens=10)).status_code == status
+
+
+@shared
+async def test_a_stream_is_not_cut_by_a_budget_that_alerts(ann: Home, provider: Upstream) -> None:
+    """Though it goes beyond the limit that its caller set."""
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD)
+        for reason in [None] * 20 + ["stop"]:
+            delta: dict[str, Any] = {"index": 0, "delta": {"content": " hello"}, "finish_reason": reason}
+            writer.write(framed(b"data: " + json.dumps({"id": "c", "choices": [delta]}).encode() + b"\n\n"))
+        writer.write(framed(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+    provider.answer = answer
+    await ann.budget("project", "1", action="alert")
+    reply = await ann.chat(stream=True, max_tokens=2)
+    assert (reply.text.count(" hello"), "[DONE]" in reply.text) == (21, True)
 
 
 @shared
