@@ -46,6 +46,7 @@ from gateway.caching.caching import Caching
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
+from gateway.counters.occupancy import occupy
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ids import IdSource
 from gateway.ledger.history import History
@@ -344,8 +345,14 @@ def _granting(services: Services) -> Callable[[str], Awaitable[None]] | None:
 
 
 def serve(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code."""
+    """Run until SIGTERM or SIGINT; returns the exit code. Raises AddressTaken and DirectoryOccupied."""
     listener = listen(settings.server)
+    with contextlib.closing(listener), occupy(settings.data_dir, counts_alone=settings.redis_url is None):
+        return _work(settings, listener)
+
+
+def _work(settings: Settings, listener: socket.socket) -> int:
+    """In this process, or in as many as there are to be."""
 
     def work(exchange: MetricsExchange | None = None) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

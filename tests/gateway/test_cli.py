@@ -10,6 +10,7 @@ import pytest
 
 from gateway import cli
 from gateway.cli import build_parser, main, parse_duration_ns
+from gateway.counters.occupancy import occupy
 
 ROOT = Path(__file__).parents[2]
 LITELLM = ROOT / "tests" / "golden" / "litellm"
@@ -133,6 +134,15 @@ def test_a_data_directory_that_refuses_is_told_in_one_line(tmp_path: Path, capsy
     (tmp_path / "file").write_text("")
     code, _, err = run(capsys, "keys", "list", "--data-dir", str(tmp_path / "file"))
     assert (code, err.count("\n")) == (1, 1)
+
+
+def test_a_second_gateway_on_a_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each would count limits and budgets by itself; a command works beside the one that runs."""
+    with occupy(tmp_path, counts_alone=True):
+        code, _, err = run(capsys, "serve", "--port", "0", "--data-dir", str(tmp_path))
+        assert (code, err.count("\n")) == (1, 1)
+        assert f"another gateway serves from {tmp_path}" in err
+        assert run(capsys, "keys", "list", "--data-dir", str(tmp_path))[0] == 0
 
 
 def test_an_unknown_key_cannot_be_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
