@@ -1,7 +1,7 @@
 """A gateway with a person, a project and a key of that person's account, for tests of budgets."""
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,14 @@ class Home(msgspec.Struct, kw_only=True):
         listed: list[dict[str, Any]] = answer.json()["budgets"]
         return listed
 
-    async def chat(self, headers: dict[str, str] | None = None, **more: Any) -> httpx.Response:
+    async def chat(self, headers: Mapping[str, str | bytes] | None = None, **more: Any) -> httpx.Response:
         """Call the model."""
-        return await self.caller.post("/v1/chat/completions", json=CHAT | more, headers=headers)
+        lines = [
+            (name, value if isinstance(value, bytes) else value.encode()) for name, value in (headers or {}).items()
+        ]
+        return await self.caller.post(
+            "/v1/chat/completions", json=CHAT | more, headers=[(name.encode(), value) for name, value in lines]
+        )
 
     async def sum_ledger_pusd(self) -> int:
         """What every row of the project costs, once all are in the database."""

@@ -7,6 +7,7 @@ answer is 503.
 """
 
 from typing import Annotated, Any, get_args
+from unicodedata import category
 
 import msgspec
 from litestar import Request, delete, get, post
@@ -25,6 +26,7 @@ from gateway.counters.interface import MAX_PUSD
 from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
+from gateway.ledger.figures.tags import split_tags
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_account
 from gateway.surfaces.views.usage import wait_for_rows
@@ -304,15 +306,14 @@ async def _find_scope(body: BudgetBody, caller: Caller, database: Database) -> t
     if not given:
         raise Fault("rule_broken", f"'scope_id' is missing: it names the {body.scope}.", param="scope_id")
     if body.scope == "tag":
-        tag = given.strip()
-        if not tag or "," in tag or len(tag) > MAX_TAG_CHARS:
+        if not _may_arrive(given):
             raise Fault(
                 "rule_broken",
-                f"'scope_id' is {shown(given)}: a tag is one word of x-watchllm-tags, without a comma, of at most "
-                f"{MAX_TAG_CHARS} characters.",
+                f"'scope_id' is {shown(given)}: a tag is one word of x-watchllm-tags, without commas, control "
+                f"characters or blanks around it, of at most {MAX_TAG_CHARS} characters.",
                 param="scope_id",
             )
-        return caller.account_id, tag_scope_id(caller.account_id, tag)
+        return caller.account_id, tag_scope_id(caller.account_id, given)
     scope_id = _read_id(given, body.scope)
     async with database.read() as connection:
         owner = None if scope_id is None else await store.find_owner(connection, body.scope, scope_id)
@@ -321,6 +322,13 @@ async def _find_scope(body: BudgetBody, caller: Caller, database: Database) -> t
     if owner[0] != caller.account_id and not (owner[0] is None and _is_operator(caller)):
         raise _unknown(body)
     return owner[0], scope_id
+
+
+def _may_arrive(tag: str) -> bool:
+    """Whether a call can have it: a budget on another would govern nothing."""
+    if len(tag) > MAX_TAG_CHARS or any(category(character) == "Cc" for character in tag):
+        return False
+    return split_tags(tag) == [tag]
 
 
 def _read_id(text: str, scope: Scope) -> str | None:

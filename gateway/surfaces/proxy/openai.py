@@ -223,7 +223,11 @@ def read_cap(value: bytes | None) -> int | None:
 def _bounded(value: bytes | None, name: str) -> str:
     if not value:
         return ""
-    text = value.decode("latin-1")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        # What HTTP's heads are by their oldest definition; every byte is a letter in it.
+        text = value.decode("latin-1")
     if len(text) > MAX_TAGS_CHARS:
         raise Fault("invalid_request", f"The header {name} is over {MAX_TAGS_CHARS} characters.", param=name)
     return text

@@ -70,6 +70,13 @@ async def test_a_tag_budget_governs_its_tag(ann: Home) -> None:
     assert (await ann.chat({"x-watchllm-tags": "blue"})).status_code == 200
 
 
+async def test_a_tag_of_any_letters_meets_its_budget(ann: Home) -> None:
+    """As UTF-8 writes it."""
+    await make(ann, scope="tag", scope_id="ünï", limit_usd="0")
+    assert (await ann.chat({"x-watchllm-tags": "blue, ünï".encode()})).status_code == 402
+    assert (await ann.chat({"x-watchllm-tags": "ün".encode()})).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
@@ -78,6 +85,12 @@ async def test_a_tag_budget_governs_its_tag(ann: Home) -> None:
         ({"scope": "key", "scope_id": f"key_{new_id(1)}"}, 404, "scope_id"),
         ({"scope": "account", "scope_id": f"acct_{new_id(1)}"}, 404, "scope_id"),
         ({"scope": "tag", "scope_id": "a,b"}, 400, "scope_id"),
+        ({"scope": "tag", "scope_id": " a"}, 400, "scope_id"),
+        ({"scope": "tag", "scope_id": "a\u00a0"}, 400, "scope_id"),
+        ({"scope": "tag", "scope_id": "a\nb"}, 400, "scope_id"),
+        ({"scope": "tag", "scope_id": "a\0"}, 400, "scope_id"),
+        ({"scope": "tag", "scope_id": "a\u0085b"}, 400, "scope_id"),
+        ({"scope": "tag", "scope_id": "x" * 257}, 400, "scope_id"),
         ({"scope": "account", "limit_usd": "-1"}, 400, "limit_usd"),
         ({"scope": "account", "limit_usd": "99999999"}, 400, "limit_usd"),
         ({"scope": "account", "window": "year"}, 400, "window"),

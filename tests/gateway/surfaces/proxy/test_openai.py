@@ -178,6 +178,13 @@ async def test_tags_and_session_are_the_rows(house: House) -> None:
     assert (visit.tags, visit.session, visit.cache) == ("team=a", "s1", "off")
 
 
+@pytest.mark.parametrize(("sent", "read"), [("ünï€".encode(), "ünï€"), ("ünï".encode("latin-1"), "ünï")])
+async def test_tags_and_session_are_read_as_utf_8(house: House, sent: bytes, read: str) -> None:
+    """Bytes that are none are taken as HTTP's oldest definition has it."""
+    visit = knock(house, (b"x-watchllm-tags", sent), (b"x-watchllm-session", sent))
+    assert (visit.tags, visit.session) == (read, read)
+
+
 @pytest.mark.parametrize("name", [b"x-watchllm-tags", b"x-watchllm-session"])
 async def test_tags_and_session_are_bounded(house: House, name: bytes) -> None:
     """They are stored with every call."""
