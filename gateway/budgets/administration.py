@@ -15,6 +15,7 @@ from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.store import Entry
 from gateway.budgets.windows import Window, window_of
 from gateway.counters.interface import LineCount, LineName
+from gateway.db import DatabaseUnavailable
 from gateway.ids import new_id
 
 # More than a person needs, and few enough that each can be looked at.
@@ -107,9 +108,10 @@ async def look(treasury: Treasury, budgets: list[Budget]) -> list[BudgetState]:
     return views
 
 
-async def look_at_account(treasury: Treasury, account_id: str) -> list[BudgetState]:
-    """Tell how the budgets on a whole account stand."""
-    return await look(treasury, [standing.budget for standing in treasury.books.directory.of_account(account_id)])
+async def look_at_account(treasury: Treasury, account_id: str, *, with_credit: bool = False) -> list[BudgetState]:
+    """Tell how the budgets on a whole account stand, and where that is asked its credit."""
+    standings = treasury.books.directory.of_account(account_id, with_credit=with_credit)
+    return await look(treasury, [standing.budget for standing in standings])
 
 
 async def sum_month(treasury: Treasury, account_id: str, zone: str) -> int:
@@ -182,6 +184,12 @@ async def _book(  # noqa: PLR0913, PLR0917 - the words of an entry
             found for found in books.directory.of_account(account_id) if span is None or found.budget.span == span
         ]
         books.adjust(concerned, now_ns, amount_pusd)
+        # A threshold is told of at once, by the ledger, whether or not a call has begun a counter; where it cannot be
+        # read, the next call tells. The entry is booked, so nothing is refused any more.
+        with suppress(DatabaseUnavailable):
+            wanted = [(standing.budget, standing.window_at(now_ns)) for standing in concerned]
+            for standing, total in zip(concerned, await treasury.spending.read(treasury.recorder, wanted), strict=True):
+                books.note_spent(standing, now_ns, max(total, 0))
 
 
 def _month_of(account_id: str, zone: str, now_ns: int) -> Budget:

@@ -82,9 +82,10 @@ class BudgetDirectory(Follower):
         """List the budgets in force."""
         return list(self._standings.values())
 
-    def of_account(self, account_id: str) -> list[Standing]:
-        """List those on an account as a whole."""
-        return [found for found in self._by_scope.get(("account", account_id), ()) if found.budget.kind == "limit"]
+    def of_account(self, account_id: str, *, with_credit: bool = False) -> list[Standing]:
+        """List those on an account as a whole, and where that is asked its credit."""
+        governing = self._by_scope.get(("account", account_id), ())
+        return [found for found in governing if with_credit or found.budget.kind == "limit"]
 
     def find(self, caller: KeyRecord, tags: str) -> tuple[Standing, ...]:
         """List what governs a call: the key's budgets, then its project's, its account's, and those of the tags."""

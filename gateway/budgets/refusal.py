@@ -9,6 +9,7 @@ from providers.pricing.prices import format_usd
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_PER_US = 1_000
+_ARTICLES = {"hour": "an"}
 
 
 def moment_text(moment_ns: int | None) -> str | None:
@@ -34,7 +35,7 @@ def refuse_for_budget(budget: Budget, state: LineState, least_pusd: int) -> Faul
         message = f"The account's credit of {details['limit_usd']} USD is used up: {spent} spent, {held} held; {needs}."
         return Fault("insufficient_credits", message, details=details, should_retry=False)
     name = budget.tag if budget.scope == "tag" else budget.scope_id
-    window = "" if budget.span == "total" else f" a {budget.span}"
+    window = "" if budget.span == "total" else f" {_ARTICLES.get(budget.span, 'a')} {budget.span}"
     message = (
         f"The budget of {details['limit_usd']} USD{window} on the {budget.scope} {name} has no room: "
         f"{spent} spent, {held} held; {needs}."

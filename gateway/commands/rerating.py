@@ -38,7 +38,7 @@ class ProjectLine(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a re-rating answers as JSON."""
 
-    # False: only told, by --dry-run.
+    # Whether anything was: not by --dry-run, and not where nothing differs.
     booked: bool
     # Calls that were looked at; of those which no price changes, which have no price, and which differ.
     rows: int
@@ -65,7 +65,7 @@ async def rerate_ledger(settings: Settings, wanted: argparse.Namespace, now_ns: 
                 print(tell(owed, is_booked=meant.books), file=sys.stderr, flush=True)
     projects.sort(key=lambda owed: (owed.account_id or "", owed.project_id))
     report = Report(
-        booked=meant.books,
+        booked=meant.books and total.calls > 0,
         rows=total.rows,
         final=total.final_rows,
         unpriced=total.unpriced_rows,
@@ -92,7 +92,10 @@ def write_report(report: Report) -> str:
         f"{report.calls} of {report.rows} calls differ by {report.delta_usd} USD; {report.unpriced} have no price, "
         f"and no price changes {report.final}"
     )
-    lines.append("booked" if report.booked else "nothing was booked (--dry-run)")
+    if report.booked:
+        lines.append("booked")
+    else:
+        lines.append("nothing was booked (--dry-run)" if report.calls else "nothing to book")
     return "\n".join(lines)
 
 

@@ -153,7 +153,9 @@ async def record_spending(
     status_code=200,
     responses={
         PAYMENT_REQUIRED: ResponseSpec(
-            Violated, description="A budget that blocks has no room for it.", generate_examples=False
+            Violated,
+            description="A budget that blocks, or the credit (window `total`), has no room for it.",
+            generate_examples=False,
         )
     },
     guards=[may_in_account("usage:read", scope="usage:read")],
@@ -161,10 +163,10 @@ async def record_spending(
 async def check_spending(
     request: AnyRequest, data: JSONBody[CheckBody], services: NamedDependency[Services]
 ) -> Response[Allowed | Violated]:
-    """Would a cost fit into every budget of the account that blocks? Nothing is reserved."""
+    """Would a cost fit into every budget of the account that blocks, and into its credit? Nothing is reserved."""
     treasury, account_id = services.budgets.treasury, _account_of(caller_of(request))
     cost = _read_number(await request.body(), "estimated_cost")
-    states = await administration.look_at_account(treasury, account_id)
+    states = await administration.look_at_account(treasury, account_id, with_credit=True)
     month = _tightest(states)
     spent = await _spent_this_month(treasury, account_id) if month is None else month.spent_pusd
     violations = [

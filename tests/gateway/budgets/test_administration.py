@@ -40,6 +40,32 @@ async def test_a_budget_stands_as_the_ledger_says(database: Database, tmp_path: 
         assert house.books.directory.is_empty
 
 
+async def test_a_threshold_is_told_of_as_spending_is_recorded(database: Database, tmp_path: Path) -> None:
+    """No call has to come first; while the ledger cannot be read it is booked all the same, once."""
+    async with treasure(database, tmp_path) as house:
+        await administration.create(house.treasury, WANTED)
+        await administration.record_spending(house.treasury, ACCOUNT, 99, None)
+        assert not house.books.crossings
+        await administration.record_spending(house.treasury, ACCOUNT, 1, None)
+        (crossing,) = house.books.crossings
+        assert (crossing.threshold, crossing.spent_pusd) == (1.0, 100)
+        house.recorder._spilled = 1
+        await administration.record_spending(house.treasury, ACCOUNT, 5, None)
+        house.recorder._spilled = 0
+        (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
+        assert state.spent_pusd == 105
+        assert len(house.books.crossings) == 1
+
+
+async def test_the_credit_is_looked_at_where_that_is_asked(database: Database, tmp_path: Path) -> None:
+    """It is no budget that anybody made."""
+    async with treasure(database, tmp_path) as house:
+        await administration.grant_credit(house.treasury, ACCOUNT, 70)
+        assert await administration.look_at_account(house.treasury, ACCOUNT) == []
+        (state,) = await administration.look_at_account(house.treasury, ACCOUNT, with_credit=True)
+        assert (state.budget.kind, state.budget.limit_pusd) == ("credits", 70)
+
+
 async def test_an_account_has_so_many_budgets_at_most(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,14 @@ def test_the_interfaces_words() -> None:
     assert fault_headers(fault) == [("x-should-retry", "false")]
 
 
+@pytest.mark.parametrize(
+    ("span", "written"), [("hour", "USD an hour on"), ("day", "USD a day on"), ("total", "USD on the project")]
+)
+def test_the_window_is_named_as_one_says_it(span: Any, written: str) -> None:
+    """With its article, and not where there is none."""
+    assert written in refuse_for_budget(make_budget(span=span), STATE, 7).message
+
+
 @pytest.mark.row("A54")
 def test_document_a_names_a_spending_limit() -> None:
     """402 SPENDING_LIMIT in document A's envelope."""

@@ -62,9 +62,12 @@ def test_told_then_booked_then_nothing(folder: Path, capsys: pytest.CaptureFixtu
             "2 of 3 calls differ by -0.003900000001 USD; 0 have no price, and no price changes 1",
             end,
         ]
+    for options in ([], ["--dry-run"]):
+        assert rerate(folder, *options) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == "nothing to book"
     assert rerate(folder, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {
-        **{"booked": True, "rows": 3, "final": 1, "unpriced": 0, "calls": 0, "delta_usd": "0"},
+        **{"booked": False, "rows": 3, "final": 1, "unpriced": 0, "calls": 0, "delta_usd": "0"},
         "projects": [],
     }
     assert main(["ledger", "verify", "--data-dir", str(folder)]) == 0
