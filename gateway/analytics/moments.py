@@ -5,29 +5,37 @@ from datetime import UTC, date, datetime, timedelta
 
 NS_PER_S = 1_000_000_000
 NS_PER_DAY = 86_400 * NS_PER_S
-# What the database's 64 bits hold; it ends in the year 2262.
-MAX_NS = 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The last moment that is read, the beginning of 2262. The database's 64 bits end some hundred days later, so whoever
+# rounds up to a day, a week or a month stays within them.
+MAX_NS = int(datetime(2262, 1, 1, tzinfo=UTC).timestamp()) * NS_PER_S
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?", re.ASCII)
 # A plus sign that nobody escaped in a query arrives as a space.
 _LOST_PLUS = re.compile(r" (\d{2}:?\d{2})$", re.ASCII)
 
 
+class _TooLateError(ValueError):
+    """A moment that the database has no number for."""
+
+
 def parse_moment(text: str, *, is_end: bool = False) -> int:
     """Read a date (UTC) or an RFC 3339 moment (UTC where it names no offset) into ns since the epoch.
 
-    A date stands for its first moment, or with ``is_end`` for the first one after it. What lies outside the
-    database's range is moved to its edge. Raises ValueError with the text.
+    A date stands for its first moment, or with ``is_end`` for the first one after it. What lies before 1970 is moved
+    there, since nothing happened before it; what lies after MAX_NS is refused, since it would be taken for another
+    moment than was meant. Raises ValueError with the text.
     """
     try:
         if _DATE.fullmatch(text):
             day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-            return _clamp(_to_ns(day) + (NS_PER_DAY if is_end else 0))
+            return _check(_to_ns(day) + (NS_PER_DAY if is_end else 0), text)
         spelled = _LOST_PLUS.sub(r"+\1", text) if "T" in text.upper() else text
         if _MOMENT.fullmatch(spelled):
             moment = datetime.fromisoformat(spelled.upper())
-            return _clamp(_to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
+            return _check(_to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), text)
+    except _TooLateError:
+        raise
     except ValueError:
         # The form is right and the numbers are not: month 13, hour 25.
         pass
@@ -69,5 +77,7 @@ def _to_ns(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
-def _clamp(moment_ns: int) -> int:
-    return min(max(moment_ns, 0), MAX_NS)
+def _check(moment_ns: int, text: str) -> int:
+    if moment_ns > MAX_NS:
+        raise _TooLateError(f"{text[:64]!r} is too late: the last day that can be told is 2261-12-31")
+    return max(moment_ns, 0)

@@ -168,6 +168,7 @@ async def test_a_key_makes_keys_within_itself(ann: Office) -> None:
         ({"issuer": "ak"}, "issuer"),
         ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
         ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59Z"}, "expires_at"),
         ({"name": "a\nb"}, "name"),
         ({"requests_per_minute": 0}, "requests_per_minute"),
         ({"tags": ["a b"]}, "tags"),
