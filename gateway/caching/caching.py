@@ -2,7 +2,7 @@
 
 from cache.exact.keys import KeyMaker, make_place
 from gateway.accounts.directory import KeyRecord
-from gateway.caching.answers import Answers, Purge, SharedLevel
+from gateway.caching.answers import Answers, Purge, SharedLevel, StoredAnswer
 from gateway.caching.audits import Audits
 from gateway.caching.batch import Batch
 from gateway.caching.directory import CacheDirectory
@@ -80,6 +80,10 @@ class Caching:
         owner = caller.project_id if policy.scope == "project" else caller.key_id
         partition = self._keys.make(self._place(self._embedder, owner, caller.kind, *target), rest)
         return None if partition is None else Asked(scope=scope_of(caller), partition=partition, text=text)
+
+    def is_purged(self, answer: StoredAnswer) -> bool:
+        """Whether a purge covers an answer, since its call began before."""
+        return self.directory.purges.cover(answer)
 
     def purge(self, purge: Purge) -> int:
         """Remove what a purge covers here; returns how many answers that were."""

@@ -1,7 +1,8 @@
 """Calls under way whose answers others wait for: the same request is sent to the provider once.
 
 The first to ask leads: its call is made, metered and charged. Those who ask the same meanwhile follow: they get its
-stream as it comes, or its answer when it is whole. A leader that leaves does not end a call that others wait for.
+stream as it comes, or its answer when it is whole. A leader that leaves does not end a call that others wait for; one
+that nobody waits for any more is not joined again, since what is left of it may go nowhere.
 
 Failure behavior: what ends the leader's call ends the others with the same fault. Of an answer too long to be kept
 nobody can join the rest, who waits for it whole asks alone, and a follower that reads too slowly is given up.
@@ -100,7 +101,8 @@ class Flight:
     """A call under way, and who follows it."""
 
     __slots__ = (
-        "_flights", "_followers", "_key", "_leader_left", "answer", "entry_id", "fault", "is_shared", "pieces", "size",
+        "_flights", "_followers", "_key", "_leader_left", "answer", "ends", "entry_id", "fault", "is_shared", "lines",
+        "pieces", "size",
     )  # fmt: skip
 
     def __init__(self, flights: "Flights", key: bytes, entry_id: str) -> None:
@@ -113,6 +115,10 @@ class Flight:
         self.pieces: list[bytes] = []
         self.size = 0
         self.is_shared = True
+        # Header lines that name who answers; there before the first piece.
+        self.lines = b""
+        # What was held back of a stream, and its usage's chunk: as they came, under the name that its pieces have.
+        self.ends: tuple[bytes, bytes | None] = (b"", None)
         # How it ended: with an answer, which is set before it lands, or with a fault.
         self.answer: StoredAnswer | None = None
         self.fault: Fault | None = None
@@ -133,14 +139,15 @@ class Flight:
         """Somebody waits no longer; with the last of all the call is nobody's any more."""
         if follower in self._followers:
             self._followers.remove(follower)
-            if not self._followers and self._leader_left is not None:
-                self._leader_left()
+            if self._leader_left is not None:
+                self.leader_left(self._leader_left)
 
     def leader_left(self, on_gone: Callable[[], None]) -> None:
         """The leader's client left: the call ends with it, or with the last of those who follow."""
-        if self._followers:
-            self._leader_left = on_gone
-        else:
+        self._leader_left = on_gone
+        if not self._followers:
+            # Also where the provider is read to its end: nobody is given what comes.
+            self._flights.remove(self._key, self)
             on_gone()
 
     def take(self, piece: bytes) -> None:

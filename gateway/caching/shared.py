@@ -65,6 +65,8 @@ class Purges:
 
     def __init__(self) -> None:
         self._purges: dict[str, list[Purge]] = {}
+        # None of them is about what was stored since.
+        self._latest_ns: dict[str, int] = {}
         # What was stored before is purged, whatever it is.
         self._floors_ns: dict[str, int] = {}
 
@@ -72,6 +74,7 @@ class Purges:
         """Remember a purge of what was stored before a time."""
         before_ns = made_ns if purge.before_ns is None else min(purge.before_ns, made_ns)
         purge = msgspec.structs.replace(purge, before_ns=before_ns)
+        self._latest_ns[purge.project_id] = max(before_ns, self._latest_ns.get(purge.project_id, 0))
         known = self._purges.setdefault(purge.project_id, [])
         if purge in known:
             return
@@ -83,6 +86,8 @@ class Purges:
 
     def cover(self, answer: StoredAnswer) -> bool:
         """Whether an answer was purged."""
+        if answer.created_ns >= self._latest_ns.get(answer.project_id, 0):
+            return False
         if answer.created_ns < self._floors_ns.get(answer.project_id, 0):
             return True
         return any(purge.covers(answer) for purge in self._purges.get(answer.project_id, ()))

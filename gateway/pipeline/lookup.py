@@ -17,6 +17,7 @@ from gateway.caching.semantic.interface import Check, Fresh, Layer, Look
 from gateway.caching.semantic.question import Asked, Limits
 from gateway.db import DatabaseUnavailable
 from gateway.errors import Fault
+from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import Inbound, Outcome, Route, Target
 from gateway.pipeline.send import Journey, Upstream
@@ -146,10 +147,14 @@ def join(found: Found, inbound: Inbound, services: Services) -> Found:
         return Found(lines=_BYPASS)
     if inbound.check is not None:
         found.look = inbound.check.look
+    shares = wish in _LOOKS and (found.policy.tool_calls or body.find(b'"tools"') < 0)
+    found.joined = caching.flights.find(key) if shares else None
+    if found.joined is not None:
+        return found
     entry_id = entry_id_of(inbound.request_id)
-    if wish in _LOOKS and (found.policy.tool_calls or body.find(b'"tools"') < 0):
-        found.joined = caching.flights.find(key)
-        found.flight = caching.flights.open(key, entry_id) if found.joined is None else None
+    # A reply that the gateway limits may be cut where those who ask the same had no limit.
+    if shares and inbound.limited_tokens is None:
+        found.flight = caching.flights.open(key, entry_id)
     elif wish in _KEEPS and inbound.call.stream:
         found.flight = Flight(caching.flights, key, entry_id)
     return found
@@ -251,9 +256,11 @@ def give(answer: StoredAnswer, inbound: Inbound) -> Given | None:
 
 
 def joined_lines(flight: Flight) -> bytes:
-    """The header lines of an answer that is shared with the call which brings it."""
-    return b"x-watchllm-cached: true\r\nx-watchllm-cache: hit-exact\r\nx-watchllm-cache-entry: %s\r\n" % (
-        flight.entry_id.encode()
+    """The header lines of an answer that is shared with the call which brings it; what it saves once that is known."""
+    answer = flight.answer
+    return b"x-watchllm-cached: true\r\nx-watchllm-cache: hit-exact\r\nx-watchllm-cache-entry: %s\r\n%b" % (
+        flight.entry_id.encode(),
+        b"" if answer is None else b"x-watchllm-tokens-saved: %d\r\n" % answer.usage.total_tokens,
     )
 
 
@@ -286,16 +293,19 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         upstream_model=row.upstream_model,
         lines=upstream.target.lines,
         is_free=upstream.target.backend.is_free,
-        tags=tuple(filter(None, inbound.tags.split(","))) if inbound.tags else (),
+        tags=tuple(split_tags(inbound.tags)) if inbound.tags else (),
         created_ns=inbound.created_ns,
         usage=usage,
         recorded=recorded,
     )
     if flight is not None:
         flight.answer = answer if not outcome.spared_tokens else _with_spared(answer, outcome.spared_tokens)
-    if found.key is not None and _is_wanted_again(found, upstream, recorded, policy):
+        if flight.has_followers:
+            flight.ends = (recorded.held or b"", recorded.usage_chunk)
+    caching = journey.services.caching
+    # What was purged meanwhile was asked for before.
+    if found.key is not None and _is_wanted_again(found, upstream, recorded, policy) and not caching.is_purged(answer):
         ttl_s = inbound.ttl_s or policy.ttl_s
-        caching = journey.services.caching
         if found.batch is not None:
             found.batch.keep(caching.answers, answer, ttl_s=ttl_s, cost_pusd=row.cost_pusd)
             return
@@ -337,9 +347,13 @@ def _give_again(answer: StoredAnswer, inbound: Inbound, policy: Policy) -> Given
 
 def _is_proven(recorded: Recorded, choices: int, policy: Policy) -> bool:
     """Whether an answer that is asked for again may be given again; it is read once."""
+    allows_calls = policy.tool_calls
     if not recorded.is_proven:
-        recorded.is_proven = is_whole(recorded, choices, allows_calls=policy.tool_calls)
-    return recorded.is_proven
+        recorded.is_proven = is_whole(recorded, choices, allows_calls=allows_calls)
+        # Remembered apart: the policy may change.
+        is_calling = recorded.is_proven and allows_calls
+        recorded.has_calls = is_calling and not is_whole(recorded, choices, allows_calls=False)
+    return recorded.is_proven and (allows_calls or not recorded.has_calls)
 
 
 def _record(upstream: Upstream, endpoint: str, flight: Flight | None) -> Recorded | None:

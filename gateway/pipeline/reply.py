@@ -6,12 +6,13 @@ chunk with the finish_reason of a stream.
 
 from gateway.backends.failure import as_stream_fault
 from gateway.backends.interface import Client
+from gateway.caching.flights import Flight
 from gateway.envelope import envelope, fault_headers
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import meter
 from gateway.pipeline.flow import PASSED, Inbound, Target, header_text
-from gateway.pipeline.lookup import Given
+from gateway.pipeline.lookup import Given, joined_lines
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from providers import splice
@@ -122,10 +123,11 @@ def give(inbound: Inbound, given: Given, told: bytes, client: Client, row: Usage
         client.send(200, head, *splice.append_apart(given.body, members))
 
 
-def begin_joined(inbound: Inbound, target: Target, told: bytes, client: Client, services: Services) -> None:
-    """Begin the stream of a call that follows another one."""
-    elapsed_ns = services.ticks_ns() - inbound.started_ns
-    client.start(_given_head(inbound, target.lines, told, elapsed_ns // 1_000_000, elapsed_ns / 1e6))
+def begin_joined(inbound: Inbound, flight: Flight, joined_ns: int, client: Client, services: Services) -> None:
+    """Begin the stream of a call that has followed another one since ``joined_ns``, whose first piece is here."""
+    latency_ms = (services.ticks_ns() - inbound.started_ns) // 1_000_000
+    overhead_ms = (joined_ns - inbound.started_ns) / 1e6
+    client.start(_given_head(inbound, flight.lines, joined_lines(flight), latency_ms, overhead_ms))
 
 
 def end_joined(inbound: Inbound, given: Given, rest: bytes, client: Client, row: UsageRow) -> None:

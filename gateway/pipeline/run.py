@@ -14,14 +14,14 @@ from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
 from gateway.caching.audits import SilentClient
-from gateway.caching.flights import Flight, SharedClient
+from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.limits.passage import Passage
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
-from gateway.pipeline.flow import Inbound, Outcome, Route, Target, tells_limits
+from gateway.pipeline.flow import Inbound, Outcome, Route, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import SendFailed, Upstream
 from gateway.pipeline.services import Services
@@ -56,7 +56,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
         found = await _look(inbound, body, path, services)
         if not found.is_known:
             await _call(journey, path, found)
-        elif not await _spare(journey, found, path.targets[0]):
+        elif not await _spare(journey, found):
             await _call(journey, path, found)
     except Fault as refusal:
         fault = refusal
@@ -92,6 +92,8 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     if found.batch is not None and found.batch.is_partial:
         journey.short = send.Shortened(path.targets[0], found.batch.shorten(journey.inbound.call), found.batch)
     upstream = await send.send(journey, path)
+    if found.flight is not None:
+        found.flight.lines = upstream.target.lines
     if upstream.relay is not None:
         await reply.flow(journey, upstream, found.lines)
     usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
@@ -104,7 +106,7 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         lookup.keep(found, journey, outcome, row)
 
 
-async def _spare(journey: send.Journey, found: lookup.Found, target: Target) -> bool:
+async def _spare(journey: send.Journey, found: lookup.Found) -> bool:
     """Answer without a call of its own; False where that cannot be."""
     if found.given is not None:
         row = await _give(journey, found.given, found.lines, found.layer)
@@ -112,12 +114,12 @@ async def _spare(journey: send.Journey, found: lookup.Found, target: Target) -> 
         if check is not None:
             _order(journey, check, row)
         return True
-    return found.joined is not None and await _join(journey, found.joined, target)
+    return found.joined is not None and await _join(journey, found.joined)
 
 
 async def _give(journey: send.Journey, given: lookup.Given, told: bytes, layer: str = "exact") -> UsageRow:
     """Give an answer that was kept."""
-    row = await _write(journey, _given(given, layer))
+    row = await _write(journey, _given(given, layer, journey.waited_ns))
     reply.give(journey.inbound, given, told, journey.client, row)
     return row
 
@@ -137,11 +139,11 @@ def _order(journey: send.Journey, check: Check, row: UsageRow) -> None:
     services.caching.audits.order(inbound.caller.project_id, row.saved_pusd, make)
 
 
-async def _join(journey: send.Journey, flight: Flight, target: Target) -> bool:
+async def _join(journey: send.Journey, flight: Flight) -> bool:
     """Wait for somebody else's call that asks the same; False where it brought nothing that this one can have."""
     inbound, client, services = journey.inbound, journey.client, journey.services
-    told = lookup.joined_lines(flight)
-    begin = partial(reply.begin_joined, inbound, target, told, client, services) if inbound.call.stream else None
+    joined_ns = services.ticks_ns()
+    begin = partial(reply.begin_joined, inbound, flight, joined_ns, client, services) if inbound.call.stream else None
     follower = flight.follow(client, begin, services.loop)
     try:
         await follower.ended
@@ -150,30 +152,45 @@ async def _join(journey: send.Journey, flight: Flight, target: Target) -> bool:
         if follower.has_begun:
             reply.break_off(inbound.request_id, client, _stopping(), has_begun=True)
         raise
-    fault = follower.fault or flight.fault
-    given = None if flight.answer is None else lookup.give(flight.answer, inbound)
+    finally:
+        # It was a provider that it waited for.
+        journey.waited_ns += services.ticks_ns() - joined_ns
+    fault, waited_ns = follower.fault or flight.fault, journey.waited_ns
     if follower.is_gone:
-        await _write(journey, Outcome(status="cancelled", http_status=CLIENT_GONE))
+        await _write(journey, Outcome(status="cancelled", http_status=CLIENT_GONE, waited_ns=waited_ns))
     elif follower.has_begun:
-        if fault is None and given is not None:
-            row = await _write(journey, _given(given))
-            reply.end_joined(inbound, given, follower.rest, client, row)
-        else:
-            fault = fault or Fault("upstream_truncated", "The answer that this call shared was broken off.")
-            await _write(journey, Outcome(status="incomplete", http_status=OK, error_code=fault.code))
-            reply.break_off(inbound.request_id, client, fault, has_begun=True)
+        await _end_joined(journey, flight, follower, fault)
     elif fault is not None:
-        await _write(journey, Outcome(status="failed", http_status=fault.status, error_code=fault.code))
+        failed = Outcome(status="failed", http_status=fault.status, error_code=fault.code, waited_ns=waited_ns)
+        await _write(journey, failed)
         reply.refuse(inbound.request_id, client, fault)
-    elif given is None or not flight.is_shared:
-        return False
     else:
-        await _give(journey, given, told)
+        given = None if flight.answer is None else lookup.give(flight.answer, inbound)
+        if given is None or not flight.is_shared:
+            return False
+        await _give(journey, given, lookup.joined_lines(flight))
     return True
 
 
-def _given(given: lookup.Given, layer: str = "exact") -> Outcome:
-    return Outcome(status="complete", http_status=OK, usage=given.answer.usage, stored=given.answer, layer=layer)
+async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower, fault: Fault | None) -> None:
+    """End a stream that came as another call's did: under that one's name to its last chunk."""
+    inbound, client = journey.inbound, journey.client
+    if fault is None and flight.answer is not None and flight.ends[0]:
+        given = lookup.Given(flight.answer, b"", b"", *flight.ends)
+        row = await _write(journey, _given(given, waited_ns=journey.waited_ns))
+        reply.end_joined(inbound, given, follower.rest, client, row)
+        return
+    fault = fault or Fault("upstream_truncated", "The answer that this call shared was broken off.")
+    broken = Outcome(status="incomplete", http_status=OK, error_code=fault.code, waited_ns=journey.waited_ns)
+    await _write(journey, broken)
+    reply.break_off(inbound.request_id, client, fault, has_begun=True)
+
+
+def _given(given: lookup.Given, layer: str = "exact", waited_ns: int = 0) -> Outcome:
+    answer = given.answer
+    return Outcome(
+        status="complete", http_status=OK, usage=answer.usage, stored=answer, layer=layer, waited_ns=waited_ns
+    )
 
 
 async def run_limited(inbound: Inbound, passage: Passage, client: Client, services: Services) -> None:

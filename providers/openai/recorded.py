@@ -17,6 +17,8 @@ from providers.openai.reply import BROKEN_JSON, REPLY, ChoiceWire, MessageWire
 from providers.openai.template import PREFIX, SEPARATOR
 
 MARK = b"\0"
+# What stands in its place where the answer is read.
+_NO_NAME = b'"id":""'
 # What every answer has anew.
 _OWN_NAMES = frozenset({"id", "created"})
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -46,8 +48,9 @@ class Recorded(msgspec.Struct, kw_only=True):
     usage_chunk: bytes | None = None
     # The form that it came in has the mark.
     is_marked: bool = False
-    # It was read and found whole.
+    # It was read and found whole; it calls tools, which not everybody may have again.
     is_proven: bool = False
+    has_calls: bool = False
 
     @property
     def size(self) -> int:
@@ -71,7 +74,7 @@ class Recorded(msgspec.Struct, kw_only=True):
             self._mark()
         if self.held is None:
             assert self.body is not None, "it came in one of the two forms"  # noqa: S101 - for the type checkers
-            *first, held, usage = map(_encode, unfold(_ANY.decode(self.body.replace(MARK, b'"id":""', 1))))
+            *first, held, usage = map(_encode, unfold(_ANY.decode(self.body.replace(MARK, _NO_NAME, 1))))
             self.events = b"".join([PREFIX + _mark(chunk) + SEPARATOR for chunk in first])
             self.held, self.usage_chunk = _mark(held), _mark(usage)
         own = _own(self.endpoint, name, created_s)
@@ -94,7 +97,7 @@ class Recorded(msgspec.Struct, kw_only=True):
     def _chunks(self) -> list[Json]:
         parts = [event.removeprefix(PREFIX) for event in _events(self.events or b"")]
         parts += [part for part in (self.held, self.usage_chunk) if part is not None]
-        return [_ANY.decode(part.replace(MARK, b'"id":""', 1)) for part in parts]
+        return [_ANY.decode(part.replace(MARK, _NO_NAME, 1)) for part in parts]
 
 
 def record_body(endpoint: str, body: bytes) -> Recorded:
@@ -122,7 +125,7 @@ def seems_whole(recorded: Recorded, *, allows_calls: bool) -> bool:
 
 
 def is_whole(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
-    """Whether an answer, as it was recorded, is complete and unfiltered in each choice, and calls only tools it may.
+    """Whether an answer, given before or not, is complete and unfiltered in each choice, and calls only tools it may.
 
     A stream is judged by its bytes, since reading each chunk again would cost more than relaying it did.
     """
@@ -130,15 +133,17 @@ def is_whole(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
         return True
     ends = _CALLING_ENDS if allows_calls else _ENDS
     if recorded.body is not None:
+        # Who shared the call may have been given it before: then it has the mark.
+        body = recorded.body.replace(MARK, _NO_NAME, 1) if recorded.is_marked else recorded.body
         try:
-            answer = REPLY.decode(recorded.body)
+            answer = REPLY.decode(body)
         except BROKEN_JSON:
             # Of unusual types: it went to its caller as it was, and is not given to others.
             return False
         return (
             len(answer.choices or ()) == choices
             and all([_is_whole(choice, ends) for choice in answer.choices or ()])
-            and _FILTERED.search(recorded.body) is None
+            and _FILTERED.search(body) is None
         )
     events, held = recorded.events or b"", recorded.held or b""
     found = [*_FINISH.findall(events), *_FINISH.findall(held)]

@@ -66,8 +66,9 @@ async def test_a_slow_follower_gets_the_rest_when_it_reads_again() -> None:
 
 
 async def test_a_follower_that_left_gets_no_more_and_holds_nothing_up() -> None:
-    """The call is told when the last one leaves, but only if its own client has left as well."""
-    flight = Flights().open(KEY, "ce_1")
+    """The call is told when the last one leaves, but only if its own client has left as well; then nobody joins it."""
+    flights = Flights()
+    flight = flights.open(KEY, "ce_1")
     leader, client = Listener(), Listener()
     shared = SharedClient(leader, flight)
     stopped: list[str] = []
@@ -75,11 +76,22 @@ async def test_a_follower_that_left_gets_no_more_and_holds_nothing_up() -> None:
     follower = joined(flight, client)
     leader.leave()
     assert stopped == []
+    assert flights.find(KEY) is flight
     client.leave()
     assert stopped == ["call"]
     assert follower.ended.done()
+    assert flights.find(KEY) is None
     flight.take(b"a")
     assert client.data == b""
+
+
+async def test_a_call_that_its_client_leaves_alone_is_joined_by_nobody() -> None:
+    """Its provider may be read to the end all the same, for nobody; whoever asks the same leads."""
+    flights = Flights()
+    leader = Listener()
+    SharedClient(leader, flights.open(KEY, "ce_1")).watch(lambda: None, lambda _: None)
+    leader.leave()
+    assert flights.find(KEY) is None
 
 
 async def test_an_answer_too_long_is_shared_as_it_flows_and_kept_no_more() -> None:

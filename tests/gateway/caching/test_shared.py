@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from gateway.caching.answers import MAX_SHARED_S, NS_PER_S, Answers, Purge, StoredAnswer
 from gateway.caching.shared import MAX_PURGES, MAX_TELLING, Purges, SharedAnswers
 from gateway.counters.link import LinkLimits, RedisLink
-from providers.openai.recorded import record_body
+from providers.openai.recorded import is_whole, record_body
 from tests.servers import RedisServer
 
 KEY, OTHER = b"k" * 16, b"o" * 16
@@ -100,6 +100,19 @@ async def test_what_one_kept_another_has(make: MakeProcess) -> None:
     assert await two.find(OTHER) is None
 
 
+async def test_an_answer_that_was_given_before_it_is_shared_is_whole(make: MakeProcess) -> None:
+    """Who shared its call may be quicker: what was put in place of its name there is none to those who get it."""
+    here, there = make(), make()
+    choice = b'{"index":0,"message":{"content":"Hi."},"finish_reason":"stop"}'
+    answer = make_answer(body=b'{"id":"x","created":1,"choices":[%b]}' % choice)
+    answer.recorded.as_body("first", 1)
+    await here.put(answer=answer)
+    found = await there.find()
+    assert found is not None
+    assert is_whole(found.recorded, 1, allows_calls=False)
+    assert b'"id":"chatcmpl-second"' in found.recorded.as_body("second", 2)
+
+
 async def test_an_answer_lives_its_time_and_no_longer(make: MakeProcess, redis: "Redis", namespace: str) -> None:
     """By the process's clock and by Redis's; a week at most."""
     one, two = make(), make()
@@ -133,6 +146,16 @@ async def test_what_was_purged_is_not_given(make: MakeProcess, purge: Purge, gon
     assert (await two.find() is None) is gone
     await one.put(answer=make_answer(tags=("blue",), created_ns=AT_NS + 1))
     assert await two.find() is not None
+
+
+def test_what_was_stored_after_every_purge_is_covered_by_none() -> None:
+    """Whatever their terms; of other projects' purges nothing is asked."""
+    purges = Purges()
+    purges.add(Purge(project_id="p", before_ns=AT_NS - 1), AT_NS)
+    purges.add(Purge(project_id="p", tag="red"), AT_NS - 5)
+    purges.add(Purge(project_id="q"), AT_NS + 5)
+    assert not purges.cover(make_answer(created_ns=AT_NS - 1, tags=("red",)))
+    assert purges.cover(make_answer(created_ns=AT_NS - 2))
 
 
 def test_many_purges_become_one() -> None:

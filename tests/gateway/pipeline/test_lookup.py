@@ -1,12 +1,17 @@
 """Room 5: what is found, and what is asked for."""
 
+import json
+
 import pytest
 from caches import make_answer, make_caching
-from fakes import FakeBackend, make_inbound, make_services, make_target
+from fakes import CALLER, FakeBackend, FakeClient, make_call, make_inbound, make_services, make_target, whole
 
+from gateway.caching.policy import Wishes, combine
+from gateway.config.settings import Cache
 from gateway.errors import Fault
 from gateway.pipeline.flow import Route
 from gateway.pipeline.lookup import find
+from gateway.pipeline.run import run
 
 ROUTE = Route(targets=(make_target(FakeBackend()),), reason="")
 
@@ -44,3 +49,43 @@ async def test_an_answer_that_cannot_be_given_again_is_a_miss() -> None:
     assert found.given is None
     assert found.key == key
     assert len(caching.answers) == 0
+
+
+@pytest.mark.parametrize("wish", ["default", "read"])
+async def test_a_call_whose_reply_is_limited_opens_nothing_to_others(wish: str) -> None:
+    """What it gets may be cut; it follows one without a limit."""
+    caching = make_caching(mode="exact")
+    services = make_services(caching=caching)
+    call = make_call(stream=True)
+    limited = find(make_inbound(call, cache=wish, limited_tokens=5), call.body, ROUTE, services)
+    assert len(caching.flights) == 0
+    # Its pieces are kept for the cache alone, where anything of it is.
+    assert (limited.flight is None) is (wish == "read")
+    free = find(make_inbound(call), call.body, ROUTE, services)
+    assert find(make_inbound(call, limited_tokens=5), call.body, ROUTE, services).joined is free.flight
+
+
+async def test_calls_of_tools_are_not_given_once_that_is_not_wanted_any_more() -> None:
+    """However often they were given before; other answers are."""
+    caching = make_caching(mode="exact", tool_calls=True)
+    services = make_services(caching=caching)
+    said = {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "function": {"name": "f"}}]}
+    plain = {"role": "assistant", "content": "Hi."}
+    for body, message, finish in ((b'{"seed":1}', said, "tool_calls"), (b'{"seed":2}', plain, "stop")):
+        key = find(make_inbound(), body, ROUTE, services).key
+        assert key is not None
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        answer = make_answer(body=json.dumps({"id": "x", "created": 1, "choices": [choice]}).encode())
+        caching.answers.keep(key, answer, ttl_s=60, saved_pusd=1)
+        assert find(make_inbound(), body, ROUTE, services).given is not None
+    caching.directory._policies[CALLER.project_id] = combine(Cache(), Wishes(mode="exact", tool_calls=False))
+    given = [find(make_inbound(), body, ROUTE, services).given for body in (b'{"seed":1}', b'{"seed":2}')]
+    assert [each is not None for each in given] == [False, True]
+
+
+async def test_an_answer_has_its_calls_tags() -> None:
+    """As its row has them: without the blanks between."""
+    caching = make_caching(mode="exact")
+    await run(make_inbound(tags="aa , bb,,aa"), FakeClient(), make_services(FakeBackend(whole()), caching=caching))
+    (item,) = caching.answers.of(CALLER.project_id)
+    assert item.value.tags == ("aa", "bb")

@@ -295,6 +295,21 @@ def test_what_may_not_be_kept(make: Any, finish: str, message: dict[str, Any]) -
     assert not is_whole(make(finish, **message), 1, allows_calls=False)
 
 
+@pytest.mark.parametrize("make", [whole, flowed])
+@pytest.mark.parametrize("form", ["as_body", "as_stream"])
+def test_an_answer_that_was_given_is_judged_as_before(make: Any, form: str) -> None:
+    """What stands in place of its name then is no fault of it, and hides none."""
+    for recorded, allows_calls, expected in (
+        (make(), False, True),
+        (make("tool_calls", **CALLS), False, False),
+        (make("tool_calls", **CALLS), True, True),
+        (make("length"), False, False),
+        (make(refusal="I cannot."), False, False),
+    ):
+        getattr(recorded, form)("r", 1)
+        assert is_whole(recorded, 1, allows_calls=allows_calls) is expected
+
+
 def test_an_empty_answer_is_not_kept() -> None:
     """What says nothing helps nobody."""
     assert not is_whole(whole(content=""), 1, allows_calls=False)
