@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.caching.answers import Purge
 from gateway.caching.semantic.interface import Kept
+from gateway.ledger.figures.tags import TAG_SEPARATOR
 
 _COLUMNS = (
     "number", "entry_id", "project_id", "scope", "partition_key", "exact_key", "packed", "group_number", "right_count",
@@ -39,8 +40,9 @@ _FORGET = text("DELETE FROM cache_entries WHERE number IN :numbers").bindparams(
 _FORGET_OLD = text("DELETE FROM cache_entries WHERE expires_ns <= :now_ns")
 _PURGE = text(
     "DELETE FROM cache_entries WHERE project_id = :project_id "
-    "AND (:entry_id = '' OR entry_id = :entry_id) AND (:model = '' OR model = :model) "
-    "AND (:tag = '' OR REPLACE(tags, :tag, '') <> tags) AND created_ns < :before_ns"
+    "AND (CAST(:entry_id AS TEXT) IS NULL OR entry_id = :entry_id) "
+    "AND (CAST(:model AS TEXT) IS NULL OR model = :model) "
+    "AND (CAST(:tag AS TEXT) IS NULL OR REPLACE(tags, :tag, '') <> tags) AND created_ns < :before_ns"
 )
 _SAVE_STATE = text(
     "INSERT INTO cache_scopes (scope, project_id, state, revision, saved_ns) "
@@ -90,7 +92,6 @@ _READ_ACCOUNT = text("SELECT account_id FROM projects WHERE project_id = :projec
 NEWEST = "~"
 # Questions read at once.
 PAGE_ROWS = 5_000
-_FOREVER_NS = 2**63 - 1
 
 
 class EntryRow(msgspec.Struct, frozen=True):
@@ -234,13 +235,16 @@ async def forget(connection: AsyncConnection, numbers: Sequence[int]) -> None:
 
 
 async def purge(connection: AsyncConnection, wanted: Purge, now_ns: int) -> None:
-    """Delete what a purge covers."""
+    """Delete what a purge covers: a term that is empty is one all the same, which nothing meets."""
+    if wanted.tag is not None and TAG_SEPARATOR in wanted.tag:
+        # No tag has one; beside each other two of them would look like it.
+        return
     values = {
         "project_id": wanted.project_id,
-        "entry_id": wanted.entry_id or "",
-        "model": wanted.model or "",
-        "tag": "" if wanted.tag is None else f",{wanted.tag},",
-        "before_ns": min(wanted.before_ns or _FOREVER_NS, now_ns),
+        "entry_id": wanted.entry_id,
+        "model": wanted.model,
+        "tag": None if wanted.tag is None else f",{wanted.tag},",
+        "before_ns": now_ns if wanted.before_ns is None else min(wanted.before_ns, now_ns),
     }
     await connection.execute(_PURGE, values)
 

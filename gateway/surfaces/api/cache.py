@@ -106,6 +106,10 @@ async def purge_cache(
     if unknown is not None:
         # A term that is mistyped would purge more than was meant.
         raise Fault("invalid_request", f"{shown(unknown)} is no term; there are {', '.join(TERMS)}.", param=unknown)
+    empty = next((name for name, value in given.items() if not value), None)
+    if empty is not None:
+        # As a script sends it whose variable is not set: it may mean anything but everything.
+        raise Fault("invalid_request", f"'{empty}' is empty: give it a value or leave it out.", param=empty)
     wanted = Purge(
         project_id=project_of(caller_of(request)),
         entry_id=given.get("entry"),

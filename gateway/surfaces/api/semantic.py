@@ -117,7 +117,7 @@ class HitView(msgspec.Struct, frozen=True, kw_only=True):
     neighbours: list[str]
     # Whether the entry's answer was right; null: not known.
     right: bool | None
-    # What was asked; null unless the project's `prompts` was on.
+    # What was asked; null unless the project's `prompts` is on, and was on then.
     question: str | None
 
 
@@ -198,10 +198,13 @@ async def list_hits(
     """The calls that got a stored answer, or would have, newest first; `limit` (100, at most 1,000), `before` an id."""
     limit = _read_limit(request.query_params.get("limit"))
     before = request.query_params.get("before") or store.NEWEST
+    own = project_of(caller_of(request))
     await _settle(services)
     async with database.read() as connection:
-        found = await store.read_decisions(connection, project_of(caller_of(request)), before, limit)
-    return HitsView(hits=[_hit(each) for each in found], next=found[-1].request_id if len(found) == limit else None)
+        found = await store.read_decisions(connection, own, before, limit)
+    prompts = services.caching.policy_of(own).prompts
+    following = found[-1].request_id if len(found) == limit else None
+    return HitsView(hits=[_hit(each, prompts=prompts) for each in found], next=following)
 
 
 @get(
@@ -230,7 +233,7 @@ async def show_hit(
     prompts = services.caching.policy_of(own).prompts
     shown_entries = {name: _entry(row, prompts=prompts) for name, row in entries.items()}
     return HitDetail(
-        hit=_hit(found),
+        hit=_hit(found, prompts=prompts),
         entry=shown_entries.get(found.entry_id),
         neighbours=[shown_entries[name] for name in names[1:] if name in shown_entries and name != found.entry_id],
     )
@@ -361,7 +364,7 @@ _EMPTY = Seen(
 )  # fmt: skip
 
 
-def _hit(found: Decision, *, prompts: bool = True) -> HitView:
+def _hit(found: Decision, *, prompts: bool) -> HitView:
     return HitView(
         request_id=found.request_id,
         created_at=moment_text(found.created_ns),

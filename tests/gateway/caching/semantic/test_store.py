@@ -7,6 +7,7 @@ from caches import AT_NS
 from gateway.caching.answers import Purge
 from gateway.caching.semantic import store
 from gateway.caching.semantic.interface import Kept
+from gateway.caching.semantic.shelf import Shelf
 from gateway.caching.semantic.store import NewEntry
 from gateway.db import Database
 from gateway.ledger import store as ledger
@@ -78,17 +79,25 @@ async def test_a_request_has_one_question(database: Database) -> None:
         (Purge(project_id="p", model="gpt-3"), [1, 3]),
         (Purge(project_id="p", before_ns=AT_NS), [1, 2, 3]),
         (Purge(project_id="p", before_ns=AT_NS + 1), [3]),
+        (Purge(project_id="p", entry_id=""), [1, 2, 3]),
+        (Purge(project_id="p", tag=""), [1, 2, 3]),
+        (Purge(project_id="p", tag="red,blue"), [1, 2, 3]),
+        (Purge(project_id="p", model=""), [1, 2, 3]),
+        (Purge(project_id="p", before_ns=0), [1, 2, 3]),
     ],
 )
 async def test_a_purge_deletes_what_meets_every_term(database: Database, purge: Purge, left: list[int]) -> None:
     """As the one in memory does, and nothing that was stored after it was made."""
-    await write(
-        database, entry(1, tags=("red", "blue")), entry(2, model="gpt-3"), entry(3, project_id="q"),
-        entry(4, created_ns=AT_NS + 9),
-    )  # fmt: skip
+    stored = [entry(1, tags=("red", "blue")), entry(2, model="gpt-3"), entry(3, project_id="q")]
+    await write(database, *stored, entry(4, created_ns=AT_NS + 9))
+    shelf = Shelf(10)
+    for each in stored:
+        shelf.add(each.kept)
     async with database.write() as connection:
         await store.purge(connection, purge, AT_NS + 5)
     assert await numbers(database) == [*left, 4]
+    gone = [kept.number for kept in shelf.find(purge)]
+    assert [number for number in (1, 2, 3) if number not in gone] == left
 
 
 async def test_labels_and_deletions_are_written(database: Database) -> None:

@@ -169,7 +169,9 @@ async def test_a_purge_without_terms_takes_everything(ann: Home) -> None:
     assert not await is_kept(ann, "all of it")
 
 
-@pytest.mark.parametrize("terms", [{"tags": "blue"}, {"before": "yesterday"}])
+@pytest.mark.parametrize(
+    "terms", [{"tags": "blue"}, {"before": "yesterday"}, {"before": ""}, {"tag": ""}, {"model": ""}, {"entry": ""}]
+)
 async def test_a_mistyped_purge_takes_nothing(ann: Home, terms: dict[str, str]) -> None:
     """Else it would take more than was meant."""
     await ask(ann, "stays")

@@ -123,7 +123,7 @@ async def test_a_hit_is_inspected_with_its_entry(ann: Home) -> None:
 
 
 async def test_texts_are_shown_where_the_project_wants_them(ann: Home) -> None:
-    """What was asked is noted from then on; what is stored is shown at once."""
+    """What was asked is noted from then on; what is stored is shown at once, and nothing once they want it no more."""
     path = f"/api/projects/{ann.project_id}/cache"
     assert (await ann.person.patch(path, json={"prompts": True})).json()["prompts"] is True
     _, second = await ask_twice(ann, "snow")
@@ -134,7 +134,8 @@ async def test_texts_are_shown_where_the_project_wants_them(ann: Home) -> None:
     )  # fmt: skip
     assert (await ann.person.patch(path, json={"prompts": None})).json()["prompts"] is False
     detail = await get(ann, f"/hits/{second.headers['x-watchllm-request-id']}")
-    assert (detail["entry"]["question"], detail["entry"]["answer"]) == (None, None)
+    assert (detail["entry"]["question"], detail["entry"]["answer"], detail["hit"]["question"]) == (None, None, None)
+    assert {hit["question"] for hit in (await get(ann, "/hits"))["hits"]} == {None}
 
 
 async def test_pages_of_hits_follow_each_other(ann: Home) -> None:
