@@ -173,6 +173,17 @@ class Engine:
         state.lessons.add(rows, list(labels.values()), weight)
         return Compared(group=group, is_right=is_right, rows=rows, labels=tuple(labels.values()), weight=weight)
 
+    def find_group(self, question: Question, answer: Digest) -> int | None:
+        """Return the group to ``add`` a question with that is no request: its nearest's that says the same."""
+        settings = self.settings
+        for entry_id, cosine in self.index.search(question.partition, question.vector, settings.described):
+            stored = self._entries[entry_id]
+            if cosine < settings.lowest_cosine or stored.answer is None:
+                continue
+            if self.is_same_answer(question.scope, answer, stored.answer):
+                return stored.group
+        return None
+
     def absorb(self, scope: str, observed: Observed) -> None:
         """Take over what another process saw of one request, or of many that no stored question came near to."""
         state = self._open(scope)

@@ -318,6 +318,7 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
                 asked=found.asked, look=found.look, answer=answer, key=found.key,
                 expires_ns=answer.created_ns + ttl_s * NS_PER_S, cost_pusd=row.cost_pusd,
                 checks="" if inbound.check is None else inbound.check.request_id, prompts=policy.prompts,
+                takes_stored=inbound.cache in _LOOKS,
             )  # fmt: skip
             layer.learn(fresh)
 

@@ -306,6 +306,12 @@ async def test_the_shadow_serves_exact_repeats_only_and_notes_the_rest(tmp_path:
                 assert (hits.json()["mode"], hits.json()["live"]["serving"]) == ("shadow", False)
                 # 600 were taught; these are the three above.
                 assert hits.json()["requests"] == 603
+                # Who wants a fresh answer would have got none of what is stored.
+                for wish in ("refresh", "write"):
+                    assert await stage.tell(about("oak"), {"x-watchllm-cache": wish}) == MISS
+                again = await stage.client.get(f"/api/projects/{project_id}/cache/report")
+                assert again.json()["requests"] == 603
+                assert again.json()["curve"] == hits.json()["curve"]
 
 
 async def test_a_restart_forgets_nothing(tmp_path: Path) -> None:

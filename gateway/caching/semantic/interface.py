@@ -71,6 +71,8 @@ class Fresh(msgspec.Struct, frozen=True, kw_only=True):
     checks: str = ""
     # What was asked is kept for the inspector.
     prompts: bool = False
+    # Its call would have taken a stored answer, so it is one of the requests that bounds are about.
+    takes_stored: bool = True
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

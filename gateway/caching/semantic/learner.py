@@ -149,6 +149,9 @@ class Learner:
             return
         question = ask(fresh.asked, vector)
         look = fresh.look
+        if look is None and not fresh.takes_stored:
+            memory.store(fresh, question, digest(said, answer))
+            return
         if look is None:
             look = memory.look(question, Allowed(), "shadow", is_owners=False)
         memory.learn(fresh, look, question, digest(said, answer))

@@ -116,6 +116,10 @@ class Memory:
         self.changed.add(scope)
         self._store(fresh, question, answer, compared.group)
 
+    def store(self, fresh: Fresh, question: Question, answer: Digest) -> None:
+        """Store a question with its answer that is no request of those that a bound is about."""
+        self._store(fresh, question, answer, self.engine.find_group(question, answer))
+
     def take_rows(self, rows: Sequence[EntryRow]) -> list[int]:
         """Take stored questions over; returns the numbers of the damaged ones."""
         partitions: dict[bytes, tuple[dict[int, Stored], list[bytes]]] = {}

@@ -5,6 +5,7 @@ is of this process's memory, is given all the same without the figures of the le
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -17,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from gateway.analytics.moments import NS_PER_DAY, moment_text
 from gateway.caching.policy import Allowed, Policy
 from gateway.caching.semantic import store
-from gateway.caching.semantic.interface import Layer, Point, Seen
+from gateway.caching.semantic.interface import Point, Seen
 from gateway.caching.semantic.packing import Damaged, read_answer, read_text, unpack_answer
 from gateway.caching.semantic.store import Decision, OwnRow
 from gateway.db import Database, DatabaseUnavailable
@@ -196,9 +197,8 @@ async def list_hits(
     database: NamedDependency[Database],
 ) -> HitsView:
     """The calls that got a stored answer, or would have, newest first; `limit` (100, at most 1,000), `before` an id."""
-    limit = _read_limit(request.query_params.get("limit"))
+    own, limit = project_of(caller_of(request)), _read_limit(request.query_params.get("limit"))
     before = request.query_params.get("before") or store.NEWEST
-    own = project_of(caller_of(request))
     await _settle(services)
     async with database.read() as connection:
         found = await store.read_decisions(connection, own, before, limit)
@@ -287,8 +287,7 @@ def _line(kind: str, value: EntryView | HitView) -> bytes:
 
 async def _settle(services: Services) -> None:
     """Let what was just decided reach the database."""
-    layer: Layer | None = services.caching.semantics.layer
-    if layer is not None:
+    if (layer := services.caching.semantics.layer) is not None:
         await layer.write()
 
 
@@ -383,10 +382,8 @@ def _hit(found: Decision, *, prompts: bool) -> HitView:
 def _entry(row: OwnRow, *, prompts: bool) -> EntryView:
     question = answer = None
     if prompts:
-        try:
+        with suppress(Damaged):
             question, answer = read_text(row.packed), read_answer(unpack_answer(row.answer))
-        except Damaged:
-            question = answer = None
     return EntryView(
         entry=row.entry_id,
         model=row.model,

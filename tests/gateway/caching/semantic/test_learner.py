@@ -51,6 +51,27 @@ async def test_what_was_not_looked_up_is_looked_up_then() -> None:
     await learner.close()
 
 
+async def test_who_would_take_no_stored_answer_is_no_request() -> None:
+    """What was asked anew is stored, in place of its like; no hit is seen that there could not have been."""
+    learner = make_learner(FakeEmbedder())
+    learner.start()
+    learner.put(make_fresh(make_asked(), "Paris.", 1))
+    await learner.settle()
+    memory = learner._memory
+    memory.pending.take()
+    for number in (2, 3):
+        learner.put(make_fresh(make_asked(), "Paris.", number, takes_stored=False))
+        await learner.settle()
+    learner.put(make_fresh(make_asked(SAME), "Rome.", 4, takes_stored=False))
+    await learner.settle()
+    engine, (first, *others) = memory.engine, [kept.number for kept in memory.shelf]
+    assert engine.count_requests("p") == 1
+    assert engine._open("p").lessons.seen == 0
+    assert not memory.pending.decisions and not memory.pending.seen and not memory.pending.unmatched
+    assert [engine._entries[number].group for number in others] == [first, first, others[-1]]
+    await learner.close()
+
+
 async def test_too_many_are_not_learnt_from(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are counted."""
     monkeypatch.setattr(module, "MAX_WAITING", 2)
