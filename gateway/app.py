@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import uvloop
 from litestar import Litestar
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts import store
 from gateway.accounts.credential_directory import CredentialDirectory
@@ -42,6 +43,7 @@ from gateway.budgets.administration import grant_credit
 from gateway.budgets.keeping.opening import open_keeper
 from gateway.budgets.spending import Spending
 from gateway.budgets.store import set_zone
+from gateway.caching.administration import forget_project as forget_answers
 from gateway.caching.caching import Caching
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
@@ -59,7 +61,7 @@ from gateway.limits.limiting import Limiting
 from gateway.limits.strangers import Strangers
 from gateway.pipeline.services import Services
 from gateway.prompts.keeper import PromptKeeper
-from gateway.prompts.store import forget_project
+from gateway.prompts.store import forget_project as forget_prompts
 from gateway.routes import Checks, Estate, build_app
 from gateway.server.exchange import MetricsExchange, open_run_folder
 from gateway.server.run import listen, make_server
@@ -297,13 +299,18 @@ def build_estate(
             await directory.refresh()
             await credentials.refresh()
             await services.prompts.directory.refresh()
+            await services.caching.directory.refresh()
+
+    async def end_project(connection: AsyncConnection, project_id: str, now_ns: int) -> None:
+        await forget_prompts(connection, project_id)
+        await forget_answers(connection, project_id, now_ns)
 
     keys = ProjectKeys(database, digester, follow)
     names = services.purses.providers
     return Estate(
         database=database,
         project_keys=keys,
-        projects=Projects(database, keys, names | services.settings.providers.keys(), follow, forget_project),
+        projects=Projects(database, keys, names | services.settings.providers.keys(), follow, end_project),
         credentials=Credentials(database, vault, names, guard, follow),
         members=Members(database),
         accounts=Accounts(database, set_zone),

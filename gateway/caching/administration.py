@@ -1,4 +1,4 @@
-"""What people and programs do to a project's cache: change what it does, purge it, recall an answer that was wrong.
+"""What people and programs do to a project's cache: change it, purge it, recall an answer, delete all with the project.
 
 Failure behavior: each is written with its audit entry in one transaction, or not at all; this process follows at once,
 every other within a second. Raises DatabaseUnavailable as gateway.db does.
@@ -9,6 +9,7 @@ import contextlib
 from typing import Any
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts import audit
 from gateway.accounts.audit import Occasion
@@ -62,6 +63,12 @@ async def purge(database: Database, caching: Caching, wanted: Purge, occasion: O
         await audit.note(connection, occasion, "cache.purge", wanted.project_id, detail)
     caching.directory.purges.add(wanted, occasion.now_ns)
     return caching.purge(wanted)
+
+
+async def forget_project(connection: AsyncConnection, project_id: str, now_ns: int) -> None:
+    """A project is deleted: what it asked and was answered goes with it, here and in every process's memory."""
+    await store.write_purge(connection, Purge(project_id=project_id), now_ns)
+    await questions.forget_project(connection, project_id)
 
 
 async def recall(

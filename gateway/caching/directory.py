@@ -57,4 +57,7 @@ class CacheDirectory(Follower):
             self._semantics.purge(purge)
             if purge.before_ns is not None:
                 self.purges.add(purge, purge.before_ns)
+        for project_id in changes.deleted:
+            self._semantics.forget_project(project_id)
+            self._policies.pop(project_id, None)
         self._revision = changes.revision

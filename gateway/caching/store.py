@@ -25,6 +25,10 @@ _READ_PURGES = text(
     "CASE WHEN before_ns < made_ns THEN before_ns ELSE made_ns END AS before_ns "
     "FROM cache_purges WHERE revision > :since ORDER BY revision"
 )
+_READ_DELETED = text(
+    "SELECT DISTINCT project_id FROM projects JOIN cache_purges USING (project_id) "
+    "WHERE cache_purges.revision > :since AND deleted_ns IS NOT NULL"
+)
 _WRITE_PURGE = text(
     "INSERT INTO cache_purges (revision, project_id, entry_id, tag, model, before_ns, made_ns) "
     "VALUES (:revision, :project_id, :entry_id, :tag, :model, :before_ns, :now_ns)"
@@ -45,6 +49,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     wishes: dict[str, Wishes]
     purges: Sequence[Purge]
+    # Projects that were purged because they were deleted.
+    deleted: Sequence[str] = ()
 
 
 async def read_changes(connection: AsyncConnection, since: int) -> Changes:
@@ -54,10 +60,12 @@ async def read_changes(connection: AsyncConnection, since: int) -> Changes:
         return Changes(revision=revision, wishes={}, purges=())
     changed = (await connection.execute(_READ_CHANGED, {"since": since})).mappings().all()
     purges = (await connection.execute(_READ_PURGES, {"since": since})).mappings().all()
+    deleted = (await connection.execute(_READ_DELETED, {"since": since})).scalars().all() if purges else ()
     return Changes(
         revision=revision,
         wishes={row["project_id"]: msgspec.convert(dict(row), Wishes, strict=False) for row in changed},
         purges=[msgspec.convert(dict(row), Purge) for row in purges],
+        deleted=deleted,
     )
 
 

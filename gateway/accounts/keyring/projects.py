@@ -1,7 +1,8 @@
 """What people and programs do with projects: make, list, rename, delete.
 
 Failure behavior: raises Refusal where a rule forbids it and DatabaseUnavailable as gateway.db does; nothing is then
-changed. A deleted project is gone at once with its keys and its credentials; its usage stays.
+changed. A deleted project is gone at once with its keys, its credentials and what was asked and answered; its usage
+stays.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -26,8 +27,8 @@ MAX_NAME_CHARS = 128
 FIRST_KEY = "Default"
 
 
-# Does what else belongs to the end of a project, in its transaction.
-End = Callable[[AsyncConnection, str], Awaitable[None]]
+# Does what else belongs to the end of a project at a time, in its transaction.
+End = Callable[[AsyncConnection, str, int], Awaitable[None]]
 
 
 class MadeProject(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +124,7 @@ class Projects:
                     connection, credential.credential_id, now_ns, credential_revision
                 )
             if self._end is not None:
-                await self._end(connection, project_id)
+                await self._end(connection, project_id, now_ns)
             await note(connection, occasion, "project.delete", project_id, f"{len(keys)} keys")
         await self._follow()
 

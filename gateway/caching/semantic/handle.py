@@ -45,6 +45,11 @@ class Semantics:
         """Forget what a purge covers; returns the ids of the entries."""
         return set() if self.layer is None else self.layer.purge(purge)
 
+    def forget_project(self, project_id: str) -> None:
+        """Forget what a project that was deleted and purged had taught."""
+        if self.layer is not None:
+            self.layer.forget_project(project_id)
+
     async def opened(self) -> Layer | None:
         """The layer once it is whole; None where nobody wanted it or it could not be opened."""
         if self._opening is not None:

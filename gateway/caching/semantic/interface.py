@@ -179,6 +179,10 @@ class Layer(Protocol):
         """Forget what a purge covers; returns the ids of the entries."""
         ...
 
+    def forget_project(self, project_id: str) -> None:
+        """Forget what a project that was deleted and purged had taught."""
+        ...
+
     def recall(self, entry_id: str, request_id: str) -> list[str]:
         """Forget an entry whose answer was wrong, and its neighbours; returns the ids of all."""
         ...

@@ -122,6 +122,7 @@ class Keeper(Follower):
                 state = self._memory.export(scope)
                 async with self._database.write() as connection:
                     await store.save_state(connection, scope, state, self._revision, self._now_ns())
+                    await store.forget_deleted(connection)
         except DatabaseUnavailable:
             self._memory.changed |= changed
 

@@ -123,6 +123,10 @@ class SemanticLayer:
         """Forget what a purge covers; returns the ids of the entries."""
         return self.memory.purge(purge) | self.learner.purge(purge)
 
+    def forget_project(self, project_id: str) -> None:
+        """Forget what a project that was deleted and purged had taught."""
+        self.memory.forget_project(project_id)
+
     def recall(self, entry_id: str, request_id: str) -> list[str]:
         """Forget an entry whose answer was wrong, and its neighbours; returns the ids of all."""
         return self.memory.recall(entry_id, request_id)

@@ -174,6 +174,16 @@ class Memory:
         """Forget what a purge covers; returns the ids."""
         return {kept.entry_id for kept in self.forget([kept.number for kept in self.shelf.find(purge)])}
 
+    def forget_project(self, project_id: str) -> None:
+        """Forget what a project taught and what is to be written of it; its questions are purged apart."""
+        scopes = (project_id, f"{project_id}/test")
+        for scope in scopes:
+            self.engine.forget_scope(scope)
+            self._worth.pop(scope, None)
+            self._is_serving.pop(scope, None)
+        self.changed.difference_update(scopes)
+        self.pending.forget_project(project_id, scopes)
+
     def recall(self, entry_id: str, request_id: str) -> list[str]:
         """Forget an entry whose answer was wrong, and its near neighbours with it; returns the ids of all."""
         check = self._served.get(request_id)

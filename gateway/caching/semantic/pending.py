@@ -61,6 +61,14 @@ class Pending:
         elif len(self.labels) < MAX_OTHERS:
             self.labels[request_id] = is_right
 
+    def forget_project(self, project_id: str, scopes: Sequence[str]) -> None:
+        """Write nothing of a project; its questions are dropped apart."""
+        for scope in scopes:
+            self.seen.pop(scope, None)
+            self.unmatched.pop(scope, None)
+        self.turns = [turn for turn in self.turns if turn.scope not in scopes]
+        self.decisions = {name: each for name, each in self.decisions.items() if each.project_id != project_id}
+
     def drop(self, numbers: Sequence[int]) -> None:
         """Have questions deleted, or not written at all."""
         for number in numbers:
@@ -115,6 +123,8 @@ class Pending:
         await store.write_seen(connection, revision, self.process_id, written, now_ns)
         await store.write_decisions(connection, list(self.decisions.values()))
         await store.write_labels(connection, self.labels)
+        if self.entries or self.decisions:
+            await store.forget_deleted(connection)
         for turn in self.turns:
             await self._write_turn(connection, turn, now_ns)
 

@@ -44,6 +44,13 @@ _PURGE = text(
     "AND (CAST(:model AS TEXT) IS NULL OR model = :model) "
     "AND (CAST(:tag AS TEXT) IS NULL OR REPLACE(tags, :tag, '') <> tags) AND created_ns < :before_ns"
 )
+# What tells of questions: the words that a scope has seen are in its state.
+_TELLING = ("cache_entries", "cache_decisions", "cache_scopes")
+_FORGET_PROJECT = [text(f"DELETE FROM {table} WHERE project_id = :project_id") for table in _TELLING]  # noqa: S608 - constants
+_FORGET_DELETED = [
+    text(f"DELETE FROM {table} WHERE project_id IN (SELECT project_id FROM projects WHERE deleted_ns IS NOT NULL)")  # noqa: S608 - constants
+    for table in _TELLING
+]
 _SAVE_STATE = text(
     "INSERT INTO cache_scopes (scope, project_id, state, revision, saved_ns) "
     "VALUES (:scope, :project_id, :state, :revision, :saved_ns) ON CONFLICT (scope) DO UPDATE SET "
@@ -249,6 +256,19 @@ async def purge(connection: AsyncConnection, wanted: Purge, now_ns: int) -> None
     await connection.execute(_PURGE, values)
 
 
+async def forget_project(connection: AsyncConnection, project_id: str) -> None:
+    """Delete what tells of a project's questions; who is about to write more of it writes after this, or before."""
+    await take_revision(connection)
+    for statement in _FORGET_PROJECT:
+        await connection.execute(statement, {"project_id": project_id})
+
+
+async def forget_deleted(connection: AsyncConnection) -> None:
+    """Delete what was just written of projects that had been deleted meanwhile."""
+    for statement in _FORGET_DELETED:
+        await connection.execute(statement)
+
+
 async def save_state(connection: AsyncConnection, scope: str, state: bytes, revision: int, now_ns: int) -> None:
     """Keep what a scope has learnt up to a revision."""
     values = {"scope": scope, "project_id": scope.partition("/")[0], "state": state}
@@ -307,6 +327,7 @@ async def read_decision(connection: AsyncConnection, project_id: str, request_id
 
 async def clean(connection: AsyncConnection, now_ns: int, *, seen_ns: int, decisions_ns: int) -> None:
     """Delete what is too old: questions that nobody may get, and the others after their times."""
+    await forget_deleted(connection)
     await connection.execute(_FORGET_OLD, {"now_ns": now_ns})
     await connection.execute(_FORGET_SEEN, {"until_ns": now_ns - seen_ns})
     await connection.execute(_FORGET_DECISIONS, {"until_ns": now_ns - decisions_ns})

@@ -5,6 +5,7 @@ from households import AT, NOW_NS
 from sqlalchemy import text
 
 from gateway.accounts.audit import read_entries
+from gateway.accounts.keyring import projects_store
 from gateway.accounts.store import find_or_create_project
 from gateway.caching import administration
 from gateway.caching.answers import Answers, Purge, entry_id_of
@@ -57,6 +58,24 @@ async def test_a_purge_is_done_here_and_written_for_the_others(database: Databas
     await other.directory.refresh()
     assert len(other.answers) == 0
     assert [deed[0] for deed in await deeds(database)] == ["cache.purge"]
+
+
+async def test_a_project_that_is_deleted_takes_its_answers_along(database: Database) -> None:
+    """Every process forgets them as it follows, with what the project had set, and keeps none that comes late."""
+    caching, project_id = await opened(database)
+    await administration.change(database, caching, project_id, {"mode": "off"}, AT)
+    late = make_answer(project_id=project_id, created_ns=NOW_NS - 1)
+    caching.answers.keep(KEY, late, ttl_s=10**6, saved_pusd=1)
+    async with database.write() as connection:
+        assert await projects_store.delete_project(connection, project_id, NOW_NS)
+        await administration.forget_project(connection, project_id, NOW_NS)
+    forgotten: list[str] = []
+    caching.semantics.forget_project = forgotten.append  # type: ignore[method-assign]
+    await caching.directory.refresh()
+    assert len(caching.answers) == 0
+    assert forgotten == [project_id]
+    assert caching.is_purged(late)
+    assert caching.policy_of(project_id).mode == "exact"
 
 
 async def test_a_recall_names_every_call_that_got_the_answer(database: Database) -> None:

@@ -18,6 +18,7 @@ class FakeLayer:
         self.is_whole = False
         self.loaded = asyncio.Event()
         self.closed = False
+        self.forgotten: list[str] = []
 
     def __len__(self) -> int:
         return 1
@@ -34,6 +35,9 @@ class FakeLayer:
 
     def purge(self, purge: Purge) -> set[str]:
         return {"ce_1"}
+
+    def forget_project(self, project_id: str) -> None:
+        self.forgotten.append(project_id)
 
 
 def holding(layer: Any) -> tuple[Semantics, list[int]]:
@@ -58,6 +62,7 @@ async def test_nobody_wants_it() -> None:
         0,
         set(),
     )
+    semantics.forget_project("p")
     assert await semantics.opened() is None
     await semantics.close()
     assert made == []
@@ -78,6 +83,8 @@ async def test_the_first_to_want_it_opens_it() -> None:
     assert (semantics.count_indexed(), semantics.count_beside(), semantics.purge(Purge(project_id="p"))) == (
         1, 1, {"ce_1"},
     )  # fmt: skip
+    semantics.forget_project("p")
+    assert layer.forgotten == ["p"]
     await semantics.close()
     assert layer.closed
     assert made == [1]

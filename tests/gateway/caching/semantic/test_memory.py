@@ -170,6 +170,24 @@ def test_a_recall_takes_the_entry_and_those_that_say_the_same() -> None:
     assert memory.recall("ce_r1", "r9") == []
 
 
+def test_of_a_deleted_project_nothing_is_known() -> None:
+    """Neither its questions, which are purged, nor what they taught, nor what was to be written; others' stays."""
+    memory = make_memory()
+    learn(memory, CAPITAL, "Paris.", 1)
+    prove(memory)
+    found = look(memory, SAME)
+    memory.note(Check(request_id="r2", asked=make_asked(SAME), look=found), SCOPE, 1_000, prompts=True)
+    other = make_asked(scope="q", partition=b"other")
+    memory.look(ask(other, draw(CAPITAL)), TENTH, "semantic", is_owners=True)
+    memory.purge(Purge(project_id=SCOPE))
+    memory.forget_project(SCOPE)
+    assert len(memory.shelf) == len(memory.engine) == 0
+    assert (memory.engine.count_requests(SCOPE), memory.engine.count_requests("q")) == (0, 1)
+    pending = memory.pending
+    assert (pending.decisions, pending.seen, pending.turns, pending.unmatched) == ({}, {}, [], {"q": 1})
+    assert memory.changed == {"q"}
+
+
 def test_another_process_knows_the_same() -> None:
     """Its questions, and what it saw: so that both bounds are the same."""
     memory, other = make_memory(), make_memory()

@@ -1,10 +1,12 @@
 """What waits for the store is written in one transaction, and waits on within bounds where that fails."""
 
+import msgspec
 import pytest
 from questions import SCOPE
 from sqlalchemy import text
 
 from cache.semantic.values import Observed
+from gateway.accounts.keyring import projects_store
 from gateway.accounts.store import find_or_create_project
 from gateway.caching.semantic import pending as module
 from gateway.caching.semantic import store
@@ -46,6 +48,27 @@ async def test_everything_is_written_at_once(database: Database) -> None:
         assert (seen.process_id, seen.scope, seen.revision) == ("me", SCOPE, 1)
         (decision,) = await store.read_decisions(connection, "p")
         assert decision.is_right is True
+
+
+async def test_of_a_deleted_project_nothing_is_written(database: Database) -> None:
+    """Neither what waits as it is deleted nor what is decided by who does not know yet."""
+    project_id = (await find_or_create_project(database, "shop", 1)).project_id
+    scopes = (project_id, f"{project_id}/test")
+    decision = msgspec.structs.replace(DECISION, project_id=project_id, question="Who?")
+    pending = Pending("me")
+    for scope in scopes:
+        pending.observe(scope, Observed(score=0.5))
+        pending.unmatched[scope] = 1
+        pending.turns.append(Turn(scope=scope, is_serving=True, threshold=0.5))
+    pending.decisions["r1"] = decision
+    pending.forget_project(project_id, scopes)
+    assert not pending
+    async with database.write() as connection:
+        assert await projects_store.delete_project(connection, project_id, 2)
+    pending.decisions["r1"] = decision
+    async with database.write() as connection:
+        await pending.take().write(connection, AT_NS)
+        assert await store.read_decisions(connection, project_id) == []
 
 
 async def test_a_turn_is_an_event_of_the_projects_account(database: Database) -> None:

@@ -3,7 +3,10 @@
 import msgspec
 import pytest
 from caches import AT_NS
+from sqlalchemy import text
 
+from gateway.accounts.keyring import projects_store
+from gateway.accounts.store import find_or_create_project
 from gateway.caching.answers import Purge
 from gateway.caching.semantic import store
 from gateway.caching.semantic.interface import Kept
@@ -16,6 +19,8 @@ from tests.gateway.caching.semantic.test_shelf import make
 from tests.gateway.usage_rows import make_row
 
 START = (-1, -1)
+TABLES = ("cache_entries", "cache_answers", "cache_decisions", "cache_scopes")
+COUNTS = [text(f"SELECT COUNT(*) FROM {table}") for table in TABLES]  # noqa: S608 - constants
 
 
 def entry(number: int, **fields: object) -> NewEntry:
@@ -98,6 +103,38 @@ async def test_a_purge_deletes_what_meets_every_term(database: Database, purge: 
     assert await numbers(database) == [*left, 4]
     gone = [kept.number for kept in shelf.find(purge)]
     assert [number for number in (1, 2, 3) if number not in gone] == left
+
+
+async def test_a_deleted_project_leaves_nothing_that_tells_of_its_questions(database: Database) -> None:
+    """Neither questions and answers nor decisions nor the words it used; what comes late goes too, others' stays."""
+    project_id = (await find_or_create_project(database, "shop", 1)).project_id
+    own = msgspec.structs.replace(DECISION, project_id=project_id)
+
+    async def fill() -> None:
+        await write(database, entry(1, project_id=project_id), entry(2))
+        async with database.write() as connection:
+            await store.write_decisions(connection, [own, msgspec.structs.replace(DECISION, request_id="r2")])
+            for scope in (project_id, f"{project_id}/test", "p"):
+                await store.save_state(connection, scope, b"words", 1, AT_NS)
+
+    async def left() -> list[int]:
+        async with database.read() as connection:
+            return [(await connection.execute(each)).scalar_one() for each in COUNTS]
+
+    await fill()
+    async with database.write() as connection:
+        await store.forget_deleted(connection)
+    assert await left() == [2, 2, 2, 3]
+    async with database.write() as connection:
+        await store.forget_project(connection, project_id)
+    assert await left() == [1, 1, 1, 1]
+    async with database.write() as connection:
+        await store.forget(connection, [2])
+        assert await projects_store.delete_project(connection, project_id, 2)
+    await fill()
+    async with database.write() as connection:
+        await store.forget_deleted(connection)
+    assert await left() == [1, 1, 1, 1]
 
 
 async def test_labels_and_deletions_are_written(database: Database) -> None:
