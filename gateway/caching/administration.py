@@ -75,6 +75,7 @@ async def recall(
     database: Database, caching: Caching, project_id: str, request_id: str, occasion: Occasion
 ) -> Recalled | None:
     """Take back the answer of a call, which was wrong; None: the project has no such call."""
+    await caching.directory.tend()
     async with database.read() as connection:
         served_by = await store.find_entry(connection, project_id, request_id)
     if served_by is None:

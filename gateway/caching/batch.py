@@ -62,6 +62,11 @@ class Batch:
         return sum(each.tokens for each in self._kept if each is not None)
 
     @property
+    def entries(self) -> set[str]:
+        """The entries that the inputs that are kept belong to."""
+        return {each.entry_id for each in self._kept if each is not None}
+
+    @property
     def lines(self) -> bytes:
         """The header line that tells how many inputs were kept."""
         return b"x-watchllm-cache-inputs: %d/%d\r\n" % (self.count, len(self._kept))

@@ -3,14 +3,17 @@
 Failure behavior: while the database is away what is known stays in force; see gateway.accounts.follower.
 """
 
+from contextlib import suppress
+
 from gateway.accounts.follower import Follower
 from gateway.caching import store
 from gateway.caching.answers import Answers
+from gateway.caching.parts import Parts
 from gateway.caching.policy import Policy, Wishes, combine
 from gateway.caching.semantic.handle import Semantics
 from gateway.caching.shared import Purges
 from gateway.config.settings import Cache
-from gateway.db import Database
+from gateway.db import Database, DatabaseUnavailable
 
 
 class CacheDirectory(Follower):
@@ -28,6 +31,7 @@ class CacheDirectory(Follower):
         self._policies: dict[str, Policy] = {}
         self._revision = 0
         self.purges = Purges()
+        self.parts = Parts()
 
     def __len__(self) -> int:
         """Count the projects that set anything."""
@@ -41,6 +45,16 @@ class CacheDirectory(Follower):
     def policy_of(self, project_id: str) -> Policy:
         """What is in force for a project."""
         return self._policies.get(project_id, self._default)
+
+    async def tend(self) -> None:
+        """Write which calls were answered by several entries. Raises DatabaseUnavailable."""
+        await self.parts.write(self._database)
+
+    async def close(self) -> None:
+        """Stop following, and write what was noted."""
+        await super().close()
+        with suppress(DatabaseUnavailable):
+            await self.tend()
 
     async def take_changes(self) -> None:
         """Take over what changed since the last time. Raises DatabaseUnavailable."""

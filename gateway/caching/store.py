@@ -1,6 +1,6 @@
 """The SQL of the cache: what projects set, and what was purged, so that every process does the same."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from sqlalchemy import text
@@ -38,9 +38,24 @@ KEPT_PURGES_NS = (MAX_SHARED_S + 3_600) * NS_PER_S
 _FORGET_PURGES = text("DELETE FROM cache_purges WHERE made_ns < :until_ns")
 _READ_SERVED = text(
     "SELECT request_id FROM usage WHERE project_id = :project_id AND cache_entry = :entry_id AND cache_entry <> '' "
+    "UNION SELECT request_id FROM cache_parts WHERE project_id = :project_id AND entry_id = :entry_id "
     "ORDER BY request_id LIMIT :limit"
 )
+_WRITE_PART = text(
+    "INSERT INTO cache_parts (project_id, entry_id, request_id, created_ns) "
+    "VALUES (:project_id, :entry_id, :request_id, :created_ns) ON CONFLICT DO NOTHING"
+)
+_FORGET_PARTS = text("DELETE FROM cache_parts WHERE created_ns < :until_ns")
 _READ_ENTRY = text("SELECT cache_entry FROM usage WHERE project_id = :project_id AND request_id = :request_id")
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that got something of an entry, beside others."""
+
+    project_id: str
+    entry_id: str
+    request_id: str
+    created_ns: int
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +104,12 @@ async def write_purge(connection: AsyncConnection, purge: Purge, now_ns: int) ->
     await connection.execute(_FORGET_PURGES, {"until_ns": now_ns - KEPT_PURGES_NS})
 
 
+async def write_parts(connection: AsyncConnection, parts: Iterable[Part], until_ns: int) -> None:
+    """Note which calls got something of which entries, and forget what is older than a time."""
+    await connection.execute(_WRITE_PART, [msgspec.structs.asdict(part) for part in parts])
+    await connection.execute(_FORGET_PARTS, {"until_ns": until_ns})
+
+
 async def find_entry(connection: AsyncConnection, project_id: str, request_id: str) -> str | None:
     """The entry that answered a call of the project, '' where none did; None: there is no such call."""
     values = {"project_id": project_id, "request_id": request_id}
@@ -97,6 +118,6 @@ async def find_entry(connection: AsyncConnection, project_id: str, request_id: s
 
 
 async def read_served(connection: AsyncConnection, project_id: str, entry_id: str, limit: int) -> list[str]:
-    """The calls of the project that an entry answered, oldest first."""
+    """The calls of the project that an entry answered, or a part of them, oldest first."""
     values = {"project_id": project_id, "entry_id": entry_id, "limit": limit}
     return list((await connection.execute(_READ_SERVED, values)).scalars())

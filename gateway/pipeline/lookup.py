@@ -128,7 +128,7 @@ def _find_inputs(batch: Batch | None, inbound: Inbound, policy: Policy, target: 
         if batch.is_whole:
             answer = batch.give()
             lines = hit_lines(answer, inbound.created_ns) + batch.lines
-            return Found(lines=lines, given=Given(answer, answer.recorded.body or b""))
+            return Found(lines=lines, given=Given(answer, answer.recorded.body or b""), batch=batch)
     found = Found(lines=_MISS, key=key if inbound.cache in _KEEPS else None, policy=policy, target=target, own_key=key,
                   batch=batch)  # fmt: skip
     return join(found, inbound, services)
@@ -243,6 +243,19 @@ def note(found: Found, inbound: Inbound, row: UsageRow, services: Services) -> C
     return check if look.decision == "audit" and inbound.cache != "only" else None
 
 
+def note_parts(found: Found, inbound: Inbound, services: Services) -> None:
+    """Note of which entries a call has its inputs' answers, beside the one that its row names."""
+    if found.batch is None:
+        return
+    entries = found.batch.entries
+    if found.given is not None:
+        entries.discard(found.given.answer.entry_id)
+    if entries:
+        services.caching.directory.parts.note(
+            inbound.caller.project_id, inbound.request_id, entries, inbound.created_ns
+        )
+
+
 def give(answer: StoredAnswer, inbound: Inbound) -> Given | None:
     """An answer in the form that a call wants; None where it cannot be made."""
     created_s = inbound.created_ns // NS_PER_S
@@ -275,6 +288,8 @@ def hit_lines(answer: StoredAnswer, now_ns: int, what: bytes = b"hit-exact") -> 
 
 def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> None:
     """Give a call's answer to those who wait for it, and keep it where it is whole and wanted again."""
+    if outcome.spared_tokens:
+        note_parts(found, journey.inbound, journey.services)
     flight, policy, upstream, usage = found.flight, found.policy, journey.upstream, outcome.usage
     if policy is None or (found.key is None and (flight is None or not flight.has_followers)):
         return
@@ -302,25 +317,33 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         flight.answer = answer if not outcome.spared_tokens else _with_spared(answer, outcome.spared_tokens)
         if flight.has_followers:
             flight.ends = (recorded.held or b"", recorded.usage_chunk)
-    caching = journey.services.caching
     # What was purged meanwhile was asked for before.
-    if found.key is not None and _is_wanted_again(found, upstream, recorded, policy) and not caching.is_purged(answer):
-        ttl_s = inbound.ttl_s or policy.ttl_s
-        if found.batch is not None:
-            found.batch.keep(caching.answers, answer, ttl_s=ttl_s, cost_pusd=row.cost_pusd)
-            return
-        caching.answers.keep(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
-        if caching.shared is not None and found.asked is None:
-            caching.shared.put(found.key, answer, ttl_s=ttl_s, saved_pusd=row.cost_pusd)
-        layer = caching.semantics.layer
-        if found.asked is not None and layer is not None and _is_proven(recorded, inbound.call.n, policy):
-            fresh = Fresh(
-                asked=found.asked, look=found.look, answer=answer, key=found.key,
-                expires_ns=answer.created_ns + ttl_s * NS_PER_S, cost_pusd=row.cost_pusd,
-                checks="" if inbound.check is None else inbound.check.request_id, prompts=policy.prompts,
-                takes_stored=inbound.cache in _LOOKS,
-            )  # fmt: skip
-            layer.learn(fresh)
+    is_wanted = found.key is not None and _is_wanted_again(found, upstream, recorded, policy)
+    if is_wanted and not journey.services.caching.is_purged(answer):
+        _store(found, journey, policy, answer, row.cost_pusd)
+
+
+def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer, cost_pusd: int) -> None:
+    """Keep an answer in memory, share it, and have it learnt."""
+    inbound, caching, key = journey.inbound, journey.services.caching, found.key
+    ttl_s = inbound.ttl_s or policy.ttl_s
+    if key is None:
+        return
+    if found.batch is not None:
+        found.batch.keep(caching.answers, answer, ttl_s=ttl_s, cost_pusd=cost_pusd)
+        return
+    caching.answers.keep(key, answer, ttl_s=ttl_s, saved_pusd=cost_pusd)
+    if caching.shared is not None and found.asked is None:
+        caching.shared.put(key, answer, ttl_s=ttl_s, saved_pusd=cost_pusd)
+    layer = caching.semantics.layer
+    if found.asked is not None and layer is not None and _is_proven(answer.recorded, inbound.call.n, policy):
+        fresh = Fresh(
+            asked=found.asked, look=found.look, answer=answer, key=key,
+            expires_ns=answer.created_ns + ttl_s * NS_PER_S, cost_pusd=cost_pusd,
+            checks="" if inbound.check is None else inbound.check.request_id, prompts=policy.prompts,
+            takes_stored=inbound.cache in _LOOKS,
+        )  # fmt: skip
+        layer.learn(fresh)
 
 
 def _with_spared(answer: StoredAnswer, tokens: int) -> StoredAnswer:

@@ -113,8 +113,9 @@ async def _spare(journey: send.Journey, found: lookup.Found) -> bool:
         check = lookup.note(found, journey.inbound, row, journey.services) if found.layer == "semantic" else None
         if check is not None:
             _order(journey, check, row)
+        lookup.note_parts(found, journey.inbound, journey.services)
         return True
-    return found.joined is not None and await _join(journey, found.joined)
+    return found.joined is not None and await _join(journey, found, found.joined)
 
 
 async def _give(journey: send.Journey, given: lookup.Given, told: bytes, layer: str = "exact") -> UsageRow:
@@ -139,7 +140,7 @@ def _order(journey: send.Journey, check: Check, row: UsageRow) -> None:
     services.caching.audits.order(inbound.caller.project_id, row.saved_pusd, make)
 
 
-async def _join(journey: send.Journey, flight: Flight) -> bool:
+async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> bool:
     """Wait for somebody else's call that asks the same; False where it brought nothing that this one can have."""
     inbound, client, services = journey.inbound, journey.client, journey.services
     joined_ns = services.ticks_ns()
@@ -169,6 +170,7 @@ async def _join(journey: send.Journey, flight: Flight) -> bool:
         if given is None or not flight.is_shared:
             return False
         await _give(journey, given, lookup.joined_lines(flight))
+        lookup.note_parts(found, inbound, services)
     return True
 
 

@@ -5,8 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from households import AT
 from running import Answer, Request, Running, Upstream, json_reply, openai_config, running, upstream
+
+from gateway.caching.administration import recall
+from gateway.caching.answers import entry_id_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODEL = "text-embedding-3-small"
@@ -204,6 +209,40 @@ async def test_the_same_at_once_is_sent_once(gateway: Running, provider: Upstrea
     assert [told(reply)[5] for reply in replies] == [[[1], [2]]] * 3
     rows = sorted((row.cost_pusd, row.tokens_saved, row.saved_pusd) for row in gateway.rows[1:])
     assert rows == [(0, 3, 3 * PUSD), (0, 3, 3 * PUSD), (2 * PUSD, 1, PUSD)]
+
+
+async def test_a_recall_names_who_got_the_answer_among_others(gateway: Running, provider: Upstream) -> None:
+    """Whatever the row of a batch names: those that were all kept, those that were kept in part, and who followed."""
+    async with gateway.client() as client:
+
+        async def ask(*texts: str) -> str:
+            reply = await client.post("/v1/embeddings", json={"model": MODEL, "input": list(texts)})
+            return str(reply.headers["x-watchllm-request-id"])
+
+        older, wrong = await ask("old"), await ask("wrong")
+        every, several = await ask("old", "wrong"), await ask("old", "wrong", "new")
+        release, answer = asyncio.Event(), provider.answer
+
+        async def slow(request: Request, writer: Any) -> None:
+            await release.wait()
+            await answer(request, writer)
+
+        provider.answer = slow
+        asking = [asyncio.ensure_future(ask("wrong", "newest")) for _ in range(2)]
+        while gateway.gateway.services.metrics.requests_in_flight < len(asking):
+            await asyncio.sleep(0.01)
+        release.set()
+        shared = await asyncio.gather(*asking)
+        await ask("old", "new")
+    assert gateway.rows[2].cache_entry == entry_id_of(older)
+    services, project_id = gateway.gateway.services, gateway.rows[0].project_id
+    await services.recorder.flush()
+    database = services.caching.directory._database
+    occasion = msgspec.structs.replace(AT, account_id=None, now_ns=services.now_ns())
+    recalled = await recall(database, services.caching, project_id, wrong, occasion)
+    assert recalled is not None
+    assert recalled.entries == [entry_id_of(wrong)]
+    assert recalled.requests == sorted([every, several, *shared])
 
 
 async def test_a_budget_counts_what_was_sent(gateway: Running) -> None:
