@@ -30,8 +30,12 @@ class Parts:
 
     def note(self, project_id: str, request_id: str, entry_ids: Iterable[str], created_ns: int) -> None:
         """A call of this time got something of these entries."""
-        fields = {"project_id": project_id, "request_id": request_id, "created_ns": created_ns}
-        self._waiting.extend([Part(entry_id=entry_id, **fields) for entry_id in entry_ids])
+        self._waiting.extend(
+            [
+                Part(project_id=project_id, entry_id=entry_id, request_id=request_id, created_ns=created_ns)
+                for entry_id in entry_ids
+            ]
+        )
 
     async def write(self, database: Database) -> None:
         """Write what waits. Raises DatabaseUnavailable, and it waits on."""
