@@ -11,7 +11,7 @@ import random
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -39,7 +39,6 @@ from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
 from gateway.accounts.tenancy.upkeep import Upkeep
 from gateway.accounts.vault import Vault
 from gateway.backends.purses import Purses
-from gateway.budgets.administration import grant_credit
 from gateway.budgets.keeping.opening import open_keeper
 from gateway.budgets.spending import Spending
 from gateway.budgets.store import set_zone
@@ -49,6 +48,7 @@ from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
 from gateway.counters.occupancy import occupy
+from gateway.credits import Credits
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ids import IdSource
 from gateway.ledger.history import History
@@ -330,25 +330,19 @@ def build_identity(
     upkeep.start()
     stack.push_async_callback(upkeep.close)
     return Identity(
-        people=People(database, passwords, tokens, partial(make_claim_token, master), lifetimes),
+        people=People(database, passwords, tokens, partial(make_claim_token, master), lifetimes, _welcoming(services)),
         lifetimes=lifetimes,
         now_ns=services.now_ns,
         open_sign_up=settings.accounts.open_sign_up,
         public_url=settings.server.public_url,
         attempts=services.limiting.attempts,
-        grant=_granting(services),
     )
 
 
-def _granting(services: Services) -> Callable[[str], Awaitable[None]] | None:
+def _welcoming(services: Services) -> Credits | None:
+    """What a new account gets: its credit, where the operator grants one."""
     grant_pusd = parse_usd(services.settings.accounts.credit_grant_usd)
-    if not grant_pusd:
-        return None
-
-    async def grant(account_id: str) -> None:
-        await grant_credit(services.budgets.treasury, account_id, grant_pusd)
-
-    return grant
+    return Credits(services.budgets.treasury, grant_pusd) if grant_pusd else None
 
 
 def serve(settings: Settings) -> int:

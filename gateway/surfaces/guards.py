@@ -50,8 +50,6 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     # None: attempts to sign in are not limited.
     attempts: Attempts | None = None
-    # Gives a new account its credit; None: there are no credits.
-    grant: Callable[[str], Awaitable[None]] | None = None
 
 
 def identity_of(connection: Connection) -> Identity:

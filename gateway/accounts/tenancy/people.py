@@ -12,6 +12,7 @@ tokens are logged.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,6 +35,18 @@ _REFRESH_REFUSALS = {
     RefreshFault.REPLAYED: RefusalKind.VOID,
     RefreshFault.JUST_SPENT: RefusalKind.TRY_AGAIN,
 }
+
+
+class Welcome(Protocol):
+    """What other features give to every new account."""
+
+    async def grant(self, connection: AsyncConnection, account_id: str, now_ns: int) -> None:
+        """Give it inside the transaction that makes the account."""
+        ...
+
+    async def follow(self) -> None:
+        """Have it honoured, after the commit and before anybody is told of the account."""
+        ...
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,19 +97,21 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class People:
     """The people of an installation; ``make_claim`` makes the token of a numbered claim link."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what identity is made of
         self,
         database: Database,
         passwords: Passwords,
         tokens: AccessTokens,
         make_claim: Callable[[int], Secret],
         lifetimes: Lifetimes,
+        welcome: Welcome | None = None,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._tokens = tokens
         self._make_claim = make_claim
         self._lifetimes = lifetimes
+        self._welcome = welcome
 
     async def register(self, wanted: Registration, admission: Admission, origin: str, now_ns: int) -> SignedIn:
         """Make a person with an account and a project, and sign them in; an invited one to the account that invited.
@@ -114,8 +129,7 @@ class People:
         password_hash = await self._passwords.hash(wanted.password)
         async with self._database.write() as connection:
             await people_store.insert_user(connection, user, password_hash)
-            account_id = await people_store.insert_account(connection, full_name or username or email, now_ns)
-            await members_store.insert_member(connection, account_id, user.user_id, "owner", now_ns)
+            account_id = await self._make_account(connection, user, now_ns)
             actor = Actor(kind="user", actor_id=user.user_id, origin=origin)
             deed = Deed(account_id=account_id, action="user.register", object_id=user.user_id)
             await append_entry(connection, actor, deed, now_ns)
@@ -124,7 +138,20 @@ class People:
                 await self._claim(connection, actor, claimed, admission.claim, now_ns)
             if admission.invitation is not None:
                 account_id = (await members.join(connection, user, admission.invitation, origin, now_ns)).account_id
-            return await self._sign_in(connection, user.user_id, account_id, now_ns)
+            signed_in = await self._sign_in(connection, user.user_id, account_id, now_ns)
+        if self._welcome is not None:
+            await self._welcome.follow()
+        return signed_in
+
+    async def _make_account(self, connection: AsyncConnection, user: User, now_ns: int) -> str:
+        """Make a person's own account, with what every new account gets."""
+        account_id = await people_store.insert_account(
+            connection, user.full_name or user.username or user.email, now_ns
+        )
+        await members_store.insert_member(connection, account_id, user.user_id, "owner", now_ns)
+        if self._welcome is not None:
+            await self._welcome.grant(connection, account_id, now_ns)
+        return account_id
 
     async def login(self, email: str, password: Secret, origin: str, now_ns: int) -> SignedIn:
         """Sign in to the account where the person was last. Raises Refusal, PasswordsBusy.

@@ -136,9 +136,6 @@ async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Respons
     now_ns = identity.now_ns()
     async with attempting(request, identity.attempts, data.email, now_ns):
         signed_in = await identity.people.register(wanted, admission, address_of(request), now_ns)
-    if identity.grant is not None and admission.invitation is None:
-        # Who joins by an invitation joins an account that has its credit.
-        await identity.grant(signed_in.person.account_id)
     surface: Surface = "S" if data.username is not None else surface_of(request.url.path, request.headers)
     return answer_signed_in(request, signed_in, surface, status=201)
 
