@@ -43,11 +43,17 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     cache: KeyCache | None = None
     # The first key of its line of rotations; None: it took over from none.
     root_id: str | None = None
+    # The keys in whose counters its limits count, by the limits' names; None: all in its own.
+    limits_in: dict[str, str] | None = None
 
     @property
     def counted_id(self) -> str:
         """The key by which limits and budgets count it: one for the whole line of rotations."""
         return self.root_id or self.key_id
+
+    def count_in(self, limit: str) -> str:
+        """The key whose counter one of its limits counts in: its maker's, where a key that has this limit made it."""
+        return (self.limits_in or {}).get(limit, self.counted_id)
 
 
 class KeyFault(enum.Enum):
@@ -124,4 +130,5 @@ def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
         max_concurrent=row.max_concurrent,
         cache=row.cache,
         root_id=row.root_id,
+        limits_in=row.limits_in,
     )

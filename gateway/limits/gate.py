@@ -82,8 +82,9 @@ class Gate:
 
     def _find_policy(self, caller: KeyRecord) -> CallPolicy:
         requests = self.windows_of(caller, "proxy")
-        key_id, per_minute, tokens = caller.counted_id, caller.requests_per_minute, caller.tokens_per_minute
+        per_minute, tokens = caller.requests_per_minute, caller.tokens_per_minute
         if per_minute is not None:
+            key_id = caller.count_in("requests_per_minute")
             requests = (
                 RateWindow(policy_key=f"key-requests:{key_id}", period="minute", limit=_count(per_minute)),
                 *requests,
@@ -92,9 +93,13 @@ class Gate:
         minute = (
             None
             if tokens is None
-            else RateWindow(policy_key=f"key-tokens:{key_id}", period="minute", limit=_count(tokens))
+            else RateWindow(
+                policy_key=f"key-tokens:{caller.count_in('tokens_per_minute')}", period="minute", limit=_count(tokens)
+            )
         )
-        slots = () if limit is None else (Slot(slot_key=f"key:{key_id}", limit=_count(limit)),)
+        slots = (
+            () if limit is None else (Slot(slot_key=f"key:{caller.count_in('max_concurrent')}", limit=_count(limit)),)
+        )
         return CallPolicy(
             plan=caller.plan,
             requests=requests,

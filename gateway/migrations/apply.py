@@ -22,7 +22,13 @@ from gateway.migrations.ones import (
     v0008_cache,
     v0009_figures,
 )
-from gateway.migrations.tens import v0010_semantic, v0011_prompts, v0012_prompt_savings, v0013_cache_parts
+from gateway.migrations.tens import (
+    v0010_semantic,
+    v0011_prompts,
+    v0012_prompt_savings,
+    v0013_cache_parts,
+    v0014_shared_limits,
+)
 
 Dialect = Literal["sqlite", "postgresql"]
 
@@ -41,6 +47,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0011_prompts.STATEMENTS,
     v0012_prompt_savings.STATEMENTS,
     v0013_cache_parts.STATEMENTS,
+    v0014_shared_limits.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

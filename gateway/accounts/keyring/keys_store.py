@@ -11,12 +11,13 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts.keys import Issuer, KeyCache, KeyKind
-from gateway.accounts.store import read_row, write_cache, write_words
+from gateway.accounts.store import read_row, write_json, write_words
 
 _COLUMNS = (
     "keys.key_id, keys.project_id, keys.name, keys.kind, keys.issuer, keys.is_managing, keys.is_account_wide, "
     "keys.display, keys.scopes, keys.allowed_models, keys.tags, keys.requests_per_minute, keys.tokens_per_minute, "
-    "keys.max_concurrent, keys.cache, keys.expires_ns, keys.made_by, keys.replaces, keys.created_ns, keys.last_used_ns"
+    "keys.max_concurrent, keys.cache, keys.expires_ns, keys.made_by, keys.replaces, keys.limits_in, "
+    "keys.created_ns, keys.last_used_ns"
 )
 _ACTIVE = f"SELECT {_COLUMNS} FROM keys WHERE keys.revoked_ns IS NULL"  # noqa: S608 - made of constants
 _LIST = text(f"{_ACTIVE} AND keys.project_id = :project_id ORDER BY keys.created_ns, keys.key_id")
@@ -28,8 +29,8 @@ _COUNT = text("SELECT COUNT(*) FROM keys WHERE project_id = :project_id AND revo
 _UPDATE = text(
     "UPDATE keys SET name = :name, scopes = :scopes, allowed_models = :allowed_models, tags = :tags, "
     "requests_per_minute = :requests_per_minute, tokens_per_minute = :tokens_per_minute, "
-    "max_concurrent = :max_concurrent, cache = :cache, expires_ns = :expires_ns, is_managing = :is_managing, "
-    "revision = :revision WHERE key_id = :key_id"
+    "max_concurrent = :max_concurrent, cache = :cache, limits_in = :limits_in, expires_ns = :expires_ns, "
+    "is_managing = :is_managing, revision = :revision WHERE key_id = :key_id"
 )
 _REVOKE = text(
     "UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE revoked_ns IS NULL AND key_id IN :key_ids"
@@ -64,6 +65,7 @@ class KeyDetail(msgspec.Struct, frozen=True, kw_only=True):
     expires_ns: int | None
     made_by: str | None
     replaces: str | None
+    limits_in: dict[str, str] | None
     created_ns: int
     last_used_ns: int | None
 
@@ -114,7 +116,8 @@ async def update_key(connection: AsyncConnection, key: KeyDetail, revision: int)
         "requests_per_minute": key.requests_per_minute,
         "tokens_per_minute": key.tokens_per_minute,
         "max_concurrent": key.max_concurrent,
-        "cache": write_cache(key.cache),
+        "cache": write_json(key.cache),
+        "limits_in": write_json(key.limits_in),
         "expires_ns": key.expires_ns,
         "is_managing": key.is_managing,
         "revision": revision,

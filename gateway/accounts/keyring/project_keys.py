@@ -9,7 +9,7 @@ Failure behavior: raises Refusal where a rule forbids it and DatabaseUnavailable
 changed. Every process honours a change within 1 s, this one at once.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -119,7 +119,6 @@ class ProjectKeys:
             project_id=project_id,
             issuer=wish.issuer,
             name=wish.name,
-            tags=wish.tags,
             cache=wish.cache,
             made_by=rights.maker_id,
             **msgspec.structs.asdict(granted),
@@ -153,7 +152,7 @@ class ProjectKeys:
         async with self._database.write() as connection:
             rights = await _find_rights(connection, maker, occasion)
             found = await _find_changeable(connection, rights, project_id, key_id)
-            changed = msgspec.structs.replace(found, **changes)
+            changed = _with_limits(msgspec.structs.replace(found, **changes), maker, changes)
             if edit.expires_ns is not UNSET and edit.expires_ns is not None and edit.expires_ns <= occasion.now_ns:
                 raise Refusal(RefusalKind.INVALID, "the moment of expiry is over: revoke the key instead", "expires_at")
             require_within(_grant_of(changed), rights)
@@ -178,10 +177,11 @@ class ProjectKeys:
                 project_id=project_id,
                 issuer=old.issuer,
                 name=old.name,
-                tags=old.tags,
                 cache=old.cache,
                 is_account_wide=old.is_account_wide,
-                made_by=rights.maker_id,
+                # A key that renews itself is one key still: revoking what it was must not end what it became. Whoever
+                # renews another's key knows the new one, which ends with them.
+                made_by=old.made_by if rights.maker_id == key_id else rights.maker_id,
                 replaces=key_id,
                 **msgspec.structs.asdict(_grant_of(old)),
             )
@@ -266,6 +266,14 @@ async def _find_default(connection: AsyncConnection, account_id: str, now_ns: in
     if made is not None:
         return made.project_id
     return await projects_store.find_by_name(connection, account_id, DEFAULT_PROJECT)
+
+
+def _with_limits(key: KeyDetail, maker: Maker, changes: Collection[str]) -> KeyDetail:
+    """A limit that a person sets is the key's own, whatever made it; one that a key sets stays in its maker's."""
+    if maker.key is not None or key.limits_in is None:
+        return key
+    shared = {name: key_id for name, key_id in key.limits_in.items() if name not in changes}
+    return msgspec.structs.replace(key, limits_in=shared or None)
 
 
 def _grant_of(key: KeyDetail) -> KeyGrant:

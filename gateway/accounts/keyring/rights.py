@@ -1,6 +1,8 @@
 """What a maker may give to a key: never more than the maker has.
 
 A person gives scopes that their role has. A key gives what it may itself: its scopes, its models, its limits, its life.
+What it makes bears its tags, by which budgets find it, and counts in the limits that it has: many keys may together no
+more than the one that made them.
 Pure: the same wish of the same maker is answered alike.
 
 Failure behavior: a wish that goes beyond the maker's rights raises Refusal, which names what is too much; a key is
@@ -24,6 +26,7 @@ ISSUER_SCOPES: dict[Issuer, frozenset[str]] = {
     "efg": frozenset({"inference", "deploy", "usage:read"}),
     "ak": SCOPES - {"admin"},
 }
+MAX_TAGS = 32
 LIMITS = ("requests_per_minute", "tokens_per_minute", "max_concurrent")
 
 
@@ -55,6 +58,9 @@ class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None
     tokens_per_minute: int | None
     max_concurrent: int | None
+    tags: tuple[str, ...] = ()
+    # The keys in whose counters its limits count, by the limits' names; None: all in its own.
+    limits_in: dict[str, str] | None = None
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +78,10 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     max_concurrent: int | None = None
+    # What every key must bear that it gives.
+    tags: tuple[str, ...] = ()
+    # Where the limits of what it gives count, by their names: those that it has itself.
+    limits_in: dict[str, str] | None = None
 
 
 def rights_of_person(user_id: str, role: Role) -> Rights:
@@ -99,6 +109,8 @@ def rights_of_key(key: KeyRecord) -> Rights:
         requests_per_minute=key.requests_per_minute,
         tokens_per_minute=key.tokens_per_minute,
         max_concurrent=key.max_concurrent,
+        tags=key.tags,
+        limits_in={name: key.count_in(name) for name in LIMITS if getattr(key, name) is not None} or None,
     )
 
 
@@ -122,8 +134,12 @@ def grant(wish: KeyWish, rights: Rights, now_ns: int) -> KeyGrant:
         scopes=ISSUER_SCOPES[wish.issuer] & rights.scopes if wish.scopes is None else wish.scopes,
         allowed_models=rights.allowed_models if wish.allowed_models is None else wish.allowed_models,
         expires_ns=rights.expires_ns if wish.expires_ns is None else wish.expires_ns,
+        tags=tuple(dict.fromkeys((*rights.tags, *wish.tags))),
+        limits_in=rights.limits_in,
         **{name: getattr(rights if getattr(wish, name) is None else wish, name) for name in LIMITS},
     )
+    if len(granted.tags) > MAX_TAGS:
+        raise _invalid(f"the key would have {len(granted.tags)} tags with its maker's, not {MAX_TAGS} at most", "tags")
     require_within(granted, rights)
     return granted
 
@@ -147,6 +163,9 @@ def require_within(wanted: KeyGrant, rights: Rights) -> None:
         own, given = getattr(rights, name), getattr(wanted, name)
         if own is not None and (given is None or given > own):
             raise _beyond(f"{name} above {own}", name)
+    missing = set(rights.tags) - set(wanted.tags)
+    if missing:
+        raise _beyond(f"a key without your own tags {_words(missing)}", "tags")
 
 
 def require_own(made_by: str | None, rights: Rights) -> None:

@@ -95,3 +95,17 @@ def test_a_rotated_key_and_its_successor_share_their_limits() -> None:
     assert both[0] is not None
     assert both[1] is not None
     assert msgspec.structs.replace(both[0], lane=None) == msgspec.structs.replace(both[1], lane=None)
+
+
+def test_a_key_counts_in_its_makers_limits_where_it_is_said() -> None:
+    """In each of them by itself: the others are its own."""
+    limits_in = {"requests_per_minute": "key_1", "max_concurrent": "key_1"}
+    caller = KeyRecord(
+        key_id="key_2", project_id="p", kind="live", requests_per_minute=1, tokens_per_minute=2, max_concurrent=3,
+        limits_in=limits_in,
+    )  # fmt: skip
+    policy = make_gate().policy_of(caller)
+    assert policy is not None
+    assert policy.tokens is not None
+    assert (policy.requests[0].policy_key, policy.slots[0].slot_key) == ("key-requests:key_1", "key:key_1")
+    assert policy.tokens.policy_key == "key-tokens:key_2"

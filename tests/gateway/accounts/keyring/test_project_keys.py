@@ -163,6 +163,62 @@ async def test_a_key_stays_within_its_makers_key(ring: Ring) -> None:
             await ring.create(maker, **{"scopes": frozenset({"proxy"}), **wish})
 
 
+async def test_what_a_key_makes_bears_its_tags(ring: Ring) -> None:
+    """Budgets on a tag find it by them; more may be added, and nobody's key sheds its own."""
+    parent = await ring.create(scopes=ADMIN, tags=("team-a",))
+    maker = Maker(key=ring.record(parent))
+    child = await ring.create(maker, scopes=ADMIN, tags=("ci",))
+    assert child.detail.tags == ("team-a", "ci")
+    for key in (parent, child):
+        with refused(RefusalKind.NOT_ALLOWED, "your own tags 'team-a'"):
+            await ring.keys.change(maker, ring.project_id, key.detail.key_id, KeyEdit(tags=("ci",)), ring.at())
+    # A person may.
+    edit = KeyEdit(tags=())
+    assert (await ring.keys.change(ring.by(), ring.project_id, child.detail.key_id, edit, ring.at())).tags == ()
+
+
+async def test_a_key_does_not_loosen_its_own_limits(ring: Ring) -> None:
+    """Neither raised nor taken away."""
+    fresh = await ring.create(scopes=ADMIN, requests_per_minute=5)
+    maker = Maker(key=ring.record(fresh))
+    for limit in (6, None):
+        with refused(RefusalKind.NOT_ALLOWED, "requests_per_minute above 5"):
+            edit = KeyEdit(requests_per_minute=limit)
+            await ring.keys.change(maker, ring.project_id, fresh.detail.key_id, edit, ring.at())
+
+
+async def test_what_a_key_makes_counts_in_its_makers_limits(ring: Ring) -> None:
+    """In those that the maker has, down to the last key and its successors: many keys may no more than one."""
+    parent = await ring.create(scopes=ADMIN, requests_per_minute=5)
+    root_id = parent.detail.key_id
+    child = await ring.create(Maker(key=ring.record(parent)), scopes=ADMIN, tokens_per_minute=9)
+    maker = Maker(key=ring.record(child))
+    grandchild = await ring.create(maker, scopes=frozenset({"proxy"}))
+    rotated = await ring.keys.rotate(maker, ring.project_id, child.detail.key_id, 60, ring.at())
+    for key in (child, grandchild, rotated.fresh):
+        record = ring.record(key)
+        assert (record.count_in("requests_per_minute"), record.requests_per_minute) == (root_id, 5)
+        assert record.count_in("tokens_per_minute") == child.detail.key_id
+    # A key changes nothing of that; what a person sets is the key's own.
+    key_id = grandchild.detail.key_id
+    for by, counted in ((Maker(key=ring.record(parent)), root_id), (ring.by(), key_id)):
+        await ring.keys.change(by, ring.project_id, key_id, KeyEdit(requests_per_minute=4), ring.at())
+        assert ring.record(grandchild).count_in("requests_per_minute") == counted
+        assert ring.record(grandchild).count_in("tokens_per_minute") == child.detail.key_id
+
+
+async def test_a_key_that_renewed_itself_outlives_what_it_was(ring: Ring) -> None:
+    """Its successor is of whoever made it; one that a key renews for another ends with the key that knows it."""
+    old, other = await ring.create(scopes=ADMIN), await ring.create(scopes=frozenset({"proxy"}))
+    maker = Maker(key=ring.record(old))
+    rotated = await ring.keys.rotate(maker, ring.project_id, old.detail.key_id, 60, ring.at())
+    renewed = await ring.keys.rotate(maker, ring.project_id, other.detail.key_id, 60, ring.at())
+    assert rotated.fresh.detail.made_by == ring.owner.person.user_id
+    await ring.keys.revoke(ring.by(), ring.project_id, old.detail.key_id, ring.at())
+    assert isinstance(ring.find(rotated.fresh), KeyRecord)
+    assert ring.find(renewed.fresh) is KeyFault.REVOKED
+
+
 async def test_a_member_touches_their_own_keys_alone(ring: Ring, house: House) -> None:
     """They make keys within their role; an owner's key is neither changed nor renewed nor revoked by them."""
     bob = await house.join(ring.owner, "bob", "member")

@@ -10,6 +10,7 @@ from gateway.accounts.directory import KeyRecord
 from gateway.accounts.keyring.rights import (
     ISSUER_SCOPES,
     LIMITS,
+    MAX_TAGS,
     SCOPES,
     KeyGrant,
     KeyWish,
@@ -103,6 +104,7 @@ def test_a_key_gives_itself_and_no_more() -> None:
         requests_per_minute=5,
         tokens_per_minute=None,
         max_concurrent=2,
+        tags=("t",),
     )
     wish = KeyWish(scopes=frozenset({"proxy"}))
     assert grant(wish, rights_of_key(record), NOW_NS) == KeyGrant(
@@ -114,7 +116,18 @@ def test_a_key_gives_itself_and_no_more() -> None:
         requests_per_minute=5,
         tokens_per_minute=None,
         max_concurrent=2,
+        tags=("t",),
+        limits_in={"requests_per_minute": "key_1", "max_concurrent": "key_1"},
     )
+
+
+def test_a_key_has_so_many_tags_at_most() -> None:
+    """Those of its maker count."""
+    maker = rights_of_key(KeyRecord(key_id="key_1", project_id="p", kind="live", tags=("a", "b")))
+    more = tuple(f"t{number}" for number in range(MAX_TAGS - 2))
+    assert len(grant(KeyWish(scopes=frozenset(), tags=("b", *more)), maker, NOW_NS).tags) == MAX_TAGS
+    with refused(RefusalKind.INVALID, "33 tags"):
+        grant(KeyWish(scopes=frozenset(), tags=("c", *more)), maker, NOW_NS)
 
 
 @pytest.mark.parametrize(
