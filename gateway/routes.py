@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.di import Provide
 
@@ -35,6 +35,7 @@ from gateway.surfaces.api.trial import try_provider
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.headers import guard_answers
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
+from gateway.surfaces.media import check_media
 from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
@@ -130,7 +131,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
             ),
         ],
         dependencies={name: _provide(part) for name, part in provided.items()},
-        before_request=count_request,
+        before_request=_let_in,
         after_request=faults.name_answer,
         before_send=[
             show_limits,
@@ -149,6 +150,12 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
         request_max_body_size=services.settings.server.max_body_bytes,
         logging_config=None,
     )
+
+
+async def _let_in(request: Request[Any, Any, Any]) -> None:
+    """What happens once the guard has let a request in: it counts, whatever is wrong with its body."""
+    await count_request(request)
+    check_media(request)
 
 
 def _provide(part: Any) -> Provide:

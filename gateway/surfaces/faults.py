@@ -15,7 +15,7 @@ from gateway.accounts.tenancy.passwords import PasswordsBusy
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.counters.interface import CountersUnavailable
 from gateway.db import DatabaseUnavailable
-from gateway.envelope import fault_headers, render
+from gateway.envelope import Surface, fault_headers, render
 from gateway.errors import KINDS, Fault, shown
 from gateway.ids import new_id
 from gateway.surfaces.paths import surface_of
@@ -48,6 +48,8 @@ REFUSED = {
     RefusalKind.LAST_OWNER: "rule_broken",
 }
 BUSY_RETRY_MS = 1_000
+# Where a request keeps the document that its body shows.
+SURFACE = "surface"
 # The framework's name of a handler's body, and what it says of a word that a field does not take.
 BODY, WRONG_CHOICE = "data", "Invalid enum value"
 UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
@@ -64,6 +66,12 @@ def request_id_of(request: AnyRequest) -> str:
     return known
 
 
+def surface_of_request(request: AnyRequest) -> Surface:
+    """The document that a request is answered in: that of its body's words, where those tell, else of its path."""
+    noted: Surface | None = request.state.get(SURFACE)
+    return noted or surface_of(request.url.path, request.headers)
+
+
 def name_answer(response: Response[Any]) -> Response[Any]:
     """Give every answer of an ordinary route an id; a fault has its request's own."""
     response.headers.setdefault("x-request-id", f"req_{new_id(time.time_ns())}")
@@ -72,8 +80,7 @@ def name_answer(response: Response[Any]) -> Response[Any]:
 
 def answer_fault(request: AnyRequest, fault: Fault) -> Response[bytes]:
     """Render a fault."""
-    surface = surface_of(request.url.path, request.headers)
-    status, body = render(fault, surface, request_id_of(request))
+    status, body = render(fault, surface_of_request(request), request_id_of(request))
     response = Response(body, status_code=status, media_type="application/json", headers=dict(fault_headers(fault)))
     response.headers["x-request-id"] = f"req_{request_id_of(request)}"
     return response

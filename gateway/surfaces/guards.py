@@ -1,7 +1,8 @@
 """Who calls an ordinary route, and the guard that each route carries.
 
 A person shows an access token (``Authorization: Bearer``, two dots) or the dashboard's cookie, a program a key; the
-cookie counts for a write only with the gateway's own Origin and a JSON body, since browsers send it along unasked.
+cookie counts for a write only with the gateway's own Origin and a JSON body, since browsers send it along unasked. What
+gives a cookie is refused to other pages.
 
 Failure behavior: without a credential, or with a bad one, there is a 401; without the permission a 403. While the
 database is away people get 503, keys as gateway.pipeline.auth says.
@@ -60,6 +61,18 @@ def identity_of(connection: Connection) -> Identity:
 
 async def anybody(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: no credential is asked for."""
+
+
+async def by_no_other_page(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard of what answers with a session's cookie: another page must not put a browser into a session of its choice.
+
+    A program sends no Origin.
+    """
+    given = connection.headers.get("origin")
+    if given is not None and given not in _own_origins(connection, identity_of(connection).public_url):
+        raise Fault(
+            "insufficient_scope", f"This gives a session's cookie to the gateway's own page, not {shown(given)}."
+        )
 
 
 async def by_the_door(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -142,14 +155,19 @@ def _check_write(connection: Connection, public_url: str) -> None:
     if scope["method"] in SAFE_METHODS:
         return
     given = connection.headers.get("origin", "")
-    host = connection.headers.get("host", "")
-    # Without the setting the scheme is unknown: a proxy in front may have ended TLS.
-    own = {origin_of(public_url)} if public_url else {f"https://{host}", f"http://{host}"}
-    if given not in own:
+    if given not in _own_origins(connection, public_url):
         raise Fault("insufficient_scope", f"A write by cookie needs the gateway's own Origin, not {shown(given)}.")
     kind = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise Fault("unsupported_media_type", f"A write by cookie needs a JSON body, not {shown(kind)}.")
+
+
+def _own_origins(connection: Connection, public_url: str) -> frozenset[str]:
+    if public_url:
+        return frozenset({origin_of(public_url)})
+    # Without the setting the scheme is unknown: a proxy in front may have ended TLS.
+    host = connection.headers.get("host", "")
+    return frozenset({f"https://{host}", f"http://{host}"})
 
 
 def origin_of(url: str) -> str:

@@ -12,6 +12,7 @@ from running import Running, always, chat_reply, json_reply, openai_config, runn
 from gateway.routes import describe_api
 
 GUARDS = ("gateway.surfaces.guards", "gateway.surfaces.access")
+PERSON = {"email": "ann@example.com", "password": "correct horse battery"}
 HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -38,6 +39,15 @@ class TestRoutes:
         assert set(ordinary.headers) == set(short.headers)
         figures = ("x-WatchLLM-latency-ms", "x_WatchLLM_latency_ms")
         assert {**ordinary.json(), **dict.fromkeys(figures, 0)} == {**short.json(), **dict.fromkeys(figures, 0)}
+
+    @pytest.mark.parametrize("path", ["/api/v1/auth/login", "/api/v1/auth/register", "/api/projects"])
+    async def test_a_body_is_json(self, gateway: Running, path: str) -> None:
+        """What a page elsewhere can send unasked is refused before it is read; surface A has no 415."""
+        async with gateway.client() as client:
+            signed_up = await client.post("/api/v1/auth/register", json={**PERSON, "email": f"{len(path)}@example.com"})
+            client.headers["authorization"] = f"Bearer {signed_up.json()['access_token']}"
+            answer = await client.post(path, content=json.dumps(PERSON), headers={"content-type": "text/plain"})
+        assert (answer.status_code, "'text/plain'" in answer.text) == (415 if path == "/api/projects" else 400, True)
 
     async def test_the_document_needs_no_gateway(self, gateway: Running) -> None:
         """What watchllm openapi prints, and the dashboard's types are made from, is what a gateway serves."""

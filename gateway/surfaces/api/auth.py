@@ -22,9 +22,10 @@ from gateway.envelope import Surface
 from gateway.ids import parse_id, to_uuid
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_account
-from gateway.surfaces.guards import COOKIE, anybody, identity_of, may_as_person, person_of
+from gateway.surfaces.faults import SURFACE, surface_of_request
+from gateway.surfaces.guards import COOKIE, anybody, by_no_other_page, identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of, attempting
-from gateway.surfaces.paths import surface_of
+from gateway.surfaces.media import check_media
 from gateway.surfaces.views.usage import wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -43,6 +44,15 @@ class RegisterBody(msgspec.Struct, frozen=True):
     # The token of an invitation, or of the link printed at the first start.
     invitation: str | None = None
     claim: str | None = None
+
+
+class RegisterPeek(msgspec.Struct, frozen=True):
+    """Which document a registration follows: S's alone has a username (row C1)."""
+
+    username: object = None
+
+
+PEEK = msgspec.json.Decoder(RegisterPeek)
 
 
 class LoginBody(msgspec.Struct, frozen=True):
@@ -118,7 +128,27 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
-@post("/api/v1/auth/register", summary="Register", tags=[TAG], status_code=201, guards=[anybody])
+async def _note_surface(request: AnyRequest) -> None:
+    """Know whose words a registration is in before anything of it can be refused."""
+    check_media(request)
+    try:
+        peek = PEEK.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # What cannot be read is refused next.
+        return
+    if peek.username is not None:
+        request.state[SURFACE] = "S"
+
+
+@post(
+    "/api/v1/auth/register",
+    summary="Register",
+    tags=[TAG],
+    status_code=201,
+    guards=[anybody, by_no_other_page],
+    # In place of the application's own, which counts what a plan limits; this no plan does.
+    before_request=_note_surface,
+)
 async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Response[SignedInView]:
     """Make a person with an account and a project `Default`, and sign them in."""
     identity = identity_of(request)
@@ -136,18 +166,17 @@ async def register(request: AnyRequest, data: JSONBody[RegisterBody]) -> Respons
     now_ns = identity.now_ns()
     async with attempting(request, identity.attempts, data.email, now_ns):
         signed_in = await identity.people.register(wanted, admission, address_of(request), now_ns)
-    surface: Surface = "S" if data.username is not None else surface_of(request.url.path, request.headers)
-    return answer_signed_in(request, signed_in, surface, status=201)
+    return answer_signed_in(request, signed_in, surface_of_request(request), status=201)
 
 
-@post("/api/v1/auth/login", summary="Sign in", tags=[TAG], status_code=200, guards=[anybody])
+@post("/api/v1/auth/login", summary="Sign in", tags=[TAG], status_code=200, guards=[anybody, by_no_other_page])
 async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> Response[SignedInView]:
     """Give an access token for 24 hours, a refresh token for its successor, and the dashboard's cookie."""
     identity = identity_of(request)
     now_ns = identity.now_ns()
     async with attempting(request, identity.attempts, data.email, now_ns):
         signed_in = await identity.people.login(data.email, Secret(data.password), address_of(request), now_ns)
-    return answer_signed_in(request, signed_in, surface_of(request.url.path, request.headers), status=200)
+    return answer_signed_in(request, signed_in, surface_of_request(request), status=200)
 
 
 @post("/api/v1/auth/refresh", summary="Renew the tokens", tags=[TAG], status_code=200, guards=[anybody])
@@ -158,7 +187,13 @@ async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensVie
     return _tokens(await identity.people.refresh(Secret(data.refresh_token), address_of(request), now_ns))
 
 
-@post("/api/v1/auth/password", summary="Change the password", tags=[TAG], status_code=200, guards=[may_as_person()])
+@post(
+    "/api/v1/auth/password",
+    summary="Change the password",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_as_person(), by_no_other_page],
+)
 async def change_password(request: AnyRequest, data: JSONBody[PasswordBody]) -> Response[SignedInView]:
     """Every session of the person ends, this one too; the answer signs them in anew."""
     identity = identity_of(request)
@@ -167,7 +202,7 @@ async def change_password(request: AnyRequest, data: JSONBody[PasswordBody]) -> 
     # Who has stolen a session cannot guess the password with it for ever.
     async with attempting(request, identity.attempts, person.user_id, now_ns):
         signed_in = await identity.people.change_password(person, old, new, origin, now_ns)
-    return answer_signed_in(request, signed_in, surface_of(request.url.path, request.headers), status=200)
+    return answer_signed_in(request, signed_in, surface_of_request(request), status=200)
 
 
 @post("/api/v1/auth/logout", summary="Sign out", tags=[TAG], status_code=200, guards=[may_as_person()])

@@ -18,7 +18,7 @@ from gateway.accounts.tenancy.roles import Role
 from gateway.accounts.tenancy.sessions import OpenSession
 from gateway.analytics.moments import moment_text
 from gateway.surfaces.api.auth import Done, SignedInView, answer_signed_in, read_id
-from gateway.surfaces.guards import as_operator, identity_of, may_as_person, person_of
+from gateway.surfaces.guards import as_operator, by_no_other_page, identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -159,7 +159,13 @@ async def list_accounts(request: AnyRequest) -> MyAccountsView:
     return MyAccountsView(accounts=_accounts(await identity_of(request).people.find_me(person_of(request))))
 
 
-@post("/api/accounts/switch", summary="Go to another account", tags=[TAG], status_code=200, guards=[may_as_person()])
+@post(
+    "/api/accounts/switch",
+    summary="Go to another account",
+    tags=[TAG],
+    status_code=200,
+    guards=[may_as_person(), by_no_other_page],
+)
 async def switch_account(request: AnyRequest, data: JSONBody[SwitchBody]) -> Response[SignedInView]:
     """A session is of one account: this one ends, and the answer begins one there, with tokens and cookie."""
     identity = identity_of(request)

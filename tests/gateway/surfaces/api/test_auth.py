@@ -170,9 +170,41 @@ async def test_an_address_is_taken_once(desk: Desk) -> None:
     assert (answer.status_code, answer.json()["details"]["field"]) == (400, "email")
 
 
+async def test_what_is_refused_of_a_registration_is_told_as_its_body_speaks(
+    desk: Desk, subtests: pytest.Subtests
+) -> None:
+    """A username makes it S's, in whatever it fails; without one it is A's."""
+    await desk.auth("register", SERVEML)
+    faulty: tuple[dict[str, Any], ...] = (
+        {}, {**OTHER, "password": "short"}, {**OTHER, "email": "nowhere"}, {**OTHER, "password": 5}
+    )  # fmt: skip
+    for change in faulty:
+        with subtests.test(change=change):
+            as_s, as_a = [(await desk.auth("register", {**body, **change})).json() for body in (SERVEML, AISERVE)]
+            assert ("request_id" in as_s, "request_id" in as_a) == (True, False)
+
+
+async def test_another_page_signs_nobody_in(desk: Desk) -> None:
+    """A browser would act in a session that the page chose; programs send no Origin, our own page its own."""
+    signed_in = (await desk.auth("register", SERVEML, origin="http://gateway.test")).json()
+    account = (await desk.ask("GET", "/api/accounts", by=signed_in["access_token"])).json()["accounts"][0]["id"]
+    change = {"current_password": PASSWORD, "new_password": PASSWORD + "2"}
+    asked: tuple[tuple[str, dict[str, str]], ...] = (
+        ("/api/v1/auth/register", {**SERVEML, **OTHER}),
+        ("/api/v1/auth/login", SERVEML),
+        ("/api/v1/auth/password", change),
+        ("/api/accounts/switch", {"account_id": account}),
+    )
+    for origin in ("https://evil.test", "null", "http://gateway.test.evil.test"):
+        for path, body in asked:
+            answer = await desk.ask("POST", path, body, by=signed_in["access_token"], origin=origin)
+            assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), (path, origin)
+    assert (await desk.auth("login", SERVEML)).status_code == 200
+
+
 async def test_sign_up_can_be_closed(house: House) -> None:
     """[accounts] open_sign_up."""
-    answer = await Desk(house, open_sign_up=False).auth("register", SERVEML)
+    answer = await Desk(house, open_sign_up=False).auth("register", AISERVE)
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
 
 

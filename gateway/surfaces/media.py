@@ -1,0 +1,38 @@
+"""What a body may be sent as to an ordinary route: JSON in UTF-8, uncompressed; who names no type is taken at that.
+
+A page elsewhere can have a browser send a text or a form without asking anybody, JSON it cannot.
+"""
+
+from typing import Any
+
+from litestar import Request
+
+from gateway.errors import Fault, shown
+
+AnyRequest = Request[Any, Any, Any]
+JSON = "application/json"
+# ASCII is a part of it.
+CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def check_media(request: AnyRequest) -> None:
+    """Refuse the body of a request, before a byte of it is read, if it is sent as anything else. Raises Fault."""
+    headers = request.headers
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if request.method in BODILESS or not has_body:
+        return
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise Fault(
+            "unsupported_media_type", f"The body's content-encoding is {shown(encoding)}; send it uncompressed."
+        )
+    kind, *parameters = headers.get("content-type", JSON).split(";")
+    if kind.strip().lower() not in (JSON, ""):
+        raise Fault(
+            "unsupported_media_type", f"The body's content-type is {shown(kind.strip())}; this endpoint takes {JSON}."
+        )
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in CHARSETS:
+            raise Fault("unsupported_media_type", f"The body's charset is {shown(value.strip())}; JSON is UTF-8.")
