@@ -38,6 +38,7 @@ from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.media import check_media
 from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
+from gateway.surfaces.parameters import check_address
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
 from gateway.surfaces.views.catalogue import CATALOGUE_ROUTES
@@ -153,8 +154,9 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
 
 
 async def _let_in(request: Request[Any, Any, Any]) -> None:
-    """What happens once the guard has let a request in: it counts, whatever is wrong with its body."""
+    """What happens once the guard has let a request in: it counts, whatever is wrong with the rest of it."""
     await count_request(request)
+    check_address(request)
     check_media(request)
 
 

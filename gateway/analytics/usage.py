@@ -53,13 +53,28 @@ def read_query(project_id: str, now_ns: int, params: Mapping[str, str]) -> Usage
 
     ``from`` is included, ``to`` is not, but a plain date as ``to`` includes its day. Raises InvalidUsageQuery.
     """
-    to_text, from_text, limit_text = params.get("to"), params.get("from"), params.get("limit")
-    to_ns = _read_moment("to", to_text) if to_text else now_ns
-    from_ns = _read_moment("from", from_text) if from_text else max(to_ns - DEFAULT_DAYS * NS_PER_DAY, 0)
-    if from_ns > to_ns:
-        raise InvalidUsageQuery(f"from={from_text!r} lies after to={to_text or 'now'!r}: exchange them", "from")
+    limit_text = params.get("limit")
+    from_ns, to_ns = read_span(now_ns, params)
     rows = UsageFilter(project_id=project_id, from_ns=from_ns, to_ns=to_ns, model=params.get("model") or None)
     return UsageQuery(rows=rows, limit=_read_limit(limit_text) if limit_text else None)
+
+
+def read_span(now_ns: int, params: Mapping[str, str]) -> tuple[int, int]:
+    """Read ``from`` and ``to``: by default 30 days ago and now, of an older ``to`` the 30 days before it.
+
+    Raises InvalidUsageQuery.
+    """
+    to_text, from_text = params.get("to"), params.get("from")
+    to_ns = _read_moment("to", to_text) if to_text else now_ns
+    if not from_text:
+        ago_ns = DEFAULT_DAYS * NS_PER_DAY
+        return max((now_ns if now_ns - ago_ns < to_ns else to_ns) - ago_ns, 0), to_ns
+    from_ns = _read_moment("from", from_text)
+    # A plain date as ``to`` ends with its day, so the day after it begins at the same moment.
+    is_next_day = from_ns == to_ns and to_text is not None and parse_moment(to_text) < to_ns
+    if from_ns > to_ns or is_next_day:
+        raise InvalidUsageQuery(f"from={from_text!r} lies after to={to_text or 'now'!r}: exchange them", "from")
+    return from_ns, to_ns
 
 
 async def read_page(database: Database, query: UsageQuery) -> UsagePage:

@@ -49,6 +49,16 @@ class TestRoutes:
             answer = await client.post(path, content=json.dumps(PERSON), headers={"content-type": "text/plain"})
         assert (answer.status_code, "'text/plain'" in answer.text) == (415 if path == "/api/projects" else 400, True)
 
+    @pytest.mark.parametrize(
+        "address",
+        ["/api/requests?model=%00", "/v1/usage?period=%00", "/api/catalogue?search=a%00b", "/api/requests/%00"],
+    )
+    async def test_a_nul_is_refused(self, gateway: Running, address: str) -> None:
+        """In one place for every route."""
+        async with gateway.client() as client:
+            answer = await client.get(address)
+        assert answer.status_code == (404 if "?" not in address else 400)
+
     async def test_the_document_needs_no_gateway(self, gateway: Running) -> None:
         """What watchllm openapi prints, and the dashboard's types are made from, is what a gateway serves."""
         async with gateway.client() as client:

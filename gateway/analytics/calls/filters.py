@@ -22,6 +22,11 @@ EQUAL = {
     "error_code": "error_code",
     "endpoint": "endpoint",
 }
+# Every term's parameter.
+NAMES = (
+    *EQUAL, "tag", "status", "errors", "cache", "min_cost_usd", "max_cost_usd", "min_latency_ms", "max_latency_ms",
+    "request_id",
+)  # fmt: skip
 MAX_CHARS = 256
 MAX_MS = 2**53
 _CACHE_SQL: dict[str, str] = {

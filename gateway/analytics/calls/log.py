@@ -103,8 +103,10 @@ class _Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_cursor(given: str) -> Place:
     """Read what ``Place.write`` wrote; raises InvalidUsageQuery."""
-    moment, _, request_id = given.partition(".")
+    moment, dot, request_id = given.partition(".")
     try:
+        if not dot:
+            raise ValueError(given)
         created_ns = int(moment[:16], 16)
         return Place(created_ns=created_ns, request_id=parse_id(request_id) if request_id else "")
     except ValueError as error:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.analytics.moments import NS_PER_DAY, NS_PER_S, parse_moment
-from gateway.analytics.usage import InvalidUsageQuery
+from gateway.analytics.moments import NS_PER_DAY, NS_PER_S
+from gateway.analytics.usage import InvalidUsageQuery, read_span
 
 MINUTE_NS = 60 * NS_PER_S
 HOUR_NS = 60 * MINUTE_NS
@@ -66,7 +66,7 @@ def align(from_ns: int, to_ns: int, bucket_ns: int) -> Period:
 
 
 def read_period(now_ns: int, params: Mapping[str, str], default: str = "30d") -> Period:
-    """Read ``range``, or ``from`` and ``to``; one alone of these ends now or is 30 days long. Raises InvalidUsageQuery.
+    """Read ``range``, or ``from`` and ``to``; each alone as for the usage. Raises InvalidUsageQuery.
 
     A plain date as ``to`` includes its day.
     """
@@ -76,10 +76,7 @@ def read_period(now_ns: int, params: Mapping[str, str], default: str = "30d") ->
         raise InvalidUsageQuery("'range' cannot be given together with 'from' or 'to': leave one out", "range")
     if not given_from and not given_to:
         return _named(named or default, now_ns)
-    to_ns = _read("to", given_to) if given_to else now_ns
-    from_ns = _read("from", given_from) if given_from else max(to_ns - RANGES["30d"][0], 0)
-    if from_ns > to_ns:
-        raise InvalidUsageQuery(f"from={given_from!r} lies after to={given_to or 'now'!r}: exchange them", "from")
+    from_ns, to_ns = read_span(now_ns, params)
     if to_ns - from_ns > MAX_NS:
         raise InvalidUsageQuery(f"from={given_from!r} lies more than 30 years before 'to': ask for less", "from")
     length_ns = to_ns - from_ns
@@ -93,10 +90,3 @@ def _named(name: str, now_ns: int) -> Period:
     length_ns, bucket_ns = RANGES[name]
     to_ns = (now_ns // bucket_ns + 1) * bucket_ns
     return Period(from_ns=max(to_ns - length_ns, 0), to_ns=to_ns, bucket_ns=bucket_ns)
-
-
-def _read(param: str, text: str) -> int:
-    try:
-        return parse_moment(text, is_end=param == "to")
-    except ValueError as error:
-        raise InvalidUsageQuery(f"{param}={error}", param) from error

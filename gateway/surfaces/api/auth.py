@@ -3,12 +3,14 @@
 Failure behavior: as gateway.accounts.tenancy.people; which of address and password was wrong is not told.
 """
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
 from gateway.accounts.keyring.project_keys import ProjectKeys
@@ -18,7 +20,7 @@ from gateway.analytics.dashboard import count_calls
 from gateway.analytics.moments import moment_text
 from gateway.config.secret import Secret
 from gateway.db import Database
-from gateway.envelope import Surface
+from gateway.envelope import EnvelopeA, EnvelopeS, Surface
 from gateway.ids import parse_id, to_uuid
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_account
@@ -128,6 +130,18 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+# The framework takes any type here, and its annotation no union.
+EITHER: Any = EnvelopeA | EnvelopeS
+# With a username S's envelope, without one A's; a broken rule is 422 in S alone.
+REFUSALS: dict[int, ResponseSpec] = {
+    **{
+        status: ResponseSpec(EITHER, description=HTTPStatus(status).phrase, generate_examples=False)
+        for status in (400, 401, 403, 429, 500, 503)
+    },
+    422: ResponseSpec(EnvelopeS, description=HTTPStatus(422).phrase, generate_examples=False),
+}
+
+
 async def _note_surface(request: AnyRequest) -> None:
     """Know whose words a registration is in before anything of it can be refused."""
     check_media(request)
@@ -146,6 +160,7 @@ async def _note_surface(request: AnyRequest) -> None:
     tags=[TAG],
     status_code=201,
     guards=[anybody, by_no_other_page],
+    responses=REFUSALS,
     # In place of the application's own, which counts what a plan limits; this no plan does.
     before_request=_note_surface,
 )

@@ -17,13 +17,14 @@ from litestar.di import NamedDependency
 from litestar.exceptions import LitestarException
 from litestar.response import Stream
 
-from gateway.analytics.calls.filters import read_filter
+from gateway.analytics.calls.filters import NAMES, read_filter
 from gateway.analytics.calls.tail import News, Tail
 from gateway.analytics.usage import InvalidUsageQuery
 from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
+from gateway.surfaces.parameters import refuse_unknown
 from gateway.surfaces.views.listeners import Listeners
 from gateway.surfaces.views.log import view_line
 from gateway.surfaces.views.reach import AnyRequest, find_projects
@@ -52,6 +53,7 @@ async def follow_requests(
     listeners: NamedDependency[Listeners],
 ) -> Stream:
     """Events `request` (as in the list), `gap` (some were missed), `end`. `Last-Event-ID` or `after`; terms."""
+    refuse_unknown(request, (*NAMES, "project_id", "after"))
     project_ids = await find_projects(request, caller_of(request), database)
     try:
         tail = Tail(database, project_ids, read_filter(request.query_params), services.ticks_ns)

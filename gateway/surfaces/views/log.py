@@ -11,7 +11,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.response import Stream
 
-from gateway.analytics.calls.filters import Filter, read_filter
+from gateway.analytics.calls.filters import NAMES, Filter, read_filter
 from gateway.analytics.calls.log import CallLine, Page, Place, read_cursor, read_page
 from gateway.analytics.moments import moment_text
 from gateway.analytics.usage import CSV_PAGE_ROWS, InvalidUsageQuery, csv_cell
@@ -20,6 +20,7 @@ from gateway.errors import Fault
 from gateway.ledger.figures.tags import split_tags
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
+from gateway.surfaces.parameters import refuse_unknown
 from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of, read_count
 from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 from providers.pricing.prices import format_usd
@@ -27,6 +28,9 @@ from providers.pricing.prices import format_usd
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 DEFAULT_RANGE = "24h"
+# What the list and the export take; and the list alone.
+TERMS = (*NAMES, "project_id", "range", "from", "to")
+PAGING = ("limit", "cursor")
 CSV_COLUMNS = (
     "id,created_at,project_id,key_id,endpoint,model,provider,upstream_model,status,http_status,error_code,stream,"
     "cached,cache_layer,input_tokens,output_tokens,tokens_saved,cost_usd,saved_usd,latency_ms,attempts,tags,session"
@@ -82,6 +86,7 @@ async def list_requests(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> LogPage:
     """`range` or `from`, `to` (24 h); `project_id`, `limit` (50, at most 500), `cursor`; terms: see README, Usage."""
+    refuse_unknown(request, (*TERMS, *PAGING))
     wanted, given = _read_filter(request.query_params), request.query_params.get("cursor")
     limit = read_count(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     period = period_of(request, services.now_ns(), DEFAULT_RANGE)
@@ -104,6 +109,7 @@ async def export_requests(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> Stream:
     """The same terms as the list; all calls that match, newest first."""
+    refuse_unknown(request, TERMS)
     wanted = _read_filter(request.query_params)
     period = period_of(request, services.now_ns(), DEFAULT_RANGE)
     project_ids = await find_projects(request, caller_of(request), database)

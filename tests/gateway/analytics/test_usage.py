@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.analytics import usage
-from gateway.analytics.moments import MAX_NS, NS_PER_DAY, parse_moment
+from gateway.analytics.moments import MAX_NS, NS_PER_DAY, moment_text, parse_moment
 from gateway.analytics.usage import CSV_HEADER, InvalidUsageQuery, UsageQuery, export_csv, read_page, read_query
 from gateway.db import Database
 from gateway.ledger import store
@@ -145,6 +145,21 @@ def test_every_parameter_is_read() -> None:
     assert query.rows.from_ns == parse_moment("2024-12-11T10:00:00Z")
     assert query.rows.to_ns == parse_moment("2024-12-13")
     assert (query.limit, query.rows.model) == (1_000, "gpt-4")
+
+
+@pytest.mark.parametrize(("to_days", "from_days"), [(90, -30), (1, -30), (-1, -30), (-29, -30), (-40, -70)], ids=str)
+def test_the_beginning_is_thirty_days_ago_whatever_the_end(to_days: int, from_days: int) -> None:
+    """As the document says; of an end that is older, thirty days before it."""
+    rows = read(to=moment_text(NOW_NS + to_days * NS_PER_DAY)).rows
+    assert round((rows.from_ns - NOW_NS) / NS_PER_DAY) == from_days
+
+
+@pytest.mark.parametrize("end", ["2026-05-01", "2026-04-30T23:59:59Z", "2026-04-01"])
+def test_a_period_does_not_end_before_it_begins(end: str) -> None:
+    """Nor on the day before: a date as an end is its last moment, which is the next day's first."""
+    with pytest.raises(InvalidUsageQuery, match="lies after"):
+        read(from_="2026-05-02", to=end)
+    assert read(from_="2026-05-02", to="2026-05-02").rows.to_ns == parse_moment("2026-05-03")
 
 
 BAD_PARAMS: tuple[tuple[str, str], ...] = (

@@ -56,6 +56,7 @@ def test_a_date_as_an_end_includes_its_day() -> None:
         ({"from": "soon"}, "from"),
         ({"to": "2026-13-01"}, "to"),
         ({"from": "2026-02-01", "to": "2026-01-01"}, "from"),
+        ({"from": "2026-02-02", "to": "2026-02-01"}, "from"),
         ({"from": "1971-01-01"}, "from"),
     ],
 )

@@ -104,9 +104,18 @@ async def test_what_cannot_be_asked_is_refused(board: Board, path: str, name: st
     assert (refused.status_code, refused.json()["error"]["param"]) == (404 if name == "project_id" else 400, name)
 
 
+@pytest.mark.parametrize("path", [*PATHS, "/api/requests/live"])
+@pytest.mark.parametrize(("name", "meant"), [("modle", "model"), ("tags", "tag"), ("max_cost", "max_cost_usd")])
+async def test_a_filter_that_nobody_knows_is_refused(board: Board, path: str, name: str, meant: str) -> None:
+    """Left out it would show every call; the one that was meant is told."""
+    refused = await board.ask(path, **{name: "x"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, name)
+    assert f"Did you mean {meant!r}?" in refused.json()["error"]["message"]
+
+
 async def test_pages_have_bounds(board: Board) -> None:
     """A cursor and a limit are checked."""
-    for params in ({"cursor": "x"}, {"limit": "501"}):
+    for params in ({"cursor": "x"}, {"cursor": "abc"}, {"limit": "501"}):
         assert (await board.ask("/api/requests", **params)).status_code == 400
 
 
