@@ -44,6 +44,7 @@ from gateway.budgets.spending import Spending
 from gateway.budgets.store import set_zone
 from gateway.caching.administration import forget_project as forget_answers
 from gateway.caching.caching import Caching
+from gateway.config.listening import note_address
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
@@ -375,6 +376,7 @@ async def _serve(settings: Settings, listener: socket.socket, exchange: MetricsE
 
         claim = await gateway.identity.people.find_open_claim()
         base_url = settings.server.public_url or f"http://{host}:{port}"
+        note_address(settings.data_dir, base_url)
 
         def announce() -> None:
             if claim is not None:

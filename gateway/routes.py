@@ -35,7 +35,7 @@ from gateway.surfaces.api.trial import try_provider
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.headers import guard_answers
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
-from gateway.surfaces.media import check_media
+from gateway.surfaces.media import check_media, check_types
 from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.parameters import check_address
@@ -158,6 +158,7 @@ async def _let_in(request: Request[Any, Any, Any]) -> None:
     await count_request(request)
     check_address(request)
     check_media(request)
+    await check_types(request)
 
 
 def _provide(part: Any) -> Provide:

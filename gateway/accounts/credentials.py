@@ -71,6 +71,8 @@ class Replacement(msgspec.Struct, frozen=True, kw_only=True):
     credential_id: str
     secret: Secret
     base_url: str | None = None
+    # None: it keeps its name.
+    name: str | None = None
 
 
 async def create_credential(
@@ -82,8 +84,7 @@ async def create_credential(
     """
     if wanted.provider not in providers:
         raise CredentialInvalid(f"{wanted.provider!r} is no provider here; there are {', '.join(sorted(providers))}")
-    if len(wanted.name) > MAX_NAME_CHARS or not wanted.name.isprintable():
-        raise CredentialInvalid(f"the name {wanted.name[:MAX_NAME_CHARS]!r} is not {MAX_NAME_CHARS} printable letters")
+    _check_name(wanted.name)
     _check_secret(wanted.secret, wanted.base_url)
     listing = CredentialListing(
         credential_id=f"cred_{new_id(occasion.now_ns)}",
@@ -119,6 +120,8 @@ async def replace_credential(
 
     Raises CredentialInvalid, UnknownCredential or CredentialExists.
     """
+    if wanted.name is not None:
+        _check_name(wanted.name)
     _check_secret(wanted.secret, wanted.base_url)
     async with database.write() as connection:
         revision = await store.take_revision(connection)
@@ -127,7 +130,11 @@ async def replace_credential(
         if active_id not in (None, found.credential_id):
             raise CredentialExists(found.provider, active_id)
         fresh = msgspec.structs.replace(
-            found, display=display_of(wanted.secret), base_url=wanted.base_url, disabled_ns=None
+            found,
+            display=display_of(wanted.secret),
+            base_url=wanted.base_url,
+            name=found.name if wanted.name is None else wanted.name,
+            disabled_ns=None,
         )
         await store.replace_secret(connection, fresh, await _seal(connection, vault, fresh, wanted.secret), revision)
         await note(connection, occasion, "credential.replace", found.credential_id, found.provider)
@@ -157,7 +164,7 @@ async def delete_credential(database: Database, project_id: str | None, credenti
 async def put_credential(
     database: Database, vault: Vault, providers: Collection[str], wanted: NewCredential, occasion: Occasion
 ) -> CredentialListing:
-    """Give an owner a credential for a provider, or the one there is another secret and address.
+    """Give an owner a credential for a provider, or the one there is another secret and address, and a name if given.
 
     Raises CredentialInvalid or UnknownProject.
     """
@@ -169,6 +176,8 @@ async def put_credential(
             credential_id=exists.credential_id,
             secret=wanted.secret,
             base_url=wanted.base_url,
+            # One that is not named keeps the name it has.
+            name=wanted.name or None,
         )
     return await replace_credential(database, vault, replacement, occasion)
 
@@ -231,6 +240,11 @@ def display_of(secret: Secret) -> str:
     """Cut a secret to the ends that may be shown for ever; a short one is not shown at all."""
     text = secret.reveal()
     return f"{text[:3]}...{text[-4:]}" if len(text) >= _LEAST_SHOWN_CHARS else ""
+
+
+def _check_name(name: str) -> None:
+    if len(name) > MAX_NAME_CHARS or not name.isprintable():
+        raise CredentialInvalid(f"the name {name[:MAX_NAME_CHARS]!r} is not {MAX_NAME_CHARS} printable letters")
 
 
 def _check_secret(secret: Secret, base_url: str | None) -> None:

@@ -34,8 +34,8 @@ _LISTED = (
 _LIST = text(f"{_LISTED} ORDER BY created_ns, credential_id")
 _FIND = text(f"{_LISTED} AND credential_id = :credential_id")
 _REPLACE = text(
-    "UPDATE credentials SET secret = :secret, display = :display, base_url = :base_url, disabled_ns = NULL, "
-    "revision = :revision WHERE credential_id = :credential_id"
+    "UPDATE credentials SET secret = :secret, display = :display, base_url = :base_url, name = :name, "
+    "disabled_ns = NULL, revision = :revision WHERE credential_id = :credential_id"
 )
 _DISABLE = text(
     "UPDATE credentials SET disabled_ns = :now_ns, revision = :revision "
@@ -161,12 +161,13 @@ async def find_credential(
 
 
 async def replace_secret(connection: AsyncConnection, listing: CredentialListing, secret: bytes, revision: int) -> None:
-    """Store another secret with its display and address, and make the credential active."""
+    """Store another secret with its display, address and name, and make the credential active."""
     values = {
         "credential_id": listing.credential_id,
         "secret": secret,
         "display": listing.display,
         "base_url": listing.base_url,
+        "name": listing.name,
         "revision": revision,
     }
     await connection.execute(_REPLACE, values)

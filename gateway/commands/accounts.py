@@ -14,6 +14,7 @@ from gateway.accounts.tenancy.people_store import begin_claim_link
 from gateway.accounts.tenancy.tokens import make_claim_token
 from gateway.commands.keys import REFUSALS as STORAGE_REFUSALS
 from gateway.commands.keys import open_database
+from gateway.config.listening import read_address
 from gateway.config.settings import Settings
 from gateway.limits.plans import InvalidPlan
 from gateway.limits.plans_store import WantedPlan, list_plans, set_plan
@@ -65,7 +66,10 @@ async def make_link(settings: Settings, wanted: argparse.Namespace, now_ns: int)
         number = await begin_claim_link(connection)
         deed = Deed(account_id=None, action="installation.make_link", object_id=str(number))
         await append_entry(connection, ACTOR, deed, now_ns)
-    base_url = wanted.url or settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}"
+    server = settings.server
+    # The command line of the gateway may have named another port than the settings do.
+    listening = read_address(settings.data_dir) or f"http://{server.host}:{server.port}"
+    base_url = wanted.url or server.public_url or listening
     link = claim_url(base_url, make_claim_token(master, number))
     return msgspec.json.encode(MadeLink(link=link)).decode() if wanted.json else link
 

@@ -56,10 +56,11 @@ class Passage:
             self._tokens = bound_tokens
         return True
 
-    async def enter(self, bound_tokens: int, count_tokens: Counting) -> None:
+    async def enter(self, bound_tokens: int, count_tokens: Counting, *, is_all_input: bool = False) -> None:
         """Take a request, a slot and the most tokens that the call may use; raises Fault, and has taken nothing then.
 
         ``bound_tokens`` is quick to tell and too high; where it has no room, ``count_tokens`` is asked.
+        ``is_all_input``: no limit on the reply would make the call smaller.
         """
         policy = self.policy
         if policy.slots:
@@ -80,7 +81,7 @@ class Passage:
         if taken.is_admitted:
             return
         if tokens > window.limit and not any(state.is_refusing for state in taken.windows[:-1]):
-            raise refuse_size(tokens, window.limit, policy.plan)
+            raise refuse_size(tokens, window.limit, policy.plan, is_all_input=is_all_input)
         raise self._refusal((*policy.requests, window), taken)
 
     async def pass_requests(self) -> None:

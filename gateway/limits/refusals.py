@@ -73,12 +73,10 @@ def refuse_rate(windows: Sequence[RateWindow], states: Sequence[WindowState], pl
     return Fault("rate_limit_exceeded", message, details=details, retry_after_ms=wait_ms)
 
 
-def refuse_size(tokens: int, limit: int, plan: str | None) -> Fault:
+def refuse_size(tokens: int, limit: int, plan: str | None, *, is_all_input: bool) -> Fault:
     """The refusal of a call that no minute has room for."""
-    message = (
-        f"This call may take {tokens} tokens, and this key's rate limit is {limit} per minute: shorten it or lower "
-        "max_tokens."
-    )
+    advice = "shorten it" if is_all_input else "shorten it or lower max_tokens"
+    message = f"This call may take {tokens} tokens, and this key's rate limit is {limit} per minute: {advice}."
     details: dict[str, str | int | None] = {"plan": plan, "limit": limit, "reset_at": None}
     return Fault("rate_limit_exceeded", message, details=details, should_retry=False)
 

@@ -117,7 +117,7 @@ async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, servi
         return prompt + _reply_tokens(call)
 
     try:
-        await passage.enter(_bound_tokens(call), count)
+        await passage.enter(_bound_tokens(call), count, is_all_input=not _reply_tokens(call))
     finally:
         client.lines = passage.lines
 

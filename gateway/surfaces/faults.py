@@ -88,7 +88,10 @@ def answer_fault(request: AnyRequest, fault: Fault) -> Response[bytes]:
 
 def answer_refusal(request: AnyRequest, refusal: Refusal) -> Response[bytes]:
     """A person's wish that a rule forbids."""
-    message = refusal.message[:1].upper() + refusal.message[1:].rstrip(".") + "."
+    message = refusal.message.rstrip(".") + "."
+    # A field's name stays as it is written.
+    if refusal.param is None or not message.startswith(refusal.param):
+        message = message[:1].upper() + message[1:]
     return answer_fault(request, Fault(REFUSED[refusal.kind], message, param=refusal.param))
 
 

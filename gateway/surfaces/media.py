@@ -1,10 +1,13 @@
 """What a body may be sent as to an ordinary route: JSON in UTF-8, uncompressed; who names no type is taken at that.
 
+Its values have the types that they are written with: the framework would take "5" for 5, and 1 for true.
+
 A page elsewhere can have a browser send a text or a form without asking anybody, JSON it cannot.
 """
 
 from typing import Any
 
+import msgspec
 from litestar import Request
 
 from gateway.errors import Fault, shown
@@ -36,3 +39,23 @@ def check_media(request: AnyRequest) -> None:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in CHARSETS:
             raise Fault("unsupported_media_type", f"The body's charset is {shown(value.strip())}; JSON is UTF-8.")
+
+
+async def check_types(request: AnyRequest) -> None:
+    """Refuse a body that only fits where texts are taken for numbers. Raises Fault; any other fault is told later."""
+    field = request.scope["route_handler"].parsed_data_field
+    if field is None or request.method in BODILESS:
+        return
+    body = await request.body()
+    try:
+        msgspec.json.decode(body, type=field.annotation)
+    except msgspec.ValidationError as strict:
+        try:
+            msgspec.convert(msgspec.json.decode(body), field.annotation, strict=False)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        message, _, path = str(strict).partition(" - at `")
+        name = path.strip("`").removeprefix("$").removeprefix(".")
+        raise Fault("invalid_request", f"{name!r}: {message}." if name else f"{message}.", param=name or None) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return

@@ -22,8 +22,11 @@ from gateway.accounts.tenancy.sessions import Person
 from gateway.db import Database
 from gateway.errors import shown
 
-# Names of the IANA database, but for its copies with another idea of leap seconds.
-_ZONE = re.compile(r"(?!posix/|right/)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}")
+# Names of the IANA database, but for its copies with another idea of leap seconds, and for what is a file there and no
+# place: what the server's own machine is set to, and what one that is not set at all says.
+_ZONE = re.compile(
+    r"(?!posix/|right/|(?:localtime|posixrules|Factory)$)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}"
+)
 MAX_ZONE_CHARS = 64
 
 

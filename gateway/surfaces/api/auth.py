@@ -27,7 +27,7 @@ from gateway.surfaces.access import caller_of, may_in_account
 from gateway.surfaces.faults import SURFACE, surface_of_request
 from gateway.surfaces.guards import COOKIE, anybody, by_no_other_page, identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of, attempting
-from gateway.surfaces.media import check_media
+from gateway.surfaces.media import check_media, check_types
 from gateway.surfaces.views.usage import wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -152,6 +152,7 @@ async def _note_surface(request: AnyRequest) -> None:
         return
     if peek.username is not None:
         request.state[SURFACE] = "S"
+    await check_types(request)
 
 
 @post(

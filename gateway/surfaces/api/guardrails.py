@@ -59,7 +59,7 @@ class SpendingView(msgspec.Struct, frozen=True, kw_only=True):
     violations: list[Violation]
 
 
-class RecordBody(msgspec.Struct, frozen=True):
+class RecordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Row A30."""
 
     amount: float | str
@@ -72,7 +72,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     new_total: msgspec.Raw
 
 
-class CheckBody(msgspec.Struct, frozen=True):
+class CheckBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Row A31."""
 
     estimated_cost: float | str
@@ -94,7 +94,7 @@ class Violated(msgspec.Struct, frozen=True, kw_only=True):
     spent: msgspec.Raw
 
 
-class ResetBody(msgspec.Struct, frozen=True):
+class ResetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Row A32."""
 
     window_name: WindowName

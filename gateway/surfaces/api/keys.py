@@ -74,7 +74,7 @@ class RotateBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     overlap_s: int = DEFAULT_OVERLAP_S
 
 
-class AccountKeyBody(msgspec.Struct, frozen=True):
+class AccountKeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A5."""
 
     name: Name

@@ -96,7 +96,8 @@ class CompletionBody(msgspec.Struct, frozen=True):
     prompt: str | list[str | TokenId | list[TokenId]] = ""
     stream: bool | UnsetType | None = UNSET
     n: Count | UnsetType | None = UNSET
-    max_tokens: TokenLimit | UnsetType | None = UNSET
+    # 0 asks for nothing new, only for what the prompt's own tokens are worth (echo with logprobs).
+    max_tokens: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)] | UnsetType | None = UNSET
     temperature: Temperature | None = None
     top_p: Share | None = None
     stop: Stops = None
@@ -196,7 +197,7 @@ def _decode_completion(body: bytes) -> tuple[Call, Names]:
         model=completion.model,
         stream=stream is True,
         wants_usage=options is not None and options.include_usage is True,
-        max_tokens=most or None,
+        max_tokens=None if most is UNSET else most,
         n=n or 1,
         prompts=_count_prompts(completion.prompt),
     )

@@ -132,6 +132,11 @@ async def test_another_secret_replaces_the_first(
     assert (listing.display, listing.base_url, listing.created_ns) == ("ano...1234", None, NOW_NS)
     assert await list_credentials(database, project_id) == [listing]
     assert await find(directory, project_id) == "another-secret-1234"
+    named = await replace_credential(database, VAULT, msgspec.structs.replace(wanted, name="ours"), AT)
+    kept = await replace_credential(database, VAULT, wanted, AT)
+    assert (named.name, kept.name, await list_credentials(database, project_id)) == ("ours", "ours", [kept])
+    with pytest.raises(CredentialInvalid, match="the name"):
+        await replace_credential(database, VAULT, msgspec.structs.replace(wanted, name="a\n"), AT)
 
 
 async def test_replacing_makes_a_disabled_one_active(

@@ -16,6 +16,7 @@ from gateway.accounts.tenancy.refusals import Refusal
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
 from gateway.commands.accounts import make_link
+from gateway.config.listening import note_address
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.db import Database
@@ -66,12 +67,14 @@ async def test_an_operator_who_lost_the_password_is_followed_by_another(settings
 
 
 async def test_the_link_leads_to_where_browsers_find_the_gateway(settings: Settings) -> None:
-    """What is asked for, else the public address, else the one that is listened on."""
+    """What is asked for, else the public address, else the one that is listened on, which a gateway leaves there."""
     public = msgspec.structs.replace(settings.server, public_url="https://llm.example.org")
     assert (await ask(settings, "https://other.test/")).startswith("https://other.test/claim#")
     told = await ask(msgspec.structs.replace(settings, server=public))
     assert told.startswith("https://llm.example.org/claim#")
     assert (await ask(settings)).startswith("http://127.0.0.1:8080/claim#")
+    note_address(settings.data_dir, "http://127.0.0.1:9000")
+    assert (await ask(settings)).startswith("http://127.0.0.1:9000/claim#")
 
 
 async def test_it_answers_in_json_and_is_logged(settings: Settings) -> None:

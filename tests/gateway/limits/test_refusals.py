@@ -94,8 +94,11 @@ def test_who_has_no_plan_is_told_of_none() -> None:
 
 def test_a_call_that_no_minute_has_room_for_is_not_retried() -> None:
     """It would be refused again."""
-    fault = refuse_size(50, 20, None)
+    fault = refuse_size(50, 20, None, is_all_input=False)
     assert ("50 tokens" in fault.message, fault.details["limit"], fault.should_retry) == (True, 20, False)
+    assert fault.message.endswith(": shorten it or lower max_tokens.")
+    # Of an embedding there is no reply that could be shorter.
+    assert refuse_size(50, 20, None, is_all_input=True).message.endswith(": shorten it.")
 
 
 def test_one_too_many_at_once_may_come_back_soon() -> None:

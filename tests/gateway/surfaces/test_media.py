@@ -10,7 +10,7 @@ from litestar import Litestar, Request, delete, get, post
 from litestar.params import JSONBody
 
 from gateway.surfaces import faults
-from gateway.surfaces.media import check_media
+from gateway.surfaces.media import check_media, check_types
 
 BODY = b'{"name":"a"}'
 
@@ -19,6 +19,8 @@ class Body(msgspec.Struct, frozen=True):
     """A body."""
 
     name: str
+    count: int | None = None
+    parts: list[bool] = []
 
 
 @post("/things", status_code=200)
@@ -42,6 +44,7 @@ async def end() -> str:
 async def check(request: Request[Any, Any, Any]) -> None:
     """As the application does it."""
     check_media(request)
+    await check_types(request)
 
 
 APP = Litestar(
@@ -101,3 +104,21 @@ async def test_what_has_no_body_may_name_any_type() -> None:
     """Nothing is read of it."""
     headers = {"content-type": "text/plain"}
     assert [(await ask(method, headers, None)).status_code for method in ("GET", "DELETE")] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"name": "a", "count": "5"}, "count"),
+        ({"name": "a", "count": "null"}, "count"),
+        ({"name": "a", "parts": [True, "true"]}, "parts[1]"),
+        ({"name": "a", "parts": [0]}, "parts[0]"),
+        ({"name": 5}, "name"),
+        ({"name": "a", "count": 5.5}, "count"),
+    ],
+)
+async def test_a_value_has_the_type_that_it_is_written_with(body: dict[str, Any], param: str) -> None:
+    """Nothing is taken for what it only looks like."""
+    answer = await ask("POST", {}, msgspec.json.encode(body))
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_request", param)

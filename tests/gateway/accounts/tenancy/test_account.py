@@ -57,7 +57,19 @@ def test_a_zone_of_the_iana_database_is_one(zone: str) -> None:
 
 @pytest.mark.parametrize(
     "zone",
-    ["", "Mars/Olympus", "../../etc/passwd", "/etc/localtime", "Europe", "right/UTC", "utc\0", "A" * 65, "zone.tab"],
+    [
+        "",
+        "Mars/Olympus",
+        "../../etc/passwd",
+        "/etc/localtime",
+        "Europe",
+        "right/UTC",
+        "utc\0",
+        "A" * 65,
+        "zone.tab",
+        "localtime",
+        "Factory",
+    ],
 )
 def test_anything_else_is_none(zone: str) -> None:
     """No path, no folder, no file of another kind."""

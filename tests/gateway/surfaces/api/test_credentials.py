@@ -58,14 +58,16 @@ async def test_a_removed_key_is_used_no_more(ann: Office, provider: Upstream) ->
 async def test_a_second_key_replaces_the_first(ann: Office, provider: Upstream) -> None:
     """There is one a provider; the list shows its ends, its dates and never itself."""
     path, key = await ann.project()
-    for secret in (PROJECTS, "sk-another-actual-key"):
-        await ann.give("POST", f"{path}/providers", {**W32, "api_key": secret, "name": "ours"})
+    for secret, name in ((PROJECTS, "first"), ("sk-one-more-actual-key", "ours"), ("sk-another-actual-key", "")):
+        await ann.give("POST", f"{path}/providers", {**W32, "api_key": secret, "name": name})
     await ann.chat(key)
     assert credentials(provider) == ["sk-another-actual-key"]
     await ann.gateway.gateway.services.purses.credentials.tend()
     answer = await ann.ask("GET", f"{path}/providers")
     (shown,) = answer.json()["providers"]
     assert (shown["provider"], shown["api_key"], shown["base_url"]) == ("openai", "sk-...-key", None)
+    # A name that is not given stays.
+    assert shown["name"] == "ours"
     assert shown["last_used_at"] is not None
     assert "actual" not in answer.text
 

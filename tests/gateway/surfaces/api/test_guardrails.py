@@ -114,6 +114,16 @@ async def test_an_unknown_window_is_refused(ann: Home) -> None:
     assert (status, body["code"]) == (400, "VALIDATION_ERROR")
 
 
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [("record", {"amount": 1}), ("check", {"estimated_cost": 1}), ("reset", {"window_name": "daily"})],
+)
+async def test_an_unknown_field_is_refused(ann: Home, verb: str, body: dict[str, Any]) -> None:
+    """By its name."""
+    status, answer = await post(ann, verb, {**body, "currency": "EUR"})
+    assert (status, "'currency'" in answer["error"]) == (400, True)
+
+
 async def test_a_stranger_sees_nothing(ann: Home) -> None:
     """Without a credential 401."""
     answer = await ann.person.get(SPENDING, headers={"authorization": ""})

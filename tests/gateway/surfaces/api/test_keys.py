@@ -57,6 +57,20 @@ async def test_an_account_key_as_a_says(ann: Office) -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (401, "AUTH_REQUIRED")
 
 
+async def test_what_a_body_does_not_have_is_refused(ann: Office) -> None:
+    """A field that nobody reads, and a text where a number belongs; a field's name is told as it is written."""
+    path, _ = await ann.project()
+    key = await ann.give("POST", f"{path}/keys", {"name": "a"})
+    for verb, where, body, told in (
+        ("POST", "/api/v1/auth/apikey", {**A5, "scopes": ["proxy"]}, "'scopes'"),
+        ("POST", f"{path}/keys", {"requests_per_minute": "5"}, "'requests_per_minute'"),
+        ("PATCH", f"{path}/keys/{key['id']}", {"max_concurrent": "5"}, "'max_concurrent'"),
+        ("POST", f"{path}/keys/{key['id']}/rotate", {"overlap_s": -1}, '"overlap_s is -1'),
+    ):
+        answer = await ann.ask(verb, where, body)
+        assert (answer.status_code, told in answer.text) == (400, True), answer.text
+
+
 @pytest.mark.row("S47", "D1")
 async def test_a_key_is_taken_where_a_token_is(ann: Office) -> None:
     """``Authorization: Bearer YOUR_API_KEY``: who one is, one's projects, and calls; admin alone needs a person."""

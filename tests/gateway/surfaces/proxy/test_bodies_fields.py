@@ -220,3 +220,10 @@ def test_texts_of_one_embedding_are_bounded(count: int, is_allowed: bool) -> Non
 def test_tokens_of_one_text_are_no_texts() -> None:
     """A long document in tokens is one input."""
     assert decode(EMBEDDINGS, json.dumps({"model": "m", "input": [1] * 5_000}).encode()).model == "m"
+
+
+@pytest.mark.parametrize(("given", "read"), [({}, None), ({"max_tokens": None}, None), ({"max_tokens": 0}, 0)])
+def test_a_completion_may_ask_for_nothing_new(given: dict[str, Any], read: int | None) -> None:
+    """OpenAI's takes 0 with echo and logprobs; that is a limit, and none given is none."""
+    body = json.dumps({"model": "m", "prompt": "a", "echo": True, "logprobs": 1, **given}).encode()
+    assert decode("completions", body).max_tokens == read
