@@ -55,6 +55,9 @@ def _word(text: str) -> str | None:
 def mask(error: ProviderError, backend: Backend) -> None:
     """Take the backend's own credentials out of what it says, whatever they look like."""
     error.message = _without(error.message, backend.secrets)
+    for secret in backend.secrets:
+        hidden = secret.encode()
+        error.headers = tuple((name, value.replace(hidden, b"***")) for name, value in error.headers)
     if isinstance(error, Refused):
         error.extras = {name: _clean_member(value, backend.secrets) for name, value in error.extras.items()}
 
@@ -112,7 +115,7 @@ def as_fault(error: ProviderError, backend: Backend) -> Fault:
     if isinstance(error, Refused):
         return _as_asked(error) if backend.is_free else _refusal(error, name)
     code = error.code if error.code in KINDS else "provider_error"
-    # Addresses and system errors are the operator's business: they are in the log.
+    # Addresses and system errors are the operator's business: only what is unreachable says them.
     text = f"{name} cannot be reached." if isinstance(error, Unreachable) else f"{name}: {clean(error.message)}."
     if code in NOT_TRIED:
         return Fault(code, text, retry_after_ms=NOT_TRIED_RETRY_MS)

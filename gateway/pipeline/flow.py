@@ -1,6 +1,8 @@
 """The values that pass between the rooms."""
 
 import re
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -29,6 +31,7 @@ _LIMITS_BEGIN = b"x-ratelimit-"
 # Where providers put the name that they gave a request: OpenAI and Groq, Anthropic, OpenRouter.
 REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id")
 MAX_REQUEST_ID_BYTES = 128
+MASK = b"***"
 # What may stand in a header as it is; everything else becomes a question mark.
 HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))  # noqa: PLR2004 - printable ASCII
 
@@ -54,17 +57,29 @@ class Gist(msgspec.Struct, frozen=True):
     is_json: bool = False
 
 
-def read_gist(head: Head) -> Gist:
-    """Read what goes on of an answer's head."""
+def read_gist(head: Head, secrets: tuple[bytes, ...] = ()) -> Gist:
+    """Read what goes on of an answer's head, which may say again what the provider was sent: ``secrets`` are masked."""
     lines = head.lines(PASSED)
     passed = b"".join([line + b"\r\n" for line in lines])
+    for secret in secrets:
+        if secret in passed:
+            lines = [line.replace(secret, MASK) for line in lines]
+            passed = b"".join([line + b"\r\n" for line in lines])
     unlimited = b"".join([line + b"\r\n" for line in lines if not tells_limits(line)])
     is_json = (head.get(b"content-type") or b"").lower().startswith(b"application/json")
     for name in REQUEST_IDS:
         value = head.get(name)
         if value:
+            for secret in secrets:
+                value = value.replace(secret, MASK)
             return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"), unlimited, is_json)
     return Gist(passed, "", unlimited, is_json)
+
+
+def gist_reader(secrets: Iterable[str]) -> Callable[[Head], Gist]:
+    """What reads the heads of a provider that is sent these; it is kept, as a head remembers what each reader found."""
+    hidden = tuple(secret.encode() for secret in secrets)
+    return partial(read_gist, secrets=hidden) if hidden else read_gist
 
 
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +121,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     breaker: Breaker
     lines: bytes
+    # Reads the heads of its answers.
+    read_gist: Callable[[Head], Gist] = read_gist
 
 
 class Doubtful(msgspec.Struct, frozen=True):

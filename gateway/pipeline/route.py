@@ -4,15 +4,15 @@ A project with credentials of its own has a table of its own: the same names, it
 ones, and the breakers of these apart, so that a bad credential of one project spares no target of another's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
-from gateway.backends.interface import Backend
+from gateway.backends.interface import Backend, Head
 from gateway.backends.purses import Purse
 from gateway.config.settings import Breaker as BreakerSettings
 from gateway.errors import Fault, shown
-from gateway.pipeline.flow import Route, Target, header_text
+from gateway.pipeline.flow import Gist, Route, Target, gist_reader, header_text
 from providers.catalogue import Catalogue, ModelCard, closest
 from providers.registry import PROVIDERS
 
@@ -44,6 +44,8 @@ class RouteTable:
         self._available = frozenset(name for name in backends if name != SANDBOX)
         self._breaker = breaker
         self._targets: dict[tuple[str, str], Target] = {}
+        # By provider: what reads the heads of its answers.
+        self._readers: dict[str, Callable[[Head], Gist]] = {}
         self._routes: dict[str, Route | None] = {}
         self._max_routes = MAX_CACHED_ROUTES
         # Of the table that this one was made from: whatever is not replaced is its.
@@ -185,8 +187,13 @@ class RouteTable:
         key = (provider, model)
         target = self._targets.get(key)
         if target is None:
+            backend = self._backends[provider]
+            reader = self._readers.get(provider)
+            if reader is None:
+                reader = self._readers[provider] = gist_reader(backend.secrets)
             target = Target(
-                backend=self._backends[provider],
+                backend=backend,
+                read_gist=reader,
                 model=model,
                 breaker=self._breaker_of(provider, model),
                 lines=b"x-watchllm-provider: %s\r\nx-watchllm-model: %s\r\n"

@@ -22,7 +22,7 @@ from gateway.caching.batch import Batch
 from gateway.config.settings import Retries
 from gateway.ledger.row import Try, add_try
 from gateway.pipeline import budget, meter
-from gateway.pipeline.flow import Doubtful, Gist, Inbound, Route, Target, read_gist
+from gateway.pipeline.flow import Doubtful, Gist, Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
 from providers.errors import (
@@ -179,7 +179,7 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
                 reply = await backend.fetch(call, request)
                 upstream = Upstream(
                     target=target,
-                    gist=reply.gist(read_gist),
+                    gist=reply.gist(target.read_gist),
                     answer=_decode(target, call, reply, reply.body),
                     attempts=journey.attempts,
                     dropped=request.dropped,
@@ -266,7 +266,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         _decode(target, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
     guard = None if journey.funds is None else budget.make_guard(journey.funds, target, services)
-    gist = exchange.gist(read_gist)
+    gist = exchange.gist(target.read_gist)
     reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
     relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)
     client.watch(relay.abandon, _ignore_pressure)

@@ -274,7 +274,7 @@ class Connection(asyncio.Protocol):
         self._is_followed = True
         if self._is_complete:
             return None
-        return InvalidAnswer(f"the answer of {self._pool.origin} is not HTTP/1.1: {reason!r}")
+        return InvalidAnswer(f"the answer is not HTTP/1.1: {reason!r}")
 
     def _take_head(self, exchange: Exchange, data: bytes, error: ProviderError | None) -> bool:
         """Give the exchange the head, once it is complete, and what came with it; until then keep it, to its limit."""
@@ -311,9 +311,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _too_long_head(self) -> InvalidAnswer:
-        return InvalidAnswer(
-            f"the head of the answer of {self._pool.origin} is larger than {self._pool.max_header_bytes} bytes"
-        )
+        return InvalidAnswer(f"the head of the answer is larger than {self._pool.max_header_bytes} bytes")
 
     def _finish(self, exchange: Exchange, data: bytes) -> None:
         """The response is complete: keep the connection if nothing speaks against it."""
@@ -363,7 +361,8 @@ class Connection(asyncio.Protocol):
             exchange.fail(self._broken(exc))
 
     def _broken(self, exc: Exception | None) -> ProviderError:
-        how = "closed the connection" if exc is None else f"broke the connection ({exc!r})"
         if not self._received:
+            how = "closed the connection" if exc is None else f"broke the connection ({exc!r})"
             return Unreachable(f"{self._pool.origin} {how} before it answered", sent=True)
-        return Truncated(f"{self._pool.origin} {how} in the middle of its answer, after {self._received} bytes")
+        how = "closed" if exc is None else "broken"
+        return Truncated(f"the connection was {how} in the middle of the answer, after {self._received} bytes")

@@ -192,7 +192,7 @@ class Exchange:
         self._sink = NOBODY
         self._parts.clear()
         if waiter is not None and not waiter.done():
-            waiter.fail(Truncated(f"the exchange with {self.origin} was aborted"))
+            waiter.fail(Truncated("the exchange was aborted"))
 
     # For the transport and the connection.
 
@@ -359,10 +359,10 @@ class Exchange:
             self.fail(self._too_large())
 
     def _too_large(self) -> InvalidAnswer:
-        return InvalidAnswer(f"the answer of {self.origin} is larger than {self._limit_bytes} bytes")
+        return InvalidAnswer(f"the answer is larger than {self._limit_bytes} bytes")
 
     def _time_out(self, phase: str, limit_ms: int) -> None:
-        self.fail(TimedOut(f"{self.origin}: {TIMEOUT_WORDS[phase]} {limit_ms} ms", phase=phase))
+        self.fail(TimedOut(f"{TIMEOUT_WORDS[phase]} {limit_ms} ms", phase=phase))
 
     def _let_go(self) -> None:
         link, self.link = self.link, None
@@ -379,7 +379,7 @@ class Exchange:
             return
         self._mode = _OVER
         if error is None and decoder is not None and not decoder.whole:
-            error = Truncated(f"the compressed answer of {self.origin} stopped before its end")
+            error = Truncated("the compressed answer stopped before its end")
         if mode == _ATTACHED:
             sink, self._sink = self._sink, NOBODY
             sink.ended(error)

@@ -122,7 +122,7 @@ class Transport:
         if pool is None:
             pool = self._pools[origin] = OriginPool(origin, self._max_header_bytes, self._active, self._live)
         if pool.busy >= self._max_connections:
-            raise PoolExhausted(f"all {self._max_connections} connections to {origin} are busy")
+            raise PoolExhausted(f"all {self._max_connections} connections are busy")
         pool.busy += 1
         connection = Connection(pool)
         try:
@@ -156,7 +156,7 @@ class Transport:
                 )
         except TimeoutError as error:
             limit_ms = exchange.timeouts.connect_ms if phase == "connect" else exchange.timeouts.total_ms
-            raise TimedOut(f"{origin}: {TIMEOUT_WORDS[phase]} {limit_ms} ms", phase=phase) from error
+            raise TimedOut(f"{TIMEOUT_WORDS[phase]} {limit_ms} ms", phase=phase) from error
         except AddressRefused as error:
             raise Unreachable(f"no connection to {origin}: {error}", sent=False) from error
         except (OSError, UnicodeError) as error:

@@ -60,6 +60,9 @@ async def test_a_truncated_stream_ends_with_an_error(gateway: Running, provider:
     assert body.startswith(HEL + LO)
     last = events_of(body)[-1]
     assert (last["error"]["code"], last["error"]["type"]) == ("upstream_truncated", "provider_error")
+    # Where the provider is reached is the operator's business.
+    assert last["error"]["message"].startswith("openai: ")
+    assert "127.0.0.1" not in last["error"]["message"]
     assert [(row.status, row.error_code) for row in gateway.rows] == [("incomplete", "upstream_truncated")]
     assert gateway.rows[0].is_estimated
     assert gateway.rows[0].cost_pusd > 0
@@ -79,6 +82,7 @@ async def test_a_silent_stream_ends_with_an_error(tmp_path: Path) -> None:
         body = (await stream_whole(gateway)).content
         await until(lambda: provider.open == 0)
     assert body.startswith(HEL + b'data: {"error":')
+    assert b"127.0.0.1" not in body
     assert [(row.status, row.error_code) for row in gateway.rows] == [("incomplete", "upstream_timeout")]
 
 

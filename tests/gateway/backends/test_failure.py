@@ -192,9 +192,11 @@ def test_a_backends_own_credentials_are_masked_whatever_they_look_like(
 ) -> None:
     """An operator's header may hold any word; a provider that quotes it must not show it to callers or the log."""
     error.message = "not allowed for c4n4ry/one=, c4n4ry two"
+    error.headers = ((b"x-request-id", b"c4n4ry two"), (b"retry-after", b"1"))
     fault = as_any(error, FakeBackend(secrets=("c4n4ry/one=", "c4n4ry two")))
     assert ("c4n4ry" in fault.message, "c4n4ry" in error.message) == (False, False)
     assert "not allowed for ***, ***" in fault.message
+    assert error.headers == ((b"x-request-id", b"***"), (b"retry-after", b"1"))
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 429, 500])

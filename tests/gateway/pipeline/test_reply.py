@@ -28,7 +28,7 @@ from gateway.backends.relay import Relay
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import record
-from gateway.pipeline.flow import Gist, Inbound, Outcome, Target, header_text, read_gist
+from gateway.pipeline.flow import Gist, Inbound, Outcome, Target, gist_reader, header_text, read_gist
 from gateway.pipeline.reply import finish, flow, refuse
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
@@ -183,6 +183,15 @@ async def test_the_providers_known_headers_pass_under_their_names(name: bytes) -
 def test_all_other_headers_of_a_provider_end_here(name: bytes) -> None:
     """Only what is on the list passes: no cookie, no framing, nothing that poses as the gateway's own."""
     assert read_gist(HeaderList([(name, b"v")])).passed == b""
+
+
+@pytest.mark.parametrize("name", [b"x-request-id", b"request-id", b"x-generation-id", b"openai-processing-ms"])
+def test_a_credential_that_a_provider_says_again_is_masked(name: bytes) -> None:
+    """In the lines that pass, and in its own name for the request, which the call's row keeps."""
+    gist = gist_reader(["c4n4ry-key", "c4n4ry two"])(HeaderList([(name, b"for c4n4ry-key, c4n4ry two")]))
+    assert "c4n4ry" not in f"{gist}"
+    assert "***, ***" in f"{gist}"
+    assert gist_reader([]) is read_gist
 
 
 async def test_the_figures_are_in_the_body_with_hyphens() -> None:
