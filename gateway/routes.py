@@ -33,7 +33,7 @@ from gateway.surfaces.api.semantic import SEMANTIC_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.api.trial import try_provider
 from gateway.surfaces.guards import Identity
-from gateway.surfaces.headers import guard_answers
+from gateway.surfaces.headers import guard_answers, tell_methods
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.media import check_media, check_types
 from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_networks
@@ -41,6 +41,7 @@ from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.parameters import check_address
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
+from gateway.surfaces.schemas import ClosedStructs
 from gateway.surfaces.views.catalogue import CATALOGUE_ROUTES
 from gateway.surfaces.views.health import show_health
 from gateway.surfaces.views.listeners import Listeners
@@ -104,6 +105,7 @@ def describe_api(version: str) -> dict[str, Any]:
         route_handlers=[*HANDLERS, *OPS_ROUTES, *PAGE_ROUTES],
         dependencies={name: _provide(None) for name in ("services", "ops", "pages", *Estate.__struct_fields__)},
         openapi_config=build_openapi_config(version=version),
+        plugins=[ClosedStructs()],
         logging_config=None,
     )
     return compose_document(app.openapi_schema.to_schema(), load_proxy_document())
@@ -136,6 +138,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
         after_request=faults.name_answer,
         before_send=[
             show_limits,
+            tell_methods,
             guard_answers(services.settings.server.public_url, frozenset(map(bytes.decode, PATHS))),
         ],
         state=State(
@@ -149,6 +152,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
         exception_handlers={**faults.HANDLERS, Fault: answer_fault},
         openapi_config=build_openapi_config(version=services.metrics.version),
         request_max_body_size=services.settings.server.max_body_bytes,
+        plugins=[ClosedStructs()],
         logging_config=None,
     )
 

@@ -1,4 +1,5 @@
 """The headers by which browsers guard what ordinary routes answer; the proxied calls, which programs make, have none.
+And those that tell which methods a path takes.
 
 A page names its own content security policy, which stays.
 """
@@ -6,6 +7,8 @@ A page names its own content security policy, which stays.
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from litestar import Litestar
+from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
 Hook = Callable[[Message, Scope], Coroutine[None, None, None]]
@@ -31,3 +34,22 @@ def guard_answers(public_url: str, proxied: frozenset[str]) -> Hook:
         headers.extend(pair for pair in guarding if pair[0] not in present)
 
     return add
+
+
+async def tell_methods(message: Message, scope: Scope) -> None:
+    """Hook: name all methods of a path in the answer to OPTIONS; the framework names those that it met first alone."""
+    given: dict[str, Any] = dict(message)
+    asked: dict[str, Any] = dict(scope)
+    if given["type"] != "http.response.start" or asked.get("method") != "OPTIONS":
+        return
+    app: Litestar = scope["litestar_app"]
+    methods = {
+        method
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and route.path_format == asked.get("path_template")
+        for method in route.methods
+    }
+    if methods:
+        headers: list[tuple[bytes, bytes]] = given["headers"]
+        headers[:] = [pair for pair in headers if pair[0].lower() != b"allow"]
+        headers.append((b"allow", ", ".join(sorted(methods)).encode()))

@@ -59,6 +59,20 @@ class TestRoutes:
             answer = await client.get(address)
         assert answer.status_code == (404 if "?" not in address else 400)
 
+    @pytest.mark.parametrize(
+        ("path", "allow"),
+        [
+            ("/api/projects", "GET, OPTIONS, POST"),
+            ("/api/projects/x/keys/y", "DELETE, OPTIONS, PATCH"),
+            ("/v1/quote", "OPTIONS, POST"),
+        ],
+    )
+    async def test_a_path_tells_all_its_methods(self, gateway: Running, path: str, allow: str) -> None:
+        """Whichever of its handlers was mounted first."""
+        async with gateway.client() as client:
+            answer = await client.options(path)
+        assert (answer.status_code, answer.headers["allow"]) == (204, allow)
+
     async def test_the_document_needs_no_gateway(self, gateway: Running) -> None:
         """What watchllm openapi prints, and the dashboard's types are made from, is what a gateway serves."""
         async with gateway.client() as client:
