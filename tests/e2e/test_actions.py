@@ -184,21 +184,40 @@ async def test_settings_are_kept(browser: Browser, town: Town) -> None:
         assert sight.complaints == []
 
 
-async def test_a_dialog_is_left_by_escape_and_the_skip_link_works(browser: Browser, town: Town) -> None:
-    """By keyboard alone."""
+@pytest.mark.parametrize(
+    ("path", "opener"),
+    [
+        ("/budgets", "New budget"),
+        ("/budgets", "Delete this budget"),
+        ("/requests?range=24h", "gpt-4o"),
+        ("/team", "Invite"),
+    ],
+)
+async def test_a_dialog_is_left_by_escape_and_the_focus_is_where_it_was(
+    browser: Browser, town: Town, path: str, opener: str
+) -> None:
+    """By keyboard alone, at the window's side and in its middle."""
     async with look(browser, town.gateway, email=ADA) as sight:
-        page = sight.page
+        await sight.open(path)
+        button = sight.page.get_by_role("button", name=opener, exact=True).first
+        await button.focus()
+        await sight.page.keyboard.press("Enter")
+        await sight.page.get_by_role("dialog").wait_for()
+        await expect(button).not_to_be_focused()
+        await sight.page.keyboard.press("Escape")
+        await sight.page.get_by_role("dialog").wait_for(state="detached")
+        await expect(button).to_be_focused()
+        assert sight.complaints == []
+
+
+async def test_the_skip_link_works(browser: Browser, town: Town) -> None:
+    """It is the first that the keyboard reaches."""
+    async with look(browser, town.gateway, email=ADA) as sight:
         await sight.open("/budgets")
-        await page.get_by_role("button", name="New budget").focus()
-        await page.keyboard.press("Enter")
-        await page.get_by_role("dialog").wait_for()
-        await page.keyboard.press("Escape")
-        await page.get_by_role("dialog").wait_for(state="detached")
-        await page.reload()
-        await page.get_by_role("heading", name="Budgets and limits").wait_for()
-        await page.keyboard.press("Tab")
-        await page.keyboard.press("Enter")
-        assert await page.evaluate("document.activeElement.id") == "content"
+        await sight.page.get_by_role("heading", name="Budgets and limits").wait_for()
+        await sight.page.keyboard.press("Tab")
+        await sight.page.keyboard.press("Enter")
+        assert await sight.page.evaluate("document.activeElement.id") == "content"
 
 
 async def test_a_write_from_another_origin_is_refused(town: Town) -> None:

@@ -99,6 +99,28 @@ async def test_a_call_shows_up_live_and_in_every_detail(browser: Browser, town: 
         assert sight.complaints == []
 
 
+@pytest.mark.parametrize("width", [390, 768, 900])
+async def test_a_call_is_seen_and_closed_in_a_narrow_window(browser: Browser, town: Town, width: int) -> None:
+    """Where the menu is put away, what stands at the side is not: it lies within the window and can be left."""
+    async with look(browser, town.gateway, size="phone", email=ADA) as sight:
+        page = sight.page
+        await page.set_viewport_size({"width": width, "height": 844})
+        await sight.open("/requests?range=24h")
+        await page.locator("tbody .link").first.click()
+        dialog = page.get_by_role("dialog", name="Request")
+        await dialog.get_by_text("Timeline").wait_for()
+        box = await dialog.bounding_box()
+        assert box is not None
+        assert (box["x"] >= 0, box["x"] + box["width"], box["y"], box["height"]) == (True, width, 0, 844)
+        await sight.photograph(f"request-{width}")
+        assert await find_faults(sight) == []
+        await dialog.get_by_role("button", name="Close").click()
+        await dialog.wait_for(state="detached")
+        await page.get_by_label("Outcome").select_option("complete")
+        await page.wait_for_url("**status=complete**")
+        assert (sight.complaints, await sight.overflow()) == ([], 0)
+
+
 async def test_a_wrong_answer_is_taken_back(browser: Browser, town: Town) -> None:
     """From the call's own page: its kept answer goes, and who got it is named."""
     first, second = await call(town, "Who said so?"), await call(town, "Who said so?")

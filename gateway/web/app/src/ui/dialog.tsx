@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Failure } from "../core/api";
 import { Button } from "./button";
 import { Notice } from "./states";
@@ -12,10 +12,11 @@ interface DialogProps {
   isSide?: boolean;
 }
 
-/** The browser's own modal: focus stays inside, Escape closes. */
+/** The browser's own modal: focus stays inside, Escape closes, and what had the focus before has it again. */
 export function Dialog({ title, onClose, children, isSide }: DialogProps) {
   const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Closed while it is still in the page: only then does the browser give the focus back.
+  useLayoutEffect(() => {
     const shown = box.current!;
     shown.showModal();
     return () => shown.close();
@@ -24,7 +25,7 @@ export function Dialog({ title, onClose, children, isSide }: DialogProps) {
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape does what a click beside it does
     <dialog
       ref={box}
-      class={`dialog ${isSide ? "side" : ""}`}
+      class={`dialog ${isSide ? "drawer" : ""}`}
       aria-label={title}
       onCancel={(event) => {
         event.preventDefault();
