@@ -44,6 +44,12 @@ export function showShare(value: number | null): string {
   return `${percent >= 10 || percent === 0 ? Math.round(percent * 10) / 10 : Math.round(percent * 100) / 100}%`;
 }
 
+/** An interval of shares; nothing where its ends are one value, as where each answer was checked. */
+export function showBetween(low: number, high: number): string {
+  const [from, to] = [showShare(low), showShare(high)];
+  return from === to ? "" : `between ${from} and ${to}`;
+}
+
 export function showSpan(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";
   if (ms < 1) return `${Math.round(ms * 100) / 100} ms`;

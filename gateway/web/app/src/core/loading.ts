@@ -77,6 +77,13 @@ export function useLoaded<T>(key: string | null, load: (signal: AbortSignal) => 
   };
 }
 
+/** What a field says before it is sent: it begins as what is kept, and anew whenever that changed elsewhere. */
+export function useDraft<T extends string | number | boolean>(kept: T): [T, (draft: T) => void] {
+  const [draft, setDraft] = useState(kept);
+  useEffect(() => setDraft(kept), [kept]);
+  return [draft, setDraft];
+}
+
 /** Do something once at a time and tell how it went. */
 export function useDeed<A extends unknown[]>(
   deed: (...given: A) => Promise<void>,

@@ -154,9 +154,10 @@ function seriesOptions(series: Series): uPlot.Series {
   }
 }
 
-/** A thin upright line. */
+/** A thin upright line; what lies beyond the axis is not pointed out. */
 function drawMark(plot: uPlot, mark: number | undefined, colour: string): void {
-  if (mark === undefined) return;
+  const { min = 0, max = 0 } = plot.scales.x!;
+  if (mark === undefined || mark < min || mark > max) return;
   const left = Math.round(plot.valToPos(mark, "x", true));
   const { top, height } = plot.bbox;
   plot.ctx.save();

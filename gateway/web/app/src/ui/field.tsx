@@ -19,7 +19,8 @@ interface InputProps extends Labelled {
   disabled?: boolean;
   min?: number;
   max?: number;
-  step?: number;
+  /** Whole numbers alone where it is not given. */
+  step?: number | "any";
   minLength?: number | undefined;
   maxLength?: number;
   isLarge?: boolean;

@@ -37,7 +37,7 @@ export function HitDialog({ projectId, requestId, may, onClose }: HitProps) {
               {hit.guards.length > 0 ? `Guards that objected: ${hit.guards.join(", ")}.` : "No guard objected."}
             </p>
             {hit.question && (
-              <blockquote class="code">
+              <blockquote class="code line">
                 <pre>{hit.question}</pre>
               </blockquote>
             )}

@@ -1,6 +1,5 @@
-import { useState } from "preact/hooks";
 import { type Answer, call } from "../../core/api";
-import { useDeed } from "../../core/loading";
+import { useDeed, useDraft } from "../../core/loading";
 import { Card } from "../../ui/card";
 import { Check, Input, Select } from "../../ui/field";
 import { Form } from "../../ui/form";
@@ -22,6 +21,18 @@ const WORDS: Record<Mode, string> = {
   semantic: "What means the same is served too, within your bound on errors. It learns by itself.",
 };
 
+const HOUR_S = 3_600;
+/** As many decimals as tell every second. */
+const DECIMALS = 5;
+const toHours = (seconds: number): string => String(Number((seconds / HOUR_S).toFixed(DECIMALS)));
+const toSeconds = (hours: string): number => Math.round(Number(hours) * HOUR_S);
+
+/** What is to be other than it is, and nothing else: what was changed meanwhile elsewhere stays so. */
+function changesOf<T extends object>(from: T, to: Partial<T>): Partial<T> {
+  const isChanged = ([name, value]: [string, unknown]) => from[name as keyof T] !== value;
+  return Object.fromEntries(Object.entries(to).filter(isChanged)) as Partial<T>;
+}
+
 interface PolicyProps {
   policy: Policy;
   projectId: string;
@@ -31,27 +42,21 @@ interface PolicyProps {
 
 /** The settings that hold for the project. */
 export function PolicyForm({ policy, projectId, may, onChanged }: PolicyProps) {
-  const [mode, setMode] = useState(policy.mode);
-  const [scope, setScope] = useState(policy.scope);
-  const [hours, setHours] = useState(String(policy.ttl_s / 3_600));
-  const [tools, setTools] = useState(policy.tool_calls);
-  const [prompts, setPrompts] = useState(policy.prompts);
+  const [mode, setMode] = useDraft(policy.mode);
+  const [scope, setScope] = useDraft(policy.scope);
+  const [hours, setHours] = useDraft(toHours(policy.ttl_s));
+  const [tools, setTools] = useDraft(policy.tool_calls);
+  const [prompts, setPrompts] = useDraft(policy.prompts);
+  const wanted = { mode, scope, ttl_s: toSeconds(hours), tool_calls: tools, prompts };
+  const changes = changesOf(policy, wanted);
   const deed = useDeed(async () => {
-    await call("PATCH /api/projects/{project_id}/cache", {
-      path: { project_id: projectId },
-      body: { mode, scope, ttl_s: Math.round(Number(hours) * 3_600), tool_calls: tools, prompts },
-    });
+    await call("PATCH /api/projects/{project_id}/cache", { path: { project_id: projectId }, body: changes });
     onChanged();
   });
-  const isChanged =
-    mode !== policy.mode ||
-    scope !== policy.scope ||
-    Number(hours) * 3_600 !== policy.ttl_s ||
-    tools !== policy.tool_calls ||
-    prompts !== policy.prompts;
+  const isChanged = Object.keys(changes).length > 0;
   return (
     <Card title="Settings" note="They hold within a second.">
-      <Form verb="Save" deed={deed} isReady={may && isChanged && Number(hours) > 0}>
+      <Form verb="Save" deed={deed} isReady={may && isChanged && wanted.ttl_s > 0}>
         <div class="stack tight">
           <Segmented label="Mode" value={mode} options={MODES} onChange={setMode} />
           <p class="soft small">{WORDS[mode]}</p>
@@ -66,7 +71,15 @@ export function PolicyForm({ policy, projectId, may, onChanged }: PolicyProps) {
             ]}
             onChange={(value) => setScope(value as Policy["scope"])}
           />
-          <Input label="Kept for, in hours" type="number" min={0} required value={hours} onInput={setHours} />
+          <Input
+            label="Kept for, in hours"
+            type="number"
+            min={0}
+            step="any"
+            required
+            value={hours}
+            onInput={setHours}
+          />
         </div>
         <Check label="Keep answers that call tools" checked={tools} disabled={!may} onChange={setTools} />
         <Check
