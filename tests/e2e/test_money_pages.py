@@ -66,6 +66,25 @@ async def test_a_limit_is_tried_while_it_is_typed(browser: Browser, town: Town, 
         assert await find_faults(sight) == []
 
 
+async def test_a_first_day_foretells_no_interval(browser: Browser, town: Town) -> None:
+    """Of one value there is none to print, nor is it a wide one."""
+    key = (await town.ask("POST", "/api/projects", {"name": "First day"}, email=BOB))["api_key"]
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Good morning"}]}
+    answer = await town.client.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+    assert answer.status_code == 200, answer.text
+    told = await town.ask("GET", "/api/overview/forecast", email=BOB)
+    assert told["low_usd"] == told["high_usd"] == told["spent_usd"] > 0
+    for email, words in ((BOB, "No whole day of history yet"), (ADA, "80% sure")):
+        async with look(browser, town.gateway, email=email) as sight:
+            await sight.open("/?range=24h")
+            card = sight.page.get_by_role("region", name="To the end of the month")
+            await card.get_by_text(words).wait_for()
+            has_interval = email == ADA
+            assert await card.get_by_text("sure").count() == has_interval
+            assert await card.get_by_text("a wide one").count() == 0
+            assert sight.complaints == []
+
+
 async def test_what_like_questions_saved_is_measured(browser: Browser, town: Town) -> None:
     """Nothing is claimed with too few calls that were held back; with enough the API's figure stands there."""
     async with look(browser, town.gateway, email=ADA) as sight:

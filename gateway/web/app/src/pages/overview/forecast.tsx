@@ -2,7 +2,7 @@ import { useMemo } from "preact/hooks";
 import { type Answer, call } from "../../core/api";
 import { showShare } from "../../core/format";
 import { useLoaded } from "../../core/loading";
-import { addMoney, showExact, showShortMoney, toNumber } from "../../core/money";
+import { addMoney, showExact, showMoney, showShortMoney, toNumber } from "../../core/money";
 import { Card } from "../../ui/card";
 import { Chart, Legend } from "../../ui/chart";
 import type { Series } from "../../ui/chart_options";
@@ -29,6 +29,8 @@ export function Forecast({ projectId }: { projectId: string }) {
 
 function Month({ of }: { of: ForecastView }) {
   const [at, series] = useMemo(() => chartOf(of), [of]);
+  // Without a day of history, and at the month's very end, it is one value.
+  const isSpread = showMoney(of.low_usd) !== showMoney(of.high_usd);
   return (
     <div class="stack">
       <div class="figures">
@@ -38,15 +40,23 @@ function Month({ of }: { of: ForecastView }) {
         <Stat
           name="Expected"
           note={
-            <>
-              <Amount usd={of.low_usd} /> to <Amount usd={of.high_usd} />, {showShare(of.level)} sure
-            </>
+            isSpread && (
+              <>
+                <Amount usd={of.low_usd} /> to <Amount usd={of.high_usd} />, {showShare(of.level)} sure
+              </>
+            )
           }
         >
           <Amount usd={of.forecast_usd} />
         </Stat>
       </div>
-      {!of.is_sure && <p class="faint small">Fewer than 14 days of history: the interval is a wide one.</p>}
+      {!of.is_sure && (
+        <p class="faint small">
+          {isSpread
+            ? "Fewer than 14 days of history: the interval is a wide one."
+            : "No whole day of history yet: what is still to come is not known."}
+        </p>
+      )}
       <Chart
         label="Spending of the month, summed up"
         at={at}
