@@ -4,11 +4,14 @@ import csv
 import io
 import re
 
+import msgspec
 import pytest
 from e2e.sights import Scheme, Size, look
 from e2e.test_views import find_faults
 from e2e.town import ADA, BOB, PROJECTS, Town
 from playwright.async_api import Browser, expect
+
+from gateway.ids import new_id
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -23,6 +26,20 @@ async def call(town: Town, question: str) -> str:
     )
     assert answer.status_code == 200
     return str(answer.headers["x-watchllm-request-id"])
+
+
+async def fail(town: Town, code: str) -> None:
+    """Let a call of the first project have failed just now."""
+    services = town.gateway.gateway.services
+    project_id, _ = town.projects[PROJECTS[0]]
+    now_ns = services.now_ns()
+    known = next(row for row in town.gateway.rows if row.project_id == project_id)
+    row = msgspec.structs.replace(
+        known, request_id=new_id(now_ns), created_ns=now_ns, status="failed", http_status=502, error_code=code,
+        is_cached=False, cache_layer="", saved_pusd=0, cost_pusd=0,
+    )  # fmt: skip
+    services.recorder.record(row)
+    await services.recorder.flush()
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
@@ -48,6 +65,31 @@ async def test_a_long_log_keeps_few_rows_in_the_page(browser: Browser, town: Tow
         await sight.page.get_by_text(re.compile(r"^[2-9]\d\d requests")).wait_for()
         assert await log.locator("tbody tr").count() < 60
         assert sight.complaints == []
+
+
+@pytest.mark.parametrize(("width", "is_whole"), [(390, False), (800, True), (1280, True)])
+async def test_what_went_wrong_is_legible_in_the_log(browser: Browser, town: Town, width: int, is_whole: bool) -> None:
+    """Its code is there to the last letter, or ends in three dots where there is no room; the cost always is."""
+    await fail(town, "upstream_unreachable")
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await page.set_viewport_size({"width": width, "height": 844})
+        await sight.open("/requests?range=24h&status=failed")
+        badge = page.locator("tbody .badge", has_text="upstream_unreachable").first
+        await badge.wait_for()
+        hidden_px = await badge.evaluate("badge => badge.scrollWidth - badge.clientWidth")
+        assert (hidden_px <= 0) == is_whole
+        # A flex box would cut without the dots.
+        shown = "badge => [getComputedStyle(badge).display, getComputedStyle(badge).textOverflow]"
+        assert await badge.evaluate(shown) == ["inline-block", "ellipsis"]
+        assert "upstream_unreachable" in (await badge.get_attribute("title") or "")
+        await sight.photograph(f"requests-failed-{width}")
+        await sight.open("/requests?range=90d&cache=hit")
+        await page.locator("tbody .badge").first.wait_for()
+        assert await page.locator(".log").evaluate("box => box.scrollWidth - box.clientWidth") == 0
+        cut = "cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1).map(cell => cell.innerText)"
+        assert await page.locator("tbody td:last-child").evaluate_all(cut) == []
+        assert (sight.complaints, await sight.overflow()) == ([], 0)
 
 
 async def test_filters_stand_in_the_address(browser: Browser, town: Town) -> None:

@@ -50,6 +50,27 @@ async def test_every_view_is_whole(browser: Browser, town: Town, scheme: Scheme,
             assert (path, await find_faults(sight)) == (path, [])
 
 
+@pytest.mark.parametrize("width", [390, 768, 1280])
+async def test_the_audit_log_tells_when(browser: Browser, town: Town, width: int) -> None:
+    """What was changed may be long: beside the menu all of it fits, and in a narrow window the moment stands first."""
+    project_id, _ = town.projects[PROJECTS[0]]
+    changes = {"mode": "exact", "ttl_s": 86_400, "scope": "project", "tool_calls": False, "prompts": False}
+    await town.ask("PATCH", f"/api/projects/{project_id}/cache", changes)
+    async with look(browser, town.gateway, email=ADA) as sight:
+        await sight.page.set_viewport_size({"width": width, "height": 900})
+        await sight.open("/team")
+        log = sight.page.get_by_role("region", name="Audit log")
+        await log.get_by_text("cache.change").first.wait_for()
+        moment = await log.locator("time").first.bounding_box()
+        assert moment is not None
+        assert 0 < moment["x"] < moment["x"] + moment["width"] < width
+        overflow = await log.locator(".table").evaluate("box => box.scrollWidth - box.clientWidth")
+        assert (overflow == 0, await sight.overflow()) == (width >= 768, 0)
+        role = sight.page.get_by_label(f"Role of {VIC}")
+        assert await role.evaluate("choice => choice.clientWidth") >= 100
+        await sight.photograph(f"team-{width}")
+
+
 @pytest.mark.row("U10")
 async def test_the_overviews_sums_are_the_apis(browser: Browser, town: Town) -> None:
     """To the last digit: what stands on the page is what the API says and what the calls' own rows add up to."""

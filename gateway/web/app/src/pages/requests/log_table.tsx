@@ -109,9 +109,10 @@ export function Outcome({
   if (of.cached) return <Badge tone="good">{of.cache_layer === "semantic" ? "same meaning" : "cached"}</Badge>;
   if (of.status === "complete") return <Badge>{of.http_status}</Badge>;
   if (of.status === "cancelled") return <Badge tone="warn">client left</Badge>;
+  const words = of.error_code ?? of.status.replace("_", " ");
   return (
-    <Badge tone="bad" title={of.status}>
-      {of.error_code ?? of.status.replace("_", " ")}
+    <Badge tone="bad" title={`${words} (${of.status})`}>
+      {words}
     </Badge>
   );
 }

@@ -21,30 +21,30 @@ export function Audit() {
               <table>
                 <thead>
                   <tr>
+                    <th scope="col">When</th>
                     <th scope="col">What</th>
                     <th scope="col">On</th>
                     <th scope="col">By</th>
-                    <th scope="col">From</th>
-                    <th scope="col" class="number">
-                      When
+                    <th scope="col" class="wide-only">
+                      From
                     </th>
                   </tr>
                 </thead>
                 <tbody>
                   {data.entries.map((entry) => (
                     <tr key={entry.id}>
-                      <td>
+                      <td class="soft">
+                        <Ago at={entry.at} />
+                      </td>
+                      <td class="told">
                         {entry.action}
                         {entry.detail && <span class="sub">{entry.detail}</span>}
                       </td>
                       <td class="mono small soft">{entry.object}</td>
                       <td class="soft">
-                        {entry.actor.kind} <span class="mono small">{entry.actor.id}</span>
+                        {entry.actor.kind} <span class="sub mono">{entry.actor.id}</span>
                       </td>
-                      <td class="soft">{entry.origin}</td>
-                      <td class="number soft">
-                        <Ago at={entry.at} />
-                      </td>
+                      <td class="soft wide-only">{entry.origin}</td>
                     </tr>
                   ))}
                 </tbody>

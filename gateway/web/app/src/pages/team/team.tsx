@@ -48,7 +48,9 @@ function Members({ may }: { may: boolean }) {
                 <tr>
                   <th scope="col">Person</th>
                   <th scope="col">Role</th>
-                  <th scope="col">Since</th>
+                  <th scope="col" class="wide-only">
+                    Since
+                  </th>
                   <th scope="col">
                     <span class="unseen">What to do</span>
                   </th>
@@ -74,7 +76,7 @@ function Members({ may }: { may: boolean }) {
                         member.role
                       )}
                     </td>
-                    <td class="soft">{showDay(member.joined_at)}</td>
+                    <td class="soft wide-only">{showDay(member.joined_at)}</td>
                     <td class="number">
                       {may && member.user_id !== profile.id && (
                         <Button kind="quiet" onClick={() => setDoomed(member)}>
