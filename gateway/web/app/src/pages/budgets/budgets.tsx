@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { call } from "../../core/api";
-import { showDay, showShortMoment } from "../../core/format";
+import { showDay, showShare, showShortMoment } from "../../core/format";
 import { useDeed, useLoaded } from "../../core/loading";
 import { toNumber } from "../../core/money";
 import { useMay } from "../../core/session";
@@ -97,7 +97,7 @@ export function BudgetCard({ of, onDelete }: { of: Budget; onDelete?: () => void
             )}
           </span>
           <span>
-            {spent + held >= 1 ? "nothing left" : `${Math.round((1 - spent - held) * 100)}% left`}
+            {spent + held >= 1 ? "nothing left" : `${showShare(1 - spent - held)} left`}
             {of.resets_at && ` · starts anew ${(of.window === "hour" ? showShortMoment : showDay)(of.resets_at)}`}
           </span>
         </div>
