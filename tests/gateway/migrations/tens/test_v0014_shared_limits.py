@@ -1,11 +1,11 @@
-"""Schema 13: keys that were made before count in limits of their own."""
+"""Schema 14: keys that were made before count in limits of their own."""
 
 from sqlalchemy import text
 
 from gateway.accounts.keys import KeyDigester
 from gateway.accounts.store import NewKey, create_key, find_or_create_project, read_changes
 from gateway.db import Database
-from gateway.migrations.tens.v0013_shared_limits import STATEMENTS
+from gateway.migrations.tens.v0014_shared_limits import STATEMENTS
 
 
 async def test_older_keys_count_by_themselves(database: Database) -> None:
