@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from gateway.db import DatabaseUnavailable
 from providers.pricing.prices import format_usd
-from tests.budgeting import Home, home
+from tests.budgeting import Home, home, home_at
 
 COUNTS = [
     text(f"SELECT COUNT(*) FROM {table} WHERE project_id = :id")  # noqa: S608 - constants
@@ -218,28 +218,25 @@ async def test_a_purge_reaches_what_is_like(ann: Home) -> None:
 
 async def test_deleting_a_project_deletes_its_questions_and_answers(ann: Home) -> None:
     """At once, in the database and in memory, the words that it used among them."""
-    made = (await ann.person.post("/api/projects", json={"name": "short-lived"})).json()
-    bearer = {"authorization": f"Bearer {made['api_key']}"}
-    await ann.person.patch(f"/api/projects/{made['id']}/cache", json={"prompts": True})
     layer, answers = await layer_of(ann.running), ann.running.gateway.services.caching.answers
-    prove(layer.memory, made["id"])
-    for words in (about("cork"), f"corkk {about('cork')}"):
-        asked = await ann.chat(messages=[{"role": "user", "content": words}], headers=bearer)
-        await settle(ann.running)
-    assert asked.headers["x-watchllm-cache"] == "hit-semantic"
-    layer.memory.changed.add(made["id"])
-    await layer.keeper.save()
+    async with home_at(ann.running) as bob:
+        path, project_id = f"/api/projects/{bob.project_id}", bob.project_id
+        await bob.person.patch(f"{path}/cache", json={"prompts": True})
+        prove(layer.memory, project_id)
+        await ask_twice(bob, "cork")
+        layer.memory.changed.add(project_id)
+        await layer.keeper.save()
 
-    async def count() -> list[int]:
-        async with ann.database.read() as connection:
-            return [(await connection.execute(each, {"id": made["id"]})).scalar_one() for each in COUNTS]
+        async def count() -> list[int]:
+            async with ann.database.read() as connection:
+                return [(await connection.execute(each, {"id": project_id})).scalar_one() for each in COUNTS]
 
-    assert await count() == [1, 1, 1]
-    assert (await ann.person.delete(f"/api/projects/{made['id']}")).status_code == 200
-    assert await count() == [0, 0, 0]
-    assert list(answers.of(made["id"])) == []
-    assert not [kept for kept in layer.memory.shelf if kept.project_id == made["id"]]
-    assert layer.memory.engine.count_requests(made["id"]) == 0
+        assert await count() == [1, 1, 1]
+        assert (await bob.person.delete(path)).status_code == 200
+        assert await count() == [0, 0, 0]
+    assert list(answers.of(project_id)) == []
+    assert not [kept for kept in layer.memory.shelf if kept.project_id == project_id]
+    assert layer.memory.engine.count_requests(project_id) == 0
 
 
 async def test_the_report_is_given_while_the_database_is_away(ann: Home, monkeypatch: pytest.MonkeyPatch) -> None:
