@@ -47,6 +47,7 @@ async def save(page: Page) -> None:
 async def test_the_curve_is_the_reports(browser: Browser, town: Town, learnt: str, size: Size) -> None:
     """What the slider says at each bound is what the API's report says."""
     project_id = learnt.rpartition("=")[2]
+    await change(town, learnt, {"mode": "semantic", "max_wrong_hit_rate": 0.2, "max_wrong_rate": None})
     async with look(browser, town.gateway, size=size, email=ADA) as sight:
         page = sight.page
         await sight.open(learnt)
@@ -86,7 +87,9 @@ async def test_the_cache_is_turned_on_at_a_bound(browser: Browser, town: Town, l
 async def test_saving_settings_leaves_the_mode_that_was_turned_on(browser: Browser, town: Town, learnt: str) -> None:
     """The form shows what is in force, and sends nothing but what was changed in it."""
     project_id = learnt.rpartition("=")[2]
-    await change(town, learnt, {"mode": "shadow", "max_wrong_hit_rate": 0.01, "tool_calls": False})
+    await change(
+        town, learnt, {"mode": "shadow", "max_wrong_hit_rate": 0.01, "max_wrong_rate": None, "tool_calls": False}
+    )
     async with look(browser, town.gateway, email=ADA) as sight:
         page = sight.page
         await sight.open(learnt)
