@@ -12,6 +12,7 @@ from typing import Any, cast
 from gateway.backends.interface import Backend
 from gateway.errors import KINDS, Fault
 from providers.errors import InvalidAnswer, ProviderError, Refused, TimedOut, Truncated, Unreachable, Unsupported
+from providers.wire import Headers
 
 CREDENTIAL = re.compile(
     r"(?i)\b(?:(?:sk|pk|rk|ak|gsk|lgw|efg|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
@@ -55,9 +56,11 @@ def _word(text: str) -> str | None:
 def mask(error: ProviderError, backend: Backend) -> None:
     """Take the backend's own credentials out of what it says, whatever they look like."""
     error.message = _without(error.message, backend.secrets)
+    headers: Headers = error.headers
     for secret in backend.secrets:
         hidden = secret.encode()
-        error.headers = tuple((name, value.replace(hidden, b"***")) for name, value in error.headers)
+        headers = tuple((name, value.replace(hidden, b"***")) for name, value in headers)
+    error.headers = headers
     if isinstance(error, Refused):
         error.extras = {name: _clean_member(value, backend.secrets) for name, value in error.extras.items()}
 
