@@ -19,6 +19,7 @@ from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.spending import Spending
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
+from gateway.credits import Credits
 from gateway.db import Database
 from gateway.ids import new_id
 from gateway.ledger.recording.journal import Journal
@@ -69,6 +70,14 @@ class Treasure:
         async with self.recorder.folding:
             (total,) = await self.treasury.spending.read(self.recorder, [(budget, standing.window_at(NOW_NS))])
         return total
+
+
+async def give_credit(treasury: Treasury, account_id: str, amount_pusd: int) -> None:
+    """As a new account gets it."""
+    credits = Credits(treasury, amount_pusd)
+    async with treasury.database.write() as connection:
+        await credits.grant(connection, account_id, treasury.books.now_ns())
+    await credits.follow()
 
 
 def row_of(**fields: Any) -> UsageRow:

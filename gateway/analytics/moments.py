@@ -15,27 +15,21 @@ _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(
 _LOST_PLUS = re.compile(r" (\d{2}:?\d{2})$", re.ASCII)
 
 
-class _TooLateError(ValueError):
-    """A moment that the database has no number for."""
-
-
 def parse_moment(text: str, *, is_end: bool = False) -> int:
     """Read a date (UTC) or an RFC 3339 moment (UTC where it names no offset) into ns since the epoch.
 
-    A date stands for its first moment, or with ``is_end`` for the first one after it. What lies before 1970 is moved
-    there, since nothing happened before it; what lies after MAX_NS is refused, since it would be taken for another
-    moment than was meant. Raises ValueError with the text.
+    A date stands for its first moment, or with ``is_end`` for the first one after it. What lies before 1970 or after
+    MAX_NS is moved there: of a period nothing is lost, and whoever means the moment itself refuses MAX_NS. Raises
+    ValueError with the text.
     """
     try:
         if _DATE.fullmatch(text):
             day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-            return _check(_to_ns(day) + (NS_PER_DAY if is_end else 0), text)
+            return _clamp(_to_ns(day) + (NS_PER_DAY if is_end else 0))
         spelled = _LOST_PLUS.sub(r"+\1", text) if "T" in text.upper() else text
         if _MOMENT.fullmatch(spelled):
             moment = datetime.fromisoformat(spelled.upper())
-            return _check(_to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), text)
-    except _TooLateError:
-        raise
+            return _clamp(_to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC)))
     except ValueError:
         # The form is right and the numbers are not: month 13, hour 25.
         pass
@@ -77,7 +71,5 @@ def _to_ns(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
-def _check(moment_ns: int, text: str) -> int:
-    if moment_ns > MAX_NS:
-        raise _TooLateError(f"{text[:64]!r} is too late: the last day that can be told is 2261-12-31")
-    return max(moment_ns, 0)
+def _clamp(moment_ns: int) -> int:
+    return min(max(moment_ns, 0), MAX_NS)

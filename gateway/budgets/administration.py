@@ -138,31 +138,6 @@ async def reset(treasury: Treasury, account_id: str, span: Span, zone: str, made
     await _book(treasury, account_id, "reset", span, -view.spent_pusd, made_by)
 
 
-async def grant_credit(treasury: Treasury, account_id: str, amount_pusd: int) -> None:
-    """Give an account a credit; what it spends beyond all its credits is refused from then on."""
-    now_ns = treasury.books.now_ns()
-    entry = Entry(
-        entry_id=f"ent_{new_id(now_ns)}",
-        account_id=account_id,
-        kind="credit",
-        amount_pusd=amount_pusd,
-        created_ns=now_ns,
-    )
-    balance = Budget(
-        budget_id=f"bud_{new_id(now_ns)}",
-        account_id=account_id,
-        kind="credits",
-        scope="account",
-        scope_id=account_id,
-        span="total",
-        limit_pusd=amount_pusd,
-        created_ns=now_ns,
-    )
-    async with treasury.database.write() as connection:
-        await store.add_credits(connection, balance, entry)
-    await treasury.books.directory.refresh()
-
-
 async def _book(  # noqa: PLR0913, PLR0917 - the words of an entry
     treasury: Treasury, account_id: str, kind: str, span: Span | None, amount_pusd: int, made_by: str | None
 ) -> None:

@@ -40,8 +40,10 @@ def believe_whole(answer: Answer) -> Usage | None:
 async def measure(call: Call, model: str, produced: Produced, services: Services) -> Usage:
     """The usage of a call that reached a provider."""
     reported = believe(produced.reported)
+    # Embeddings write nothing, nor does a completion that may write nothing: what it says is its own prompt's echo.
+    writes = call.endpoint != "embeddings" and call.max_tokens != 0
     # A report may tell the input alone: one from the beginning of an answer that broke off, or of a sloppy server.
-    if reported is not None and (reported.total_output_tokens or not produced.text):
+    if reported is not None and (reported.total_output_tokens or not produced.text or not writes):
         return reported
     loop, tokenizers = services.loop, services.tokenizers
     # Off the loop: the first count loads the vocabulary, and a long text takes milliseconds.
@@ -54,7 +56,7 @@ async def measure(call: Call, model: str, produced: Produced, services: Services
     )
     return Usage(
         input_tokens=given,
-        output_tokens=0 if call.endpoint == "embeddings" else output,
+        output_tokens=output if writes else 0,
         estimated=True,
         anomalous=produced.reported is not None,
     )

@@ -160,7 +160,8 @@ def _read_loosely(body: bytes, readable: bytes, listed: str) -> Answer:
         raise error_in_success(reply["error"])
     items, tier, told = reply.get(listed), reply.get("service_tier"), reply.get("usage")
     if listed == "data" and isinstance(told, dict):
-        told = {"prompt_tokens": told.get("total_tokens"), **told}
+        figures = cast("dict[str, Any]", told)
+        told = {"prompt_tokens": figures.get("total_tokens"), **figures}
     usage = read_any_usage(told, tier if isinstance(tier, str) else None)
     if not isinstance(items, list) or not items:
         raise InvalidAnswer(f"the provider's answer has no {listed}", usage=usage)

@@ -9,7 +9,7 @@ bytes before it have left.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -359,7 +359,8 @@ def _find_bare_error(data: bytes) -> ProviderError | None:
         told = ANY.decode(data)
     except BROKEN_JSON:
         return None
-    return error_in_success(told) if isinstance(told, dict) and told.get("object") == "error" else None
+    is_error = isinstance(told, dict) and cast("dict[str, Any]", told).get("object") == "error"
+    return error_in_success(told) if is_error else None
 
 
 def _read_named_error(data: bytes) -> ProviderError:
@@ -368,7 +369,7 @@ def _read_named_error(data: bytes) -> ProviderError:
         told = ANY.decode(data)
     except BROKEN_JSON:
         told = data.decode("utf-8", "replace").strip()
-    return error_in_success(told.get("error", told) if isinstance(told, dict) else told)
+    return error_in_success(cast("dict[str, Any]", told).get("error", told) if isinstance(told, dict) else told)
 
 
 def _is_json(data: bytes) -> bool:

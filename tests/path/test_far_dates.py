@@ -1,4 +1,4 @@
-"""Dates near the end of what the database can hold, at the views that take one: answered or refused."""
+"""Dates near the end of what the database can hold, and behind it, at the views that take one: all are answered."""
 
 from collections.abc import AsyncIterator
 
@@ -23,25 +23,24 @@ async def ann(quiet: Running) -> AsyncIterator[Home]:
 
 @pytest.mark.parametrize("path", PERIODS)
 @pytest.mark.parametrize(
-    ("since", "until", "is_read"),
+    ("since", "until"),
     [
-        ("2261-12-01", "2261-12-31", True),
-        ("2262-01-01T00:00:00Z", "2262-01-01T00:00:00Z", True),
-        ("2262-04-11", "2262-04-12", False),
-        ("9999-01-01", "9999-12-31", False),
+        ("2261-12-01", "2261-12-31"),
+        ("2262-01-01T00:00:00Z", "2262-01-01T00:00:00Z"),
+        ("2262-04-11", "2262-04-12"),
+        ("2240-01-01", "9999-12-31"),
+        ("9999-01-01", "9999-12-31"),
     ],
 )
-async def test_a_period_in_the_far_future(ann: Home, path: str, since: str, until: str, is_read: bool) -> None:
-    """The last days that a number stands for are read; later ones are a 400 that says so."""
+async def test_a_period_in_the_far_future(ann: Home, path: str, since: str, until: str) -> None:
+    """Who writes 9999 means no end."""
     path, _, model = path.partition("?model=")
     more = {"model": model} if model else {}
     answer = await ann.person.get(path, params={"from": since, "to": until, **more})
-    assert (answer.status_code, "too late" in answer.text) == ((200, False) if is_read else (400, True)), answer.text
+    assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize(
-    ("month", "status"), [("2261-12", 200), ("2262-01", 200), ("2262-04", 400), ("2262-05", 400), ("9999-12", 400)]
-)
-async def test_a_month_in_the_far_future(ann: Home, month: str, status: int) -> None:
+@pytest.mark.parametrize("month", ["2261-12", "2262-01", "2262-05", "9999-12"])
+async def test_a_month_in_the_far_future(ann: Home, month: str) -> None:
     """As a period."""
-    assert (await ann.caller.get("/v1/usage", params={"period": month})).status_code == status
+    assert (await ann.caller.get("/v1/usage", params={"period": month})).status_code == 200

@@ -17,7 +17,7 @@ from gateway.accounts.keyring.keys_store import KeyDetail
 from gateway.accounts.keyring.project_keys import FreshKey, KeyEdit, ProjectKeys
 from gateway.accounts.keyring.rights import MAX_TAGS, KeyWish
 from gateway.accounts.keys import Issuer, KeyCache, KeyKind
-from gateway.analytics.moments import moment_text, parse_moment
+from gateway.analytics.moments import MAX_NS, moment_text, parse_moment
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
 from gateway.surfaces.access import caller_of, may_in_account, may_in_project
@@ -273,9 +273,15 @@ def _moment(given: str | None) -> int | None:
     if given is None:
         return None
     try:
-        return parse_moment(given, is_end=True)
+        moment_ns = parse_moment(given, is_end=True)
     except ValueError as error:
         raise Fault("invalid_request", f"expires_at: {error}.", param="expires_at") from None
+    if moment_ns >= MAX_NS:
+        why = (
+            f"{shown(given)} is too late: the last day is 2261-12-30; leave expires_at out for a key that never expires"
+        )
+        raise Fault("invalid_request", f"expires_at: {why}.", param="expires_at")
+    return moment_ns
 
 
 def _text(moment_ns: int | None) -> str | None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from budget_world import ACCOUNT, PROJECT, row_of, treasure
+from budget_world import ACCOUNT, PROJECT, give_credit, row_of, treasure
 from budgeting import home
 from running import always, chat_reply, json_reply, upstream
 
@@ -60,7 +60,7 @@ async def test_a_threshold_is_told_of_as_spending_is_recorded(database: Database
 async def test_the_credit_is_looked_at_where_that_is_asked(database: Database, tmp_path: Path) -> None:
     """It is no budget that anybody made."""
     async with treasure(database, tmp_path) as house:
-        await administration.grant_credit(house.treasury, ACCOUNT, 70)
+        await give_credit(house.treasury, ACCOUNT, 70)
         assert await administration.look_at_account(house.treasury, ACCOUNT) == []
         (state,) = await administration.look_at_account(house.treasury, ACCOUNT, with_credit=True)
         assert (state.budget.kind, state.budget.limit_pusd) == ("credits", 70)

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import msgspec
 import pytest
 from fakes import FakeBackend, FakeTokenizers, make_call, make_services, make_target
 from hypothesis import given
@@ -74,6 +75,14 @@ async def test_embeddings_have_no_output() -> None:
     call = make_call(endpoint="embeddings")
     usage = await measure(call, "m", Produced(reported=None, text="Hello"), make_services())
     assert (usage.output_tokens, usage.input_tokens) == (0, 1_000)
+
+
+@pytest.mark.parametrize("reported", [None, Usage(input_tokens=3)])
+async def test_the_echo_of_a_prompt_is_no_output(reported: Usage | None) -> None:
+    """A completion that may write nothing says what it was sent."""
+    call = msgspec.structs.replace(make_call(endpoint="completions"), max_tokens=0)
+    usage = await measure(call, "m", Produced(reported=reported, text="Hello"), make_services())
+    assert (usage.output_tokens, usage.input_tokens) == (0, 1_000 if reported is None else 3)
 
 
 @given(st.text(max_size=200), st.integers(1, 500))

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from budget_world import give_credit
 from budgeting import Home, home_at
 from running import Running
-
-from gateway.budgets.administration import grant_credit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SPENDING = "/api/v1/guardrails/spending"
@@ -95,7 +94,7 @@ async def test_without_a_budget_there_is_no_limit(ann: Home) -> None:
 async def test_a_credit_that_is_used_up_allows_nothing(ann: Home) -> None:
     """Without any budget too; a call would be refused."""
     treasury = ann.running.gateway.services.budgets.treasury
-    await grant_credit(treasury, ann.account_id, 5 * 10**12)
+    await give_credit(treasury, ann.account_id, 5 * 10**12)
     assert (await post(ann, "check", {"estimated_cost": 5}))[0] == 200
     told = {"allowed": False, "violations": [{"window": "total", "spent": 0, "limit": 5}], "spent": 0}
     assert await post(ann, "check", {"estimated_cost": 5.01}) == (402, told)
