@@ -37,12 +37,6 @@ class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
     image_tokens: int | None = None
 
 
-class CostDetails(msgspec.Struct, frozen=True, gc=False):
-    """What OpenRouter adds where the caller's own key of the provider paid, in USD."""
-
-    upstream_inference_cost: Decimal | None = None
-
-
 class Counts(msgspec.Struct, frozen=True, gc=False):
     """The whole counts."""
 
@@ -52,7 +46,7 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 
 
 class UsageWire(msgspec.Struct, frozen=True, gc=False):
-    """The object as it comes over the wire; ``cost`` and what follows it are OpenRouter's, in USD."""
+    """The object as it comes over the wire; ``cost`` is OpenRouter's, in USD."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -60,9 +54,6 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     cost: Decimal | None = None
-    # The caller's own key paid the provider, beside what OpenRouter takes.
-    is_byok: bool | None = None
-    cost_details: CostDetails | None = None
     # DeepSeek's name for the cached share (https://api-docs.deepseek.com/guides/kv_cache, 2026-11-27).
     prompt_cache_hit_tokens: int | None = None
 
@@ -136,7 +127,7 @@ def _split(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, se
             cache_read_tokens=read,
             output_tokens=completion,
             reasoning_tokens=reasoning,
-            reported_cost_pusd=None if wire.cost is None else _reported_pusd(wire),
+            reported_cost_pusd=None if wire.cost is None else _cost_pusd(wire.cost),
             service_tier=service_tier,
         )
     return _split_carefully(wire, prompt, completion, is_anomalous, service_tier)
@@ -172,7 +163,7 @@ def _split_carefully(wire: UsageWire, prompt: int, completion: int, is_anomalous
         audio_output_tokens=audio_out,
         image_output_tokens=image_out,
         reasoning_tokens=reasoning,
-        reported_cost_pusd=_reported_pusd(wire),
+        reported_cost_pusd=_cost_pusd(wire.cost),
         anomalous=is_anomalous or taken != tuple(claim or 0 for claim in claimed),
         service_tier=service_tier,
     )
@@ -182,14 +173,6 @@ def _take(whole: int, part: int | None) -> tuple[int, int]:
     """Split ``part`` off ``whole``: a share can neither exceed what is left nor be negative."""
     taken = min(max(part or 0, 0), whole)
     return whole - taken, taken
-
-
-def _reported_pusd(wire: UsageWire) -> int | None:
-    """What the call cost: OpenRouter's part, and the provider's where the caller's own key paid that."""
-    own = _cost_pusd(wire.cost)
-    if own is None or not wire.is_byok or wire.cost_details is None:
-        return own
-    return own + (_cost_pusd(wire.cost_details.upstream_inference_cost) or 0)
 
 
 def _cost_pusd(cost: Decimal | None) -> int | None:
