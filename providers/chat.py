@@ -61,6 +61,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 NO_USAGE = Usage()
 
 
+def is_counted(usage: Usage | None) -> bool:
+    """Whether nothing is left to be counted: a report without any output may have left it out."""
+    return usage is not None and usage.is_credible and usage.total_output_tokens > 0
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A whole reply, already in OpenAI's wire format and checked to be one."""
 

@@ -6,13 +6,12 @@ it documents beside OpenAI's (Groq's failed_generation), masked as well.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from gateway.backends.interface import Backend
 from gateway.errors import KINDS, Fault
 from providers.errors import InvalidAnswer, ProviderError, Refused, TimedOut, Truncated, Unreachable, Unsupported
-from providers.wire import Headers
 
 CREDENTIAL = re.compile(
     r"(?i)\b(?:(?:sk|pk|rk|ak|gsk|lgw|efg|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
@@ -56,13 +55,17 @@ def _word(text: str) -> str | None:
 def mask(error: ProviderError, backend: Backend) -> None:
     """Take the backend's own credentials out of what it says, whatever they look like."""
     error.message = _without(error.message, backend.secrets)
-    headers: Headers = error.headers
-    for secret in backend.secrets:
-        hidden = secret.encode()
-        headers = tuple((name, value.replace(hidden, b"***")) for name, value in headers)
-    error.headers = headers
+    secrets = [secret.encode() for secret in backend.secrets]
+    error.headers = tuple((name, hide(value, secrets)) for name, value in error.headers)
     if isinstance(error, Refused):
         error.extras = {name: _clean_member(value, backend.secrets) for name, value in error.extras.items()}
+
+
+def hide(value: bytes, secrets: Iterable[bytes]) -> bytes:
+    """A header, or a line of one, without these credentials."""
+    for secret in secrets:
+        value = value.replace(secret, b"***")
+    return value
 
 
 def _without(text: str, secrets: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ from gateway.budgets.bound import (
 )
 from gateway.budgets.directory import Standing
 from gateway.budgets.exclusions import PLAIN, Shape, read_shape
-from gateway.budgets.keeping.funds import Funds, are_alerts
+from gateway.budgets.keeping.funds import Funds, only_alert
 from gateway.budgets.keeping.keeper import Tighten, Wish
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
@@ -120,13 +120,13 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
         return inbound, None
     if call.max_tokens is not None and call.body.find(_NEWER_LIMIT) >= 0 and call.body.find(_OLDER_LIMIT) >= 0:
         # Which of two that differ a provider believes is its own choice: it gets the one that is held for.
-        if cap is None and are_alerts(standings):
+        if only_alert(standings, cap):
             return inbound, await _watch(inbound, route.targets[0], standings, services)
         call = limit_reply(call, call.max_tokens)
         inbound = msgspec.structs.replace(inbound, call=call)
     found = assess(call, route, services, inbound.created_ns)
     if found.unpriced or found.shape.excluded or found.bound.needs_limit:
-        if cap is None and are_alerts(standings):
+        if only_alert(standings, cap):
             return inbound, await _watch(inbound, route.targets[0], standings, services)
         _check_bounded(found, standings, cap, services)
     if not found.bound.targets:
@@ -145,7 +145,7 @@ async def _reserve(wish: Wish, tighten: Tighten, services: Services) -> Funds | 
     try:
         return await services.budgets.reserve(wish, tighten)
     except Fault:
-        if wish.cap_pusd is None and are_alerts(wish.standings):
+        if only_alert(wish.standings, wish.cap_pusd):
             return None
         raise
 

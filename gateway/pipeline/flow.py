@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
+from gateway.backends.failure import hide
 from gateway.backends.interface import Backend, Head
 from gateway.budgets.bound import Tariffs
 from gateway.caching.answers import StoredAnswer
@@ -31,7 +32,6 @@ _LIMITS_BEGIN = b"x-ratelimit-"
 # Where providers put the name that they gave a request: OpenAI and Groq, Anthropic, OpenRouter.
 REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id")
 MAX_REQUEST_ID_BYTES = 128
-MASK = b"***"
 # What may stand in a header as it is; everything else becomes a question mark.
 HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))  # noqa: PLR2004 - printable ASCII
 
@@ -61,18 +61,16 @@ def read_gist(head: Head, secrets: tuple[bytes, ...] = ()) -> Gist:
     """Read what goes on of an answer's head, which may say again what the provider was sent: ``secrets`` are masked."""
     lines = head.lines(PASSED)
     passed = b"".join([line + b"\r\n" for line in lines])
-    for secret in secrets:
-        if secret in passed:
-            lines = [line.replace(secret, MASK) for line in lines]
-            passed = b"".join([line + b"\r\n" for line in lines])
+    if hide(passed, secrets) != passed:
+        lines = [hide(line, secrets) for line in lines]
+        passed = b"".join([line + b"\r\n" for line in lines])
     unlimited = b"".join([line + b"\r\n" for line in lines if not tells_limits(line)])
     is_json = (head.get(b"content-type") or b"").lower().startswith(b"application/json")
     for name in REQUEST_IDS:
         value = head.get(name)
         if value:
-            for secret in secrets:
-                value = value.replace(secret, MASK)
-            return Gist(passed, value[:MAX_REQUEST_ID_BYTES].decode("latin-1"), unlimited, is_json)
+            request_id = hide(value, secrets)[:MAX_REQUEST_ID_BYTES].decode("latin-1")
+            return Gist(passed, request_id, unlimited, is_json)
     return Gist(passed, "", unlimited, is_json)
 
 

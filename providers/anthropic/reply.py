@@ -10,7 +10,7 @@ import msgspec
 
 from providers.anthropic.parameters import UNREADABLE, is_given, read_fields
 from providers.anthropic.usage import OpenAiUsage, read_figures, to_openai, to_usage
-from providers.chat import Answer
+from providers.chat import Answer, is_counted
 from providers.errors import InvalidAnswer, Refused, Unsupported
 from providers.retry_after import parse_retry_after
 from providers.wire import Call, Headers
@@ -264,8 +264,7 @@ def _answer(call: Call, message: Message, parts: _Parts, now_s: int) -> Answer:
         choices=[choice],
         usage=to_openai(usage, figures) if usage and figures else unset,
     )
-    is_counted = usage is not None and usage.is_credible and usage.output_tokens > 0
-    text = "" if is_counted else parts.said()
+    text = "" if is_counted(usage) else parts.said()
     return Answer(body=msgspec.json.encode(completion), usage=usage, text=text)
 
 

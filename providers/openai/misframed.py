@@ -10,11 +10,11 @@ from typing import Any
 
 import msgspec
 
-from providers.chat import Answer, Usage
+from providers.chat import Answer, Usage, is_counted
 from providers.delivered import Delivered
 from providers.errors import InvalidAnswer, ProviderError
 from providers.openai.recorded import fold, unfold
-from providers.openai.reply import BROKEN_JSON, HTTP_OK, is_counted
+from providers.openai.reply import BROKEN_JSON, HTTP_OK
 from providers.openai.template import PREFIX, SEPARATOR
 from providers.splice import mend
 from providers.sse import BYTE_ORDER_MARK

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import msgspec
 
-from providers.chat import Answer, Usage
+from providers.chat import Answer, Usage, is_counted
 from providers.errors import InvalidAnswer, ProviderError, Refused
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
 from providers.retry_after import parse_retry_after
@@ -129,11 +129,6 @@ def _read_choices(body: bytes) -> Answer:
     if choices[0].finish_reason == "error":
         raise _broken_off(usage)
     return Answer(body=body, usage=usage, text="" if is_counted(usage) else spoken(choices))
-
-
-def is_counted(usage: Usage | None) -> bool:
-    """Whether nothing is left to be counted: a report without any output may have left it out."""
-    return usage is not None and usage.is_credible and usage.total_output_tokens > 0
 
 
 def _broken_off(usage: Usage | None) -> Refused:

@@ -60,7 +60,7 @@ class Funds:
     @property
     def only_alerts(self) -> bool:
         """Whether nothing that governs the call refuses or changes anything."""
-        return self.cap_pusd is None and are_alerts(self.standings)
+        return only_alert(self.standings, self.cap_pusd)
 
     @property
     def is_unsettled(self) -> bool:
@@ -119,8 +119,10 @@ class Funds:
         self._books.wake.set()
 
 
-def are_alerts(standings: tuple[Standing, ...]) -> bool:
-    """Whether all of these budgets, one at least, only tell of what is spent."""
+def only_alert(standings: tuple[Standing, ...], cap_pusd: int | None) -> bool:
+    """Whether budgets govern a call, and all of them only tell of what is spent: nor has the call a cap of its own."""
+    if cap_pusd is not None:
+        return False
     for standing in standings:
         if standing.budget.action == "block":
             return False
