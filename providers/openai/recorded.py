@@ -48,8 +48,9 @@ class Recorded(msgspec.Struct, kw_only=True):
     usage_chunk: bytes | None = None
     # The form that it came in has the mark.
     is_marked: bool = False
-    # It was read and found whole; it calls tools, which not everybody may have again.
+    # It was read and found whole.
     is_proven: bool = False
+    # It calls tools, which not every policy lets be given again; known once it is proven.
     has_calls: bool = False
 
     @property
