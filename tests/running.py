@@ -88,18 +88,13 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
 def _watch(gateway: Gateway) -> list[UsageRow]:
     rows: list[UsageRow] = []
     recorder = gateway.services.recorder
-    commit, record = recorder.commit, recorder.record
+    record = recorder.record
 
-    async def keep(row: UsageRow) -> None:
-        rows.append(row)
-        await commit(row)
-
-    def keep_at_once(row: UsageRow) -> None:
+    def keep(row: UsageRow) -> None:
         rows.append(row)
         record(row)
 
-    recorder.commit = keep  # type: ignore[method-assign]
-    recorder.record = keep_at_once  # type: ignore[method-assign]
+    recorder.record = keep  # type: ignore[method-assign]
     return rows
 
 

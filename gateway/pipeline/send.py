@@ -168,7 +168,7 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
     call = journey.sent.call
     request = backend.dialect.encode(call, target.model)
     if journey.funds is not None and not journey.attempts:
-        await budget.send_off(journey.funds, services)
+        budget.send_off(journey.funds, services)
     while True:
         journey.attempts += 1
         started_ns = ticks_ns()
