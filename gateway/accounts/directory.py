@@ -45,6 +45,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     root_id: str | None = None
     # The keys in whose counters its limits count, by the limits' names; None: all in its own.
     limits_in: dict[str, str] | None = None
+    # The keys in whose budgets its calls count besides its own: its maker, that one's maker, and so on.
+    spends_in: tuple[str, ...] = ()
 
     @property
     def counted_id(self) -> str:
@@ -131,4 +133,5 @@ def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
         cache=row.cache,
         root_id=row.root_id,
         limits_in=row.limits_in,
+        spends_in=row.spends_in,
     )

@@ -34,11 +34,11 @@ _NEXT_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'keys
 _INSERT_KEY = text(
     "INSERT INTO keys (key_id, project_id, name, kind, issuer, is_managing, is_account_wide, display, digest, scopes, "
     "allowed_models, tags, requests_per_minute, tokens_per_minute, max_concurrent, cache, expires_ns, made_by, "
-    "replaces, root_id, limits_in, revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, :project_id, "
-    ":name, :kind, :issuer, :is_managing, :is_account_wide, :display, :digest, :scopes, :allowed_models, :tags, "
-    ":requests_per_minute, :tokens_per_minute, :max_concurrent, :cache, :expires_ns, :made_by, :replaces, "
-    "(SELECT COALESCE(old.root_id, old.key_id) FROM keys AS old WHERE old.key_id = :replaces), "
-    ":limits_in, NULL, :created_ns, NULL, :revision)"
+    "replaces, root_id, limits_in, spends_in, revoked_ns, created_ns, last_used_ns, revision) VALUES (:key_id, "
+    ":project_id, :name, :kind, :issuer, :is_managing, :is_account_wide, :display, :digest, :scopes, "
+    ":allowed_models, :tags, :requests_per_minute, :tokens_per_minute, :max_concurrent, :cache, :expires_ns, :made_by, "
+    ":replaces, (SELECT COALESCE(old.root_id, old.key_id) FROM keys AS old WHERE old.key_id = :replaces), "
+    ":limits_in, :spends_in, NULL, :created_ns, NULL, :revision)"
 )
 _LIST_KEYS = text(
     "SELECT keys.key_id, keys.project_id, projects.name AS project_name, keys.name, keys.kind, keys.is_managing, "
@@ -55,7 +55,7 @@ _READ_CHANGES = text(
     "SELECT keys.digest, keys.key_id, keys.project_id, keys.kind, keys.is_managing, keys.scopes, keys.allowed_models, "
     "keys.expires_ns, keys.revoked_ns, keys.revision, keys.is_account_wide, keys.tags, keys.requests_per_minute, "
     "keys.tokens_per_minute, keys.max_concurrent, keys.cache, keys.root_id, keys.limits_in, "
-    "accounts.account_id, accounts.plan, accounts.rate_overrides FROM keys "
+    "keys.spends_in, accounts.account_id, accounts.plan, accounts.rate_overrides FROM keys "
     "JOIN projects ON projects.project_id = keys.project_id "
     "LEFT JOIN accounts ON accounts.account_id = projects.account_id WHERE keys.revision > :seen ORDER BY keys.revision"
 )
@@ -66,7 +66,7 @@ _NOTE_USED = text(
 _CLAIM_BOOTSTRAP = text("UPDATE revisions SET value = 1 WHERE name = 'bootstrap' AND value = 0")
 _COUNT_KEYS = text("SELECT COUNT(*) FROM keys")
 _BOOLEANS = frozenset({"is_managing", "is_account_wide"})
-_JSON = ("scopes", "allowed_models", "tags", "rate_overrides", "cache", "limits_in")
+_JSON = ("scopes", "allowed_models", "tags", "rate_overrides", "cache", "limits_in", "spends_in")
 
 T = TypeVar("T")
 
@@ -104,6 +104,8 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     replaces: str | None = None
     # The keys in whose counters its limits count, by the limits' names; None: all in its own.
     limits_in: dict[str, str] | None = None
+    # The keys in whose budgets its calls count besides its own: its maker, that one's maker, and so on.
+    spends_in: tuple[str, ...] = ()
 
 
 class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +159,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     # The first key of its line of rotations; None: it took over from none.
     root_id: str | None
     limits_in: dict[str, str] | None
+    spends_in: tuple[str, ...]
 
 
 class BootstrapKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,6 +282,7 @@ async def insert_key(connection: AsyncConnection, digester: KeyDigester, wanted:
         "tags": msgspec.json.encode(wanted.tags).decode(),
         "cache": write_json(wanted.cache),
         "limits_in": write_json(wanted.limits_in),
+        "spends_in": msgspec.json.encode(wanted.spends_in).decode(),
         "created_ns": now_ns,
         "revision": await take_revision(connection),
     }

@@ -88,7 +88,7 @@ class BudgetDirectory(Follower):
         return [found for found in governing if with_credit or found.budget.kind == "limit"]
 
     def find(self, caller: KeyRecord, tags: str) -> tuple[Standing, ...]:
-        """List what governs a call: the key's budgets, then its project's, its account's, and those of the tags."""
+        """List what governs a call: budgets on the key and its makers, on the project, the account, and on the tags."""
         if self.is_empty:
             return ()
         governing = self._remembered.get(caller.key_id)
@@ -126,7 +126,8 @@ class BudgetDirectory(Follower):
         self.revision += 1
 
     def _find_plain(self, caller: KeyRecord) -> tuple[Standing, ...]:
-        places = [("key", caller.counted_id), ("project", caller.project_id)]
+        places = [("key", key_id) for key_id in (caller.counted_id, *caller.spends_in)]
+        places.append(("project", caller.project_id))
         if caller.account_id is not None:
             places.append(("account", caller.account_id))
         found = [standing for place in places for standing in self._by_scope.get(place, ())]

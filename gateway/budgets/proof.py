@@ -27,7 +27,7 @@ PIECE_SLOTS = 384
 # Names in one statement.
 _BATCH = 500
 _READ_PROJECTS = text("SELECT project_id, account_id FROM projects")
-_READ_KEYS = text("SELECT key_id, project_id, root_id FROM keys")
+_READ_KEYS = text("SELECT key_id, project_id, root_id, spends_in FROM keys")
 _READ_PLACES = text("SELECT DISTINCT scope, scope_id FROM spend")
 _FIND_SPEND_PIECES = text(f"SELECT DISTINCT slot / {PIECE_SLOTS} FROM spend")  # noqa: S608 - made of constants
 _FIND_ROW_PIECES = text(
@@ -89,8 +89,8 @@ class _Whole(NamedTuple):
     """The whole installation."""
 
     groups: _Groups
-    # The first key of each key's line of rotations.
-    roots: dict[str, str]
+    # In which keys' budgets each key counts.
+    counting: dict[str, tuple[str, ...]]
     # Keys that count and that nobody knows.
     loose_keys: set[str]
 
@@ -131,23 +131,23 @@ async def _read_whole(connection: AsyncConnection) -> _Whole:
     for project_id in await list_projects(connection):
         accounts.setdefault(project_id, None)
     groups = _Groups()
-    roots: dict[str, str] = {}
-    for key_id, project_id, root_id in await connection.execute(_READ_KEYS):
-        roots[key_id] = root_id or key_id
-        groups[accounts.get(project_id)].places["key"].add(roots[key_id])
+    counting: dict[str, tuple[str, ...]] = {}
+    for key_id, project_id, root_id, spends_in in await connection.execute(_READ_KEYS):
+        counting[key_id] = store.counting_of(key_id, root_id, spends_in)
+        groups[accounts.get(project_id)].places["key"].update(counting[key_id])
     loose: set[str] = set()
     for scope, scope_id in await connection.execute(_READ_PLACES):
         if scope == "project":
             accounts.setdefault(scope_id, None)
         elif scope == "key":
-            loose.update({scope_id} - roots.keys())
+            loose.update({scope_id} - counting.keys())
         else:
             account_id = scope_id if scope == "account" else scope_id.partition("/")[0] or None
             groups[account_id].places[scope].add(scope_id)
     for project_id, account_id in accounts.items():
         groups[account_id].projects.add(project_id)
         groups[account_id].places["project"].add(project_id)
-    return _Whole(groups, roots, loose)
+    return _Whole(groups, counting, loose)
 
 
 async def _find_row_pieces(database: Database, group: _Group) -> set[int]:
@@ -169,9 +169,9 @@ async def _compare(connection: AsyncConnection, group: _Group, whole: _Whole, pi
         for project_id, key_id, tags, slot, high, low in await connection.execute(
             _SUM_ROWS, {"names": names, **period}
         ):
-            counted_id = whole.roots.get(key_id) or str(key_id)
-            whole.loose_keys.discard(counted_id)
-            for scope, scope_id in scopes_of(group.account_id, project_id, counted_id, tags):
+            counting = whole.counting.get(key_id) or (str(key_id),)
+            whole.loose_keys.difference_update(counting)
+            for scope, scope_id in scopes_of(group.account_id, project_id, counting, tags):
                 group.places[scope].add(scope_id)
                 place = (scope, scope_id, int(slot))
                 lacking[place] = lacking.get(place, 0) + int(high) * PART + int(low)

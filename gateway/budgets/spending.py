@@ -44,9 +44,9 @@ def cost_of(row: UsageRow) -> int:
     return 0 if row.is_cached else row.cost_pusd
 
 
-def scopes_of(account_id: str | None, project_id: str, counted_id: str, tags: str) -> list[tuple[str, str]]:
-    """List every scope that a call's cost counts in; ``counted_id`` is the first key of its key's rotations."""
-    scopes = [("project", project_id), ("key", counted_id)]
+def scopes_of(account_id: str | None, project_id: str, counting: Iterable[str], tags: str) -> list[tuple[str, str]]:
+    """List every scope that a call's cost counts in; ``counting``: see store.read_counting."""
+    scopes = [("project", project_id), *[("key", key_id) for key_id in counting]]
     if account_id is not None:
         scopes.append(("account", account_id))
     if tags:
@@ -59,9 +59,9 @@ class Spending:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        # Whose a project is, and from which key another came, never changes.
+        # Whose a project is, and from which keys another came, never changes.
         self._accounts: dict[str, str | None] = {}
-        self._roots: dict[str, str] = {}
+        self._counting: dict[str, tuple[str, ...]] = {}
 
     async def take_stored(self, connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
         """Add rows that are being stored to their slots, inside the same transaction."""
@@ -99,7 +99,7 @@ class Spending:
                 for _ in range(_MAX_ROUNDS):
                     rows = [*recorder.unfolded(), *coming()]
                     projects = {row.project_id for row in rows} - self._accounts.keys()
-                    keys = {row.key_id for row in rows} - self._roots.keys()
+                    keys = {row.key_id for row in rows} - self._counting.keys()
                     if not projects and not keys:
                         break
                     await self._learn(connection, projects, keys)
@@ -117,7 +117,7 @@ class Spending:
         return sum(cost_of(row) for row in recorder.unfolded() if self.counts(row, budget, window))
 
     def _scopes(self, project_id: str, key_id: str, tags: str) -> list[tuple[str, str]]:
-        return scopes_of(self._accounts.get(project_id), project_id, self._roots.get(key_id, key_id), tags)
+        return scopes_of(self._accounts.get(project_id), project_id, self._counting.get(key_id, (key_id,)), tags)
 
     async def _learn(self, connection: AsyncConnection, project_ids: set[str], key_ids: set[str]) -> None:
         if unknown := project_ids - self._accounts.keys():
@@ -125,8 +125,8 @@ class Spending:
                 self._accounts.clear()
                 unknown = project_ids
             self._accounts.update(await store.read_accounts(connection, sorted(unknown)))
-        if unknown := key_ids - self._roots.keys():
-            if len(self._roots) > MAX_KNOWN:
-                self._roots.clear()
+        if unknown := key_ids - self._counting.keys():
+            if len(self._counting) > MAX_KNOWN:
+                self._counting.clear()
                 unknown = key_ids
-            self._roots.update(await store.read_roots(connection, sorted(unknown)))
+            self._counting.update(await store.read_counting(connection, sorted(unknown)))

@@ -74,7 +74,7 @@ _ADD_SPEND = "ON CONFLICT (scope, scope_id, slot) DO UPDATE SET pusd = spend.pus
 _SQLITE_SPEND = SqliteInsert(_INTO_SPEND, 4, _ADD_SPEND)
 _POSTGRES_SPEND = text(f"{_INTO_SPEND} VALUES (:scope, :scope_id, :slot, :pusd) {_ADD_SPEND}")
 _READ_ACCOUNTS = text("SELECT project_id, account_id FROM projects WHERE project_id = :project_id")
-_READ_ROOT = text("SELECT root_id FROM keys WHERE key_id = :key_id")
+_READ_COUNTING = text("SELECT root_id, spends_in FROM keys WHERE key_id = :key_id")
 _READ_CORRECTED = text("SELECT value FROM revisions WHERE name = 'corrections'")
 _FIND_PROJECT = text("SELECT account_id FROM projects WHERE project_id = :scope_id AND deleted_ns IS NULL")
 _FIND_KEY = text(
@@ -195,13 +195,18 @@ async def add_spend(connection: AsyncConnection, spent: Mapping[tuple[str, str, 
         await _SQLITE_SPEND.run(connection, rows)
 
 
-async def read_roots(connection: AsyncConnection, key_ids: Iterable[str]) -> dict[str, str]:
-    """Read the first key of the line of rotations of each key; one that took over from none is its own."""
-    found: dict[str, str] = {}
+async def read_counting(connection: AsyncConnection, key_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Read in which keys' budgets each key counts; its own, by the first key of its line of rotations, comes first."""
+    found: dict[str, tuple[str, ...]] = {}
     for key_id in key_ids:
-        root_id: str | None = (await connection.execute(_READ_ROOT, {"key_id": key_id})).scalar_one_or_none()
-        found[key_id] = root_id or key_id
+        row = (await connection.execute(_READ_COUNTING, {"key_id": key_id})).one_or_none()
+        found[key_id] = (key_id,) if row is None else counting_of(key_id, *row)
     return found
+
+
+def counting_of(key_id: str, root_id: str | None, spends_in: str) -> tuple[str, ...]:
+    """Tell in which keys' budgets a key counts, by its columns."""
+    return (root_id or key_id, *msgspec.json.decode(spends_in, type=tuple[str, ...]))
 
 
 async def read_accounts(connection: AsyncConnection, project_ids: Iterable[str]) -> dict[str, str | None]:

@@ -28,6 +28,7 @@ from gateway.migrations.tens import (
     v0012_prompt_savings,
     v0013_cache_parts,
     v0014_shared_limits,
+    v0015_makers_budgets,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -48,6 +49,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0012_prompt_savings.STATEMENTS,
     v0013_cache_parts.STATEMENTS,
     v0014_shared_limits.STATEMENTS,
+    v0015_makers_budgets.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

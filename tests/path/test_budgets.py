@@ -1,7 +1,7 @@
 """Budgets through the whole gateway: made over HTTP, kept before a provider is asked, true to the ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 import pytest_asyncio
@@ -14,6 +14,7 @@ from providers.pricing.prices import format_usd
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 # A call of 15 tokens in and 10 out.
 COST_PUSD = 15 * 1_000_000 + 10 * 2_000_000
+MANAGING = {"scopes": ["proxy", "admin"], "manage": True}
 EVENTS = text("SELECT name FROM events WHERE account_id IS NULL OR account_id = :account_id")
 
 
@@ -146,6 +147,35 @@ async def test_a_rotation_is_no_way_to_a_fresh_budget(ann: Home, provider: Upstr
     (state,) = await ann.budgets()
     assert state["scope_id"] == ann.key_id
     assert await ann.sum_ledger_pusd() == admitted * COST_PUSD == round(float(state["spent_usd"]) * 10**12)
+
+
+async def make_key(ann: Home, headers: Mapping[str, str]) -> dict[str, str]:
+    """Have the holder of a key make another one; the header to call with."""
+    path = f"/api/projects/{ann.project_id}/keys"
+    answer = await ann.caller.post(path, json=MANAGING, headers=headers)
+    assert answer.is_success, answer.text
+    return {"authorization": f"Bearer {answer.json()['key']}"}
+
+
+async def test_what_a_key_makes_spends_from_its_budget(ann: Home, provider: Upstream) -> None:
+    """And what that makes too: a budget that a key could leave by making another would bound nobody."""
+    maker = (await ann.person.post(f"/api/projects/{ann.project_id}/keys", json=MANAGING)).json()
+    lines = [{"authorization": f"Bearer {maker['key']}"}]
+    for _ in range(2):
+        lines.append(await make_key(ann, lines[-1]))
+    body = {"scope": "key", "scope_id": maker["id"], "window": "day", "limit_usd": "0.001"}
+    made = (await ann.person.post("/api/budgets", json=body)).json()
+    admitted = 0
+    while any([(await ann.chat(headers, max_tokens=10)).status_code == 200 for headers in lines]):
+        admitted = len(provider.requests)
+    for headers in lines:
+        refused = await ann.chat(headers, max_tokens=10)
+        assert refused.status_code == 402
+        assert refused.json()["error"]["details"]["budget_id"] == made["id"]
+    (state,) = await ann.budgets()
+    assert await ann.sum_ledger_pusd() == admitted * COST_PUSD == round(float(state["spent_usd"]) * 10**12)
+    # Another one of the account is not concerned.
+    assert (await ann.chat(max_tokens=10)).status_code == 200
 
 
 async def test_a_successors_budget_knows_what_the_key_before_it_spent(ann: Home, provider: Upstream) -> None:

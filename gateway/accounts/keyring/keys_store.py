@@ -17,7 +17,7 @@ _COLUMNS = (
     "keys.key_id, keys.project_id, keys.name, keys.kind, keys.issuer, keys.is_managing, keys.is_account_wide, "
     "keys.display, keys.scopes, keys.allowed_models, keys.tags, keys.requests_per_minute, keys.tokens_per_minute, "
     "keys.max_concurrent, keys.cache, keys.expires_ns, keys.made_by, keys.replaces, keys.limits_in, "
-    "keys.created_ns, keys.last_used_ns"
+    "keys.spends_in, keys.created_ns, keys.last_used_ns"
 )
 _ACTIVE = f"SELECT {_COLUMNS} FROM keys WHERE keys.revoked_ns IS NULL"  # noqa: S608 - made of constants
 _LIST = text(f"{_ACTIVE} AND keys.project_id = :project_id ORDER BY keys.created_ns, keys.key_id")
@@ -66,6 +66,7 @@ class KeyDetail(msgspec.Struct, frozen=True, kw_only=True):
     made_by: str | None
     replaces: str | None
     limits_in: dict[str, str] | None
+    spends_in: tuple[str, ...]
     created_ns: int
     last_used_ns: int | None
 

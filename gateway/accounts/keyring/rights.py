@@ -1,8 +1,8 @@
 """What a maker may give to a key: never more than the maker has.
 
 A person gives scopes that their role has. A key gives what it may itself: its scopes, its models, its limits, its life.
-What it makes bears its tags, by which budgets find it, and counts in the limits that it has: many keys may together no
-more than the one that made them.
+What it makes bears its tags, by which budgets find it, and counts in the limits that it has and in the budgets on it:
+many keys may together no more than the one that made them.
 Pure: the same wish of the same maker is answered alike.
 
 Failure behavior: a wish that goes beyond the maker's rights raises Refusal, which names what is too much; a key is
@@ -27,6 +27,8 @@ ISSUER_SCOPES: dict[Issuer, frozenset[str]] = {
     "ak": SCOPES - {"admin"},
 }
 MAX_TAGS = 32
+# Of one key: those that it comes from, each of which counts what it spends.
+MAX_MAKERS = 8
 LIMITS = ("requests_per_minute", "tokens_per_minute", "max_concurrent")
 
 
@@ -61,6 +63,8 @@ class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     # The keys in whose counters its limits count, by the limits' names; None: all in its own.
     limits_in: dict[str, str] | None = None
+    # The keys in whose budgets it counts besides its own.
+    spends_in: tuple[str, ...] = ()
 
 
 class Rights(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +86,8 @@ class Rights(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     # Where the limits of what it gives count, by their names: those that it has itself.
     limits_in: dict[str, str] | None = None
+    # The keys in whose budgets counts what it gives: itself, and those that it comes from.
+    spends_in: tuple[str, ...] = ()
 
 
 def rights_of_person(user_id: str, role: Role) -> Rights:
@@ -111,6 +117,7 @@ def rights_of_key(key: KeyRecord) -> Rights:
         max_concurrent=key.max_concurrent,
         tags=key.tags,
         limits_in={name: key.count_in(name) for name in LIMITS if getattr(key, name) is not None} or None,
+        spends_in=(key.counted_id, *key.spends_in),
     )
 
 
@@ -136,8 +143,14 @@ def grant(wish: KeyWish, rights: Rights, now_ns: int) -> KeyGrant:
         expires_ns=rights.expires_ns if wish.expires_ns is None else wish.expires_ns,
         tags=tuple(dict.fromkeys((*rights.tags, *wish.tags))),
         limits_in=rights.limits_in,
+        spends_in=rights.spends_in,
         **{name: getattr(rights if getattr(wish, name) is None else wish, name) for name in LIMITS},
     )
+    if len(granted.spends_in) > MAX_MAKERS:
+        raise Refusal(
+            RefusalKind.NOT_ALLOWED,
+            f"keys made each other {MAX_MAKERS} times over: let a person make this one, or a key that came earlier",
+        )
     if len(granted.tags) > MAX_TAGS:
         raise _invalid(f"the key would have {len(granted.tags)} tags with its maker's, not {MAX_TAGS} at most", "tags")
     require_within(granted, rights)

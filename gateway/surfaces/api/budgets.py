@@ -155,7 +155,7 @@ async def simulate_budget(
     await wait_for_rows(services)
     async with database.read() as connection:
         zone = "UTC" if owner is None else await store.read_zone(connection, owner)
-        roots = await store.read_roots(connection, [scope_id] if body.scope == "key" else [])
+        counting = await store.read_counting(connection, [scope_id] if body.scope == "key" else [])
     budget = Budget(
         budget_id="",
         account_id=owner,
@@ -165,7 +165,7 @@ async def simulate_budget(
         limit_pusd=MAX_PUSD if limit_pusd is None else limit_pusd,
         created_ns=now_ns,
         zone=zone,
-        root_id=roots.get(scope_id),
+        root_id=counting[scope_id][0] if body.scope == "key" else None,
     )
     return _trial(await read_past(database, treasury, budget, now_ns), has_limit=limit_pusd is not None)
 

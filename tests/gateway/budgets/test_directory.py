@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from budget_world import ACCOUNT, CALLER, KEY, PROJECT, row_of, treasure
 from sqlalchemy import text
@@ -36,6 +37,8 @@ async def test_what_governs_a_call(database: Database, tmp_path: Path) -> None:
         found = [standing.budget for standing in directory.find(CALLER, "blue, red,red")]
         assert found == [key, project, account, credit, red]
         assert [standing.budget for standing in directory.find(CALLER, "")] == [key, project, account, credit]
+        made = msgspec.structs.replace(CALLER, key_id="key_3", spends_in=(KEY,))
+        assert [standing.budget for standing in directory.find(made, "")] == [key, project, account, credit]
         stranger = KeyRecord(key_id="key_2", project_id="proj_2", kind="live")
         assert directory.find(stranger, "red") == ()
         assert [standing.budget for standing in directory.of_account(ACCOUNT)] == [account]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from budget_world import ACCOUNT, KEY, PROJECT, Treasure, make_budget, row_of, treasure
 from hypothesis import HealthCheck, given, settings
@@ -30,7 +31,7 @@ from tests.gateway.usage_rows import NOW_NS
 
 # Of a week, so that windows of every length end in between.
 STEP_NS = 5 * 3_600 * 10**9
-# Each with its project and the first key of its line of rotations.
+# Each with its project and the first key of its line of rotations; and the keys that one comes from.
 KEYS = {
     "key_1": (PROJECT, "key_1"),
     "key_2": (PROJECT, "key_1"),
@@ -38,7 +39,9 @@ KEYS = {
     "key_7": ("proj_2", "key_7"),
     "key_8": ("proj_3", "key_8"),
     "key_9": ("proj_0", "key_9"),
+    "key_10": (PROJECT, "key_10"),
 }
+MAKERS = {"key_10": ("key_7", "key_1")}
 PROJECTS = {PROJECT: ACCOUNT, "proj_2": ACCOUNT, "proj_3": "acct_2", "proj_0": None}
 TAGS = ("", "red", "red,blue", "blue")
 
@@ -141,7 +144,7 @@ async def test_a_balance_is_what_was_granted(database: Database) -> None:
 
 
 async def begin(connection: AsyncConnection) -> None:
-    """An installation with two accounts, the operator's project, a line of three keys, and no calls."""
+    """Two accounts, the operator's project, a line of three keys, one that keys made, and no calls."""
     for name in ("corrections", "usage", "usage_rollups", "usage_days", "spend", "budgets", "keys", "projects"):
         await connection.execute(text(f"DELETE FROM {name}"))  # noqa: S608 - constants
     for project_id, account_id in PROJECTS.items():
@@ -150,12 +153,13 @@ async def begin(connection: AsyncConnection) -> None:
     for number, (key_id, (project_id, root_id)) in enumerate(KEYS.items()):
         insert = (
             "INSERT INTO keys (key_id, project_id, name, kind, is_managing, display, digest, scopes, created_ns, "
-            "revision, root_id) VALUES (:id, :project, '', 'live', false, '', :digest, '[]', 0, 0, :root)"
+            "revision, root_id, spends_in) "
+            "VALUES (:id, :project, '', 'live', false, '', :digest, '[]', 0, 0, :root, :makers)"
         )
         root = None if root_id == key_id else root_id
-        await connection.execute(
-            text(insert), {"id": key_id, "project": project_id, "digest": bytes([number]), "root": root}
-        )
+        makers = msgspec.json.encode(MAKERS.get(key_id, ())).decode()
+        values = {"id": key_id, "project": project_id, "digest": bytes([number]), "root": root, "makers": makers}
+        await connection.execute(text(insert), values)
 
 
 _FIELDS = st.fixed_dictionaries(
@@ -188,7 +192,8 @@ def count(costs: dict[str, int], rows: Sequence[UsageRow], budget: Budget) -> in
     total = 0
     for row in rows:
         account_id = PROJECTS[row.project_id]
-        scopes = {("account", account_id), ("project", row.project_id), ("key", KEYS[row.key_id][1])}
+        scopes = {("account", account_id), ("project", row.project_id)}
+        scopes |= {("key", key_id) for key_id in (KEYS[row.key_id][1], *MAKERS.get(row.key_id, ()))}
         scopes |= {("tag", tag_scope_id(account_id, tag)) for tag in split_tags(row.tags)}
         if window.holds(row.created_ns) and (budget.scope, budget.counted_id) in scopes:
             total += costs[row.request_id]

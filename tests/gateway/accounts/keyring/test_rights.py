@@ -10,6 +10,7 @@ from gateway.accounts.directory import KeyRecord
 from gateway.accounts.keyring.rights import (
     ISSUER_SCOPES,
     LIMITS,
+    MAX_MAKERS,
     MAX_TAGS,
     SCOPES,
     KeyGrant,
@@ -118,7 +119,19 @@ def test_a_key_gives_itself_and_no_more() -> None:
         max_concurrent=2,
         tags=("t",),
         limits_in={"requests_per_minute": "key_1", "max_concurrent": "key_1"},
+        spends_in=("key_1",),
     )
+
+
+def test_a_key_counts_where_all_count_that_it_comes_from() -> None:
+    """Each under the first key of its line of rotations; and no call counts in more than so many keys."""
+    maker = KeyRecord(key_id="key_0", root_id="key_9", project_id="p", kind="live")
+    for number in range(1, MAX_MAKERS + 1):
+        granted = grant(KeyWish(scopes=frozenset()), rights_of_key(maker), NOW_NS)
+        assert granted.spends_in == (*(f"key_{before}" for before in range(number - 1, 0, -1)), "key_9")
+        maker = KeyRecord(key_id=f"key_{number}", project_id="p", kind="live", spends_in=granted.spends_in)
+    with refused(RefusalKind.NOT_ALLOWED, "8 times over"):
+        grant(KeyWish(scopes=frozenset()), rights_of_key(maker), NOW_NS)
 
 
 def test_a_key_has_so_many_tags_at_most() -> None:
