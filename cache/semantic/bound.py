@@ -1,5 +1,7 @@
 """The error bound: which score may be served so that the share of wrong answers stays under what the owner allows."""
 
+from collections.abc import Callable
+from functools import partial
 from math import sqrt
 
 import msgspec
@@ -16,7 +18,12 @@ BENDS = np.array([0.0, 2.0, 4.0])
 # What is believed of the curve's terms before there are labels, and how firmly (1 ÷ variance).
 _BELIEF = np.array([-0.5, 0.6, 0.0, 0.0, 0.0])
 _FIRMNESS = np.array([1.0, 4.0, 4.0, 4.0, 4.0])
-_STEPS = 6
+# Newton's steps: six are enough as a rule, and each takes 50 µs. Who promises to gain less, in nats, is there.
+_MOST_STEPS = 50
+_PRECISION = 1e-6
+# What of a step's promise has to be kept, else it is halved, down to this length (Armijo's rule).
+_SHARE_KEPT = 1e-4
+_SHORTEST = 1e-6
 _BINS_PER_ODDS = 8
 
 
@@ -102,13 +109,40 @@ def fit_curve(scores: NDArray[np.float32], wrong: NDArray[np.bool_]) -> Curve:
     rows = _spread_odds(np.bincount(places, odds)[kept] / number)
     right = number - np.bincount(places, wrong)[kept]
     terms = _BELIEF.copy()
-    hessian = np.diag(_FIRMNESS)
-    for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(rows @ terms, -30, 30)))
-        hessian = (rows * (number * chance * (1 - chance))[:, None]).T @ rows + np.diag(_FIRMNESS)
-        terms = terms + np.linalg.solve(hessian, rows.T @ (right - number * chance) - _FIRMNESS * (terms - _BELIEF))
-    covariance: Numbers = np.linalg.inv(hessian).astype(np.float64)
+    for _ in range(_MOST_STEPS):
+        gradient, hessian = _find_slope(terms, rows, number, right)
+        step: Numbers = np.linalg.solve(hessian, gradient).astype(np.float64)
+        promised = float(gradient @ step)
+        if promised < _PRECISION:
+            break
+        terms = _advance(terms, step, promised, partial(_find_loss, rows=rows, number=number, right=right))
+    covariance: Numbers = np.linalg.inv(_find_slope(terms, rows, number, right)[1]).astype(np.float64)
     return Curve(terms=terms.astype(np.float64), covariance=covariance)
+
+
+def _find_slope(terms: Numbers, rows: Numbers, number: Numbers, right: Numbers) -> tuple[Numbers, Numbers]:
+    """Return in which direction the labels become more likely, and how sharply that bends."""
+    chance = 1 / (1 + np.exp(-np.clip(rows @ terms, -30, 30)))
+    gradient = rows.T @ (right - number * chance) - _FIRMNESS * (terms - _BELIEF)
+    return gradient, (rows * (number * chance * (1 - chance))[:, None]).T @ rows + np.diag(_FIRMNESS)
+
+
+def _find_loss(terms: Numbers, rows: Numbers, number: Numbers, right: Numbers) -> float:
+    """Return how unlikely the labels are, in nats, with what is believed without them."""
+    odds = rows @ terms
+    surprise = number @ np.logaddexp(0, odds) - right @ odds
+    return float(surprise + _FIRMNESS @ (terms - _BELIEF) ** 2 / 2)
+
+
+def _advance(terms: Numbers, step: Numbers, promised: float, find_loss: Callable[[Numbers], float]) -> Numbers:
+    """Go so far along Newton's step that the loss really falls: where labels contradict the belief it leads far beyond
+    the least loss, to a curve that says all is wrong, or nothing.
+    """
+    before = find_loss(terms)
+    length = 1.0
+    while length > _SHORTEST and find_loss(terms + length * step) > before - _SHARE_KEPT * length * promised:
+        length /= 2
+    return terms + length * step
 
 
 class Window:
@@ -120,6 +154,8 @@ class Window:
     def __init__(self, size: int) -> None:
         self.size = size
         self.requests = 0
+        # Whether answers may be served now. What is asked while none may is no reason to serve more wrong ones later.
+        self.is_live = True
         # Of the requests those that were served.
         self.hits = 0
         # A request without a candidate has score -1 and counts as a request only.
@@ -127,10 +163,12 @@ class Window:
         self._labels = np.full(size, UNKNOWN, np.int8)
         self._chances = np.ones(size, np.float32)
         self._served = np.zeros(size, np.bool_)
+        self._live = np.zeros(size, np.bool_)
         self._settled_wrong = 0.0
         self._settled_square = 0.0
         self._settled_hits = 0
-        self._settled_requests = 0
+        # Those of them that came while answers might be served.
+        self._settled_live = 0
         self._curve = fit_curve(np.empty(0, np.float32), np.empty(0, np.bool_))
         self._doubt = 0.0
 
@@ -143,6 +181,7 @@ class Window:
         self._labels[place] = UNKNOWN
         self._chances[place] = 1.0 if record is None else max(record.chance, 0.01)
         self._served[place] = record is not None and record.served
+        self._live[place] = self.is_live
         self.hits += bool(self._served[place])
         self.requests += 1
         return number
@@ -153,8 +192,8 @@ class Window:
             self._labels[number % self.size] = RIGHT if is_right else WRONG
 
     def _settle(self, place: int) -> None:
-        """Add a served record that leaves the window to what was served before."""
-        self._settled_requests += 1
+        """Add a request that leaves the window to what was before."""
+        self._settled_live += int(self._live[place])
         if not self._served[place]:
             return
         self._settled_hits += 1
@@ -191,14 +230,14 @@ class Window:
         return np.cumsum(np.where(known, labels == WRONG, expected)), np.cumsum(chance), spread
 
     def count_served(self) -> tuple[float, float, int, int]:
-        """Return of everything so far: wrong answers served (estimate), its variance, hits, requests."""
+        """Return of everything so far: wrong answers served (estimate), its variance, hits, and live requests."""
         places = np.flatnonzero(self._served)
         wrong, chance, spread = self._estimate(places, has_happened=True)
         return (
             self._settled_wrong + (float(wrong[-1]) if len(places) else 0.0),
             self._settled_square + (float(chance[-1] + spread[-1]) if len(places) else 0.0),
             self._settled_hits + len(places),
-            self.requests,
+            self._settled_live + int(self._live.sum()),
         )
 
     def rank(self, *, has_happened: bool) -> tuple[Numbers, Numbers, Numbers, int]:
@@ -217,7 +256,8 @@ class Window:
             "size": self.size, "requests": self.requests,
             "scores": self._scores.tobytes(), "labels": self._labels.tobytes(),
             "chances": self._chances.tobytes(), "served": self._served.tobytes(),
-            "settled": [self._settled_wrong, self._settled_square, self._settled_hits, self._settled_requests],
+            "live": self._live.tobytes(), "is_live": self.is_live,
+            "settled": [self._settled_wrong, self._settled_square, self._settled_hits, self._settled_live],
         }  # fmt: skip
 
     @classmethod
@@ -230,9 +270,14 @@ class Window:
         window._labels[:] = np.frombuffer(saved.labels, np.int8)
         window._chances[:] = np.frombuffer(saved.chances, np.float32)
         window._served[:] = np.frombuffer(saved.served, np.bool_)
-        wrong, square, hits, requests = saved.settled
+        # Older states know of no requests that did not count.
+        window._live[: min(saved.requests, saved.size)] = True
+        if saved.live:
+            window._live[:] = np.frombuffer(saved.live, np.bool_)
+        window.is_live = saved.is_live
+        wrong, square, hits, live = saved.settled
         window._settled_wrong, window._settled_square = wrong, square
-        window._settled_hits, window._settled_requests = int(hits), int(requests)
+        window._settled_hits, window._settled_live = int(hits), int(live)
         window.hits = window._settled_hits + int(window._served.sum())
         window.calibrate()
         return window
@@ -245,6 +290,8 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True):
     labels: bytes
     chances: bytes
     served: bytes
+    live: bytes = b""
+    is_live: bool = True
     settled: tuple[float, float, float, float]
 
 
@@ -268,11 +315,12 @@ DEVIATIONS_OF_HITS = 1.25
 DEVIATIONS_OF_ALL = 2.5
 
 
-def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) -> Choice:
+def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int, has_past: bool = True) -> Choice:
     """Return the lowest threshold at which every bound is kept, by what was served and by what comes.
 
     What comes is another window like this one. It and the past share one margin, since their errors are independent and
     each evens out a part of the other's; by itself it is held to about the limit, with that many ``deviations``.
+    ``has_past``: False for a bound that never was in force, which nothing was served under.
     """
     window.calibrate()
     scores, wrong, variance, requests = window.rank(has_happened=False)
@@ -280,7 +328,7 @@ def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int) ->
     of_hits, of_all = bounds.max_wrong_hit_rate, bounds.max_wrong_rate
     if requests < fewest or not len(scores) or (of_hits is None and of_all is None):
         return silent
-    past_wrong, past_variance, past_hits, past_requests = window.count_served()
+    past_wrong, past_variance, past_hits, past_requests = window.count_served() if has_past else (0.0, 0.0, 0, 0)
     coming = wrong + deviations * np.sqrt(variance + 1)
     # One more than was seen: no wrong answer among a few is no proof.
     spread = np.sqrt(past_variance + variance + 1)
@@ -311,9 +359,12 @@ def find_audit_chance(score: float, hits: int, *, share: float, first: int, fact
     return min(1.0, share * young * sqrt(6 * max(score * (1 - score), 0.1)))
 
 
-def draw_point(window: Window, bounds: Bounds, *, fewest: int) -> Point:
-    """Return what a bound would give on the window: its hits, and the wrong ones with an interval of two deviations."""
-    chosen = choose(window, bounds, deviations=1.0, fewest=fewest)
+def draw_point(window: Window, bounds: Bounds, *, fewest: int, in_force: bool = False) -> Point:
+    """Return what a bound would give on the window: its hits, and the wrong ones with an interval of two deviations.
+
+    ``in_force``: what it does give from now on, with regard to what was served before.
+    """
+    chosen = choose(window, bounds, deviations=1.0, fewest=fewest, has_past=in_force)
     base = chosen.hits if bounds.max_wrong_hit_rate is not None else chosen.requests
     # What was, with the interval that it would come again in.
     _, wrong, _, _ = window.rank(has_happened=True)

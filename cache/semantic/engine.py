@@ -84,6 +84,7 @@ class Engine:
     def look(self, question: Question, bounds: Bounds, mode: Mode) -> Verdict:
         """Find the stored answer for a question and decide; counts the request. Below 0.5 ms beside the search."""
         state, settings = self._open(question.scope), self.settings
+        state.window.is_live = mode != "shadow"
         asked = self._profile(question.partition, question.text)
         found = self.index.search(question.partition, question.vector, settings.searched)
         near = [each for each in found[: settings.described] if each[1] >= settings.lowest_cosine]
@@ -202,11 +203,12 @@ class Engine:
         """Return what was served in a scope so far, and how many of it were wrong, with two standard deviations."""
         window = self._open(scope).window
         window.calibrate()
-        wrong, variance, hits, requests = window.count_served()
+        wrong, variance, hits, live = window.count_served()
         half = 2 * sqrt(max(0.0, variance))
         return Served(
-            requests=requests, hits=hits, wrong=wrong, wrong_low=max(0.0, wrong - half), wrong_high=wrong + half
-        )
+            requests=window.requests, live=live, hits=hits, wrong=wrong, wrong_low=max(0.0, wrong - half),
+            wrong_high=wrong + half,
+        )  # fmt: skip
 
     def count_requests(self, scope: str) -> int:
         """Return how many requests a scope had so far."""
@@ -263,10 +265,9 @@ class Engine:
             state.network = network
             state.version += 1
 
-    def report(self, scope: str, bounds: Sequence[Bounds]) -> list[Point]:
-        """Return what each bound would give on the latest requests of a scope, served or not."""
-        window = self._open(scope).window
-        return [draw_point(window, each, fewest=self.settings.fewest_requests) for each in bounds]
+    def report(self, scope: str, bounds: Bounds, *, in_force: bool = False) -> Point:
+        """Return what a bound would give on a scope's latest requests, or does give where it is in force."""
+        return draw_point(self._open(scope).window, bounds, fewest=self.settings.fewest_requests, in_force=in_force)
 
     def export_state(self, scope: str) -> bytes:
         """Return what a scope has learnt, to be kept over a restart; its entries are kept by the caller."""

@@ -1,6 +1,7 @@
 """Lexical guards: reasons why two questions cannot share an answer, however near their vectors are."""
 
 from collections import Counter
+from itertools import pairwise
 
 from cache.semantic.lexical.contrast import is_condition, is_other_thing
 from cache.semantic.profile import Profile, stem
@@ -17,6 +18,8 @@ _EXTRA_SHARE = 0.4
 _LACKING = 0.25
 # How near two names must be to stand for each other where nothing else differs.
 _SAME_THING = 0.4
+_PERCENT = "percent"
+_ORDINALS = {"first": "#1", "second": "#2"}
 _OPPOSITES: dict[str, set[str]] = {}
 for _word, _others in ANTONYMS.items():
     _OPPOSITES.setdefault(stem(_word), set()).update(map(stem, _others))
@@ -42,26 +45,27 @@ def is_padded(asked: Profile, stored: Profile) -> bool:
 
 
 def have_other_numbers(left: Profile, right: Profile) -> bool:
-    """Tell whether each text has a number that the other has not, or a shared one counts another unit."""
-    if left.numbers == right.numbers:
+    """Tell whether each text has a number that the other has not, or other signs stand between them."""
+    if left.signs != right.signs and left.signs and right.signs:
+        return True
+    first, second = _read_ones(left, right), _read_ones(right, left)
+    if first == second:
         return False
-    only_left, only_right = (
-        Counter(left.numbers) - Counter(right.numbers),
-        Counter(right.numbers) - Counter(left.numbers),
-    )
-    return bool(only_left and only_right)
+    return bool(Counter(first) - Counter(second)) and bool(Counter(second) - Counter(first))
 
 
 def have_other_units(left: Profile, right: Profile) -> bool:
     """Tell whether the same amounts are in other units, or each text names a unit that the other has not."""
     if left.amounts != right.amounts and left.amounts and right.amounts:
         return True
+    if (_PERCENT in left.units) != (_PERCENT in right.units) and set(left.numbers) & set(right.numbers):
+        return True
     return _each_has_other(left.units, right.units)
 
 
 def have_other_dates(left: Profile, right: Profile) -> bool:
-    """Tell whether each text names a day, month, season or time of day that the other has not."""
-    return _each_has_other(left.dates, right.dates)
+    """Tell whether each text names a day, month, season or time of day that the other has not, or "last" and "next"."""
+    return _each_has_other(left.dates, right.dates) or _each_has_other(left.relatives, right.relatives)
 
 
 def have_other_quantities(left: Profile, right: Profile) -> bool:
@@ -100,7 +104,12 @@ def have_other_names(left: Profile, right: Profile) -> bool:
 
 
 def have_other_spans(left: Profile, right: Profile) -> bool:
-    """Tell whether each text has a quote, code, an address or an identifier that the other has not."""
+    """Tell whether each text has a quote, code, an address or an identifier that the other has not.
+
+    In other scripts than the Latin one nothing is known but the characters: they have to be the same.
+    """
+    if left.foreign != right.foreign:
+        return True
     if left.spans == right.spans or not (left.spans and right.spans):
         return False
     return any(not span <= right.raw for span in left.spans) and any(not span <= left.raw for span in right.spans)
@@ -108,9 +117,13 @@ def have_other_spans(left: Profile, right: Profile) -> bool:
 
 def have_other_order(left: Profile, right: Profile) -> bool:
     """Tell whether the same words stand in another order, or two names have changed their places."""
-    if left.words == right.words or _is_commutative(left, right):
+    if left.words == right.words:
         return False
     names = left.names & right.names
+    if _is_turned(left, right, names):
+        return True
+    if _is_commutative(left, right):
+        return False
     if len(names) > 1 and _order(left, names) != _order(right, names):
         return True
     # Nearly all differ in length, which costs nothing to see.
@@ -135,6 +148,32 @@ def _carries(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
     """Tell whether words stand in a text one behind the other."""
     size = len(run)
     return size > 1 and any(words[at : at + size] == run for at in range(len(words) - size + 1) if words[at] == run[0])
+
+
+def _read_ones(text: Profile, other: Profile) -> tuple[str, ...]:
+    """Return the numbers of a text; "one", "first" and "second", which mostly count nothing, where the other counts."""
+    more: list[str] = []
+    if "one" in text.raw and "one" not in other.raw and other.numbers:
+        more.append("1")
+    if any(number.startswith("#") for number in other.numbers) or _ORDINALS.keys() & other.raw:
+        more += [number for word, number in _ORDINALS.items() if word in text.raw]
+    return (*text.numbers, *more)
+
+
+def _is_turned(left: Profile, right: Profile, names: frozenset[str]) -> bool:
+    """Tell whether who did it and to whom it was done have changed their places, though the names stand as they did.
+
+    As in "Did Ann hurt Ben?" and "Was Ann hurt by Ben?", "Who beat Ann?" and "Who did Ann beat?".
+    """
+    if len(names) > 1 and _is_passive(left, names) != _is_passive(right, names):
+        return _order(left, names) == _order(right, names)
+    is_who = left.asks == right.asks == "who" and left.content != right.content
+    return is_who and bool(names) and Counter(left.content) == Counter(right.content)
+
+
+def _is_passive(text: Profile, names: frozenset[str]) -> bool:
+    """Tell whether "by" stands before one of the names."""
+    return any(word == "by" and behind in names for word, behind in pairwise(text.words))
 
 
 def _is_commutative(left: Profile, right: Profile) -> bool:

@@ -4,7 +4,17 @@ import re
 
 import msgspec
 
-from cache.semantic.words import DATES, NEGATIONS, NUMBER_WORDS, STOP, UNITS
+from cache.semantic.words import (
+    DATES,
+    DAY_HALVES,
+    NEGATIONS,
+    NUMBER_WORDS,
+    PERIODS,
+    RELATIVES,
+    SHORT_UNITS,
+    STOP,
+    UNITS,
+)
 
 # Letters that a stem keeps.
 _STEM = 3
@@ -12,7 +22,13 @@ _STEM = 3
 MAX_WORDS = 256
 MAX_CHARACTERS = 2_048
 
-_TOKENS = re.compile(r"[^\W_]+(?:['\u2019][^\W\d_]+)?(?:[.,:/][0-9]+)*|[$€£¥%°]|[+*/^=<>-]", re.UNICODE)
+# A letter with signs behind it is a name: C++, C#, F#.
+_TOKENS = re.compile(
+    r"\b[A-Za-z](?:\+\+|#)(?!\w)|[^\W_]+(?:['\u2019][^\W\d_]+)?(?:[.,:/][0-9]+)*|[$€£¥%°]|[+*/^=<>-]", re.UNICODE
+)
+_SIGNS = frozenset("+-*/^=<>")
+# Words with letters of another script than the Latin one.
+_FOREIGN = re.compile(r"[^\W\d_]*[^\W\d_\u0000-\u024f\u1e00-\u1eff][^\W\d_]*")
 _SPANS = re.compile(
     r"`[^`]+`|\"[^\"]{1,200}\"|“[^”]{1,200}”|(?<!\w)'[^']{1,200}'(?!\w)|https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+"
     r"|\b\w+(?:_\w+)+\b|\b[A-Za-z]\w*(?:\.\w+)+\(?\)?|\b\w+\(\)|(?<!\S)--?[A-Za-z][\w-]*|[/\\]\w+[/\\]\S+"
@@ -62,10 +78,16 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     plain: tuple[str, ...]
     # As written, in lower case, for antonyms.
     raw: frozenset[str]
+    # In order: what stands between two numbers or letters by themselves, as "+" and "<".
+    signs: tuple[str, ...]
     # In order: numbers in one spelling ("1,000" and "1k" are "1000").
     numbers: tuple[str, ...]
     units: tuple[str, ...]
     dates: tuple[str, ...]
+    # "last", "this" or "next" where a time stands behind it.
+    relatives: tuple[str, ...]
+    # Words in another script than the Latin one, which neither the vectors nor the score were made for.
+    foreign: tuple[str, ...]
     # Stems of words written with a capital inside a sentence, or with digits in them.
     names: frozenset[str]
     # The words of each quote, piece of code and address.
@@ -109,8 +131,10 @@ def read_number(token: str) -> tuple[str, str] | None:
     digits, tail = match[1].rstrip(".,:/"), match[2].lower()
     if _PLAIN.match(digits):
         digits = digits.replace(",", "")
-    if "." in digits and digits.replace(".", "", 1).isdigit():
-        digits = digits.rstrip("0").rstrip(".")
+    whole, dot, fraction = digits.partition(".")
+    if dot and whole.isdigit() and not fraction.strip("0"):
+        # Not of "2.10", which is another version than "2.1".
+        digits = whole
     if tail in _MAGNITUDES and digits.replace(".", "", 1).isdigit():
         return f"{float(digits) * _MAGNITUDES[tail]:g}", ""
     if tail in ("st", "nd", "rd", "th"):
@@ -128,6 +152,8 @@ def profile(text: str) -> Profile:
     for match in _TOKENS.finditer(text[:MAX_CHARACTERS]):
         gap = text[previous_end : match.start()]
         opens = opens or any(mark in gap for mark in ".!?:\n")
+        if match[0] in _SIGNS:
+            reading.take_sign(match[0], before=text[match.start() - 1 : match.start()], behind=text[match.end() :][:1])
         reading.take(match[0], opens=opens)
         previous_end, opens = match.end(), False
         if len(reading.words) >= MAX_WORDS:
@@ -148,8 +174,14 @@ class _Reading:
         self.dates: list[str] = []
         self.names: list[str] = []
         self.amounts: list[str] = []
+        self.signs: list[str] = []
+        self.relatives: list[str] = []
+        self.foreign: list[str] = []
         self.negations = 0
+        # What stood before: a number, a word that says when, and the minus of a number.
         self._number = ""
+        self._relative = ""
+        self._minus = ""
 
     def take(self, token: str, *, opens: bool) -> None:
         """Take the next word; ``opens``: it begins a sentence, where a capital says nothing."""
@@ -160,6 +192,9 @@ class _Reading:
             self._take_number(*number)
             return
         before, self._number = self._number, NUMBER_WORDS.get(word, "")
+        self._take_time(word, has_number=bool(before))
+        if not word.isascii() and _FOREIGN.fullmatch(word):
+            self.foreign.append(word)
         stemmed = stem(word)
         self.words.append(stemmed)
         if word in NUMBER_WORDS:
@@ -180,6 +215,21 @@ class _Reading:
         if named or (len(token) > 1 and token.isupper()) or (not token.isalpha() and any(map(str.isdigit, token))):
             self.names.append(stemmed)
 
+    def take_sign(self, sign: str, *, before: str, behind: str) -> None:
+        """Take a sign between two terms, or a number's minus; the characters around it tell a hyphen from them."""
+        if sign == "-" and behind.isdigit() and not before.strip(" \n\t("):
+            self._minus = sign
+        elif self.raw and (self.raw[-1][-1].isdigit() or (len(self.raw[-1]) == 1 and (sign != "-" or before == " "))):
+            self.signs.append(sign)
+
+    def _take_time(self, word: str, *, has_number: bool) -> None:
+        """Take which half of the day a number means, and which week "last" does."""
+        if has_number and word in DAY_HALVES:
+            self.dates.append(word)
+        relative, self._relative = self._relative, RELATIVES.get(word, "")
+        if relative and (UNITS.get(word, word) in PERIODS or word in DATES):
+            self.relatives.append(relative)
+
     def _open(self, word: str) -> str:
         """Return a word without what an apostrophe joins to it; a contracted "not" counts as one."""
         if "'" not in word and "\u2019" not in word:
@@ -192,6 +242,7 @@ class _Reading:
         return word.split("'", 1)[0]
 
     def _take_number(self, digits: str, tail: str) -> None:
+        digits, self._minus = self._minus + digits, ""
         self.numbers.append(digits)
         self.words.append(digits)
         self.content.append(digits)
@@ -200,6 +251,8 @@ class _Reading:
             self.amounts.append(f"{digits} {UNITS[tail]}")
             self.units.append(UNITS[tail])
         elif tail:
+            if tail in SHORT_UNITS:
+                self.amounts.append(f"{digits} {SHORT_UNITS[tail]}")
             self.content.append(digits + tail)
             self.names.append(digits + tail)
 
@@ -214,9 +267,12 @@ class _Reading:
             content=tuple(self.content),
             plain=tuple(word for word in self.words if word not in _ARTICLES and word[0].isalnum()),
             raw=frozenset(self.raw),
+            signs=tuple(self.signs),
             numbers=tuple(self.numbers),
             units=tuple(self.units),
             dates=tuple(self.dates),
+            relatives=tuple(self.relatives),
+            foreign=tuple(self.foreign),
             names=frozenset(self.names),
             spans=spans,
             amounts=frozenset(self.amounts),

@@ -134,6 +134,8 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     """What a scope's callers got from the layer since it began: an estimate where not every answer was checked."""
 
     requests: int
+    # Those that came while answers might be served.
+    live: int
     hits: int
     # Wrong answers, and the same two standard deviations lower and higher.
     wrong: float

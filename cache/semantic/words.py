@@ -12,8 +12,12 @@ STOP = frozenset(
     better""".split()
 )
 
+# English, and those of other languages in Latin letters that people ask in: to take one for a word that denies costs a
+# hit at most.
 NEGATIONS = frozenset(
-    "not no never none nobody nothing nowhere neither nor cannot without isn't hardly barely except unless non".split()
+    """not no never none nobody nothing nowhere neither nor cannot without isn't hardly barely except unless non
+    nicht kein keine keinen keinem keiner keines nie niemals ohne pas jamais sans rien aucun aucune nunca jamás sin
+    ningún ninguna ninguno não nem sem niet geen nooit zonder mai senza nessun nessuna""".split()
 )
 
 NUMBER_WORDS = {
@@ -49,6 +53,20 @@ UNITS = {
     }.items()
     for alias in aliases.split()
 }  # fmt: skip
+
+# Behind a number and without a space between: alone they are no unit.
+SHORT_UNITS = {
+    "g": "gram", "mg": "mg", "l": "liter", "h": "hour", "s": "second", "w": "watt", "kw": "kw", "v": "volt",
+    "c": "celsius", "f": "fahrenheit", "p": "penny", "t": "tonne",
+}  # fmt: skip
+# What a number before them makes a time of day.
+DAY_HALVES = frozenset(("am", "pm"))
+# What they say of the time behind them: "last week", "next Monday".
+RELATIVES = {
+    "last": "last", "previous": "last", "past": "last", "this": "this", "current": "this", "next": "next",
+    "coming": "next", "upcoming": "next", "following": "next",
+}  # fmt: skip
+PERIODS = frozenset("week month year quarter semester term season decade century".split())
 
 DATES = {
     alias: date
@@ -138,7 +156,7 @@ ask answer|teach learn|approved rejected|accepted rejected|accepted declined|inc
 eligible ineligible|covered excluded|included extra|taxable nontaxable|deductible nondeductible|nextday sameday|
 inpatient outpatient|hypertension hypotension|hyperthyroidism hypothyroidism|hyperglycemia hypoglycemia|acute chronic|
 benign malignant|bacterial viral|vein artery|systolic diastolic|antibiotic antiviral|vaccine antidote|gain reduce|
-gain burn|gain shed|same next"""
+gain burn|gain shed|same next|next last|next previous|he she|him her|himself herself"""
 ANTONYMS: dict[str, frozenset[str]] = {}
 for _pair in _PAIRS.replace("\n", "").split("|"):
     _left, _right = _pair.split()

@@ -95,6 +95,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
     # All so far, and the latest of them that the points are about.
     requests: int
+    # Those that came while answers might be served: what a share of all requests is about.
+    live_requests: int
     window: int
     # Too few for any bound to be proven.
     is_young: bool

@@ -138,7 +138,7 @@ class SemanticLayer:
             points.append(self.memory.measure(scope, each))
             # Some milliseconds each: calls go on between them.
             await asyncio.sleep(0)
-        return self.memory.sum_up(scope, points, self.memory.measure(scope, allowed))
+        return self.memory.sum_up(scope, points, self.memory.measure(scope, allowed, in_force=True))
 
     async def write(self) -> None:
         """Write what was decided and learnt so far."""

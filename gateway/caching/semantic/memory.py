@@ -216,15 +216,16 @@ class Memory:
         self._worth[scope] = deque(saved.worth, maxlen=self.engine.settings.window)
         return True
 
-    def measure(self, scope: str, allowed: Allowed) -> Point:
-        """What a bound would give on the latest requests."""
-        return self._value(scope, self.engine.report(scope, [_bounds(allowed)])[0], allowed)
+    def measure(self, scope: str, allowed: Allowed, *, in_force: bool = False) -> Point:
+        """What a bound would give on the latest requests, or gives on the next where it is in force."""
+        return self._value(scope, self.engine.report(scope, _bounds(allowed), in_force=in_force), allowed)
 
     def sum_up(self, scope: str, points: list[Point], live: Point) -> Seen:
         """What was seen and served so far."""
         served = self.engine.count_served(scope)
         return Seen(
-            requests=served.requests, window=min(served.requests, self.engine.settings.window),
+            requests=served.requests, live_requests=served.live,
+            window=min(served.requests, self.engine.settings.window),
             is_young=self.engine.is_young(scope), points=points, live=live, hits=served.hits,
             wrong=served.wrong, wrong_low=served.wrong_low, wrong_high=served.wrong_high,
             answer_threshold=self.engine.answer_threshold(scope),

@@ -314,7 +314,7 @@ def _layer(name: LayerName, calls: int, saved_pusd: int, cost_pusd: int) -> Laye
 
 
 def _live(policy: Policy, seen: Seen) -> LiveView:
-    hits, requests = max(1, seen.hits), max(1, seen.requests)
+    hits, requests = max(1, seen.hits), max(1, seen.live_requests)
     high = seen.wrong_high if seen.hits else 0.0
     threshold = _threshold(seen.live.threshold)
     return LiveView(
@@ -358,8 +358,8 @@ def _empty_point(allowed: Allowed) -> Point:
 
 
 _EMPTY = Seen(
-    requests=0, window=0, is_young=True, points=[], live=_empty_point(Allowed()), hits=0, wrong=0.0, wrong_low=0.0,
-    wrong_high=0.0, answer_threshold=0.0,
+    requests=0, live_requests=0, window=0, is_young=True, points=[], live=_empty_point(Allowed()), hits=0, wrong=0.0,
+    wrong_low=0.0, wrong_high=0.0, answer_threshold=0.0,
 )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cache.semantic.bound import (
     NOTHING,
@@ -13,6 +15,7 @@ from cache.semantic.bound import (
     choose,
     draw_point,
     find_audit_chance,
+    fit_curve,
 )
 from cache.semantic.values import Settings
 
@@ -65,11 +68,80 @@ def test_a_bound_on_hits_is_kept(limit: float) -> None:
         assert rate * share * 6_000 <= expected + 1 + expected**0.5
 
 
+@pytest.mark.parametrize("shadow", [0, 3_000])
+def test_what_came_in_the_shadow_spares_nothing_for_later(shadow: int) -> None:
+    """Wrong ÷ all is about requests that may be answered: those before are no allowance for more wrong ones."""
+    source, window, settings = np.random.default_rng(3), Window(6_000), Settings()
+    bounds, threshold, wrong, hits = Bounds(max_wrong_rate=0.05), NOTHING, 0, 0
+    for number in range(shadow + 3_000):
+        window.is_live = number >= shadow
+        if number % 50 == 0:
+            threshold = choose(window, bounds, deviations=settings.deviations, fewest=200).threshold
+        score = float(source.beta(2, 1))
+        served = window.is_live and score >= threshold
+        at = window.add(Record(score=score, served=served, chance=1.0))
+        is_right = bool(source.random() < score)
+        window.label(at, is_right=is_right)
+        hits += served
+        wrong += served and not is_right
+    counted = window.count_served()
+    assert (counted[0], counted[2], counted[3]) == (wrong, hits, 3_000)
+    assert hits > 300
+    assert wrong <= 0.05 * 3_000
+    again = Window.restore(window.export())
+    assert again.count_served() == counted
+
+
 def test_both_bounds_hold_where_both_are_set() -> None:
     """The stricter one decides."""
     _, of_all, of_hits = play(Bounds(max_wrong_rate=0.2, max_wrong_hit_rate=0.05), seed=1)
     assert of_hits <= 0.055
     assert of_all <= 0.2
+
+
+@given(seed=st.integers(0, 2**32 - 1), spoiled=st.integers(0, 300))
+def test_a_curve_says_as_much_wrong_as_was(seed: int, spoiled: int) -> None:
+    """Also where labels contradict all of a sudden what scores promised before.
+
+    Where the likeliest curve is found, the wrong ones that it tells and those that were differ by what the belief in
+    its first term is worth, and by what labels of like odds differ in.
+    """
+    source = np.random.default_rng(seed)
+    odds = source.normal(source.uniform(-2, 6), source.uniform(0.5, 4), 600)
+    scores = (1 / (1 + np.exp(-odds))).astype(np.float32)
+    wrong = source.random(600) < 1 / (1 + np.exp(source.uniform(0.2, 3) * odds + source.uniform(-1, 4)))
+    wrong[600 - spoiled :] = True
+    curve = fit_curve(scores, wrong)
+    believed = abs(float(curve.terms[0]) + 0.5)
+    assert abs(float(curve.find_wrong(scores).sum()) - float(wrong.sum())) <= believed + 1.5
+
+
+@pytest.mark.parametrize("limit", [0.02, 0.05, 0.1])
+def test_answers_that_all_turn_wrong_are_soon_served_no_more(limit: float) -> None:
+    """A source that says something else from one request on: after a few checks nothing more is given."""
+    bounds, settings = Bounds(max_wrong_hit_rate=limit), Settings()
+    source, window = np.random.default_rng(1), Window(2_000)
+    threshold, hits, late = NOTHING, 0, [0, 0]
+    for number in range(4_000):
+        if number % 50 == 0:
+            threshold = choose(window, bounds, deviations=settings.deviations, fewest=200).threshold
+        score = float(source.beta(4, 0.3))
+        is_spoiled = number >= 2_000
+        served = score >= threshold
+        chance = 1.0
+        if served:
+            chance = find_audit_chance(
+                score, hits, share=settings.audit_share, first=settings.first_audits, factor=settings.first_audit_factor
+            )
+        at = window.add(Record(score=score, served=served, chance=chance))
+        if source.random() < chance:
+            window.label(at, is_right=not is_spoiled and bool(source.random() < score))
+        hits += served
+        if is_spoiled:
+            late[number >= 2_200] += served
+    assert hits > 200
+    assert late[0] <= 150
+    assert late[1] == 0
 
 
 def test_without_a_bound_or_requests_nothing_is_served() -> None:

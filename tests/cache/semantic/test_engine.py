@@ -108,7 +108,8 @@ def test_shadow_serves_nothing_and_reports_what_it_would() -> None:
     engine = make_engine()
     verdicts = play(engine, 300, "shadow")
     assert {verdict.decision for verdict in verdicts} == {"miss", "shadow"}
-    strict, loose = engine.report("s", [Bounds(max_wrong_rate=0.001), Bounds(max_wrong_hit_rate=0.1)])
+    strict = engine.report("s", Bounds(max_wrong_rate=0.001))
+    loose = engine.report("s", Bounds(max_wrong_hit_rate=0.1))
     assert strict.hit_rate <= loose.hit_rate
     assert loose.hit_rate > 0.3
     assert loose.wrong_rate_low <= loose.wrong_rate <= loose.wrong_rate_high
@@ -216,7 +217,7 @@ def test_what_was_learnt_comes_back_after_a_restart() -> None:
     play(engine, 400)
     state = engine.export_state("s")
     assert again.import_state("s", state)
-    assert again.report("s", [Bounds(max_wrong_rate=0.05)]) == engine.report("s", [Bounds(max_wrong_rate=0.05)])
+    assert again.report("s", Bounds(max_wrong_rate=0.05)) == engine.report("s", Bounds(max_wrong_rate=0.05))
     assert not again.import_state("s", state[:100])
 
 

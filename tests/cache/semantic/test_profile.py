@@ -9,7 +9,14 @@ from cache.semantic.profile import MAX_CHARACTERS, MAX_WORDS, profile, read_numb
 
 @pytest.mark.parametrize(
     ("token", "number"),
-    [("1,000", ("1000", "")), ("1k", ("1000", "")), ("5km", ("5", "km")), ("2.50", ("2.5", "")), ("007", ("7", ""))],
+    [
+        ("1,000", ("1000", "")),
+        ("1k", ("1000", "")),
+        ("5km", ("5", "km")),
+        ("2.00", ("2", "")),
+        ("2.50", ("2.50", "")),
+        ("007", ("7", "")),
+    ],
 )
 def test_a_number_has_one_spelling(token: str, number: tuple[str, str]) -> None:
     """Thousands marks, zeros and magnitudes do not make another number."""
