@@ -16,7 +16,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database, SqliteInsert, facts_of
-from gateway.ledger.row import UsageRow
+from gateway.ledger.row import AUDIT, UsageRow
 
 HOUR_NS = 3_600 * 1_000_000_000
 DAY_NS = 24 * HOUR_NS
@@ -40,11 +40,14 @@ TOKENS = (
     "image_output_tokens",
     "reasoning_tokens",
 )
-# What is summed, and how it follows from a row. An answer from the cache used no tokens and cost nothing. ``_measure``
-# says the same for the rows at hand; a test compares the two.
+_IS_AUDIT = f"cache_layer = '{AUDIT}'"
+# What is summed, and how it follows from a row. An answer from the cache used no tokens and cost nothing. An audit used
+# and cost what it did, but nobody asked for it: it is counted apart, and is no error and no time that anybody waited.
+# ``requests`` counts every row, so that logs can be paged by it. ``_measure`` says the same for the rows at hand; a
+# test compares the two.
 MEASURES: dict[str, str] = {
     "requests": "1",
-    "errors": "CASE WHEN error_code = '' THEN 0 ELSE 1 END",
+    "errors": f"CASE WHEN error_code = '' OR {_IS_AUDIT} THEN 0 ELSE 1 END",
     "cache_hits": "CASE WHEN is_cached THEN 1 ELSE 0 END",
     **{name: f"CASE WHEN is_cached THEN 0 ELSE {name} END" for name in TOKENS},
     "tokens_saved": "tokens_saved",
@@ -52,7 +55,8 @@ MEASURES: dict[str, str] = {
     "cost_low": f"CASE WHEN is_cached THEN 0 ELSE cost_pusd % {PART} END",
     "saved_high": f"saved_pusd / {PART}",
     "saved_low": f"saved_pusd % {PART}",
-    "latency_ms": "latency_ms",
+    "latency_ms": f"CASE WHEN {_IS_AUDIT} THEN 0 ELSE latency_ms END",
+    "audits": f"CASE WHEN {_IS_AUDIT} THEN 1 ELSE 0 END",
 }
 KEY = ("project_id", "span_ns", "start_ns", *DIMENSIONS)
 _GROUPS = ", ".join(DIMENSIONS)
@@ -226,8 +230,12 @@ def _measure(row: UsageRow) -> list[int]:
 def _add(sums: list[int], row: UsageRow) -> None:
     """Add a row to the sums of MEASURES; most of its counts are 0."""
     sums[0] += 1
-    if row.error_code:
-        sums[1] += 1
+    if row.is_audit:
+        sums[19] += 1
+    else:
+        sums[18] += row.latency_ms
+        if row.error_code:
+            sums[1] += 1
     if row.is_cached:
         sums[2] += 1
     else:
@@ -253,7 +261,6 @@ def _add(sums: list[int], row: UsageRow) -> None:
         high, low = divmod(row.saved_pusd, PART)
         sums[16] += high
         sums[17] += low
-    sums[18] += row.latency_ms
 
 
 async def read_rolled(connection: AsyncConnection, *, locks: bool = True) -> str | None:

@@ -5,6 +5,8 @@ import msgspec
 # More tries than any settings allow; what comes after them is counted and not told.
 MAX_TRIES = 32
 MAX_NAME_CHARS = 128
+# The ``cache_layer`` of a call that the gateway made by itself.
+AUDIT = "audit"
 
 
 class UsageRow(msgspec.Struct, frozen=True, array_like=True):
@@ -82,6 +84,11 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     cache_layer: str = ""
     # What the provider's own prompt cache took off the price of the input.
     prompt_saved_pusd: int = 0
+
+    @property
+    def is_audit(self) -> bool:
+        """Whether the gateway made the call by itself, to check an answer: nobody asked for it, and it is billed."""
+        return self.cache_layer == AUDIT
 
     @property
     def total_tokens(self) -> int:

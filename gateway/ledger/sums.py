@@ -39,7 +39,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over calls, their corrections included; what the cache answered used no tokens and cost nothing."""
+    """Sums over calls, their corrections included; what the cache answered used no tokens and cost nothing.
+
+    Audits, the calls that the gateway made by itself, are in the tokens and the cost, and in no other sum.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -59,6 +62,12 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True):
     cost_pusd: int = 0
     saved_pusd: int = 0
     latency_ms: int = 0
+    audits: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All calls, whoever made them."""
+        return self.requests + self.audits
 
     @property
     def tokens(self) -> int:
@@ -129,6 +138,7 @@ def _read(row: Sequence[Any]) -> Sums:
     values = {name: int(value) for name, value in zip(MEASURES, row, strict=True)}
     for amount in ("cost", "saved"):
         values[f"{amount}_pusd"] = values.pop(f"{amount}_high") * PART + values.pop(f"{amount}_low")
+    values["requests"] -= values["audits"]
     return Sums(**values)
 
 

@@ -29,6 +29,7 @@ from gateway.migrations.tens import (
     v0013_cache_parts,
     v0014_shared_limits,
     v0015_makers_budgets,
+    v0016_audits,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -50,6 +51,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0013_cache_parts.STATEMENTS,
     v0014_shared_limits.STATEMENTS,
     v0015_makers_budgets.STATEMENTS,
+    v0016_audits.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.
@@ -58,11 +60,13 @@ WORDS: dict[Dialect, dict[str, str]] = {
         "blob": "BLOB",
         "without_rowid": " WITHOUT ROWID",
         "numbered": "INTEGER PRIMARY KEY AUTOINCREMENT",
+        "find": "INSTR",
     },
     "postgresql": {
         "blob": "BYTEA",
         "without_rowid": "",
         "numbered": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        "find": "STRPOS",
     },
 }
 # Any number that nothing else locks by; these are the letters "wllm".

@@ -5,7 +5,7 @@ import logging
 import msgspec
 
 from gateway.ledger.recording.journal import JournalFull
-from gateway.ledger.row import UsageRow
+from gateway.ledger.row import AUDIT, UsageRow
 from gateway.ledger.settle import FREE, GIVEN, Cost, settle_call
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.send import Upstream
@@ -72,7 +72,7 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         inbound.session,
         trail=trail,
         cache_entry="" if stored is None else stored.entry_id,
-        cache_layer=outcome.layer if inbound.check is None else "audit",
+        cache_layer=outcome.layer if inbound.check is None else AUDIT,
         prompt_saved_pusd=cost.prompt_saved_pusd,
     )
     if inbound.passage is not None:

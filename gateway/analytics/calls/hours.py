@@ -15,6 +15,8 @@ from gateway.ledger.rollups import DAY_NS, HOUR_NS, SPANS
 
 # What the sums by key and model can tell apart.
 _DIMENSIONS = ("model", "provider", "key_id")
+# Of audits the sums do not tell which failed.
+_HAS_ERRORS = "errors + audits > 0"
 
 
 class _Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +60,9 @@ def _choose(wanted: Filter) -> _Source:
     values = {name: wanted.equal[name] for name in _DIMENSIONS if name in wanted.equal}
     terms = [f"{name} = :{name}" for name in values]
     if wanted.needs_errors:
-        terms.append("errors > 0")
+        terms.append(_HAS_ERRORS)
     if wanted.tag is not None:
-        terms = ["tag = :tag", *(term for term in terms if term == "errors > 0")]
+        terms = ["tag = :tag", *(term for term in terms if term == _HAS_ERRORS)]
         hits = ["cache_hits > 0"] if wanted.needs_hits else []
         return _Source(
             table="usage_tags", spans=(DAY_NS, HOUR_NS), terms=_join(terms + hits), values={"tag": wanted.tag}

@@ -32,6 +32,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     provider: str
     upstream_model: str
+    # Those that were paid: the gateway's own, which check answers of the cache, are among them.
     requests: int
     actual_pusd: int
     simulated_pusd: int
@@ -48,12 +49,12 @@ async def simulate(database: Database, project_ids: tuple[str, ...], period: Per
     return [
         _price(*map(str, group), sums=sums, price=price)
         for group, sums in found.items()
-        if sums.tokens and sums.requests > sums.cache_hits
+        if sums.tokens and sums.rows > sums.cache_hits
     ]
 
 
 def _price(model: str, provider: str, upstream_model: str, *, sums: Sums, price: Price) -> Group:
-    calls = sums.requests - sums.cache_hits
+    calls = sums.rows - sums.cache_hits
     plain = msgspec.structs.replace(price, tiers=(), per_request_pusd=0)
     counts = {name: getattr(sums, name) for name in Usage.__struct_fields__ if name.endswith("_tokens")}
     tokens_pusd = cost_pusd(plain, Usage(**counts))

@@ -74,6 +74,7 @@ class _Day(NamedTuple):
     model: str
     provider: str
     upstream_model: str
+    # Of every call, whoever made it: those of the gateway's own want a price too.
     requests: int
     errors: int
     cache_hits: int
@@ -160,7 +161,7 @@ async def _read_part(connection: AsyncConnection, suspects: Sequence[_Day]) -> l
 
 
 def _whole(day: _Day) -> Unpriced:
-    """All that a model did on a day, by its sums; failures are taken to have used nothing."""
+    """All that a model did on a day, by its sums; failures that callers met are taken to have used nothing."""
     return Unpriced(
         provider=day.provider,
         upstream_model=day.upstream_model,

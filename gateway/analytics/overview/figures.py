@@ -35,7 +35,7 @@ async def read_overview(database: Database, project_ids: Sequence[str], period: 
         if period.bucket_ns < HOUR_NS:
             hours = period.in_buckets(HOUR_NS)
             counted = await read_series(connection, project_ids, hours.previous.from_ns, hours.to_ns, HOUR_NS)
-            if sum(each.requests for each in counted.values()) > MAX_CALLS:
+            if sum(each.rows for each in counted.values()) > MAX_CALLS:
                 period = hours
         before = period.previous
         found = await read_series(connection, project_ids, before.from_ns, period.to_ns, period.bucket_ns)

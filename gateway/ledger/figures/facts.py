@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.ledger.row import UsageRow
+from gateway.ledger.row import AUDIT, UsageRow
 
 SEMANTIC = "semantic"
 _TOKENS = (
@@ -66,6 +66,11 @@ class Fact(NamedTuple):
     def is_semantic(self) -> bool:
         """Whether the cache found the answer by its meaning; rows of older versions know no layer and are exact."""
         return self.is_cached and self.cache_layer == SEMANTIC
+
+    @property
+    def is_audit(self) -> bool:
+        """As of the row."""
+        return self.cache_layer == AUDIT
 
 
 def fact_of(row: UsageRow) -> Fact:

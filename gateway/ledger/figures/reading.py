@@ -17,19 +17,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.db import DatabaseUnavailable
 from gateway.ledger.figures.facts import PAGE_ROWS, Fact, read_period
 from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, read_quantile
-from gateway.ledger.figures.sums import FIGURES, LATENCY_AT, OVERHEAD_AT, TAG_SUMS, sum_facts
+from gateway.ledger.figures.sums import AUDITS_AT, FIGURES, LATENCY_AT, OVERHEAD_AT, TAG_SUMS, sum_facts
 from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART
 
 _PEEK_ROLLED = text("SELECT rolled_from FROM figures_state")
 _TAGS = text(
     f"SELECT tag, {', '.join(f'SUM({name}) AS {name}' for name in TAG_SUMS)} FROM usage_tags "  # noqa: S608 - constants
     "WHERE project_id IN :project_ids AND span_ns = :span_ns AND start_ns >= :from_ns AND start_ns < :to_ns "
-    f"GROUP BY tag ORDER BY SUM(cost_high) + SUM(cost_low) / {PART} DESC, SUM(requests) DESC, tag LIMIT :limit"
+    f"GROUP BY tag ORDER BY SUM(cost_high) + SUM(cost_low) / {PART} DESC, SUM(requests - audits) DESC, tag LIMIT :limit"
 ).bindparams(bindparam("project_ids", expanding=True))
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over calls, their corrections included; what the cache answered used no tokens and cost nothing."""
+    """Sums over calls, their corrections included; what the cache answered used no tokens and cost nothing.
+
+    Audits, the calls that the gateway made by itself, are in the tokens and in the money, and in nothing else.
+    """
 
     requests: int = 0
     errors: int = 0
@@ -44,6 +47,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     # By the buckets of gateway.ledger.figures.histogram: calls that a provider answered, and all that were answered.
     latency: tuple[int, ...] = ()
     overhead: tuple[int, ...] = ()
+    audits: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All calls, whoever made them."""
+        return self.requests + self.audits
 
     def latency_ms(self, share: float) -> float | None:
         """A quantile of how long calls took that a provider answered."""
@@ -55,7 +64,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TagSums(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over the calls of one tag."""
+    """Sums over the calls of one tag; audits are in the tokens and in the money alone."""
 
     tag: str
     requests: int
@@ -70,7 +79,7 @@ def read_values(values: Sequence[Any]) -> Figures:
     """Read the columns of FIGURES."""
     plain = [int(value) for value in values]
     return Figures(
-        requests=plain[0],
+        requests=plain[0] - plain[AUDITS_AT],
         errors=plain[1],
         tokens=plain[2],
         cost_pusd=plain[3] * PART + plain[4],
@@ -80,7 +89,8 @@ def read_values(values: Sequence[Any]) -> Figures:
         semantic_saved_pusd=plain[9] * PART + plain[10],
         prompt_saved_pusd=plain[11] * PART + plain[12],
         latency=tuple(plain[LATENCY_AT:OVERHEAD_AT]),
-        overhead=tuple(plain[OVERHEAD_AT:]),
+        overhead=tuple(plain[OVERHEAD_AT:AUDITS_AT]),
+        audits=plain[AUDITS_AT],
     )
 
 
@@ -131,14 +141,14 @@ async def read_tags(
     return [
         TagSums(
             tag=tag,
-            requests=int(requests),
+            requests=int(requests) - int(audits),
             errors=int(errors),
             cache_hits=int(hits),
             tokens=int(tokens),
             cost_pusd=int(cost_high) * PART + int(cost_low),
             saved_pusd=int(saved_high) * PART + int(saved_low),
         )
-        for tag, requests, errors, hits, tokens, cost_high, cost_low, saved_high, saved_low in (
+        for tag, requests, errors, hits, tokens, cost_high, cost_low, saved_high, saved_low, audits in (
             await connection.execute(_TAGS, {**values, "limit": limit})
         )
     ]

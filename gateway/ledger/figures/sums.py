@@ -29,8 +29,10 @@ FIGURES = (
     *_PLAIN,
     *(f"latency_{number}" for number in range(len(LATENCY_BOUNDS))),
     *(f"overhead_{number}" for number in range(len(OVERHEAD_BOUNDS))),
+    "audits",
 )
-TAG_SUMS = ("requests", "errors", "cache_hits", "tokens", "cost_high", "cost_low", "saved_high", "saved_low")
+AUDITS_AT = len(FIGURES) - 1
+TAG_SUMS = ("requests", "errors", "cache_hits", "tokens", "cost_high", "cost_low", "saved_high", "saved_low", "audits")
 FIGURES_KEY = ("project_id", "span_ns", "start_ns")
 TAGS_KEY = (*FIGURES_KEY, "tag")
 _TEXTS = frozenset({"project_id", "tag"})
@@ -78,6 +80,10 @@ def _add_fact(sums: list[int], fact: Fact) -> None:
     # Also of a call that was made, where some of its inputs were kept.
     _add_money(sums, 7 + 2 * layer, fact.saved_pusd)
     _add_money(sums, _PROMPT_SAVED_AT, fact.prompt_saved_pusd)
+    if fact.is_audit:
+        # As of gateway.ledger.rollups: nobody asked for it, so nobody met its error or waited for it.
+        sums[AUDITS_AT] += 1
+        return
     if fact.error_code:
         sums[1] += 1
         return
@@ -88,11 +94,12 @@ def _add_fact(sums: list[int], fact: Fact) -> None:
 
 def _add_tagged(sums: list[int], fact: Fact) -> None:
     sums[0] += 1
-    sums[1] += 1 if fact.error_code else 0
+    sums[1] += 1 if fact.error_code and not fact.is_audit else 0
     sums[2] += 1 if fact.is_cached else 0
     sums[3] += fact.tokens
     _add_money(sums, 4, fact.cost_pusd)
     _add_money(sums, 6, fact.saved_pusd)
+    sums[8] += 1 if fact.is_audit else 0
 
 
 def _add_money(sums: list[int], place: int, pusd: int) -> None:

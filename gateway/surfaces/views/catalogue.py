@@ -89,7 +89,7 @@ class SimulatedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulationView(msgspec.Struct, frozen=True, kw_only=True):
-    """All calls that a provider answered; ``interval`` says what low and high cover."""
+    """All calls that a provider answered, audits among them; ``interval`` says what low and high cover."""
 
     model: str
     provider: str

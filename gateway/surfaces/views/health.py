@@ -61,7 +61,7 @@ class ProviderHealth(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     breaker: BreakerState
     targets: list[TargetHealth]
-    # Of the period, in whole hours; an answer from the cache is none.
+    # Of the period, in whole hours; an answer from the cache is none, nor is a call that the gateway made by itself.
     requests: int
     errors: int
     error_rate: float | None

@@ -55,7 +55,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UsageView(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest calls, how many match, and their sums."""
+    """The newest calls, how many match, and their sums.
+
+    Audits are calls that match: they are listed, and counted in ``total``, tokens and cost; they are no requests.
+    """
 
     logs: list[LogView]
     total: int
@@ -80,7 +83,7 @@ async def show_usage(
     sums = page.sums
     return UsageView(
         logs=[_view(log) for log in page.logs],
-        total=sums.requests,
+        total=sums.rows,
         summary=Summary(
             total_requests=sums.requests,
             total_tokens=sums.tokens,

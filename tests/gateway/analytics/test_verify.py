@@ -40,6 +40,12 @@ async def test_a_picodollar_too_much_is_found(database: Database, span_ns: int) 
     assert (found.project_id, found.span_ns, found.measures) == ("other", span_ns, {"cost_pusd": (0, 1)})
 
 
+async def test_an_audit_too_much_is_found(database: Database) -> None:
+    """It is one of a caller's too few."""
+    found = await check(database, "UPDATE usage_rollups SET audits = 1 WHERE project_id = 'other'")
+    assert [each.measures for each in found] == [{"requests": (1, 0), "audits": (0, 1)}] * 3
+
+
 async def test_a_row_without_sums_and_sums_without_a_row_are_found(database: Database) -> None:
     """Three spans each."""
     found = await check(database, "DELETE FROM usage WHERE project_id = 'other'")

@@ -50,9 +50,10 @@ def count(rows: list[UsageRow], wanted: Wanted, by: tuple[str, ...]) -> dict[tup
             continue
         key = tuple(row.created_ns // DAY_NS if name == "day" else getattr(row, name) for name in by)
         used = {name: getattr(row, name) for name in (*COUNTS, "cost_pusd")} if not row.is_cached else {}
-        other = {"requests": 1, "errors": int(row.error_code != ""), "cache_hits": int(row.is_cached)}
-        kept = {name: getattr(row, name) for name in ("tokens_saved", "saved_pusd", "latency_ms")}
-        groups.setdefault(key, Counter()).update({**used, **other, **kept})
+        asked = {"requests": 1, "errors": int(row.error_code != ""), "latency_ms": row.latency_ms}
+        other = {"audits": 1} if row.cache_layer == "audit" else asked
+        kept = {name: getattr(row, name) for name in ("tokens_saved", "saved_pusd")}
+        groups.setdefault(key, Counter()).update({**used, **other, **kept, "cache_hits": int(row.is_cached)})
     return {key: Sums(**sums) for key, sums in groups.items()}
 
 
@@ -69,6 +70,7 @@ ROWS = st.lists(
         provider=st.sampled_from(("openai", "groq")),
         error_code=st.sampled_from(("", "upstream_timeout")),
         is_cached=st.booleans(),
+        cache_layer=st.sampled_from(("", "semantic", "audit")),
         cost_pusd=st.integers(0, MOST_PUSD),
         saved_pusd=st.integers(0, MOST_PUSD),
         tokens_saved=_COUNT,
@@ -135,6 +137,16 @@ async def test_an_answer_from_the_cache_used_and_cost_nothing(database: Database
     sums = await total(database)
     assert (sums.requests, sums.tokens, sums.cache_hits, sums.cost_pusd) == (2, 150, 1, 4_500_000_000)
     assert (sums.cache_hit_rate, sums.saved_pusd) == (0.5, 4_500_000_000)
+
+
+async def test_an_audit_is_paid_and_is_no_request(database: Database) -> None:
+    """Nobody asked for it: neither it nor its failure nor its time is one of a caller's."""
+    asked = [make_row(), make_row(is_cached=True, cache_layer="semantic", latency_ms=1)]
+    audits = [make_row(cache_layer="audit"), make_row(cache_layer="audit", error_code="e", cost_pusd=0)]
+    await insert(database, *asked, *audits)
+    sums = await total(database)
+    assert (sums.requests, sums.audits, sums.rows, sums.errors, sums.latency_ms) == (2, 2, 4, 0, 2_101)
+    assert (sums.cache_hit_rate, sums.tokens, sums.cost_pusd) == (0.5, 450, 9_000_000_000)
 
 
 async def test_tokens_count_every_bucket(database: Database) -> None:

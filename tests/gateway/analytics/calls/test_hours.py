@@ -16,23 +16,27 @@ CALLS: tuple[tuple[int, dict[str, Any]], ...] = (
     (1, {"model": "rare", "tags": "x"}),
     (30, {"error_code": "e", "tags": "x,y"}),
     (1_000, {"model": "rare", "is_cached": True, "tags": "y"}),
+    # Whether it failed its row alone tells.
+    (2_000, {"cache_layer": "audit", "tags": "z", "model": "audited"}),
     (9_000, {"key_id": "k", "provider": "p"}),
 )
 
 
 # What is asked for, and how many hours ago there is some.
 HOURS: list[tuple[Filter, list[int]]] = [
-    (Filter(), [0, 1, 30, 1_000, 9_000]),
+    (Filter(), [0, 1, 30, 1_000, 2_000, 9_000]),
     (Filter(equal={"model": "rare"}), [1, 1_000]),
     (Filter(equal={"model": "rare"}, cache="hit"), [1_000]),
     (Filter(equal={"key_id": "k", "provider": "p"}), [9_000]),
     (Filter(equal={"key_id": "k", "provider": "openai"}), []),
-    (Filter(is_error=True), [30]),
+    (Filter(is_error=True), [30, 2_000]),
+    (Filter(equal={"model": "audited", "error_code": "e"}), [2_000]),
+    (Filter(tag="z", is_error=True), [2_000]),
     (Filter(cache="exact"), [1_000]),
     (Filter(tag="x"), [1, 30]),
     (Filter(tag="x", is_error=True), [30]),
     (Filter(tag="y", cache="hit"), [1_000]),
-    (Filter(min_latency_ms=1, equal={"session": "s"}), [0, 1, 30, 1_000, 9_000]),
+    (Filter(min_latency_ms=1, equal={"session": "s"}), [0, 1, 30, 1_000, 2_000, 9_000]),
 ]
 
 

@@ -21,6 +21,15 @@ PRICE = read_price(ROW, "here", is_operator=True)
 MICRO, CENT = 10**6, 10**10
 
 
+async def test_audits_are_calls_that_are_paid(database: Database) -> None:
+    """They would be with another model too, each with what it costs a call."""
+    async with database.write() as connection:
+        rows = [make_row(upstream_model="m", cost_pusd=7, cache_layer="audit"), make_row(is_cached=True)]
+        await store.insert_rows(connection, rows)
+    (found,) = await simulate(database, (PROJECT_ID,), align(NOW_NS, NOW_NS + 1, MINUTE_NS), PRICE)
+    assert (found.requests, found.actual_pusd, found.simulated_pusd) == (1, 7, 200 * MICRO + CENT)
+
+
 async def test_tokens_are_priced_anew(database: Database) -> None:
     """Nothing around the same model, 5 % within the provider, more between providers; hits are left out."""
     used = {"input_tokens": 100, "output_tokens": 50, "cost_pusd": 7}

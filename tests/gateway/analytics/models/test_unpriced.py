@@ -56,8 +56,17 @@ async def test_they_are_counted_by_model(database: Database) -> None:
         lacking(is_cached=True, cost_basis="cache"),
         lacking(status="failed", error_code="provider_error", input_tokens=0, output_tokens=0, cost_basis="none"),
         lacking(provider="sandbox", cost_basis="free"),
+        lacking(model="checked", cache_layer="audit", input_tokens=5, output_tokens=5),
+        known(cache_layer="audit"),
     )
-    assert told == ([("new", 2, 300, before_ns, NOW_NS), ("small", 1, 1, NOW_NS + 1, NOW_NS + 1)], True)
+    assert told == (
+        [
+            ("new", 2, 300, before_ns, NOW_NS),
+            ("checked", 1, 10, NOW_NS, NOW_NS),
+            ("small", 1, 1, NOW_NS + 1, NOW_NS + 1),
+        ],
+        True,
+    )
 
 
 async def test_one_among_priced_calls_of_its_hour_is_found(database: Database) -> None:

@@ -26,5 +26,10 @@ async def test_every_bucket_is_there(database: Database, monkeypatch: pytest.Mon
     coarse = await read_overview(database, (PROJECT_ID,), period)
     assert coarse.series == [(HOUR, overview.total)]
     assert coarse.previous_series == [(HOUR - HOUR_NS, overview.previous)]
+    # Their rows would be read too.
+    async with database.write() as connection:
+        await store.insert_rows(connection, [make_row(HOUR, cache_layer="audit") for _ in range(3)])
+    monkeypatch.setattr(figures, "MAX_CALLS", 5)
+    assert (await read_overview(database, (PROJECT_ID,), period)).series[0][1].requests == 2
     nothing = await read_overview(database, (), period)
     assert (nothing.total.requests, len(nothing.series)) == (0, 60)

@@ -14,6 +14,7 @@ ROWS = [
     make_row(NOW_NS + 1, is_cached=True, cache_layer="semantic", saved_pusd=7),
     make_row(NOW_NS + 2, is_cached=True),
     make_row(NOW_NS + 3, error_code="upstream_error"),
+    make_row(NOW_NS + 4, cache_layer="audit"),
 ]
 
 
@@ -30,8 +31,8 @@ async def test_stored_rows_tell_what_rows_at_hand_tell(database: Database) -> No
         assert sorted(await read_history(connection, "", None)) == sorted(map(fact_of, ROWS))
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(facts, "PAGE_ROWS", 3)
-            first = await read_period(connection, PROJECT_ID, NOW_NS, NOW_NS + 4)
-            rest = await read_period(connection, PROJECT_ID, NOW_NS, NOW_NS + 4, first[-1])
+            first = await read_period(connection, PROJECT_ID, NOW_NS, NOW_NS + 5)
+            rest = await read_period(connection, PROJECT_ID, NOW_NS, NOW_NS + 5, first[-1])
     assert [*first, *rest] == list(map(fact_of, ROWS))
 
 
@@ -51,3 +52,4 @@ def test_the_cache_costs_nothing() -> None:
     semantic, exact = fact_of(ROWS[1]), fact_of(ROWS[2])
     assert isinstance(semantic, Fact)
     assert (semantic.cost_pusd, semantic.tokens, semantic.is_semantic, exact.is_semantic) == (0, 0, True, False)
+    assert [fact_of(row).is_audit for row in ROWS] == [row.is_audit for row in ROWS] == [False] * 4 + [True]

@@ -55,6 +55,28 @@ async def test_tags_are_told_by_what_they_cost(database: Database) -> None:
     assert nothing == []
 
 
+async def test_audits_are_in_the_money_and_no_requests(database: Database) -> None:
+    """Of a project, of its short buckets and of its tags; only who pages through rows counts them."""
+    asked = [make_row(DAY, tags="a"), make_row(DAY, is_cached=True, cache_layer="semantic")]
+    audits = [
+        make_row(DAY + 1, cache_layer="audit", tags="a", error_code=error, latency_ms=9_999) for error in ("", "e")
+    ]
+    async with database.write() as connection:
+        await store.insert_rows(connection, [*asked, *audits])
+    async with database.read() as connection:
+        found = [
+            (await read_series(connection, (PROJECT_ID,), DAY, DAY + DAY_NS, bucket))[DAY]
+            for bucket in (DAY_NS, HOUR_NS, HOUR_NS // 2)
+        ]
+        (tag,) = await read_tags(connection, [PROJECT_ID], DAY, DAY + DAY_NS, 5)
+    assert found == [found[0]] * 3
+    figures = add_up(found[:1])
+    assert (figures.requests, figures.audits, figures.rows, figures.errors, figures.semantic_hits) == (2, 2, 4, 0, 1)
+    assert (figures.cost_pusd, figures.tokens) == (3 * 4_500_000_000, 450)
+    assert (sum(figures.latency), sum(figures.overhead)) == (1, 2)
+    assert (tag.requests, tag.errors, tag.cost_pusd) == (1, 0, 3 * 4_500_000_000)
+
+
 def test_nothing_has_no_quantiles() -> None:
     """And adds up to nothing."""
     assert add_up([Figures(), Figures()]) == Figures()

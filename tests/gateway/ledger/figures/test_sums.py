@@ -42,14 +42,15 @@ def test_a_row_counts_by_what_it_is() -> None:
     failed = make_row(error_code="upstream_error", cost_pusd=0)
     # Some of its inputs were kept.
     part = make_row(cost_pusd=0, saved_pusd=1_000_004, latency_ms=17, overhead_us=70)
-    kept = sum_facts(map(fact_of, (row, hit, failed, part)))
+    audits = [make_row(cache_layer="audit", cost_pusd=1, tags="y", error_code=error) for error in ("", "e")]
+    kept = sum_facts(map(fact_of, (row, hit, failed, part, *audits)))
     day = kept.figures[PROJECT_ID, DAY_NS, NOW_NS // DAY_NS * DAY_NS]
     assert name(day, FIGURES) == {
-        "requests": 4,
+        "requests": 6,
         "errors": 1,
-        "tokens": 450,
+        "tokens": 750,
         "cost_high": 3,
-        "cost_low": 7,
+        "cost_low": 9,
         "semantic_hits": 1,
         "exact_saved_high": 1,
         "exact_saved_low": 4,
@@ -59,14 +60,18 @@ def test_a_row_counts_by_what_it_is() -> None:
         "latency_1": 2,
         "overhead_0": 1,
         "overhead_1": 2,
+        "audits": 2,
     }
-    assert [name(each, TAG_SUMS) for each in kept.tags.values()] == [
+    assert [name(each, TAG_SUMS) for (*_, tag), each in kept.tags.items() if tag == "x"] == [
         {"requests": 1, "tokens": 150, "cost_high": 3, "cost_low": 7}
+    ] * len(SPANS)
+    assert [name(each, TAG_SUMS) for (*_, tag), each in kept.tags.items() if tag == "y"] == [
+        {"requests": 2, "tokens": 300, "cost_low": 2, "audits": 2}
     ] * len(SPANS)
 
 
 ROWS = st.lists(
-    st.tuples(any_row(), st.sampled_from(["", "a", "a,b", "b\0"]), st.sampled_from(["", "semantic"])).map(
+    st.tuples(any_row(), st.sampled_from(["", "a", "a,b", "b\0"]), st.sampled_from(["", "semantic", "audit"])).map(
         lambda drawn: UsageRow(
             **{
                 **{field: getattr(drawn[0], field) for field in UsageRow.__struct_fields__},

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from questions import layer_of, prove, set_embedder, settle
+from questions import audit_always, layer_of, prove, set_embedder, settle
 from running import always, chat_reply, json_reply, upstream
 from sqlalchemy import text
 
@@ -90,15 +90,21 @@ async def test_the_report_has_the_curve_the_live_bound_and_the_layers(ann: Home)
 
 @pytest.mark.row("W23")
 async def test_the_dashboard_counts_what_was_saved(ann: Home) -> None:
-    """A semantic hit is one of the cache: in the rate of hits and in what was saved, exactly."""
+    """A semantic hit is one of the cache: in the rate of hits and in what was saved, exactly; an audit is none."""
+    memory = (await layer_of(ann.running)).memory
+    settings = memory.engine.settings
+    audit_always(memory)
     await ask_twice(ann, "clay")
+    memory.engine.settings = settings
     answer = await ann.person.get("/api/dashboard/stats", params={"period": "7d"})
     rows = [row for row in ann.running.rows if row.project_id == ann.project_id]
     saved = sum(row.saved_pusd for row in rows)
     assert saved > 0
     stats = answer.json()
-    assert stats["requests_total"] == len(rows)
-    assert stats["cache_hit_rate"] == pytest.approx(sum(row.is_cached for row in rows) / len(rows), abs=1e-4)
+    asked = [row for row in rows if not row.is_audit]
+    assert len(asked) < len(rows)
+    assert stats["requests_total"] == len(asked)
+    assert stats["cache_hit_rate"] == pytest.approx(sum(row.is_cached for row in asked) / len(asked), abs=1e-4)
     assert f'"cost_saved":{format_usd(saved)}' in answer.text.replace(" ", "")
 
 

@@ -62,7 +62,7 @@ function Result({ of }: { of: Simulation }) {
   return (
     <div class="stack wide">
       <div class="figures">
-        <Stat name="It did cost" dot="spent" note={plural(of.requests, "request")}>
+        <Stat name="It did cost" dot="spent" note={plural(of.requests, "call")}>
           <Amount usd={of.actual_usd} />
         </Stat>
         <Stat
@@ -94,7 +94,7 @@ function Parts({ of }: { of: Simulation["by_model"] }) {
           <tr>
             <th scope="col">Instead of</th>
             <th scope="col" class="number">
-              Requests
+              Calls
             </th>
             <th scope="col" class="number">
               Did cost
