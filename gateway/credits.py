@@ -4,15 +4,12 @@ Failure behavior: ``grant`` raises DatabaseUnavailable as gateway.db does, and t
 comes after the commit and raises nothing: while the database is away the next poll takes the credit over.
 """
 
-import contextlib
-
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.budgets import store
+from gateway.budgets import administration, store
 from gateway.budgets.budget import Budget
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.store import Entry
-from gateway.db import DatabaseUnavailable
 from gateway.ids import new_id
 
 
@@ -46,7 +43,4 @@ class Credits:
 
     async def follow(self) -> None:
         """Have this process keep what was granted at once, before anybody can spend it, and the others with it."""
-        with contextlib.suppress(DatabaseUnavailable):
-            await self._treasury.books.directory.refresh()
-            if self._treasury.peers is not None:
-                await self._treasury.peers.ask()
+        await administration.spread(self._treasury)

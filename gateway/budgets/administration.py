@@ -1,26 +1,33 @@
 """What people do with budgets: make, see and delete them, tell of money spent elsewhere, and set a window back.
 
-Failure behavior: raises DatabaseUnavailable as gateway.db does, and CountersUnavailable where Redis cannot be asked.
+Failure behavior: raises DatabaseUnavailable as gateway.db does, and CountersUnavailable where Redis cannot be asked how
+something stands. What was stored is never told as if it were not: it is answered with what is known.
 """
 
 import asyncio
+import logging
 from contextlib import suppress
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets import store
 from gateway.budgets.budget import Action, Budget, Scope, Span
+from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.store import Entry
 from gateway.budgets.windows import Window, window_of
-from gateway.counters.interface import LineCount, LineName
+from gateway.counters.interface import MAX_PUSD, CountersUnavailable, LineCount, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.ids import new_id
 
 # More than a person needs, and few enough that each can be looked at.
 MAX_BUDGETS = 1_000
 _FLUSH_S = 2.0
+# A process that has not beaten for peers.LIFE_NS is taken as dead before that.
+SPREAD_S = 8.0
+_log = logging.getLogger(__name__)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,17 +56,26 @@ class TooManyBudgets(Exception):
 
 
 async def create(treasury: Treasury, wanted: Wanted) -> BudgetState:
-    """Make a budget, kept by this process from now on and by the others within 1 s. Raises TooManyBudgets."""
-    now_ns = treasury.books.now_ns()
+    """Make a budget, which every living process keeps from the answer on. Raises TooManyBudgets.
+
+    Once it is stored nothing is raised any more: an answer that it is not there would have it made a second time.
+    """
+    books = treasury.books
+    now_ns = books.now_ns()
     budget = Budget(budget_id=f"bud_{new_id(now_ns)}", created_ns=now_ns, **msgspec.structs.asdict(wanted))
-    async with treasury.database.write() as connection:
+    await _flush(treasury)
+    async with treasury.recorder.folding, treasury.database.write() as connection:
         if await store.count_own(connection, wanted.account_id) >= MAX_BUDGETS:
             raise TooManyBudgets
         await store.insert(connection, budget)
-    await _spread(treasury)
-    standing = treasury.books.directory.get(budget.budget_id)
-    (view,) = await look(treasury, [budget if standing is None else standing.budget])
-    return view
+        budget = await store.read(connection, budget.budget_id)
+        window = window_of(budget.span, budget.zone, now_ns)
+        (known_pusd,) = await treasury.spending.read_in(connection, treasury.recorder, [(budget, window)])
+    await spread(treasury)
+    with suppress(CountersUnavailable, DatabaseUnavailable):
+        (view,) = await look(treasury, [budget])
+        return view
+    return BudgetState(budget=budget, window=window, spent_pusd=max(known_pusd, 0), held_pusd=0)
 
 
 async def list_own(treasury: Treasury, account_id: str | None, *, with_operators: bool) -> list[BudgetState]:
@@ -73,14 +89,22 @@ async def delete(treasury: Treasury, budget_id: str) -> None:
     """Let a budget refuse no more."""
     async with treasury.database.write() as connection:
         await store.delete(connection, budget_id, treasury.books.now_ns())
-    await _spread(treasury)
+    await spread(treasury)
 
 
-async def _spread(treasury: Treasury) -> None:
-    """Take a change over, and have the other processes do the same now."""
-    await treasury.books.directory.refresh()
-    if treasury.peers is not None:
-        await treasury.peers.ask()
+async def spread(treasury: Treasury) -> None:
+    """Have this process and every other that lives keep a change that is stored; returns when all do.
+
+    Raises nothing, for the change is made: who does not follow in time is told of in the log, and follows by itself.
+    """
+    try:
+        async with asyncio.timeout(SPREAD_S):
+            await treasury.books.directory.refresh()
+            if treasury.peers is not None:
+                await treasury.peers.spread()
+    except (DatabaseUnavailable, TimeoutError) as error:
+        reason = str(error) or f"not all processes have answered within {SPREAD_S:g} s"
+        _log.warning("a change of budgets is stored, and followed later than it was answered: %s", reason)
 
 
 async def look(treasury: Treasury, budgets: list[Budget]) -> list[BudgetState]:
@@ -90,11 +114,7 @@ async def look(treasury: Treasury, budgets: list[Budget]) -> list[BudgetState]:
     books, now_ns = treasury.books, treasury.books.now_ns()
     wanted = [(budget, window_of(budget.span, budget.zone, now_ns)) for budget in budgets]
     names = [LineName(budget_key=budget.budget_id, window_key=window.key) for budget, window in wanted]
-    if treasury.recorder.has_rows_on_disk_alone:
-        # Where this takes too long the sum is refused below.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_FLUSH_S):
-                await treasury.recorder.flush()
+    await _flush(treasury)
     async with treasury.recorder.folding:
         sums = await treasury.spending.read(treasury.recorder, wanted)
         # In one process nothing is awaited in between.
@@ -110,8 +130,7 @@ async def look(treasury: Treasury, budgets: list[Budget]) -> list[BudgetState]:
 
 async def look_at_account(treasury: Treasury, account_id: str, *, with_credit: bool = False) -> list[BudgetState]:
     """Tell how the budgets on a whole account stand, and where that is asked its credit."""
-    standings = treasury.books.directory.of_account(account_id, with_credit=with_credit)
-    return await look(treasury, [standing.budget for standing in standings])
+    return await look(treasury, _budgets(treasury.books.directory.of_account(account_id, with_credit=with_credit)))
 
 
 async def sum_month(treasury: Treasury, account_id: str, zone: str) -> int:
@@ -122,27 +141,82 @@ async def sum_month(treasury: Treasury, account_id: str, zone: str) -> int:
     return view.spent_pusd
 
 
-async def record_spending(treasury: Treasury, account_id: str, amount_pusd: int, made_by: str | None) -> None:
-    """Book money that the account spent elsewhere; it counts in every window of the account."""
-    await _book(treasury, account_id, "spending", None, amount_pusd, made_by)
+async def record_spending(treasury: Treasury, account_id: str, amount_pusd: int, made_by: str | None) -> int:
+    """Book money that the account spent elsewhere; it counts in every window of the account. Returns its month."""
+    now_ns = treasury.books.now_ns()
+    await _flush(treasury)
+    async with treasury.recorder.folding:
+        async with treasury.database.write() as connection:
+            await store.insert_entry(connection, _entry(account_id, "spending", None, amount_pusd, made_by, now_ns))
+            month = _month_of(account_id, await store.read_zone(connection, account_id), now_ns)
+            concerned = treasury.books.directory.of_account(account_id)
+            month_pusd, *totals = await _sum(treasury, connection, [month, *_budgets(concerned)], now_ns)
+        _count(treasury.books, concerned, totals, amount_pusd, now_ns)
+    return max(month_pusd, 0)
 
 
-async def reset(treasury: Treasury, account_id: str, span: Span, zone: str, made_by: str | None) -> None:
+async def reset(treasury: Treasury, account_id: str, span: Span, made_by: str | None) -> None:
     """Set what an account has spent in the window of now to 0, by an entry that says so; other windows keep theirs."""
     now_ns = treasury.books.now_ns()
-    shape = msgspec.structs.replace(_month_of(account_id, zone, now_ns), span=span)
-    (view,) = await look(treasury, [shape])
-    standings = [found for found in treasury.books.directory.of_account(account_id) if found.budget.span == span]
-    if standings:
-        view = (await look(treasury, [standings[0].budget]))[0]
-    await _book(treasury, account_id, "reset", span, -view.spent_pusd, made_by)
+    await _flush(treasury)
+    if treasury.peers is not None:
+        # What other processes had recorded is set back too; where one does not answer, what is stored.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SPREAD_S):
+                await treasury.peers.spread()
+    async with treasury.recorder.folding:
+        async with treasury.database.write() as connection:
+            # What is read here nobody else may set back before it is booked.
+            await store.lock_account(connection, account_id)
+            month = _month_of(account_id, await store.read_zone(connection, account_id), now_ns)
+            shape = msgspec.structs.replace(month, span=span)
+            (total,) = await _sum(treasury, connection, [shape], now_ns)
+            spent_pusd = max(total, 0)
+            for part_pusd in _parts(spent_pusd):
+                await store.insert_entry(connection, _entry(account_id, "reset", span, -part_pusd, made_by, now_ns))
+        concerned = [found for found in treasury.books.directory.of_account(account_id) if found.budget.span == span]
+        _count(treasury.books, concerned, [total - spent_pusd] * len(concerned), -spent_pusd, now_ns)
 
 
-async def _book(  # noqa: PLR0913, PLR0917 - the words of an entry
-    treasury: Treasury, account_id: str, kind: str, span: Span | None, amount_pusd: int, made_by: str | None
-) -> None:
-    books, now_ns = treasury.books, treasury.books.now_ns()
-    entry = Entry(
+def _count(books: Books, concerned: list[Standing], totals: list[int], amount_pusd: int, now_ns: int) -> None:
+    """Have the budgets' counters know what was booked, and tell of the thresholds that their ledger's sums reach.
+
+    Whether or not a call has begun a counter. In the turn in which the entry was stored, the recorder's ``folding``
+    held: whoever seeds a line holds that too, so a seed has the entry, or the line gets it afterwards.
+    """
+    books.adjust(concerned, now_ns, amount_pusd)
+    for standing, total in zip(concerned, totals, strict=True):
+        books.note_spent(standing, now_ns, max(total, 0))
+
+
+async def _sum(treasury: Treasury, connection: AsyncConnection, budgets: list[Budget], now_ns: int) -> list[int]:
+    """Sum up the windows of now inside a transaction."""
+    wanted = [(budget, window_of(budget.span, budget.zone, now_ns)) for budget in budgets]
+    return await treasury.spending.read_in(connection, treasury.recorder, wanted)
+
+
+async def _flush(treasury: Treasury) -> None:
+    """Store what only the disk has; where this takes too long, whoever sums it up refuses."""
+    if treasury.recorder.has_rows_on_disk_alone:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_S):
+                await treasury.recorder.flush()
+
+
+def _budgets(standings: list[Standing]) -> list[Budget]:
+    return [standing.budget for standing in standings]
+
+
+def _parts(amount_pusd: int) -> list[int]:
+    """Divide an amount into those that an entry can have: a sum of many may be more than the database's integers."""
+    whole, rest = divmod(amount_pusd, MAX_PUSD)
+    return [MAX_PUSD] * whole + ([rest] if rest or not whole else [])
+
+
+def _entry(  # noqa: PLR0913, PLR0917 - the words of an entry
+    account_id: str, kind: str, span: Span | None, amount_pusd: int, made_by: str | None, now_ns: int
+) -> Entry:
+    return Entry(
         entry_id=f"ent_{new_id(now_ns)}",
         account_id=account_id,
         kind=kind,
@@ -151,20 +225,6 @@ async def _book(  # noqa: PLR0913, PLR0917 - the words of an entry
         made_by=made_by,
         created_ns=now_ns,
     )
-    # Whoever seeds a line holds this too: a seed has the entry, or the line gets it afterwards.
-    async with treasury.recorder.folding:
-        async with treasury.database.write() as connection:
-            await store.insert_entry(connection, entry)
-        concerned = [
-            found for found in books.directory.of_account(account_id) if span is None or found.budget.span == span
-        ]
-        books.adjust(concerned, now_ns, amount_pusd)
-        # A threshold is told of at once, by the ledger, whether or not a call has begun a counter; where it cannot be
-        # read, the next call tells. The entry is booked, so nothing is refused any more.
-        with suppress(DatabaseUnavailable):
-            wanted = [(standing.budget, standing.window_at(now_ns)) for standing in concerned]
-            for standing, total in zip(concerned, await treasury.spending.read(treasury.recorder, wanted), strict=True):
-                books.note_spent(standing, now_ns, max(total, 0))
 
 
 def _month_of(account_id: str, zone: str, now_ns: int) -> Budget:

@@ -91,18 +91,25 @@ class Spending:
 
         So does what ``counts`` tells of the rows that are ``coming``.
         """
-        if recorder.has_rows_on_disk_alone:
-            raise DatabaseUnavailable("usage rows wait in the journal, so what was spent is not known yet")
+        _require_named(recorder)
         async with self._database.read() as connection:
-            stored = [await store.sum_window(connection, budget, window) for budget, window in wanted]
-            if any(budget.scope != "project" for budget, _ in wanted):
-                for _ in range(_MAX_ROUNDS):
-                    rows = [*recorder.unfolded(), *coming()]
-                    projects = {row.project_id for row in rows} - self._accounts.keys()
-                    keys = {row.key_id for row in rows} - self._counting.keys()
-                    if not projects and not keys:
-                        break
-                    await self._learn(connection, projects, keys)
+            return await self.read_in(connection, recorder, wanted, coming)
+
+    async def read_in(
+        self, connection: AsyncConnection, recorder: Recorder, wanted: Wanted, coming: Coming = tuple
+    ) -> list[int]:
+        """The same inside the caller's transaction, with what that has booked."""
+        stored = [await store.sum_window(connection, budget, window) for budget, window in wanted]
+        if any(budget.scope != "project" for budget, _ in wanted):
+            for _ in range(_MAX_ROUNDS):
+                rows = [*recorder.unfolded(), *coming()]
+                projects = {row.project_id for row in rows} - self._accounts.keys()
+                keys = {row.key_id for row in rows} - self._counting.keys()
+                if not projects and not keys:
+                    break
+                await self._learn(connection, projects, keys)
+        # Now, for rows may have come meanwhile for which memory had no room.
+        _require_named(recorder)
         return [
             total + self._sum_unfolded(recorder, budget, window)
             for total, (budget, window) in zip(stored, wanted, strict=True)
@@ -130,3 +137,8 @@ class Spending:
                 self._counting.clear()
                 unknown = key_ids
             self._counting.update(await store.read_counting(connection, sorted(unknown)))
+
+
+def _require_named(recorder: Recorder) -> None:
+    if recorder.has_rows_on_disk_alone:
+        raise DatabaseUnavailable("usage rows wait in the journal, so what was spent is not known yet")

@@ -44,6 +44,7 @@ _LIST_ALL = text(
 _COUNT = text("SELECT COUNT(*) FROM budgets WHERE account_id = :account_id AND deleted_ns IS NULL")
 _COUNT_OPERATORS = text("SELECT COUNT(*) FROM budgets WHERE account_id IS NULL AND deleted_ns IS NULL")
 _READ_CHANGES = text(f"SELECT {_COLUMNS} {_FROM} WHERE budgets.revision > :seen ORDER BY budgets.revision")
+_READ = text(f"SELECT {_COLUMNS} {_FROM} WHERE budgets.budget_id = :budget_id")
 _FIND_CREDITS = text(
     "SELECT budget_id FROM budgets WHERE account_id = :account_id AND kind = 'credits' AND deleted_ns IS NULL"
 )
@@ -53,6 +54,8 @@ _ADD_CREDITS = text(
 _SET_ZONE = text("UPDATE accounts SET zone = :zone WHERE account_id = :account_id")
 _READ_ZONE = text("SELECT zone FROM accounts WHERE account_id = :account_id")
 _TOUCH = text("UPDATE budgets SET revision = :revision WHERE account_id = :account_id AND deleted_ns IS NULL")
+# Nothing changes but who may go on: two windows that are set back at once are set back one after the other.
+_LOCK_ACCOUNT = text("UPDATE accounts SET zone = zone WHERE account_id = :account_id")
 _INSERT_ENTRY = text(
     "INSERT INTO entries (entry_id, account_id, kind, span, amount_pusd, made_by, created_ns) "
     "VALUES (:entry_id, :account_id, :kind, :span, :amount_pusd, :made_by, :created_ns)"
@@ -103,6 +106,11 @@ async def insert(connection: AsyncConnection, budget: Budget) -> None:
     values = _values(budget)
     revision = (await connection.execute(_NEXT_REVISION)).scalar_one()
     await connection.execute(_INSERT, {**values, "revision": revision})
+
+
+async def read(connection: AsyncConnection, budget_id: str) -> Budget:
+    """Read a budget that there is, with its account's zone and its key's line of rotations."""
+    return _read((await connection.execute(_READ, {"budget_id": budget_id})).mappings().one())
 
 
 async def delete(connection: AsyncConnection, budget_id: str, now_ns: int) -> None:
@@ -165,6 +173,11 @@ async def read_zone(connection: AsyncConnection, account_id: str) -> str:
     """Read where an account's days begin."""
     zone: str | None = (await connection.execute(_READ_ZONE, {"account_id": account_id})).scalar_one_or_none()
     return zone or "UTC"
+
+
+async def lock_account(connection: AsyncConnection, account_id: str) -> None:
+    """Have every other process that does the same with this account wait for the caller's transaction."""
+    await connection.execute(_LOCK_ACCOUNT, {"account_id": account_id})
 
 
 async def insert_entry(connection: AsyncConnection, entry: Entry) -> None:

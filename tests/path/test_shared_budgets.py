@@ -146,3 +146,23 @@ async def test_without_redis_money_is_refused_and_comes_back_exact(
     assert biller.bills.keys().isdisjoint(range(100, 130))
     governed = sum(cost for called, cost in biller.bills.items() if called < 100 or called >= 300)
     assert stand == (governed, 0)
+
+
+async def test_a_budget_governs_every_call_that_is_sent_after_its_answer(
+    tmp_path: Path, redis_url: str, schema_url: str
+) -> None:
+    """Whichever process is asked: it refuses what the budget has no room for, and nothing more once that is gone."""
+    biller = Biller(0)
+    async with gateways(tmp_path, 2, biller, redis_url, schema_url) as hosts:
+        ann = await register(hosts[0].port)
+        await follow(hosts)
+        async with hosts[1].client(ann.key) as other:
+            statuses: list[list[int]] = []
+            for turn in range(4):
+                await ann.budget(hosts[0].port, "0")
+                stopped = await asyncio.gather(*(chat(other, 10 * turn + number) for number in range(8)))
+                await ann.ask(hosts[0].port, "DELETE", f"/api/budgets/{ann.budget_id}")
+                free = await chat(other, 10 * turn + 9)
+                statuses.append([*{answer.status_code for answer in stopped}, free.status_code])
+    assert statuses == [[402, 200]] * 4
+    assert set(biller.bills) == {9, 19, 29, 39}

@@ -28,8 +28,6 @@ async def open_keeper(
 ) -> Keeper:
     """Load the budgets and begin to keep them; the stack closes what is opened. Raises DatabaseUnavailable."""
     directory = BudgetDirectory(database)
-    await directory.start()
-    stack.push_async_callback(directory.close)
     books = Books(counters, directory, time.time_ns)
     peers: Peers | None = None
     lease_ns = LOCAL_LEASE_NS
@@ -38,6 +36,9 @@ async def open_keeper(
         journal = f"{socket.gethostname()}:{settings.data_dir.resolve()}"
         peers = Peers(database, recorder, books, journal, time.time_ns)
         lease_ns = settings.timeouts.total_ms * _NS_PER_MS + LEASE_MARGIN_NS
+        await peers.appear()
+    await directory.start()
+    stack.push_async_callback(directory.close)
     treasury = Treasury(
         books=books,
         spending=Spending(database),

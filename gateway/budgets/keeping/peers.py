@@ -81,6 +81,10 @@ class Peers:
         """What the others held on a line when they were last asked."""
         return self._held.get(f"{budget_id} {window_key}", 0)
 
+    async def appear(self) -> None:
+        """Be known to the others before the budgets are loaded: a change is waited for, or is loaded with them."""
+        await self._tell({})
+
     async def beat(self) -> None:
         """Store what was recorded, take over the budgets, and tell."""
         # Those tell of themselves by their rows, once these are written, at the end of this turn, and stored.
@@ -96,15 +100,7 @@ class Peers:
                 name = f"{line.budget_key} {line.window_key}"
                 held[name] = held.get(name, 0) + hold.amount_pusd
         self._beat += 1
-        values: dict[str, Any] = {
-            "process_id": self.process_id,
-            "journal": self._journal,
-            "beat": self._beat,
-            "seen_ns": self._now_ns(),
-            "held": msgspec.json.encode(held).decode(),
-        }
-        async with self._database.write() as connection:
-            await connection.execute(_UPSERT, values)
+        await self._tell(held)
 
     async def pause(self) -> None:
         """Let the time between two beats pass; it ends early, with a beat, where a process asks meanwhile."""
@@ -126,25 +122,22 @@ class Peers:
         async with self._database.write() as connection:
             await connection.execute(_BURY, values)
 
-    async def ask(self) -> None:
-        """Have every process take the budgets' changes over and store what it has recorded, twice, at once."""
-        async with self._database.write() as connection:
-            await connection.execute(_ASK)
+    async def spread(self) -> None:
+        """Have every living process take the budgets' changes over; the caller sets the time limit.
+
+        What the others hold stays as it was told: whoever begins a line has read it together with the ledger.
+        """
+        await self._ask()
+        await self._wait_for_beats()
 
     async def wait_for_all(self, *, is_urgent: bool = False) -> None:
         """Wait until every living process has stored what it had recorded before; the caller sets the time limit."""
         await self._recorder.flush()
         await self._books.directory.refresh()
         if is_urgent:
-            await self.ask()
-        before = {peer.process_id: peer.beat for peer in await self._read()}
-        while True:
-            peers = await self._read()
-            living = [peer for peer in peers if peer.seen_ns > self._now_ns() - LIFE_NS]
-            if all(peer.beat >= before.get(peer.process_id, 0) + _BEATS for peer in living):
-                break
-            await asyncio.sleep(_LOOK_S)
-        self.are_whole = len(living) == len(peers)
+            await self._ask()
+        living, dead = await self._wait_for_beats()
+        self.are_whole = not dead
         self._held = {}
         for peer in living:
             for name, amount_pusd in peer.held.items():
@@ -154,6 +147,32 @@ class Peers:
         """Go in order: everything was stored."""
         async with self._database.write() as connection:
             await connection.execute(_LEAVE, {"process_id": self.process_id})
+
+    async def _tell(self, held: HeldByLine) -> None:
+        values: dict[str, Any] = {
+            "process_id": self.process_id,
+            "journal": self._journal,
+            "beat": self._beat,
+            "seen_ns": self._now_ns(),
+            "held": msgspec.json.encode(held).decode(),
+        }
+        async with self._database.write() as connection:
+            await connection.execute(_UPSERT, values)
+
+    async def _ask(self) -> None:
+        """Have every process take the budgets' changes over and store what it has recorded, twice, at once."""
+        async with self._database.write() as connection:
+            await connection.execute(_ASK)
+
+    async def _wait_for_beats(self) -> tuple[list[Peer], list[Peer]]:
+        """Wait until every living process has beaten twice from now on; tell who lives, and who seems dead."""
+        before = {peer.process_id: peer.beat for peer in await self._read()}
+        while True:
+            peers = await self._read()
+            living = [peer for peer in peers if peer.seen_ns > self._now_ns() - LIFE_NS]
+            if all(peer.beat >= before.get(peer.process_id, 0) + _BEATS for peer in living):
+                return living, [peer for peer in peers if peer not in living]
+            await asyncio.sleep(_LOOK_S)
 
     async def _read(self) -> list[Peer]:
         async with self._database.read() as connection:

@@ -164,7 +164,7 @@ class Watch:
             self._recorder.journal.bury(owner)
 
     async def audit(self) -> None:
-        """Set the counters in Redis to what the ledger says, where they stood still meanwhile."""
+        """Set the counters in Redis to what the ledger says: down only where they stood still meanwhile."""
         books, peers = self._books, self._peers
         assert peers is not None, "one process needs no audit"  # noqa: S101 - for the type checkers
         standings, now_ns = books.directory.all(), books.now_ns()
@@ -189,13 +189,14 @@ class Watch:
         # Again: a call whose row is summed up may not be settled yet, and then its hold is still there.
         after = await books.counters.look(names)
         for name, old, count, total, open_pusd in zip(names, before, after, sums, running, strict=True):
-            if old is None or count is None or count.spent_pusd != old.spent_pusd:
+            if old is None or count is None:
                 continue
             missing_pusd = total - count.spent_pusd
             if missing_pusd > 0:
-                # What is held may be all that is missing.
-                missing_pusd = max(0, missing_pusd - count.held_pusd)
-            elif count.held_pusd or not are_whole:
+                # What is held may be all that is missing, or what the counters have not been told yet. Whether the
+                # counter moved is all one: a row is charged before it is stored, so the ledger is never ahead of it.
+                missing_pusd = 0 if books.waiting else max(0, missing_pusd - count.held_pusd)
+            elif count.spent_pusd != old.spent_pusd or count.held_pusd or not are_whole:
                 # A process that died may have rows that only its journal has: until then less is not believed.
                 continue
             else:

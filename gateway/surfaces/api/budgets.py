@@ -2,8 +2,8 @@
 
 Account-wide keys with the scope do all of it.
 
-Failure behavior: what is somebody else's is not found. While the database is away, or Redis where there is one, the
-answer is 503.
+Failure behavior: what is somebody else's is not found. While the database is away, or Redis where there is one and what
+is held is asked, the answer is 503; what was stored is never answered so.
 """
 
 from typing import Annotated, Any, get_args
@@ -120,7 +120,10 @@ async def make_budget(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> BudgetView:
-    """Limit what an account, a project, a key or a tag spends in a window; it holds from the answer on."""
+    """Limit what an account, a project, a key or a tag spends in a window; it holds from the answer on, in every process.
+
+    A process that was not heard of for 5 s is not waited for: it takes the budget over when it answers again.
+    """
     treasury = services.budgets.treasury
     wanted = await _resolve(data, caller_of(request), database)
     try:

@@ -142,8 +142,8 @@ async def record_spending(
     treasury, caller = services.budgets.treasury, caller_of(request)
     account_id = _account_of(caller)
     amount = _read_number(await request.body(), "amount")
-    await administration.record_spending(treasury, account_id, amount, _maker(caller))
-    return Recorded(new_total=_number(await _spent_this_month(treasury, account_id)))
+    month_pusd = await administration.record_spending(treasury, account_id, amount, _maker(caller))
+    return Recorded(new_total=_number(month_pusd))
 
 
 @post(
@@ -191,8 +191,7 @@ async def reset_spending(request: AnyRequest, data: JSONBody[ResetBody], service
     """An entry in the ledger takes off what the account has spent in the window of now; nothing is deleted."""
     treasury, caller = services.budgets.treasury, caller_of(request)
     account_id = _account_of(caller)
-    zone = await _zone_of(treasury, account_id)
-    await administration.reset(treasury, account_id, SPANS[data.window_name], zone, _maker(caller))
+    await administration.reset(treasury, account_id, SPANS[data.window_name], _maker(caller))
     return Reset()
 
 
@@ -211,13 +210,10 @@ def _maker(caller: Caller) -> str | None:
     return None if caller.key is None else caller.key.key_id
 
 
-async def _zone_of(treasury: Treasury, account_id: str) -> str:
-    async with treasury.database.read() as connection:
-        return await store.read_zone(connection, account_id)
-
-
 async def _spent_this_month(treasury: Treasury, account_id: str) -> int:
-    return await administration.sum_month(treasury, account_id, await _zone_of(treasury, account_id))
+    async with treasury.database.read() as connection:
+        zone = await store.read_zone(connection, account_id)
+    return await administration.sum_month(treasury, account_id, zone)
 
 
 def _tightest(states: list[BudgetState]) -> BudgetState | None:

@@ -19,7 +19,9 @@ from gateway.accounts.tenancy.people_store import Account
 from gateway.accounts.tenancy.roles import Role
 from gateway.accounts.tenancy.sessions import Person
 from gateway.analytics.moments import moment_text
+from gateway.budgets.administration import spread
 from gateway.config.secret import Secret
+from gateway.pipeline.services import Services
 from gateway.surfaces.api.auth import Done, read_id
 from gateway.surfaces.guards import identity_of, may_as_person, person_of
 from gateway.surfaces.limits import address_of
@@ -123,11 +125,17 @@ async def show_account(request: AnyRequest, accounts: NamedDependency[Accounts])
 
 @patch("/api/account", summary="Rename the account or set its zone", tags=[TAG], guards=[may_as_person("account")])
 async def change_account(
-    request: AnyRequest, data: JSONBody[AccountChange], accounts: NamedDependency[Accounts]
+    request: AnyRequest,
+    data: JSONBody[AccountChange],
+    accounts: NamedDependency[Accounts],
+    services: NamedDependency[Services],
 ) -> AccountView:
-    """For owners. Budgets' days, weeks and months begin at the zone's midnight."""
+    """For owners. Budgets' days, weeks and months begin at the zone's midnight, from the answer on."""
     person, (origin, now_ns) = person_of(request), _moment(request)
-    return _account(await accounts.change(person, data.name, data.zone, origin, now_ns), person)
+    account = await accounts.change(person, data.name, data.zone, origin, now_ns)
+    if data.zone is not None:
+        await spread(services.budgets.treasury)
+    return _account(account, person)
 
 
 @get("/api/account/members", summary="List the members", tags=[TAG], guards=[may_as_person("account:read")])

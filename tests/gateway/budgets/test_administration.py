@@ -1,7 +1,10 @@
 """What people do with budgets: how they stand, what is booked, and the credit of a new account."""
 
+import asyncio
 from pathlib import Path
+from unittest.mock import AsyncMock, patch
 
+import msgspec
 import pytest
 from budget_world import ACCOUNT, PROJECT, give_credit, row_of, treasure
 from budgeting import home
@@ -9,7 +12,12 @@ from running import always, chat_reply, json_reply, upstream
 
 from gateway.budgets import administration
 from gateway.budgets.administration import MAX_BUDGETS, TooManyBudgets, Wanted
-from gateway.db import Database
+from gateway.budgets.directory import BudgetDirectory
+from gateway.budgets.keeping.books import Books
+from gateway.budgets.keeping.peers import Peers
+from gateway.counters.interface import MAX_PUSD, CountersUnavailable
+from gateway.counters.shared import SharedCounters
+from gateway.db import Database, DatabaseUnavailable
 
 WANTED = Wanted(
     account_id=ACCOUNT,
@@ -32,7 +40,7 @@ async def test_a_budget_stands_as_the_ledger_says(database: Database, tmp_path: 
         (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
         assert state.spent_pusd == 42
         assert await administration.sum_month(house.treasury, ACCOUNT, "UTC") == 42
-        await administration.reset(house.treasury, ACCOUNT, "month", "UTC", "usr_1")
+        await administration.reset(house.treasury, ACCOUNT, "month", "usr_1")
         (state,) = await administration.list_own(house.treasury, ACCOUNT, with_operators=False)
         assert state.spent_pusd == 0
         await administration.delete(house.treasury, state.budget.budget_id)
@@ -40,8 +48,10 @@ async def test_a_budget_stands_as_the_ledger_says(database: Database, tmp_path: 
         assert house.books.directory.is_empty
 
 
-async def test_a_threshold_is_told_of_as_spending_is_recorded(database: Database, tmp_path: Path) -> None:
-    """No call has to come first; while the ledger cannot be read it is booked all the same, once."""
+async def test_a_threshold_is_told_of_as_spending_is_recorded(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call has to come first; while the ledger cannot be read nothing is booked, so that it can be told again."""
     async with treasure(database, tmp_path) as house:
         await administration.create(house.treasury, WANTED)
         await administration.record_spending(house.treasury, ACCOUNT, 99, None)
@@ -49,12 +59,74 @@ async def test_a_threshold_is_told_of_as_spending_is_recorded(database: Database
         await administration.record_spending(house.treasury, ACCOUNT, 1, None)
         (crossing,) = house.books.crossings
         assert (crossing.threshold, crossing.spent_pusd) == (1.0, 100)
-        house.recorder._spilled = 1
-        await administration.record_spending(house.treasury, ACCOUNT, 5, None)
-        house.recorder._spilled = 0
+        with monkeypatch.context() as broken:
+            broken.setattr(type(house.recorder), "has_rows_on_disk_alone", True)
+            broken.setattr(house.recorder, "flush", AsyncMock())
+            with pytest.raises(DatabaseUnavailable):
+                await administration.record_spending(house.treasury, ACCOUNT, 5, None)
+            with pytest.raises(DatabaseUnavailable):
+                await administration.create(house.treasury, WANTED)
+        assert await administration.record_spending(house.treasury, ACCOUNT, 5, None) == 105
         (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
         assert state.spent_pusd == 105
         assert len(house.books.crossings) == 1
+
+
+async def test_a_window_that_is_set_back_at_once_by_many_is_set_back_once(database: Database, tmp_path: Path) -> None:
+    """Each takes off what is left; none leaves room that nobody gave."""
+    async with treasure(database, tmp_path) as house:
+        await administration.record_spending(house.treasury, ACCOUNT, 10, None)
+        await asyncio.gather(*(administration.reset(house.treasury, ACCOUNT, "month", None) for _ in range(8)))
+        assert await administration.record_spending(house.treasury, ACCOUNT, 5, None) == 5
+
+
+async def test_a_sum_beyond_all_integers_is_set_back(database: Database, tmp_path: Path) -> None:
+    """By as many entries as it takes; the budget has room again."""
+    async with treasure(database, tmp_path) as house:
+        await administration.create(house.treasury, WANTED)
+        for _ in range(2):
+            await administration.record_spending(house.treasury, ACCOUNT, MAX_PUSD - 1, None)
+        await administration.reset(house.treasury, ACCOUNT, "month", None)
+        (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
+        assert state.spent_pusd == 0
+
+
+async def test_what_was_booked_is_not_denied_while_redis_is_away(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """Who is told to ask again would have it twice: the answer is what the ledger says."""
+    counters = SharedCounters.open(redis_url)
+    async with treasure(database, tmp_path, counters) as house:
+        house.recorder.record(row_of(cost_pusd=30))
+        with patch.object(counters, "look", AsyncMock(side_effect=CountersUnavailable)):
+            state = await administration.create(house.treasury, WANTED)
+            assert (state.spent_pusd, state.held_pusd) == (30, 0)
+            assert await administration.record_spending(house.treasury, ACCOUNT, 12, None) == 42
+            with pytest.raises(CountersUnavailable):
+                await administration.look_at_account(house.treasury, ACCOUNT)
+    await counters.close()
+
+
+async def test_a_change_is_answered_when_every_process_has_it(database: Database, tmp_path: Path) -> None:
+    """A process that is slow to take it over is waited for, one that never answers not for ever."""
+    async with treasure(database, tmp_path) as house:
+        other_directory = BudgetDirectory(database)
+        books = Books(house.books.counters, other_directory, house.books.now_ns)
+        me, other = (
+            Peers(database, house.recorder, kept, "a", house.books.now_ns) for kept in (house.books, books)
+        )
+        treasury = msgspec.structs.replace(house.treasury, peers=me)
+        await other.appear()
+        making = asyncio.ensure_future(administration.create(treasury, WANTED))
+        async with asyncio.timeout(10):
+            while len(other_directory) < 1:
+                assert not making.done()
+                await other.beat()
+            await other.beat()
+            state = await making
+            with patch.object(administration, "SPREAD_S", 0.05):
+                await administration.delete(treasury, state.budget.budget_id)
+        assert house.books.directory.is_empty
 
 
 async def test_the_credit_is_looked_at_where_that_is_asked(database: Database, tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from gateway.budgets.keeping.books import Books, Crossing
 from gateway.budgets.keeping.peers import Peers
 from gateway.budgets.keeping.watch import LATE_NS, Watch, make_event
 from gateway.budgets.rerating import Wanted, rerate
-from gateway.counters.interface import LineName
+from gateway.counters.interface import LineCount, LineName
 from gateway.counters.shared import SharedCounters
 from gateway.db import Database
 from gateway.ids import new_id
@@ -170,6 +171,30 @@ async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path
         await house.books.counters.adjust(name, 50)
         await watch.audit()
         assert await look(house) == (107, 0)
+
+
+async def test_what_a_busy_counter_lacks_is_added(database: Database, tmp_path: Path, redis_url: str) -> None:
+    """A call that no budget governed as it began may end beside the counter; calls that go on hide it no longer."""
+    async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
+        await house.add(limit_pusd=1_000)
+        await hold(house, 100)
+        watch = Watch(house.treasury)
+        house.recorder.record(row_of(cost_pusd=307))
+        counters, look_at = house.books.counters, house.books.counters.look
+        line = house.books.directory.all()[0].line_at(NOW_NS)
+        name = LineName(budget_key=line.budget_key, window_key=line.window_key)
+
+        async def look_while_it_moves(names: Sequence[LineName]) -> tuple[LineCount | None, ...]:
+            found = await look_at(names)
+            if not moved:
+                moved.append(name)
+                await counters.adjust(name, 5)
+            return found
+
+        moved: list[LineName] = []
+        with patch.object(counters, "look", look_while_it_moves):
+            await watch.audit()
+        assert await look(house) == (207, 100)
 
 
 async def test_a_reservation_that_comes_after_its_release_holds_nothing(
