@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from gateway.config.reading import Source, suggest
 from gateway.config.secret import Secret
 from gateway.config.settings import ProviderSettings, Settings
+from providers.pricing.prices import format_usd, parse_usd
 from providers.registry import PROVIDERS
 
 _WEB = ("http", "https")
@@ -26,6 +27,8 @@ _MODEL = re.compile(r"[!-~]{1,256}")
 # The gateway writes these itself; a second one would make the request ambiguous.
 _OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection"})
 _MASTER_KEY_BYTES = 32
+# The largest integer of a database's column.
+_MAX_PUSD = 2**63 - 1
 
 
 def check_settings(settings: Settings, source: Source) -> None:
@@ -153,6 +156,12 @@ def _check_prices(settings: Settings, source: Source) -> None:
             source.reject("prices", f"{provider!r} {model!r} has {count} prices from {day}")
 
 
+def _check_accounts(settings: Settings, source: Source) -> None:
+    granted = settings.accounts.credit_grant_usd
+    if parse_usd(granted) > _MAX_PUSD:
+        source.reject("accounts.credit_grant_usd", f"{granted!r} is more than {format_usd(_MAX_PUSD)}; use 0 for none")
+
+
 CHECKS: tuple[Callable[[Settings, Source], None], ...] = (
     _check_addresses,
     _check_master_keys,
@@ -161,4 +170,5 @@ CHECKS: tuple[Callable[[Settings, Source], None], ...] = (
     _check_providers,
     _check_models,
     _check_prices,
+    _check_accounts,
 )

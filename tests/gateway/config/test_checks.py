@@ -9,6 +9,7 @@ from gateway.config.checks import check_settings
 from gateway.config.reading import Source
 from gateway.config.secret import Secret
 from gateway.config.settings import (
+    Accounts,
     ModelSettings,
     Ops,
     PriceSettings,
@@ -46,6 +47,7 @@ def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("change", "path"),
     [
+        ({"accounts": Accounts(credit_grant_usd="9223372.036854775808")}, "accounts.credit_grant_usd"),
         ({"master_key": Secret("AAAA")}, "master_key"),
         ({"master_key": Secret("not base64")}, "master_key"),
         ({"previous_master_keys": (Secret("A" * 43 + "="), Secret("AAAA"))}, "previous_master_keys"),
