@@ -203,7 +203,8 @@ def answer_undecodable(request: AnyRequest, error: UnicodeDecodeError | Recursio
 
 def answer_anything(request: AnyRequest, error: Exception) -> Response[bytes]:
     """A mistake of ours: the log has it, the client does not."""
-    log.error("handler failed on %s %s", request.method, request.url.path, exc_info=error)
+    named = f"req_{request_id_of(request)}"
+    log.error("request %s failed on %s %s", named, request.method, request.url.path, exc_info=error)
     return answer_fault(request, Fault("server_error", KINDS["server_error"].meaning))
 
 

@@ -96,6 +96,18 @@ async def test_whatever_is_raised_is_an_envelope(client: httpx.AsyncClient, name
     assert response.headers["content-type"] == "application/json"
 
 
+async def test_a_mistake_of_ours_is_found_in_the_log(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the id that the answer has; the client is told nothing else."""
+    response = await client.get("/raise/bug")
+    (record,) = caplog.records
+    assert response.headers["x-request-id"] in record.getMessage()
+    assert "/raise/bug" in record.getMessage()
+    assert record.exc_info is not None
+    assert "c4n4ry" not in response.text
+
+
 @pytest.mark.parametrize(
     ("body", "message", "param"),
     [
