@@ -35,7 +35,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     model: str
-    # "ok", or the public code of what went wrong.
+    # "ok", the public code of what went wrong, or "in_doubt" where nobody knows how it ended.
     outcome: str
     # How long the gateway waited for it.
     waited_ms: int
@@ -265,7 +265,7 @@ def _attempts(row: UsageRow) -> list[AttemptView]:
             AttemptView(
                 provider=row.provider,
                 model=row.upstream_model,
-                outcome=row.error_code or "ok",
+                outcome=row.error_code or ("in_doubt" if row.status == "in_doubt" else "ok"),
                 waited_ms=waited_ms,
             )
         )

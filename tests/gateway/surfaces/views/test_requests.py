@@ -103,6 +103,13 @@ async def test_a_call_that_failed_shows_all_its_tries(board: Board) -> None:
     assert (body["error_code"], body["timing"]["first_byte_ms"]) == ("provider_error", None)
 
 
+async def test_a_try_of_which_nobody_knows_is_not_shown_as_answered(board: Board) -> None:
+    """What a killed process left open."""
+    row = make_call(attempts=1, trail="", status="in_doubt", http_status=0, is_stream=True, cost_basis="bound")
+    body = (await show(board, row)).json()
+    assert ([each["outcome"] for each in body["attempts"]], body["stream"]) == (["in_doubt"], True)
+
+
 async def test_a_call_that_was_never_sent_has_no_tries(board: Board) -> None:
     """And a price that the table lost has an id and no rates; what the cache answered cost nothing."""
     row = make_call(attempts=0, trail="", price_id="openai/x@2020-01-01+00000000", is_cached=True, tokens_saved=7)
