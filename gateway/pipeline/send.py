@@ -161,6 +161,12 @@ async def send(journey: Journey, route: Route) -> Upstream:
     raise SendFailed(error, failed_at, journey.attempts, journey.waited_ns)
 
 
+def count_tries(route: Route, retries: Retries) -> int:
+    """The most tries that a call makes along a route: one at each target, and what is left at the last."""
+    has_free_end = route.targets[-1].backend.is_free
+    return min(len(route.targets), retries.max_tries) if has_free_end else retries.max_tries
+
+
 async def _try_target(journey: Journey, target: Target, *, tries_again: bool) -> Upstream:
     services = journey.services
     backend, ticks_ns = target.backend, services.ticks_ns

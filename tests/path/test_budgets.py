@@ -50,7 +50,7 @@ async def test_room_for_k_calls_admits_k_calls(ann: Home, provider: Upstream) ->
     """What is held is settled to the truth at once; the counter is the ledger's sum to the picodollar."""
     await ann.budget("key", "0.001", "day")
     quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
-    most_pusd = round(float(quote["max_cost_usd"]) * 10**12)
+    most_pusd = round(float(quote["max_cost_per_try_usd"]) * 10**12)
     admitted = 0
     while (await ann.chat(max_tokens=10)).status_code == 200:
         admitted += 1
@@ -86,7 +86,7 @@ async def test_many_callers_at_once_never_pass_the_limit(ann: Home, provider: Up
 
     provider.answer = answer
     quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
-    most_pusd = round(float(quote["max_cost_usd"]) * 10**12)
+    most_pusd = round(float(quote["max_cost_per_try_usd"]) * 10**12)
     await ann.budget("account", f"0.{most_pusd * 10:012d}")
     calls = [asyncio.ensure_future(ann.chat(max_tokens=10)) for _ in range(50)]
     while sum(call.done() for call in calls) < 40:

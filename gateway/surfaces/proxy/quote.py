@@ -10,7 +10,7 @@ from litestar import Request, post
 from litestar.di import NamedDependency
 
 from gateway.errors import Fault
-from gateway.pipeline import budget, route
+from gateway.pipeline import budget, route, send
 from gateway.pipeline.flow import Route
 from gateway.pipeline.services import Services
 from gateway.surfaces.guards import key_of, with_key
@@ -26,15 +26,18 @@ class QuotedTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     provider: str
     model: str
-    # None: its price is not known.
+    # Of one try there; None: its price is not known.
     max_cost_usd: str | None
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """The most that a call may cost, and what that is made of."""
 
-    # Of one try; None where no bound can be known, and ``unbounded`` says why.
+    # Of the call, whose tries that fail may be billed too; None where no bound can be known: ``unbounded`` says why.
     max_cost_usd: str | None
+    # Of one try, which is what budgets hold as it goes out, and how many there may be.
+    max_cost_per_try_usd: str | None
+    max_tries: int
     model: str
     max_input_tokens: int
     max_output_tokens: int
@@ -45,7 +48,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
 @post("/v1/quote", summary="Ask what a chat would cost at most", tags=["Proxy"], status_code=200, guards=[with_key])
 async def quote_chat(request: AnyRequest, services: NamedDependency[Services]) -> Quote:
-    """Takes a chat's body and calls nobody. The bound holds for every target of the route, one try each."""
+    """Takes a chat's body and calls nobody. The bound holds wherever the route leads, with every try that may be billed."""
     body = await request.body()
     if not body:
         raise Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")
@@ -61,8 +64,11 @@ async def quote_chat(request: AnyRequest, services: NamedDependency[Services]) -
         alone = budget.assess(call, Route(targets=(target,), reason=""), services, now_ns)
         cost = None if alone.unpriced else format_usd(alone.bound.pusd)
         targets.append(QuotedTarget(provider=target.backend.name, model=target.model, max_cost_usd=cost))
+    tries = send.count_tries(path, services.settings.retries)
     return Quote(
-        max_cost_usd=None if unbounded else format_usd(found.bound.pusd),
+        max_cost_usd=None if unbounded else format_usd(found.bound.pusd * tries),
+        max_cost_per_try_usd=None if unbounded else format_usd(found.bound.pusd),
+        max_tries=tries,
         model=call.model,
         max_input_tokens=found.bound.input_tokens,
         max_output_tokens=found.bound.output_tokens,

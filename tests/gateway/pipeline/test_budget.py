@@ -220,7 +220,7 @@ async def test_a_try_that_may_be_billed_is_charged_beside_the_next(ann: Home, pr
     assert answer_.status_code == 200, answer_.text
     (row,) = ann.running.rows
     assert row.attempts == 2
-    assert row.lost_pusd == round(float(most["max_cost_usd"]) * 10**12)
+    assert row.lost_pusd == round(float(most["max_cost_per_try_usd"]) * 10**12)
     assert row.cost_pusd == row.lost_pusd + 35 * 10**6
     (state,) = await ann.budgets()
     assert round(float(state["spent_usd"]) * 10**12) == row.cost_pusd == await ann.sum_ledger_pusd()
@@ -264,7 +264,7 @@ async def test_a_stream_that_goes_beyond_its_limit_is_cut(ann: Home, provider: U
     (row,) = ann.running.rows
     quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 100, "stream": True})).json()
     assert row.status == "incomplete"
-    assert row.cost_pusd <= round(float(quote["max_cost_usd"]) * 10**12)
+    assert row.cost_pusd <= round(float(quote["max_cost_per_try_usd"]) * 10**12)
 
 
 def test_a_stream_within_its_limit_is_never_cut() -> None:

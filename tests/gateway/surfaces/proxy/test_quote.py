@@ -38,10 +38,26 @@ async def test_a_quote_is_an_upper_bound(ann: Home, provider: Upstream) -> None:
     assert status == 200
     assert provider.requests == []
     assert (told["max_output_tokens"], told["n"], told["unbounded"]) == (20, 2, [])
-    assert told["targets"] == [{"provider": "openai", "model": "m", "max_cost_usd": told["max_cost_usd"]}]
+    one_try = told["max_cost_per_try_usd"]
+    assert told["targets"] == [{"provider": "openai", "model": "m", "max_cost_usd": one_try}]
     answer = await ann.chat(max_tokens=20, n=2)
     assert float(answer.headers["x-watchllm-cost-usd"]) <= float(told["max_cost_usd"])
-    assert told["max_cost_usd"] == f"{(told['max_input_tokens'] + 2 * 2 * 20) / 10**6:.6f}".rstrip("0")
+    assert one_try == f"{(told['max_input_tokens'] + 2 * 2 * 20) / 10**6:.6f}".rstrip("0")
+
+
+@pytest.mark.parametrize("is_governed", [True, False])
+async def test_a_quote_covers_every_try_that_may_be_billed(ann: Home, provider: Upstream, is_governed: bool) -> None:
+    """A stream that never begins to say anything is tried again, and each of its tries may be on the bill."""
+    if is_governed:
+        await ann.budget("project", "1")
+    provider.answer = always(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 0\r\n\r\n")
+    asked: dict[str, Any] = {"max_tokens": 20, "stream": True}
+    _, told = await quote(ann, **asked)
+    assert (await ann.chat(**asked)).status_code == 502
+    most_pusd, one_pusd = (round(float(told[name]) * 10**12) for name in ("max_cost_usd", "max_cost_per_try_usd"))
+    assert told["max_tries"] == len(provider.requests) == 3
+    assert most_pusd == one_pusd * 3
+    assert await ann.sum_ledger_pusd() == most_pusd if is_governed else await ann.sum_ledger_pusd() <= most_pusd
 
 
 async def test_what_has_no_bound_is_named(ann: Home) -> None:
