@@ -3,6 +3,9 @@
 Where its longest reply does not fit, the call goes out with a smaller limit on the reply, spliced into its bytes; where
 not even a short one fits, it is refused with 402. Each further try after one that may have been billed is held as well.
 
+What only the call's own cap refuses goes on to the cache, whose answer is free, and no further; what a budget stops
+reads nothing.
+
 Where all budgets only alert, nothing is refused and no byte is changed: what can be bounded is held, so that it shows,
 and the rest is only counted once it is settled.
 
@@ -109,7 +112,10 @@ def may_govern(inbound: Inbound, services: Services) -> bool:
 
 
 async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple[Inbound, Funds | None]:
-    """Hold what a call may cost; the call comes back as it may go out. Raises Fault."""
+    """Hold what a call may cost; the call comes back as it may go out. Raises Fault.
+
+    What has a ``refusal`` may not go out: the cache alone may answer it.
+    """
     caller, call, cap = inbound.caller, inbound.call, inbound.max_cost_pusd
     standings = services.budgets.books.directory.find(caller, inbound.tags)
     if caller.kind == "test" or (not standings and cap is None):
@@ -128,7 +134,9 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
     if found.unpriced or found.shape.excluded or found.bound.needs_limit:
         if only_alert(standings, cap):
             return inbound, await _watch(inbound, route.targets[0], standings, services)
-        _check_bounded(found, standings, cap, services)
+        fault = _find_unbounded(found, standings, cap, services)
+        if fault is not None:
+            return inbound, _refuse_or_look(fault, inbound, route.targets[0], standings, services)
     if not found.bound.targets:
         return inbound, None
     doubt = _doubt(inbound, route.targets[0], found.bound.pusd)
@@ -174,13 +182,29 @@ def _limit(inbound: Inbound, funds: Funds | None) -> Inbound:
     return msgspec.structs.replace(inbound, call=limited, limited_tokens=funds.max_tokens)
 
 
-def _check_bounded(found: Assessment, standings: tuple[Standing, ...], cap: int | None, services: Services) -> None:
-    """Raise Fault where nobody can say what a call costs at most."""
+def _find_unbounded(
+    found: Assessment, standings: tuple[Standing, ...], cap: int | None, services: Services
+) -> Fault | None:
+    """Why nobody can say what a call costs at most, None where somebody can."""
     if found.unpriced and services.settings.budgets.unpriced == "refuse":
-        raise _refuse_unbounded(standings, cap, f"{found.unpriced[0]} has no price; [[prices]] gives it one")
-    if found.shape.excluded and found.bound.targets:
-        first = found.shape.excluded[0]
-        raise _refuse_unbounded(standings, cap, f"{first.name}, {first.reason}")
+        why = f"{found.unpriced[0]} has no price; [[prices]] gives it one"
+    elif found.shape.excluded and found.bound.targets:
+        why = f"{found.shape.excluded[0].name}, {found.shape.excluded[0].reason}"
+    else:
+        return None
+    return refusal.refuse_unbounded(standings[0].budget if standings else None, cap, why)
+
+
+def _refuse_or_look(
+    fault: Fault, inbound: Inbound, target: Target, standings: tuple[Standing, ...], services: Services
+) -> Funds:
+    """Refuse a call without a bound where a budget blocks; its own cap alone leaves it an answer that is free."""
+    if any(standing.budget.action == "block" for standing in standings):
+        raise fault
+    doubt = _doubt(inbound, target, 0)
+    funds = Funds(services.budgets.books, (), UNBOUNDED, doubt, inbound.max_cost_pusd, None)
+    funds.refusal = fault
+    return funds
 
 
 def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessment:
@@ -342,11 +366,6 @@ def _find_prices(call: Call, target: Target, services: Services, at_ns: int, *, 
         return (standard,)
     dearer = [lookup(provider, target.model, at_ns, tier) for tier in _TIERS]
     return (standard, *(price for price in dearer if price is not None))
-
-
-def _refuse_unbounded(standings: tuple[Standing, ...], cap: int | None, why: str) -> Fault:
-    budget = standings[0].budget if standings else None
-    return refusal.refuse_unbounded(budget, cap, why)
 
 
 async def _tighten(call: Call, model: str, found: Assessment, services: Services) -> Bound:

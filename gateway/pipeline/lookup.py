@@ -90,6 +90,11 @@ class Found(msgspec.Struct, kw_only=True):
 NOT_ASKED = Found(lines=b"")
 
 
+def looks(inbound: Inbound) -> bool:
+    """Whether a caller wants what is kept."""
+    return inbound.cache in _LOOKS
+
+
 def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Found:
     """Look for an answer to what the caller asked (``body``, as it came); raises Fault where only one would do."""
     wish, call, target = inbound.cache, inbound.call, route.targets[0]

@@ -53,7 +53,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             inbound, journey.funds = await budget.hold(inbound, table, services)
             journey.inbound = inbound
         path = route.choose(table, inbound.call.model, inbound.caller)
-        found = await _look(inbound, body, path, services)
+        found = await _look(journey, body, path)
         if not found.is_known:
             await _call(journey, path, found)
         elif not await _spare(journey, found):
@@ -79,7 +79,20 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             hold.release()
 
 
-async def _look(inbound: Inbound, body: bytes, path: Route, services: Services) -> lookup.Found:
+async def _look(journey: send.Journey, body: bytes, path: Route) -> lookup.Found:
+    """Look for an answer; where the call may not be made, raises why not unless there is one."""
+    inbound, refusal = journey.inbound, None if journey.funds is None else journey.funds.refusal
+    if refusal is None:
+        return await _find(inbound, body, path, journey.services)
+    if not lookup.looks(inbound):
+        raise refusal
+    try:
+        return await _find(msgspec.structs.replace(inbound, cache="only"), body, path, journey.services)
+    except Fault as miss:
+        raise (miss if inbound.cache == "only" else refusal) from miss
+
+
+async def _find(inbound: Inbound, body: bytes, path: Route, services: Services) -> lookup.Found:
     """Look for an answer: in memory at once, then where it takes a moment."""
     found = lookup.find(inbound, body, path, services)
     return await lookup.ask(found, inbound, services) if found.waits else found

@@ -179,6 +179,31 @@ async def test_only_never_calls(gateway: Running, provider: Upstream) -> None:
     assert provider.requests == []
 
 
+async def test_what_is_free_is_given_under_any_cap(gateway: Running, provider: Upstream) -> None:
+    """A call that may cost nothing gets what is kept; where nothing is, it is refused and nobody is asked."""
+    free = {"x-watchllm-max-cost-usd": "0"}
+    unbounded = HELLO | {"web_search_options": {}}
+    async with gateway.client() as client:
+
+        async def ask(body: dict[str, Any], **headers: str) -> Any:
+            return await client.post("/v1/chat/completions", json=body, headers=headers)
+
+        for body in (HELLO, unbounded):
+            refused = await ask(body, **free)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (402, "spending_limit")
+            assert figures(await ask(body)) == MISS
+            for wish in ({}, {"x-watchllm-cache": "only"}, {"x-watchllm-cache": "read"}):
+                given = await ask(body, **free, **wish)
+                assert figures(given) == HIT
+                assert "x-watchllm-max-tokens" not in given.headers
+            for wish in ({"x-watchllm-cache": "refresh"}, {"x-watchllm-cache": "off"}):
+                assert (await ask(body, **free, **wish)).status_code == 402
+        missed = await ask(HELLO | {"seed": 1}, **free, **{"x-watchllm-cache": "only"})
+        assert (missed.status_code, missed.json()["error"]["code"]) == (504, "cache_miss")
+    assert len(provider.requests) == 2
+    assert gateway.gateway.services.metrics.holds_open == 0
+
+
 async def test_an_answer_is_kept_for_its_time(gateway: Running) -> None:
     """The call's own time to live wins over the project's; a wrong one is refused."""
     async with gateway.client() as client:

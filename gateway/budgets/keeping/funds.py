@@ -10,13 +10,17 @@ from gateway.budgets.bound import Bound
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books, Unsettled
 from gateway.counters.interface import CountersUnavailable
+from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 
 
 class Funds:
     """What is held for a call; without a budget only its cap of its own, and then nothing is held."""
 
-    __slots__ = ("_books", "_open", "_unsettled", "bound", "cap_pusd", "doubt", "lost_pusd", "max_tokens", "standings")
+    __slots__ = (
+        "_books", "_open", "_unsettled", "bound", "cap_pusd", "doubt", "lost_pusd", "max_tokens", "refusal",
+        "standings",
+    )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - all that is known of it, made for each call
         self,
@@ -36,6 +40,8 @@ class Funds:
         self.doubt = doubt
         # The limit that the gateway set on the reply, None where it set none.
         self.max_tokens = max_tokens
+        # Why the call may not be made, though nothing keeps it from an answer that is free; None: it may be.
+        self.refusal: Fault | None = None
         # What earlier tries may have cost.
         self.lost_pusd = 0
         # What the call itself says that it may cost, None where it says nothing.

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from gateway.budgets import refusal
-from gateway.budgets.bound import Bound
+from gateway.budgets.bound import LEAST_OUTPUT_TOKENS, Bound
 from gateway.budgets.budget import Budget
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import OpenHold, Unsettled, name_of
@@ -93,7 +93,9 @@ class Keeper:
         return funds
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
-        """Hold what a call may cost, or what there is room for; raises Fault.
+        """Hold what a call may cost, or what there is room for; raises Fault where a budget has none.
+
+        What the call's own cap has no room for is the ``refusal`` of what is returned.
 
         Where the bound by bytes does not fit, ``tighten`` bounds the input by counting; where the longest reply does
         not fit, ``max_tokens`` of what is returned says how long the reply may be.
@@ -106,7 +108,7 @@ class Keeper:
             most_pusd = bound.pusd
             amount = self._allowed(wish, most_pusd)
             if amount < bound.least_pusd:
-                raise refusal.refuse_for_cap(amount, bound.least_pusd)
+                return await self._reserve_least(wish, bound, amount)
             held = await self._reserve(wish, min(amount, most_pusd), bound.least_pusd)
         if not isinstance(held, Held):
             raise self._refuse(wish, held, bound.least_pusd)
@@ -114,6 +116,16 @@ class Keeper:
             bound = msgspec.structs.replace(bound, output_tokens=bound.affords(held.amount_pusd))
             most_pusd = bound.pusd
         return self._fund(wish, bound, _with_cost(wish.doubt, most_pusd))
+
+    async def _reserve_least(self, wish: Wish, bound: Bound, allowed_pusd: int) -> Funds:
+        """For a call that its own cap refuses: where its budgets have room for a call, it may have a free answer."""
+        least = msgspec.structs.replace(bound, output_tokens=min(bound.output_tokens, LEAST_OUTPUT_TOKENS))
+        held = await self._reserve(wish, least.pusd, None)
+        if not isinstance(held, Held):
+            raise self._refuse(wish, held, least.pusd)
+        funds = self._fund(wish, least, _with_cost(wish.doubt, least.pusd))
+        funds.refusal, funds.max_tokens = refusal.refuse_for_cap(allowed_pusd, least.pusd), None
+        return funds
 
     def _fund(self, wish: Wish, bound: Bound, doubt: UsageRow) -> Funds:
         is_limited = bound.output_tokens < wish.bound.output_tokens or bound.needs_limit

@@ -86,10 +86,26 @@ async def test_the_calls_own_cap_holds_without_a_budget(database: Database, tmp_
     async with treasure(database, tmp_path) as house:
         funds = await reserve(house, 1_000, cap_pusd=70)
         assert (funds.max_tokens, funds.is_open) == (70, False)
-        with pytest.raises(Fault) as refused:
-            await reserve(house, 1_000, cap_pusd=63)
-        assert refused.value.details["budget_id"] is None
         assert not await house.keeper.reserve_more(funds, 2)
+        refused = await reserve(house, 1_000, cap_pusd=63)
+        assert refused.refusal is not None
+        assert refused.refusal.details["budget_id"] is None
+        assert (refused.max_tokens, refused.is_open) == (None, False)
+
+
+async def test_who_may_not_pay_may_have_what_is_free_while_the_budget_has_room(
+    database: Database, tmp_path: Path
+) -> None:
+    """Room for the shortest call; the budget refuses before the cap does."""
+    async with treasure(database, tmp_path) as house:
+        budget = await house.add(limit_pusd=100)
+        refused = await reserve(house, 1_000, cap_pusd=0)
+        assert refused.refusal is not None
+        assert await stand(house, budget.budget_id) == (0, 64)
+        with pytest.raises(Fault, match="no room"):
+            await reserve(house, 1_000, cap_pusd=0)
+        refused.release()
+        assert await stand(house, budget.budget_id) == (0, 0)
 
 
 async def test_a_further_try_needs_room_of_its_own(database: Database, tmp_path: Path) -> None:
