@@ -124,14 +124,14 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
     if route is None or (caller.allowed_models is not None and call.model not in caller.allowed_models):
         # Refused in the room that routes.
         return inbound, None
-    if call.max_tokens is not None and call.body.find(_NEWER_LIMIT) >= 0 and call.body.find(_OLDER_LIMIT) >= 0:
+    limit, body = call.max_tokens, call.body
+    has_both = limit is not None and body.find(_NEWER_LIMIT) >= 0 and body.find(_OLDER_LIMIT) >= 0
+    if limit is not None and has_both and not only_alert(standings, cap):
         # Which of two that differ a provider believes is its own choice: it gets the one that is held for.
-        if only_alert(standings, cap):
-            return inbound, await _watch(inbound, route.targets[0], standings, services)
-        call = limit_reply(call, call.max_tokens)
+        call = limit_reply(call, limit)
         inbound = msgspec.structs.replace(inbound, call=call)
     found = assess(call, route, services, inbound.created_ns)
-    if found.unpriced or found.shape.excluded or found.bound.needs_limit:
+    if has_both or found.unpriced or found.shape.excluded or found.bound.needs_limit:
         if only_alert(standings, cap):
             return inbound, await _watch(inbound, route.targets[0], standings, services)
         fault = _find_unbounded(found, standings, cap, services)

@@ -80,22 +80,24 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
 
 
 async def _look(journey: send.Journey, body: bytes, path: Route) -> lookup.Found:
-    """Look for an answer; where the call may not be made, raises why not unless there is one."""
-    inbound, refusal = journey.inbound, None if journey.funds is None else journey.funds.refusal
-    if refusal is None:
-        return await _find(inbound, body, path, journey.services)
-    if not lookup.looks(inbound):
-        raise refusal
-    try:
-        return await _find(msgspec.structs.replace(inbound, cache="only"), body, path, journey.services)
-    except Fault as miss:
-        raise (miss if inbound.cache == "only" else refusal) from miss
-
-
-async def _find(inbound: Inbound, body: bytes, path: Route, services: Services) -> lookup.Found:
     """Look for an answer: in memory at once, then where it takes a moment."""
+    inbound, services, funds = journey.inbound, journey.services, journey.funds
+    if funds is not None and funds.refusal is not None:
+        return await _look_only(inbound, body, path, funds.refusal, services)
     found = lookup.find(inbound, body, path, services)
     return await lookup.ask(found, inbound, services) if found.waits else found
+
+
+async def _look_only(inbound: Inbound, body: bytes, path: Route, refusal: Fault, services: Services) -> lookup.Found:
+    """Look for an answer to a call that may not be made; raises the refusal where there is none."""
+    if not lookup.looks(inbound):
+        raise refusal
+    asked = msgspec.structs.replace(inbound, cache="only")
+    try:
+        found = lookup.find(asked, body, path, services)
+        return await lookup.ask(found, asked, services) if found.waits else found
+    except Fault as miss:
+        raise (miss if inbound.cache == "only" else refusal) from miss
 
 
 async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None:

@@ -39,6 +39,7 @@ PERMISSION: Permission = "budgets"
 READ_PERMISSION: Permission = "account:read"
 MAX_TAG_CHARS = 256
 _PREFIXES = {"account": "acct_", "project": "proj_", "key": "key_"}
+_BOOLEANS = ("true", "false")
 _Share = Annotated[float, Meta(gt=0, le=10)]
 
 
@@ -50,6 +51,8 @@ class BudgetBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # A decimal string of dollars, or a whole number; a JSON float would have lost digits before it was read.
     limit_usd: str | int
     scope_id: str | None = None
+    # Of a tag, for the operator: that of the projects that have no account, not the account's own.
+    installation: bool = False
     action: Action = "block"
     # Shares of the limit at which an event usage.threshold is written.
     thresholds: Annotated[tuple[_Share, ...], Meta(max_length=16)] = THRESHOLDS
@@ -61,6 +64,8 @@ class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     scope: Scope
     scope_id: str
+    # It is the operator's, on a project, key or tag of those that have no account.
+    installation: bool
     window: Span
     limit_usd: str
     action: Action
@@ -120,9 +125,9 @@ async def make_budget(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> BudgetView:
-    """Limit what an account, a project, a key or a tag spends in a window; it holds from the answer on, in every process.
+    """Limit what an account, a project, a key or a tag spends in a window; it holds from the answer on.
 
-    A process that was not heard of for 5 s is not waited for: it takes the budget over when it answers again.
+    So it does in every process; one that was not heard of for 5 s takes the budget over when it answers again.
     """
     treasury = services.budgets.treasury
     wanted = await _resolve(data, caller_of(request), database)
@@ -149,7 +154,7 @@ async def list_budgets(request: AnyRequest, services: NamedDependency[Services])
 async def simulate_budget(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> BudgetTrialView:
-    """`scope` and `scope_id` as of a budget, `window`, and `limit_usd`, which may be left out."""
+    """`scope`, `scope_id` and `installation` as of a budget, `window`, and `limit_usd`, which may be left out."""
     caller, treasury, now_ns = caller_of(request), services.budgets.treasury, services.now_ns()
     given = request.query_params.get("limit_usd")
     body = _read_trial(dict(request.query_params.items()))
@@ -212,6 +217,7 @@ def view_budget(state: BudgetState) -> BudgetView:
         id=budget.budget_id,
         scope=budget.scope,
         scope_id=budget.tag or budget.scope_id,
+        installation=budget.account_id is None,
         window=budget.span,
         limit_usd=format_usd(budget.limit_pusd),
         action=budget.action,
@@ -223,12 +229,14 @@ def view_budget(state: BudgetState) -> BudgetView:
 
 
 def _read_trial(given: dict[str, str]) -> BudgetBody:
-    for name, choices in (("scope", get_args(Scope)), ("window", get_args(Span))):
+    given = {"installation": "false", **given}
+    for name, choices in (("scope", get_args(Scope)), ("window", get_args(Span)), ("installation", _BOOLEANS)):
         if given.get(name) not in choices:
             message = f"{name}={shown(given.get(name))} is none of {', '.join(choices)}."
             raise Fault("invalid_request", message, param=name)
     fields = {name: given[name] for name in ("scope", "scope_id", "window") if given.get(name)}
-    return msgspec.convert({**fields, "limit_usd": 0}, BudgetBody)
+    is_installations = given["installation"] == _BOOLEANS[0]
+    return msgspec.convert({**fields, "installation": is_installations, "limit_usd": 0}, BudgetBody)
 
 
 def _trial(past: Past, *, has_limit: bool) -> BudgetTrialView:
@@ -300,6 +308,8 @@ async def _resolve(body: BudgetBody, caller: Caller, database: Database) -> Want
 
 async def _find_scope(body: BudgetBody, caller: Caller, database: Database) -> tuple[str | None, str]:
     given = body.scope_id
+    if body.installation:
+        _check_installation(body, caller)
     if body.scope == "account":
         if caller.account_id is None:
             raise Fault("rule_broken", "The operator's own projects have no account: budget a project.", param="scope")
@@ -316,7 +326,8 @@ async def _find_scope(body: BudgetBody, caller: Caller, database: Database) -> t
                 f"characters or blanks around it, of at most {MAX_TAG_CHARS} characters.",
                 param="scope_id",
             )
-        return caller.account_id, tag_scope_id(caller.account_id, given)
+        owner_id = None if body.installation else caller.account_id
+        return owner_id, tag_scope_id(owner_id, given)
     scope_id = _read_id(given, body.scope)
     async with database.read() as connection:
         owner = None if scope_id is None else await store.find_owner(connection, body.scope, scope_id)
@@ -325,6 +336,15 @@ async def _find_scope(body: BudgetBody, caller: Caller, database: Database) -> t
     if owner[0] != caller.account_id and not (owner[0] is None and _is_operator(caller)):
         raise _unknown(body)
     return owner[0], scope_id
+
+
+def _check_installation(body: BudgetBody, caller: Caller) -> None:
+    """A project or a key tells whose it is; the same word is a tag of each account and one of the installation."""
+    if not _is_operator(caller):
+        raise Fault("insufficient_scope", "Only the operator budgets the installation's tags.", param="installation")
+    if body.scope != "tag":
+        message = f"'installation' is true, and says nothing of the scope {body.scope!r}: it is for a tag."
+        raise Fault("rule_broken", message, param="installation")
 
 
 def _may_arrive(tag: str) -> bool:

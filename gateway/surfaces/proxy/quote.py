@@ -48,7 +48,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
 @post("/v1/quote", summary="Ask what a chat would cost at most", tags=["Proxy"], status_code=200, guards=[with_key])
 async def quote_chat(request: AnyRequest, services: NamedDependency[Services]) -> Quote:
-    """Takes a chat's body and calls nobody. The bound holds wherever the route leads, with every try that may be billed."""
+    """Takes a chat's body and calls nobody. The bound holds for every target, and every try that may be billed."""
     body = await request.body()
     if not body:
         raise Fault("invalid_request", "The body is empty; this endpoint takes a JSON object.")

@@ -112,9 +112,7 @@ async def test_a_change_is_answered_when_every_process_has_it(database: Database
     async with treasure(database, tmp_path) as house:
         other_directory = BudgetDirectory(database)
         books = Books(house.books.counters, other_directory, house.books.now_ns)
-        me, other = (
-            Peers(database, house.recorder, kept, "a", house.books.now_ns) for kept in (house.books, books)
-        )
+        me, other = (Peers(database, house.recorder, kept, "a", house.books.now_ns) for kept in (house.books, books))
         treasury = msgspec.structs.replace(house.treasury, peers=me)
         await other.appear()
         making = asyncio.ensure_future(administration.create(treasury, WANTED))

@@ -131,6 +131,34 @@ async def test_an_operator_budgets_the_operators_projects(ann: Home) -> None:
         body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
         assert (await caller.post("/v1/chat/completions", json=body)).status_code == 402
     assert [state["id"] for state in await ann.budgets()] == [made["id"]]
+    assert (await ann.person.delete(f"/api/budgets/{made['id']}")).status_code == 200
+
+
+async def test_a_tag_of_the_installation_is_another_than_the_accounts(ann: Home) -> None:
+    """The operator says which is meant: of the projects that the command line made, or of their own account."""
+    wanted: dict[str, Any] = {"scope": "tag", "scope_id": "night", "limit_usd": "0"}
+    assert (await make(ann, **wanted, installation=True))[0] == 403
+    async with ann.database.write() as connection:
+        await connection.execute(PROMOTE, {"account_id": ann.account_id})
+    status, told = await make(ann, scope="project", scope_id=ann.project_id, installation=True)
+    assert (status, told["error"]["param"]) == (400, "installation")
+    statuses: list[int] = []
+    async with ann.running.client() as caller:
+        for installation in (False, True):
+            status, made = await make(ann, **wanted, installation=installation)
+            assert (status, made["installation"], made["scope_id"]) == (201, installation, "night")
+            body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+            headers = {"x-watchllm-tags": "night"}
+            statuses.append((await caller.post("/v1/chat/completions", json=body, headers=headers)).status_code)
+    assert statuses == [200, 402]
+    for state in await ann.budgets():
+        assert (await ann.person.delete(f"/api/budgets/{state['id']}")).status_code == 200
+    tried: dict[str, str] = {"scope": "tag", "scope_id": "night", "window": "total"}
+    for installation, spends in (("true", True), ("false", False)):
+        answer = await ann.person.get("/api/budgets/simulation", params=tried | {"installation": installation})
+        assert (answer.json()["spent_usd"] != "0") is spends
+    wrong = await ann.person.get("/api/budgets/simulation", params=tried | {"installation": "yes"})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "installation")
 
 
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("member", 403), ("admin", 200), ("owner", 200)])

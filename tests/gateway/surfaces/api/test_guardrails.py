@@ -101,7 +101,27 @@ async def test_a_credit_that_is_used_up_allows_nothing(ann: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    "amount", [-1, "x", None, "1e30", 1e-13, [1], "1_0", " 1 ", "\u0661", "+1", "", "1.", ".5", "NaN", "-0", "1e99999999999999999999", True, "9" * 65]
+    "amount",
+    [
+        -1,
+        "x",
+        None,
+        "1e30",
+        1e-13,
+        [1],
+        "1_0",
+        " 1 ",
+        "\u0661",
+        "+1",
+        "",
+        "1.",
+        ".5",
+        "NaN",
+        "-0",
+        "1e99999999999999999999",
+        True,
+        "9" * 65,
+    ],
 )
 async def test_an_amount_that_is_none_is_refused(ann: Home, amount: Any) -> None:
     """In document A's envelope, naming the field."""

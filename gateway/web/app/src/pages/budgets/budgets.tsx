@@ -113,7 +113,15 @@ function PastOf({ of }: { of: Budget }) {
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary class="small">Before this {of.window}</summary>
-      {isOpen && <PastWindows scope={of.scope} scopeId={of.scope_id} window={of.window} limit={String(of.limit_usd)} />}
+      {isOpen && (
+        <PastWindows
+          scope={of.scope}
+          scopeId={of.scope_id}
+          installation={of.scope === "tag" && of.installation}
+          window={of.window}
+          limit={String(of.limit_usd)}
+        />
+      )}
     </details>
   );
 }

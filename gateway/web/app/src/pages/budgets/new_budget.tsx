@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
 import { call } from "../../core/api";
 import { useDeed, useLoaded } from "../../core/loading";
+import { useSession } from "../../core/session";
 import { Button } from "../../ui/button";
 import { Dialog } from "../../ui/dialog";
-import { Input, Select } from "../../ui/field";
+import { Check, Input, Select } from "../../ui/field";
 import { Notice } from "../../ui/states";
 import { useProjects } from "../projects/shared";
 import { PastWindows } from "./past_windows";
@@ -31,6 +32,8 @@ export function NewBudget({ onClose }: { onClose: () => void }) {
   const [projectId, setProjectId] = useState("");
   const [keyId, setKeyId] = useState("");
   const [tag, setTag] = useState("");
+  const [isInstallations, setInstallations] = useState(false);
+  const { profile } = useSession();
   const projects = useProjects();
   const project = projectId || projects.data?.projects[0]?.id || "";
   const keys = useLoaded(scope === "key" && project ? `keys ${project}` : null, (signal) =>
@@ -38,8 +41,11 @@ export function NewBudget({ onClose }: { onClose: () => void }) {
   );
   const key = keyId || keys.data?.api_keys[0]?.id || "";
   const scopeId = { account: null, project, key, tag: tag.trim() }[scope];
+  const installation = scope === "tag" && isInstallations;
   const deed = useDeed(async () => {
-    await call("POST /api/budgets", { body: { scope, scope_id: scopeId, window, limit_usd: limit.trim(), action } });
+    await call("POST /api/budgets", {
+      body: { scope, scope_id: scopeId, installation, window, limit_usd: limit.trim(), action },
+    });
     onClose();
   });
   return (
@@ -71,6 +77,14 @@ export function NewBudget({ onClose }: { onClose: () => void }) {
           />
         )}
         {scope === "tag" && <Input label="Tag" required value={tag} onInput={setTag} />}
+        {scope === "tag" && profile.operator && (
+          <Check
+            label="Of the installation's projects"
+            hint="those that the command line made; else of this account's"
+            checked={isInstallations}
+            onChange={setInstallations}
+          />
+        )}
         <div class="figures">
           <Input
             label="At most, in USD"
@@ -97,7 +111,7 @@ export function NewBudget({ onClose }: { onClose: () => void }) {
           ]}
           onChange={(value) => setAction(value as Budget["action"])}
         />
-        <PastWindows scope={scope} scopeId={scopeId} window={window} limit={limit} />
+        <PastWindows scope={scope} scopeId={scopeId} installation={installation} window={window} limit={limit} />
         {deed.error && <Notice tone="bad">{deed.error.message}</Notice>}
         <div class="ends">
           <Button onClick={onClose}>Cancel</Button>

@@ -20,23 +20,25 @@ const NAMES: Record<Budget["window"], string> = {
 interface Wish {
   scope: Budget["scope"];
   scopeId: string | null;
+  /** Of a tag: that of the projects that have no account. */
+  installation: boolean;
   window: Budget["window"];
   /** What was typed: no amount yet, perhaps. */
   limit: string;
 }
 
 /** What such a limit would have done so far. */
-export function PastWindows({ scope, scopeId, window: span, limit }: Wish) {
+export function PastWindows({ scope, scopeId, installation, window: span, limit }: Wish) {
   const amount = /^\d+(\.\d{1,12})?$/.test(limit.trim()) ? limit.trim() : "";
-  const asked = scopeId === "" ? null : JSON.stringify([scope, scopeId, span, amount]);
+  const asked = scopeId === "" ? null : JSON.stringify([scope, scopeId, String(installation), span, amount]);
   const [settled, settle] = useState(asked);
   useEffect(() => {
     const timer = setTimeout(() => settle(asked), PAUSE_MS);
     return () => clearTimeout(timer);
   }, [asked]);
   const found = useLoaded(settled && `trial ${settled}`, (signal) => {
-    const [scope, scope_id, window, limit_usd] = JSON.parse(settled ?? "[]") as string[];
-    return call("GET /api/budgets/simulation", { query: { scope, scope_id, window, limit_usd }, signal });
+    const [scope, scope_id, installation, window, limit_usd] = JSON.parse(settled ?? "[]") as string[];
+    return call("GET /api/budgets/simulation", { query: { scope, scope_id, installation, window, limit_usd }, signal });
   });
   if (settled === null) return null;
   if (found.error) return <Notice tone="warn">{found.error.message}</Notice>;

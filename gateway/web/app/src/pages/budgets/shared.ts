@@ -31,13 +31,13 @@ async function loadKeyNames(signal: AbortSignal): Promise<Record<string, string>
 /** What a budget governs, by the name that people gave it. */
 export function useScopeName(
   budgets: readonly Pick<BudgetView, "scope">[],
-): (budget: Pick<BudgetView, "scope" | "scope_id">) => string {
+): (budget: Pick<BudgetView, "scope" | "scope_id"> & { installation?: boolean }) => string {
   const projects = useProjects();
   const hasKeys = budgets.some(({ scope }) => scope === "key");
   const keys = useLoaded(hasKeys ? "key-names" : null, loadKeyNames);
-  return ({ scope, scope_id }) => {
+  return ({ scope, scope_id, installation }) => {
     if (scope === "account") return "The whole account";
-    if (scope === "tag") return `Tag ${scope_id}`;
+    if (scope === "tag") return `Tag ${scope_id}${installation ? " of the installation" : ""}`;
     if (scope === "project") return projects.data?.projects.find((each) => each.id === scope_id)?.name ?? scope_id;
     return `Key ${keys.data?.[scope_id] || scope_id}`;
   };
