@@ -94,7 +94,7 @@ async def test_the_other_processes_are_told(house: House, tmp_path: Path) -> Non
     class Asked:
         """Notes that the others were asked, and loses the database."""
 
-        async def ask(self) -> None:
+        async def spread(self) -> None:
             """Note it."""
             told.append("asked")
             raise DatabaseUnavailable("gone")
