@@ -78,6 +78,13 @@ class Dated(Protocol):
     def created_ns(self) -> int: ...
 
 
+class Owned(Dated, Protocol):
+    """The same, and whose it is."""
+
+    @property
+    def project_id(self) -> str: ...
+
+
 class Purge(msgspec.Struct, frozen=True, kw_only=True):
     """Which of a project's answers go: those that meet every term given; without one, all."""
 

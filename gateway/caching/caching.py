@@ -36,7 +36,7 @@ class Caching:
         """``shared`` is what processes share, None where there is one process alone."""
         self.answers = answers
         self.shared = shared
-        self.flights = Flights()
+        self.flights = Flights(directory.purges.cover)
         self.directory = directory
         self.semantics = semantics
         self.audits = audits

@@ -2,7 +2,8 @@
 
 The first to ask leads: its call is made, metered and charged. Those who ask the same meanwhile follow: they get its
 stream as it comes, or its answer when it is whole. A leader that leaves does not end a call that others wait for; one
-that nobody waits for any more is not joined again, since what is left of it may go nowhere.
+that nobody waits for any more is not joined again, since what is left of it may go nowhere. Nor is one that began
+before a purge of its answer: who asks afterwards asks anew.
 
 Failure behavior: what ends the leader's call ends the others with the same fault. Of an answer too long to be kept
 nobody can join the rest, who waits for it whole asks alone, and a follower that reads too slowly is given up.
@@ -11,13 +12,32 @@ nobody can join the rest, who waits for it whole asks alone, and a follower that
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from gateway.backends.interface import Client
-from gateway.caching.answers import StoredAnswer
+from gateway.caching.answers import Owned, StoredAnswer
 from gateway.errors import Fault
+from gateway.ledger.figures.tags import split_tags
 from providers.handoff import Handoff
 
 # More is shared with nobody who comes later, and a follower this far behind is given up.
 MAX_SHARED_BYTES = 1_048_576
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that its answer will be named by: what tells whether a purge covers it."""
+
+    entry_id: str
+    project_id: str
+    model: str
+    # As its row has them.
+    tag_text: str
+    created_ns: int
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """One by one: of few calls they are ever asked."""
+        return tuple(split_tags(self.tag_text))
 
 
 class Follower:
@@ -101,15 +121,14 @@ class Flight:
     """A call under way, and who follows it."""
 
     __slots__ = (
-        "_flights", "_followers", "_key", "_leader_left", "answer", "ends", "entry_id", "fault", "is_shared", "lines",
+        "_flights", "_followers", "_key", "_leader_left", "answer", "begun", "ends", "fault", "is_shared", "lines",
         "pieces", "size",
     )  # fmt: skip
 
-    def __init__(self, flights: "Flights", key: bytes, entry_id: str) -> None:
+    def __init__(self, flights: "Flights", key: bytes, begun: Begun) -> None:
         self._flights = flights
         self._key = key
-        # What its answer is kept as.
-        self.entry_id = entry_id
+        self.begun = begun
         self._followers: list[Follower] = []
         # What a stream has brought so far; dropped once it is too much to keep.
         self.pieces: list[bytes] = []
@@ -225,20 +244,22 @@ class SharedClient:
 class Flights:
     """The calls under way, by their requests' keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_purged: Callable[[Owned], bool]) -> None:
         self._flights: dict[bytes, Flight] = {}
+        self._is_purged = is_purged
 
     def __len__(self) -> int:
         """How many calls could be followed."""
         return len(self._flights)
 
     def find(self, key: bytes) -> Flight | None:
-        """The call under way that asks the same."""
-        return self._flights.get(key)
+        """The call under way that asks the same, and that no purge covers."""
+        flight = self._flights.get(key)
+        return None if flight is None or self._is_purged(flight.begun) else flight
 
-    def open(self, key: bytes, entry_id: str) -> Flight:
+    def open(self, key: bytes, begun: Begun) -> Flight:
         """Lead: who asks the same from now on follows."""
-        flight = self._flights[key] = Flight(self, key, entry_id)
+        flight = self._flights[key] = Flight(self, key, begun)
         return flight
 
     def remove(self, key: bytes, flight: Flight) -> None:

@@ -22,7 +22,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.caching.answers import MAX_SHARED_S, NS_PER_S, Answers, Purge, StoredAnswer
+from gateway.caching.answers import MAX_SHARED_S, NS_PER_S, Answers, Owned, Purge, StoredAnswer
 from gateway.caching.semantic.packing import Damaged, pack_answer, unpack_answer
 from gateway.counters.interface import CountersUnavailable
 from gateway.counters.scripts import Script, make_script, read_text
@@ -84,8 +84,8 @@ class Purges:
             floor_ns = self._floors_ns.get(purge.project_id, 0)
             self._floors_ns[purge.project_id] = max(floor_ns, oldest.before_ns or 0)
 
-    def cover(self, answer: StoredAnswer) -> bool:
-        """Whether an answer was purged."""
+    def cover(self, answer: Owned) -> bool:
+        """Whether an answer was purged, or is to come of a call from before a purge."""
         if answer.created_ns >= self._latest_ns.get(answer.project_id, 0):
             return False
         if answer.created_ns < self._floors_ns.get(answer.project_id, 0):

@@ -11,7 +11,7 @@ import msgspec
 from gateway.caching.answers import NS_PER_S, StoredAnswer, age_s, entry_id_of
 from gateway.caching.batch import Batch
 from gateway.caching.caching import EMBEDDINGS, Caching
-from gateway.caching.flights import Flight
+from gateway.caching.flights import Begun, Flight
 from gateway.caching.policy import Policy
 from gateway.caching.semantic.interface import Check, Fresh, Layer, Look
 from gateway.caching.semantic.question import Asked, Limits
@@ -156,13 +156,19 @@ def join(found: Found, inbound: Inbound, services: Services) -> Found:
     found.joined = caching.flights.find(key) if shares else None
     if found.joined is not None:
         return found
-    entry_id = entry_id_of(inbound.request_id)
     # A reply that the gateway limits may be cut where those who ask the same had no limit.
     if shares and inbound.limited_tokens is None:
-        found.flight = caching.flights.open(key, entry_id)
+        found.flight = caching.flights.open(key, _begin(inbound))
     elif wish in _KEEPS and inbound.call.stream:
-        found.flight = Flight(caching.flights, key, entry_id)
+        found.flight = Flight(caching.flights, key, _begin(inbound))
     return found
+
+
+def _begin(inbound: Inbound) -> Begun:
+    return Begun(
+        entry_id=entry_id_of(inbound.request_id), project_id=inbound.caller.project_id, model=inbound.call.model,
+        tag_text=inbound.tags, created_ns=inbound.created_ns,
+    )  # fmt: skip
 
 
 async def ask(found: Found, inbound: Inbound, services: Services) -> Found:
@@ -277,7 +283,7 @@ def joined_lines(flight: Flight) -> bytes:
     """The header lines of an answer that is shared with the call which brings it; what it saves once that is known."""
     answer = flight.answer
     return b"x-watchllm-cached: true\r\nx-watchllm-cache: hit-exact\r\nx-watchllm-cache-entry: %s\r\n%b" % (
-        flight.entry_id.encode(),
+        flight.begun.entry_id.encode(),
         b"" if answer is None else b"x-watchllm-tokens-saved: %d\r\n" % answer.usage.total_tokens,
     )
 

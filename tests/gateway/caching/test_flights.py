@@ -7,7 +7,7 @@ from fakes import FakeClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.caching.flights import MAX_SHARED_BYTES, Flight, Flights, Follower, SharedClient
+from gateway.caching.flights import MAX_SHARED_BYTES, Begun, Flight, Flights, Follower, SharedClient
 
 KEY = b"k" * 16
 
@@ -26,6 +26,11 @@ class Listener(FakeClient):
         self.leave, self.press = on_gone, on_pressure
 
 
+def begun(number: int) -> Begun:
+    """A call under way."""
+    return Begun(entry_id=f"ce_{number}", project_id="p", model="m", tag_text=" a,b,a", created_ns=number)
+
+
 def joined(flight: Flight, client: Listener) -> Follower:
     """Follow, with a stream that begins by itself."""
     return flight.follow(client, lambda: client.start(b""), asyncio.get_running_loop())
@@ -33,8 +38,8 @@ def joined(flight: Flight, client: Listener) -> Follower:
 
 def test_one_call_is_found_until_it_has_ended() -> None:
     """Whoever asks the same afterwards asks anew."""
-    flights = Flights()
-    flight = flights.open(KEY, "ce_1")
+    flights = Flights(lambda _: False)
+    flight = flights.open(KEY, begun(1))
     assert flights.find(KEY) is flight
     flight.land(None)
     assert flights.find(KEY) is None
@@ -43,15 +48,27 @@ def test_one_call_is_found_until_it_has_ended() -> None:
 
 def test_a_newer_call_is_not_ended_with_an_older_one() -> None:
     """The older one's end leaves the newer one to be found."""
-    flights = Flights()
-    older, newer = flights.open(KEY, "ce_1"), flights.open(KEY, "ce_2")
+    flights = Flights(lambda _: False)
+    older, newer = flights.open(KEY, begun(1)), flights.open(KEY, begun(2))
+    older.land(None)
+    assert flights.find(KEY) is newer
+
+
+def test_a_call_from_before_a_purge_is_not_found() -> None:
+    """Whoever asks after it leads a call of their own, and the older one's end leaves that to be found."""
+    purged = list[str]()
+    flights = Flights(lambda begun: begun.entry_id in purged)
+    older = flights.open(KEY, begun(1))
+    purged.append("ce_1")
+    assert flights.find(KEY) is None
+    newer = flights.open(KEY, begun(2))
     older.land(None)
     assert flights.find(KEY) is newer
 
 
 async def test_a_slow_follower_gets_the_rest_when_it_reads_again() -> None:
     """What came meanwhile is kept for it."""
-    flight = Flights().open(KEY, "ce_1")
+    flight = Flights(lambda _: False).open(KEY, begun(1))
     client = Listener()
     follower = joined(flight, client)
     flight.take(b"a")
@@ -67,8 +84,8 @@ async def test_a_slow_follower_gets_the_rest_when_it_reads_again() -> None:
 
 async def test_a_follower_that_left_gets_no_more_and_holds_nothing_up() -> None:
     """The call is told when the last one leaves, but only if its own client has left as well; then nobody joins it."""
-    flights = Flights()
-    flight = flights.open(KEY, "ce_1")
+    flights = Flights(lambda _: False)
+    flight = flights.open(KEY, begun(1))
     leader, client = Listener(), Listener()
     shared = SharedClient(leader, flight)
     stopped: list[str] = []
@@ -87,17 +104,17 @@ async def test_a_follower_that_left_gets_no_more_and_holds_nothing_up() -> None:
 
 async def test_a_call_that_its_client_leaves_alone_is_joined_by_nobody() -> None:
     """Its provider may be read to the end all the same, for nobody; whoever asks the same leads."""
-    flights = Flights()
+    flights = Flights(lambda _: False)
     leader = Listener()
-    SharedClient(leader, flights.open(KEY, "ce_1")).watch(lambda: None, lambda _: None)
+    SharedClient(leader, flights.open(KEY, begun(1))).watch(lambda: None, lambda _: None)
     leader.leave()
     assert flights.find(KEY) is None
 
 
 async def test_an_answer_too_long_is_shared_as_it_flows_and_kept_no_more() -> None:
     """Who keeps up has all of it, who does not is given up, and nobody joins any more."""
-    flights = Flights()
-    flight = flights.open(KEY, "ce_1")
+    flights = Flights(lambda _: False)
+    flight = flights.open(KEY, begun(1))
     quick, slow = Listener(), Listener()
     first, second = joined(flight, quick), joined(flight, slow)
     slow.press(True)
@@ -121,7 +138,7 @@ def test_whoever_joins_whenever_has_the_whole_stream(pieces: list[bytes], joins_
     """Before, in the middle or at the end, reading fast or slowly: the bytes are the same."""
 
     async def play() -> bytes:
-        flight = Flights().open(KEY, "ce_1")
+        flight = Flights(lambda _: False).open(KEY, begun(1))
         client = Listener()
         follower = None
         for number, piece in enumerate(pieces):
