@@ -97,6 +97,10 @@ class ExactStore:
         """Whether there is an item, be it too old."""
         return key in self._items
 
+    def peek(self, key: bytes) -> Item | None:
+        """An item as it is, be it too old; that is no use of it."""
+        return self._items.get(key)
+
     def get(self, key: bytes, now_ns: int) -> Item | None:
         """Find an item and count its use; one that is too old is forgotten."""
         item = self._items.get(key)

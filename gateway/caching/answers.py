@@ -171,10 +171,10 @@ class Answers:
             worth=saved_pusd,
             expires_ns=kept.created_ns + ttl_s * NS_PER_S,
         )
-        return item not in self._store.put(item)
+        return self._put(item)
 
     def keep(self, key: bytes, answer: StoredAnswer, *, ttl_s: int, saved_pusd: int) -> bool:
-        """Keep an answer for a time, in place of any before it; tells whether there is room."""
+        """Keep an answer for a time, in place of any that was asked for before it; tells whether it is kept."""
         size = answer.recorded.size
         if size > self.max_answer_bytes:
             return False
@@ -187,7 +187,7 @@ class Answers:
             worth=saved_pusd,
             expires_ns=answer.created_ns + ttl_s * NS_PER_S,
         )
-        return item not in self._store.put(item)
+        return self._put(item)
 
     def has(self, key: bytes) -> bool:
         """Whether an answer to a request is here, be it too old."""
@@ -207,6 +207,13 @@ class Answers:
         for item in gone:
             self._store.remove(item.key)
         return {item.value.entry_id for item in gone}
+
+    def _put(self, item: Item) -> bool:
+        before = self._store.peek(item.key)
+        if before is not None and before.value.created_ns > item.value.created_ns:
+            # A call that was refreshed meanwhile ends late: who asked for a newer answer shall keep it.
+            return False
+        return item not in self._store.put(item)
 
 
 def age_s(answer: StoredAnswer, now_ns: int) -> int:

@@ -33,6 +33,8 @@ MAX_TELLING = 64
 MAX_PURGES = 64
 _NS_PER_MS = 1_000_000
 _SALT_BYTES, _NAME_BYTES = 16, 16
+# Before what is sealed, in digits: when it was asked for, by which Redis tells the newer answer.
+_TIME_BYTES = 20
 # Each answer has a key of its own, so one nonce will do.
 _NONCE = bytes(12)
 _log = logging.getLogger(__name__)
@@ -135,7 +137,7 @@ class SharedAnswers:
             return
         expires_ns = answer.created_ns + min(ttl_s, MAX_SHARED_S) * NS_PER_S
         sealed = self._seal(key, _encode(_Packed(expires_ns, saved_pusd, pack_answer(answer))))
-        task = asyncio.get_running_loop().create_task(self._tell(key, sealed, expires_ns))
+        task = asyncio.get_running_loop().create_task(self._tell(key, answer.created_ns, sealed, expires_ns))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -150,20 +152,20 @@ class SharedAnswers:
         await self._asking.close()
         await self._telling.close()
 
-    async def _tell(self, key: bytes, sealed: bytes, expires_ns: int) -> None:
+    async def _tell(self, key: bytes, created_ns: int, sealed: bytes, expires_ns: int) -> None:
         life_ms = (expires_ns - self._now_ns()) // _NS_PER_MS
         if life_ms <= 0:
             return
         name = self._name(key)
         keys = (name, f"{self._prefix}order", f"{self._prefix}bytes")
         try:
-            await self._telling.run(self._keep, keys, (sealed, life_ms, self._max_bytes))
+            await self._telling.run(self._keep, keys, (b"%0*d" % (_TIME_BYTES, created_ns) + sealed, life_ms, self._max_bytes))
         except CountersUnavailable as unavailable:
             _log.debug("an answer is not shared: %s", unavailable)
 
     def _take(self, key: bytes, data: bytes, project_id: str) -> StoredAnswer | None:
         try:
-            packed = _PACKED.decode(self._unseal(key, data))
+            packed = _PACKED.decode(self._unseal(key, data[_TIME_BYTES:]))
             answer = unpack_answer(packed.answer)
         except (InvalidTag, ValueError, msgspec.MsgspecError, Damaged):
             _log.warning("a shared answer is damaged, or not this installation's; it is not given")
@@ -177,7 +179,8 @@ class SharedAnswers:
 
     def _name(self, key: bytes) -> str:
         # Of the request's key nothing is told either: whoever knows a request could look for it.
-        return self._prefix + hmac.digest(self._secret, b"name" + key, "sha256")[:_NAME_BYTES].hex()
+        # The label is another where what lies there has another form.
+        return self._prefix + hmac.digest(self._secret, b"name2" + key, "sha256")[:_NAME_BYTES].hex()
 
     def _cipher(self, key: bytes, salt: bytes) -> AESGCM:
         return AESGCM(hmac.digest(self._secret, b"seal" + salt + key, "sha256"))

@@ -8,7 +8,7 @@ import pytest
 from running import Answer, Request, Running, Upstream, always, chat_reply, json_reply, openai_config
 from streaming import until
 
-from gateway.caching.answers import entry_id_of
+from gateway.caching.answers import Purge, entry_id_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HELLO: dict[str, Any] = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hello!"}]}
@@ -287,3 +287,63 @@ async def test_many_who_ask_the_same_at_once_make_one_call(gateway: Running, pro
     assert len({reply.json()["id"] for reply in replies}) == 20
     assert len(gateway.rows) == 20
     assert sum(row.cost_pusd for row in gateway.rows) == 1_050_000_000
+
+
+class Gates:
+    """A provider whose first calls answer when they are let, each in words of its own; later ones at once."""
+
+    def __init__(self, provider: Upstream, held: int = 1) -> None:
+        self._open = [asyncio.Event() for _ in range(held)]
+        self._asked = 0
+        provider.answer = self._answer
+
+    def let(self, number: int) -> None:
+        """Have a call answered."""
+        self._open[number].set()
+
+    async def _answer(self, _: Request, writer: asyncio.StreamWriter) -> None:
+        number, self._asked = self._asked, self._asked + 1
+        if number < len(self._open):
+            await self._open[number].wait()
+        writer.write(json_reply(chat_reply(f"answer {number}")))
+
+
+def said(response: Any) -> str:
+    """What a reply says."""
+    return str(response.json()["choices"][0]["message"]["content"])
+
+
+async def test_a_call_after_a_purge_joins_none_from_before_it(gateway: Running, provider: Upstream) -> None:
+    """It leads its own, which others join; what was purged is nobody's but those who waited for it already."""
+    gates, services = Gates(provider, held=2), gateway.gateway.services
+    async with gateway.client() as client:
+        asking = [asyncio.ensure_future(client.post("/v1/chat/completions", json=HELLO)) for _ in range(2)]
+        await until(lambda: services.metrics.requests_in_flight == 2)
+        project_id = services.directory.find(gateway.live_key.encode(), services.now_ns()).project_id
+        purge = Purge(project_id=project_id)
+        services.caching.directory.purges.add(purge, services.now_ns())
+        services.caching.purge(purge)
+        asking += [asyncio.ensure_future(client.post("/v1/chat/completions", json=HELLO)) for _ in range(2)]
+        await until(lambda: services.metrics.requests_in_flight == 4)
+        gates.let(0)
+        before = await asyncio.gather(*asking[:2])
+        gates.let(1)
+        after = await asyncio.gather(*asking[2:])
+        last = await client.post("/v1/chat/completions", json=HELLO)
+    assert {said(reply) for reply in before} == {"answer 0"}
+    assert {said(reply) for reply in [*after, last]} == {"answer 1"}
+    assert sorted(map(figures, after)) == sorted([MISS, HIT])
+    assert figures(last) == HIT
+
+
+async def test_a_refreshed_answer_outlives_an_older_call(gateway: Running, provider: Upstream) -> None:
+    """What was asked for before it may end after it, and does not take its place."""
+    gates = Gates(provider)
+    async with gateway.client() as client:
+        older = asyncio.ensure_future(client.post("/v1/chat/completions", json=HELLO))
+        await until(lambda: len(provider.requests) == 1)
+        fresh = await client.post("/v1/chat/completions", json=HELLO, headers={"cache-control": "no-cache"})
+        gates.let(0)
+        assert (said(await older), said(fresh)) == ("answer 0", "answer 1")
+        last = await client.post("/v1/chat/completions", json=HELLO)
+    assert (figures(last), said(last)) == (HIT, "answer 1")

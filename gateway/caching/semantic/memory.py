@@ -233,13 +233,16 @@ class Memory:
 
     def _store(self, fresh: Fresh, question: Question, answer: Digest, group: int | None) -> None:
         number, stored = secrets.randbits(_NUMBER_BITS), fresh.answer
-        if not self.engine.add(question, number, answer, group):
-            return
         kept = Kept(
             number=number, entry_id=stored.entry_id, project_id=stored.project_id, scope=question.scope, key=fresh.key,
             model=stored.model, tags=stored.tags, created_ns=stored.created_ns, expires_ns=fresh.expires_ns,
         )  # fmt: skip
-        self.forget(self.shelf.add(kept))
+        if not self.engine.add(question, number, answer, group):
+            return
+        gone = self.shelf.add(kept)
+        self.forget(gone)
+        if number in gone:
+            return
         self.pending.entries[number] = NewEntry(
             kept=kept,
             partition=question.partition,

@@ -43,11 +43,13 @@ class Shelf:
         return None if number is None else self._kept[number]
 
     def add(self, kept: Kept) -> list[int]:
-        """Take one in place of any of its key; returns the numbers that had to leave."""
+        """Take one in place of an older one of its key; returns the numbers that had to leave, be it its own."""
         number, gone = kept.number, list[int]()
-        before = self._by_key.get(kept.key)
+        before = self.of_key(kept.key)
         if before is not None:
-            gone.append(before)
+            if before.created_ns > kept.created_ns:
+                return [number]
+            gone.append(before.number)
             self.remove(gone)
         self._kept[number] = kept
         self._by_key[kept.key] = self._by_id[kept.entry_id] = number

@@ -20,11 +20,14 @@ _COLUMNS = (
 )  # fmt: skip
 _TAKE_REVISION = text("UPDATE revisions SET value = value + 1 WHERE name = 'semantic' RETURNING value")
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'semantic'")
-_REPLACE = text("DELETE FROM cache_entries WHERE exact_key = :exact_key")
+_REPLACE = text("DELETE FROM cache_entries WHERE exact_key = :exact_key AND created_ns <= :created_ns")
 _WRITE_ENTRY = text(
-    f"INSERT INTO cache_entries ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"  # noqa: S608 - made of constants
+    f"INSERT INTO cache_entries ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "  # noqa: S608 - made of constants
+    "ON CONFLICT (exact_key) DO NOTHING"
 )
-_WRITE_ANSWER = text("INSERT INTO cache_answers (number, answer) VALUES (:number, :answer)")
+_WRITE_ANSWER = text(
+    "INSERT INTO cache_answers (number, answer) SELECT number, :answer FROM cache_entries WHERE number = :number"
+)
 _READ_ENTRIES = text(
     f"SELECT {', '.join(_COLUMNS)} FROM cache_entries WHERE revision > :since AND revision <= :until "  # noqa: S608 - made of constants
     "AND (revision, number) > (:after_revision, :after_number) AND expires_ns > :now_ns "
@@ -183,7 +186,7 @@ async def take_revision(connection: AsyncConnection) -> int:
 
 
 async def write_entries(connection: AsyncConnection, entries: Sequence[NewEntry], revision: int) -> None:
-    """Store questions with their answers, each in place of any of its request's key."""
+    """Store questions with their answers, each in place of any of its request's key that is not newer."""
     if not entries:
         return
     rows = [
@@ -196,7 +199,7 @@ async def write_entries(connection: AsyncConnection, entries: Sequence[NewEntry]
         }
         for entry in entries
     ]  # fmt: skip
-    await connection.execute(_REPLACE, [{"exact_key": row["exact_key"]} for row in rows])
+    await connection.execute(_REPLACE, [{name: row[name] for name in ("exact_key", "created_ns")} for row in rows])
     await connection.execute(_WRITE_ENTRY, rows)
     await connection.execute(_WRITE_ANSWER, [{"number": each.kept.number, "answer": each.answer} for each in entries])
 

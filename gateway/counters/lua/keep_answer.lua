@@ -1,11 +1,14 @@
 -- Keep an answer, within a number of bytes for all. KEYS: the answer, the order in which they end, the sum of bytes.
--- ARGV: its bytes, its life in ms, the most bytes. Answers whether it was kept.
-local overhead = 256
+-- ARGV: its bytes, which begin with 20 digits that say when it was asked for, its life in ms, the most bytes. Answers
+-- whether it was kept, which it is not in place of a newer one.
+local overhead, digits = 256, 20
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local size, most = #ARGV[1] + overhead, tonumber(ARGV[3])
 if size > most then return 0 end
 local before = redis.call('STRLEN', KEYS[1])
+local time = tonumber(redis.call('GETRANGE', KEYS[1], 0, digits - 1))
+if time and time > tonumber(string.sub(ARGV[1], 1, digits)) then return 0 end
 if before > 0 and redis.call('ZREM', KEYS[2], KEYS[1] .. ' ' .. before + overhead) == 1 then
   redis.call('DECRBY', KEYS[3], before + overhead)
 end

@@ -44,6 +44,14 @@ def test_what_is_put_again_is_replaced() -> None:
     assert shelf.size == newer.size
 
 
+def test_a_peek_is_no_use() -> None:
+    """It shows what is too old as well, and leaves all as it is."""
+    shelf = store(2)
+    kept = item("a", expires_ns=0)
+    shelf.put(kept)
+    assert (shelf.peek(b"a"), shelf.peek(b"b"), kept.uses, len(shelf)) == (kept, None, 1, 1)
+
+
 def test_what_is_used_stays() -> None:
     """Of items that save the same, the one that nobody asked for leaves."""
     shelf = store(3)

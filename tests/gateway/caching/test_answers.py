@@ -31,6 +31,16 @@ def test_a_long_answer_is_not_kept() -> None:
     assert len(answers) == 0
 
 
+def test_an_older_answer_does_not_take_a_newer_ones_place() -> None:
+    """Whoever refreshed it has the newer one, however late the older call ends; of the same time the last one stays."""
+    answers = shelf()
+    assert answers.keep(KEY, make_answer(entry_id="ce_2"), ttl_s=60, saved_pusd=5)
+    assert not answers.keep(KEY, make_answer(created_ns=AT_NS - 1), ttl_s=60, saved_pusd=5)
+    assert answers.find(KEY, AT_NS) == make_answer(entry_id="ce_2")
+    assert answers.keep(KEY, make_answer(entry_id="ce_3"), ttl_s=60, saved_pusd=5)
+    assert answers.find(KEY, AT_NS) == make_answer(entry_id="ce_3")
+
+
 def test_an_answer_without_room_is_not_kept() -> None:
     """It is told, so that nobody counts on it."""
     assert not shelf(max_bytes=10).keep(KEY, make_answer(), ttl_s=60, saved_pusd=5)

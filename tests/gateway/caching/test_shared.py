@@ -113,6 +113,18 @@ async def test_an_answer_that_was_given_before_it_is_shared_is_whole(make: MakeP
     assert b'"id":"chatcmpl-second"' in found.recorded.as_body("second", 2)
 
 
+async def test_an_older_answer_does_not_take_a_newer_ones_place(make: MakeProcess) -> None:
+    """Another process may have refreshed it while the older call went on."""
+    one, two = make(), make()
+    await one.put(answer=make_answer(entry_id="ce_2", created_ns=AT_NS + 1_000))
+    await two.put(answer=make_answer(entry_id="ce_1"))
+    found = await two.find()
+    assert found is not None and found.entry_id == "ce_2"
+    await two.put(answer=make_answer(entry_id="ce_3", created_ns=AT_NS + 2_000))
+    found = await make().find()
+    assert found is not None and found.entry_id == "ce_3"
+
+
 async def test_an_answer_lives_its_time_and_no_longer(make: MakeProcess, redis: "Redis", namespace: str) -> None:
     """By the process's clock and by Redis's; a week at most."""
     one, two = make(), make()

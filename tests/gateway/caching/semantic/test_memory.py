@@ -140,6 +140,22 @@ def test_too_many_questions_push_out_the_oldest() -> None:
     assert memory.shelf.of_id("ce_r0") is None
 
 
+def test_an_older_answer_is_not_stored_in_place_of_a_newer_one() -> None:
+    """Whoever refreshed it has the newer one, and so do shelf, index and store; another process's is no other."""
+    memory = make_memory()
+    asked = make_asked()
+    question, answer = ask(asked, draw(CAPITAL)), digest("Paris.", draw("Paris."))
+    fresh = make_fresh(asked, "Paris.", 1)
+    memory.store(fresh, question, answer)
+    row = row_of(memory, *memory.pending.entries)
+    late = msgspec.structs.replace(fresh.answer, entry_id="ce_r0", created_ns=fresh.answer.created_ns - 1)
+    memory.store(msgspec.structs.replace(fresh, answer=late), question, answer)
+    assert [kept.entry_id for kept in memory.shelf] == ["ce_r1"]
+    assert (len(memory.engine), list(memory.pending.entries)) == (1, [row.number])
+    memory.take_rows([msgspec.structs.replace(row, number=7, created_ns=row.created_ns - 1)])
+    assert ([kept.number for kept in memory.shelf], len(memory.engine)) == ([row.number], 1)
+
+
 def test_a_purge_takes_what_it_covers() -> None:
     """What was not written is not written any more, what was is deleted."""
     memory = make_memory()

@@ -35,6 +35,15 @@ def test_a_request_has_one_question() -> None:
     assert len(shelf) == 1
 
 
+def test_an_older_answer_does_not_take_a_newer_ones_place() -> None:
+    """Its own number is told: it is not there."""
+    shelf = Shelf(10)
+    newer = make(1, created_ns=AT_NS + 1)
+    shelf.add(newer)
+    assert shelf.add(make(2, key=b"1", created_ns=AT_NS)) == [2]
+    assert (shelf.of_key(b"1"), list(shelf)) == (newer, [newer])
+
+
 def test_the_project_with_most_makes_room() -> None:
     """A flood pushes out its own oldest, nobody else's."""
     shelf = Shelf(3)

@@ -62,6 +62,15 @@ async def test_pages_follow_each_other(database: Database, monkeypatch: pytest.M
     assert [[row.number for row in rows] for rows in (page, rest)] == [[1, 2], [3]]
 
 
+async def test_an_older_answer_does_not_take_a_newer_ones_place(database: Database) -> None:
+    """Whoever wrote it, nor does its answer stay without its question; the others of its batch are stored."""
+    await write(database, entry(1, created_ns=AT_NS + 1))
+    await write(database, entry(2, key=b"1", created_ns=AT_NS), entry(3))
+    assert await numbers(database) == [1, 3]
+    async with database.read() as connection:
+        assert [await store.read_answer(connection, number) for number in (1, 2)] == [b"answer 1", None]
+
+
 async def test_a_request_has_one_question(database: Database) -> None:
     """The answer of the one before goes with it."""
     await write(database, entry(1))
