@@ -2,7 +2,8 @@
 
 Each is a call like any other, with a row of its own (``cache_layer`` audit) on the budgets of the key that asked.
 
-Failure behavior: what would pass the sum, or comes while many are under way, is not made: the answer stays unchecked.
+Failure behavior: what would pass the sum, or comes while many are under way, is not made: the answer stays unchecked,
+and whoever ordered it is told.
 While the database is away the sum is the one known last.
 """
 
@@ -20,6 +21,7 @@ REFRESH_NS = 30 * 10**9
 DAY_NS = 86_400 * 10**9
 # A project that was idle is asked anew.
 MAX_PROJECTS = 10_000
+Make = Callable[[], Coroutine[Any, Any, None]]
 
 
 class _Purse:
@@ -47,14 +49,14 @@ class Audits:
         self._running = asyncio.Semaphore(MAX_RUNNING)
         self.made = 0
 
-    def order(self, project_id: str, cost_pusd: int, make: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Have a call made that costs about so much; tells whether it was taken."""
+    def order(self, project_id: str, cost_pusd: int, make: Make, decline: Callable[[], None]) -> None:
+        """Have a call made that costs about so much; ``decline`` is told where it is not, now or later."""
         if len(self._tasks) >= MAX_TASKS or not self._limit_pusd:
-            return False
-        task = asyncio.get_running_loop().create_task(self._make(project_id, cost_pusd, make))
+            decline()
+            return
+        task = asyncio.get_running_loop().create_task(self._make(project_id, cost_pusd, make, decline))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return True
 
     def spend(self, project_id: str, cost_pusd: int) -> None:
         """One has cost so much."""
@@ -72,18 +74,22 @@ class Audits:
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    async def _make(self, project_id: str, cost_pusd: int, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        async with self._running:
-            await self._refresh(project_id)
-            purse = self._purse(project_id)
-            if purse.spent_pusd + purse.held_pusd + cost_pusd > self._limit_pusd:
-                return
-            purse.held_pusd += cost_pusd
-            self.made += 1
-            try:
-                await make()
-            finally:
-                purse.held_pusd -= cost_pusd
+    async def _make(self, project_id: str, cost_pusd: int, make: Make, decline: Callable[[], None]) -> None:
+        try:
+            async with self._running:
+                await self._refresh(project_id)
+                purse = self._purse(project_id)
+                if purse.spent_pusd + purse.held_pusd + cost_pusd > self._limit_pusd:
+                    return
+                decline = _nothing
+                purse.held_pusd += cost_pusd
+                self.made += 1
+                try:
+                    await make()
+                finally:
+                    purse.held_pusd -= cost_pusd
+        finally:
+            decline()
 
     def _purse(self, project_id: str) -> _Purse:
         day = self._now_ns() // DAY_NS
@@ -106,6 +112,10 @@ class Audits:
             return
         # Rows reach the database a moment later than they are spent here.
         purse.spent_pusd = max(purse.spent_pusd, stored_pusd)
+
+
+def _nothing() -> None:
+    """It was made."""
 
 
 class SilentClient:

@@ -159,7 +159,9 @@ class SharedAnswers:
         name = self._name(key)
         keys = (name, f"{self._prefix}order", f"{self._prefix}bytes")
         try:
-            await self._telling.run(self._keep, keys, (b"%0*d" % (_TIME_BYTES, created_ns) + sealed, life_ms, self._max_bytes))
+            await self._telling.run(
+                self._keep, keys, (b"%0*d" % (_TIME_BYTES, created_ns) + sealed, life_ms, self._max_bytes)
+            )
         except CountersUnavailable as unavailable:
             _log.debug("an answer is not shared: %s", unavailable)
 

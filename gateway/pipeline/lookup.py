@@ -251,7 +251,7 @@ def note(found: Found, inbound: Inbound, row: UsageRow, services: Services) -> C
         return None
     check = Check(request_id=inbound.request_id, asked=asked, look=look)
     layer.note(check, inbound.caller.project_id, row.saved_pusd, prompts=policy.prompts)
-    return check if look.decision == "audit" and inbound.cache != "only" else None
+    return check if look.decision == "audit" else None
 
 
 def note_parts(found: Found, inbound: Inbound, services: Services) -> None:

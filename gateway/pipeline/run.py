@@ -142,7 +142,14 @@ async def _give(journey: send.Journey, given: lookup.Given, told: bytes, layer: 
 
 def _order(journey: send.Journey, check: Check, row: UsageRow) -> None:
     """Have the call made whose answer tells whether the one that was given is right."""
-    services, inbound = journey.services, journey.inbound
+    services, inbound, layer = journey.services, journey.inbound, journey.services.caching.semantics.layer
+    if layer is None:
+        return
+    decline = partial(layer.decline, check)
+    if inbound.cache == "only":
+        # It forbids to call the provider.
+        decline()
+        return
 
     async def make() -> None:
         now_ns = services.now_ns()
@@ -152,7 +159,7 @@ def _order(journey: send.Journey, check: Check, row: UsageRow) -> None:
         )  # fmt: skip
         await run(asked, SilentClient(), services)
 
-    services.caching.audits.order(inbound.caller.project_id, row.saved_pusd, make)
+    services.caching.audits.order(inbound.caller.project_id, row.saved_pusd, make, decline)
 
 
 async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> bool:

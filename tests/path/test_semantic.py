@@ -275,6 +275,24 @@ async def test_an_audit_is_a_call_with_a_row_of_its_own(stage: Stage) -> None:
     assert await stage.tell(like("audit")) == EXACT
 
 
+async def test_an_audit_that_is_not_made_checks_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the day's sum is used up the answer was given, and nobody is told that it was checked."""
+    layer, audits = await layer_of(stage.gateway), stage.gateway.gateway.services.caching.audits
+    await stage.ask(about("broke"))
+    settings, calls = layer.memory.engine.settings, len(stage.provider.requests)
+    audit_always(layer.memory)
+    monkeypatch.setattr(audits, "_limit_pusd", 1)
+    hit = await stage.ask(like("broke"))
+    layer.memory.engine.settings = settings
+    assert hit.headers["x-watchllm-cache"] == HIT
+    assert len(stage.provider.requests) == calls
+    given = stage.gateway.rows[-1]
+    async with stage.gateway.gateway.app.state.database.read() as connection:
+        decision = await store.read_decision(connection, given.project_id, given.request_id)
+    assert decision is not None
+    assert (decision.decision, decision.is_right) == ("serve", None)
+
+
 async def test_the_same_asked_at_once_is_still_sent_once(stage: Stage) -> None:
     """A question that nothing is like of: the others wait for the first."""
     calls = len(stage.provider.requests)

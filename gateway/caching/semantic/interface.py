@@ -173,6 +173,10 @@ class Layer(Protocol):
         """Remember what was decided for a call that was answered with an entry, and what that saved."""
         ...
 
+    def decline(self, check: Check) -> None:
+        """An answer that was given and noted is not checked after all."""
+        ...
+
     def learn(self, fresh: Fresh) -> None:
         """Have a fresh answer learnt and stored, some time later."""
         ...

@@ -11,10 +11,12 @@ import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from gateway.accounts.follower import Follower
 from gateway.caching.semantic import store
-from gateway.caching.semantic.memory import Memory
+from gateway.caching.semantic.memory import Learnt, Memory, pack_learnt
+from gateway.caching.semantic.pending import Pending
 from gateway.caching.semantic.store import EntryRow
 from gateway.db import Database, DatabaseUnavailable
 
@@ -29,6 +31,8 @@ TAKEN_AT_ONCE = 500
 KEPT_SEEN_NS = 3_600 * 10**9
 KEPT_DECISIONS_NS = 30 * 86_400 * 10**9
 _START = (-1, -1)
+# Of a scope that was never saved.
+_NOTHING = (0, Learnt(b"", []))
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +47,8 @@ class Keeper(Follower):
         self._memory = memory
         self._now_ns = now_ns
         self._revision = 0
+        # Of what this process wrote last.
+        self._written = 0
         self._writing: asyncio.Task[None] | None = None
         self._flushing = asyncio.Lock()
         self._is_failing = False
@@ -93,25 +99,9 @@ class Keeper(Follower):
     async def flush(self) -> None:
         """Write what waits; while the database is away it goes on waiting."""
         async with self._flushing:
-            memory = self._memory
-            if not memory.pending:
-                return
-            taken = memory.pending.take()
-            try:
-                async with self._database.write() as connection:
-                    await taken.write(connection, self._now_ns())
-            except DatabaseUnavailable as error:
-                memory.pending.put_back(taken)
-                memory.forget(memory.pending.overflow(), deletes=False)
-                if not self._is_failing:
-                    _log.warning("new questions wait for the database: %s", error)
-                self._is_failing = True
-            except BaseException:
-                # What cannot be written must not be served by this process alone.
-                memory.forget(list(taken.entries), deletes=False)
-                raise
-            else:
-                self._is_failing = False
+            if self._memory.pending:
+                with suppress(DatabaseUnavailable):
+                    await self._write(self._memory.pending.take())
 
     async def save(self) -> None:
         """Save what scopes have learnt; what cannot be saved now is next time."""
@@ -119,12 +109,40 @@ class Keeper(Follower):
         try:
             await self.refresh()
             for scope in sorted(changed):
-                state = self._memory.export(scope)
-                async with self._database.write() as connection:
-                    await store.save_state(connection, scope, state, self._revision, self._now_ns())
-                    await store.forget_deleted(connection)
+                await self._save(scope)
         except DatabaseUnavailable:
             self._memory.changed |= changed
+
+    async def _save(self, scope: str) -> None:
+        """Save what a scope has learnt with all that it knows and the tables do not: that is counted once then."""
+        async with self._flushing:
+            memory = self._memory
+            # In one turn of the loop: the state, what it has of this process, and what it has of the others.
+            learnt, taken, revision = memory.export(scope), memory.pending.take(), self._revision
+            await self._write(taken, (scope, learnt, revision))
+
+    async def _write(self, taken: Pending, saved: tuple[str, Learnt, int] | None = None) -> None:
+        """Write what waited, and a scope's state with it. Raises DatabaseUnavailable, and all of it waits on."""
+        memory, now_ns = self._memory, self._now_ns()
+        try:
+            async with self._database.write() as connection:
+                written = await taken.write(connection, now_ns) if taken else self._written
+                if saved is not None:
+                    scope, learnt, revision = saved
+                    await store.save_state(connection, scope, pack_learnt(learnt, written), revision, now_ns)
+                    await store.forget_deleted(connection)
+        except DatabaseUnavailable as error:
+            memory.pending.put_back(taken)
+            memory.forget(memory.pending.overflow(), deletes=False)
+            if not self._is_failing:
+                _log.warning("new questions wait for the database: %s", error)
+            self._is_failing = True
+            raise
+        except BaseException:
+            # What cannot be written must not be served by this process alone.
+            memory.forget(list(taken.entries), deletes=False)
+            raise
+        self._is_failing, self._written = False, written
 
     async def _load(self) -> None:
         async with self._database.read() as connection:
@@ -132,10 +150,16 @@ class Keeper(Follower):
             states = await store.read_states(connection)
             oldest = min((revision for _, _, revision in states), default=0)
             seen = await store.read_seen(connection, oldest)
-        known = {scope: revision for scope, state, revision in states if self._memory.restore(scope, state)}
+        known: dict[str, tuple[int, Learnt]] = {}
+        for scope, state, revision in states:
+            if (learnt := self._memory.restore(scope, state)) is not None:
+                known[scope] = (revision, learnt)
+        counted = {scope: self._memory.engine.count_requests(scope) for scope in known}
         for row in seen:
-            if known.get(row.scope, 0) < row.revision <= until:
-                self._memory.take_seen(row.scope, row.seen)
+            revision, learnt = known.get(row.scope, _NOTHING)
+            is_own = row.process_id == learnt.process_id
+            if (max(revision, learnt.written) if is_own else revision) < row.revision <= until:
+                self._memory.take_seen(row.scope, row.seen, counted.get(row.scope, 0) if is_own else 0)
         # A hundred thousand questions are a million objects, none of which is to be collected.
         gc.disable()
         try:

@@ -115,6 +115,10 @@ class SemanticLayer:
         """Remember what was decided for a call that was answered with an entry, and what that saved."""
         self.memory.note(check, project_id, saved_pusd, prompts=prompts)
 
+    def decline(self, check: Check) -> None:
+        """An answer that was given and noted is not checked after all."""
+        self.memory.decline(check)
+
     def learn(self, fresh: Fresh) -> None:
         """Have a fresh answer learnt and stored, some time later."""
         self.learner.put(fresh)

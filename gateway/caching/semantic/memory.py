@@ -15,12 +15,12 @@ from cache.semantic.engine import Embed, Engine
 from cache.semantic.equivalence import Digest
 from cache.semantic.index import Vector
 from cache.semantic.recent import Recent
-from cache.semantic.values import Observed, Question, Stored, Verdict
+from cache.semantic.values import Question, Stored, Verdict
 from gateway.caching.answers import Purge
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic.interface import Check, Fresh, Kept, Look, Mode, Point, Seen
 from gateway.caching.semantic.packing import Damaged, pack_answer
-from gateway.caching.semantic.pending import Pending, Turn
+from gateway.caching.semantic.pending import Noted, Pending, Turn
 from gateway.caching.semantic.question import Asked
 from gateway.caching.semantic.shelf import Shelf
 from gateway.caching.semantic.store import Decision, EntryRow, NewEntry
@@ -41,13 +41,18 @@ class _Worth(msgspec.Struct, frozen=True, array_like=True):
     pusd: int
 
 
-class _State(msgspec.Struct, frozen=True, array_like=True):
+class Learnt(msgspec.Struct, frozen=True, array_like=True):
+    """What a scope has learnt, as it is saved."""
+
     engine: bytes
     worth: list[_Worth]
+    # Of what this process saw, the state has all that was written up to this revision.
+    process_id: str = ""
+    written: int = 0
 
 
-_STATE = msgspec.msgpack.Decoder(_State)
-_SEEN = msgspec.msgpack.Decoder(list[Observed])
+_STATE = msgspec.msgpack.Decoder(Learnt)
+_SEEN = msgspec.msgpack.Decoder(list[Noted])
 
 
 class Memory:
@@ -72,9 +77,6 @@ class Memory:
         self.changed.add(scope)
         if verdict.entry_id is None:
             self.pending.unmatched[scope] = self.pending.unmatched.get(scope, 0) + 1
-        elif verdict.decision == "serve":
-            chance = 1 / verdict.weight
-            self.pending.observe(scope, Observed(score=verdict.score, served=True, chance=chance))
         if mode == "semantic" and is_owners and verdict.entry_id is not None:
             self._watch(scope, verdict)
         return self._tell(verdict)
@@ -85,32 +87,41 @@ class Memory:
         self.pending.unmatched[scope] = self.pending.unmatched.get(scope, 0) + 1
 
     def note(self, check: Check, project_id: str, saved_pusd: int, *, prompts: bool) -> None:
-        """Remember what was decided for a call that was answered with an entry."""
+        """Remember that a call was answered with an entry; that it was checked is known when it is learnt from."""
         verdict: Verdict = check.look.verdict
         self._served.put(check.request_id, check)
         self._weigh(check.asked.scope, verdict, saved_pusd)
-        self._decide(check, project_id, prompts=prompts)
+        self._decide(check, "serve", project_id, prompts=prompts)
+        if verdict.decision != "audit":
+            self._observe_unchecked(check)
+
+    def decline(self, check: Check) -> None:
+        """An answer that was given and noted is not checked after all."""
+        self._observe_unchecked(check)
 
     def learn(self, fresh: Fresh, look: Look, question: Question, answer: Digest) -> None:
         """Learn from a fresh answer, and store the question with it."""
         verdict: Verdict = look.verdict
+        served = fresh.checks != ""
+        if verdict.decision in ("serve", "audit") and not served:
+            # Its answer could not be given in time, so it was asked for as if nothing had been found.
+            verdict = msgspec.structs.replace(verdict, decision="miss", weight=1.0)
         scope, request_id = question.scope, fresh.checks or fresh.answer.entry_id.removeprefix("ce_")
         compared = self.engine.compare(verdict, answer)
-        served = verdict.decision in ("serve", "audit")
         if look.entry is not None:
             if not fresh.checks:
                 self._weigh(scope, verdict, fresh.cost_pusd)
             if verdict.decision in ("shadow", "holdout"):
                 check = Check(request_id=request_id, asked=fresh.asked, look=look)
-                self._decide(check, fresh.answer.project_id, prompts=fresh.prompts)
+                self._decide(check, verdict.decision, fresh.answer.project_id, prompts=fresh.prompts)
             if verdict.decision != "miss" and compared.is_right is not None:
-                self.pending.label(request_id, is_right=compared.is_right)
+                self.pending.label(request_id, is_right=compared.is_right, is_checked=served)
                 self._count_label(look.entry.number)
         if compared.labels or verdict.entry_id is not None:
-            observed = Observed(
+            observed = Noted(
                 score=None if verdict.entry_id is None else verdict.score, served=served, chance=1 / verdict.weight,
                 is_right=compared.is_right, rows=compared.rows.tobytes(), labels=compared.labels,
-                weight=compared.weight,
+                weight=compared.weight, number=verdict.number,
             )  # fmt: skip
             self.pending.observe(scope, observed)
         self.changed.add(scope)
@@ -149,13 +160,16 @@ class Memory:
         self.engine.remove(gone)
         return damaged
 
-    def take_seen(self, scope: str, data: bytes) -> None:
-        """Take over what another process saw; what cannot be read is passed over."""
+    def take_seen(self, scope: str, data: bytes, counted: int = 0) -> None:
+        """Take over what another process saw, ``counted`` of whose requests are known; what cannot be read is not."""
         try:
             seen = _SEEN.decode(data)
         except msgspec.DecodeError:
             return
         for observed in seen:
+            if 0 <= observed.number < counted:
+                # Saved before its answer was there: only what that teaches is new.
+                observed = msgspec.structs.replace(observed, score=None, is_right=None)  # noqa: PLW2901
             try:
                 self.engine.absorb(scope, observed)
             except ValueError:
@@ -191,7 +205,7 @@ class Memory:
             verdict: Verdict = check.look.verdict
             self.engine.tell(verdict, is_right=False)
             row = verdict.neighbours.index(verdict.entry_id) if verdict.entry_id in verdict.neighbours else 0
-            taught = Observed(rows=verdict.rows[row : row + 1].tobytes(), labels=(False,))
+            taught = Noted(rows=verdict.rows[row : row + 1].tobytes(), labels=(False,))
             self.pending.observe(check.asked.scope, taught)
             self.changed.add(check.asked.scope)
         self.pending.label(request_id, is_right=False)
@@ -201,20 +215,21 @@ class Memory:
         numbers = self.engine.recall(kept.number)
         return [each.entry_id for each in self.forget(list(dict.fromkeys([kept.number, *numbers])))]
 
-    def export(self, scope: str) -> bytes:
-        """What a scope has learnt."""
-        return _ENCODE(_State(self.engine.export_state(scope), list(self._worth.get(scope, ()))))
+    def export(self, scope: str) -> Learnt:
+        """What a scope has learnt: by what waits to be written as well."""
+        worth = list(self._worth.get(scope, ()))
+        return Learnt(self.engine.export_state(scope), worth, self.pending.process_id)
 
-    def restore(self, scope: str, state: bytes) -> bool:
-        """Take over what a scope had learnt; False where it is damaged or of another version."""
+    def restore(self, scope: str, state: bytes) -> Learnt | None:
+        """Take over what a scope had learnt, and return it; None where it is damaged or of another version."""
         try:
             saved = _STATE.decode(state)
         except msgspec.DecodeError:
-            return False
+            return None
         if not self.engine.import_state(scope, saved.engine):
-            return False
+            return None
         self._worth[scope] = deque(saved.worth, maxlen=self.engine.settings.window)
-        return True
+        return saved
 
     def measure(self, scope: str, allowed: Allowed, *, in_force: bool = False) -> Point:
         """What a bound would give on the latest requests, or gives on the next where it is in force."""
@@ -262,12 +277,17 @@ class Memory:
             worth = self._worth[scope] = deque(maxlen=self.engine.settings.window)
         worth.append(_Worth(verdict.number, verdict.score, pusd))
 
-    def _decide(self, check: Check, project_id: str, *, prompts: bool) -> None:
+    def _observe_unchecked(self, check: Check) -> None:
+        verdict: Verdict = check.look.verdict
+        seen = Noted(score=verdict.score, served=True, chance=1 / verdict.weight, number=verdict.number)
+        self.pending.observe(check.asked.scope, seen)
+
+    def _decide(self, check: Check, decision: str, project_id: str, *, prompts: bool) -> None:
         look = check.look
         if look.entry is None:
             return
         self.pending.decisions[check.request_id] = Decision(
-            request_id=check.request_id, project_id=project_id, decision=look.decision, entry_id=look.entry.entry_id,
+            request_id=check.request_id, project_id=project_id, decision=decision, entry_id=look.entry.entry_id,
             similarity=look.similarity, score=look.score, threshold=look.threshold, guards=",".join(look.guards),
             neighbours=",".join(look.neighbours), question=check.asked.text if prompts else "", is_right=None,
             created_ns=self._now_ns(),
@@ -306,6 +326,11 @@ class Memory:
             wrong_rate_low=point.wrong_rate_low, wrong_rate_high=point.wrong_rate_high, saved_pusd=saved,
             threshold=point.threshold,
         )  # fmt: skip
+
+
+def pack_learnt(learnt: Learnt, written: int) -> bytes:
+    """What is saved, once it is known under which revision the latest of it was written."""
+    return _ENCODE(msgspec.structs.replace(learnt, written=written))
 
 
 def ask(asked: Asked, vector: Vector) -> Question:

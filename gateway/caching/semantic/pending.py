@@ -11,13 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from cache.semantic.values import Observed
 from gateway.caching.semantic import store
-from gateway.caching.semantic.store import Decision, NewEntry
+from gateway.caching.semantic.store import Decision, Label, NewEntry
 from gateway.events import CACHE_FALLBACK, CACHE_SERVING, Event, append_event
 
 # Questions with their answers that wait for the store, and everything else that does.
 MAX_ENTRIES = 2_000
 MAX_OTHERS = 50_000
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class Noted(Observed, frozen=True, array_like=True):
+    """What a process saw of a request, some time after it counted it."""
+
+    # The request's number in that process; -1: it tells of none.
+    number: int = -1
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,10 +43,10 @@ class Pending:
         self.entries: dict[int, NewEntry] = {}
         self.gone: set[int] = set()
         self.counts: dict[int, tuple[int, int]] = {}
-        self.seen: dict[str, list[Observed]] = {}
+        self.seen: dict[str, list[Noted]] = {}
         self.unmatched: dict[str, int] = {}
         self.decisions: dict[str, Decision] = {}
-        self.labels: dict[str, bool] = {}
+        self.labels: dict[str, Label] = {}
         self.turns: list[Turn] = []
 
     def __bool__(self) -> bool:
@@ -47,19 +54,21 @@ class Pending:
         return any((self.entries, self.gone, self.counts, self.seen, self.unmatched, self.decisions, self.labels,
                     self.turns))  # fmt: skip
 
-    def observe(self, scope: str, observed: Observed) -> None:
+    def observe(self, scope: str, observed: Noted) -> None:
         """Have the other processes told."""
         waiting = self.seen.setdefault(scope, [])
         if len(waiting) < MAX_OTHERS:
             waiting.append(observed)
 
-    def label(self, request_id: str, *, is_right: bool) -> None:
-        """Note whether what answered a call was right."""
-        decision = self.decisions.get(request_id)
+    def label(self, request_id: str, *, is_right: bool, is_checked: bool = False) -> None:
+        """Note whether what answered a call was right; ``is_checked``: an audit says so."""
+        decision, before = self.decisions.get(request_id), self.labels.get(request_id)
         if decision is not None:
-            self.decisions[request_id] = msgspec.structs.replace(decision, is_right=is_right)
-        elif len(self.labels) < MAX_OTHERS:
-            self.labels[request_id] = is_right
+            decided = "audit" if is_checked else decision.decision
+            self.decisions[request_id] = msgspec.structs.replace(decision, decision=decided, is_right=is_right)
+        elif before is not None or len(self.labels) < MAX_OTHERS:
+            is_checked = is_checked or (before is not None and before.is_checked)
+            self.labels[request_id] = Label(is_right=is_right, is_checked=is_checked)
 
     def forget_project(self, project_id: str, scopes: Sequence[str]) -> None:
         """Write nothing of a project; its questions are dropped apart."""
@@ -110,15 +119,15 @@ class Pending:
         for scope, count in taken.unmatched.items():
             self.unmatched[scope] = self.unmatched.get(scope, 0) + count
 
-    async def write(self, connection: AsyncConnection, now_ns: int) -> None:
-        """Write everything in the caller's transaction."""
+    async def write(self, connection: AsyncConnection, now_ns: int) -> int:
+        """Write everything in the caller's transaction; returns the revision of it."""
         revision = await store.take_revision(connection)
         await store.forget(connection, sorted(self.gone))
         await store.write_entries(connection, list(self.entries.values()), revision)
         await store.count_labels(connection, [(number, *count) for number, count in self.counts.items()])
         seen = {scope: [*items] for scope, items in self.seen.items()}
         for scope, count in self.unmatched.items():
-            seen.setdefault(scope, []).append(Observed(unmatched=count))
+            seen.setdefault(scope, []).append(Noted(unmatched=count))
         written = {scope: _encode(items) for scope, items in seen.items()}
         await store.write_seen(connection, revision, self.process_id, written, now_ns)
         await store.write_decisions(connection, list(self.decisions.values()))
@@ -127,6 +136,7 @@ class Pending:
             await store.forget_deleted(connection)
         for turn in self.turns:
             await self._write_turn(connection, turn, now_ns)
+        return revision
 
     async def _write_turn(self, connection: AsyncConnection, turn: Turn, now_ns: int) -> None:
         project_id = turn.scope.partition("/")[0]

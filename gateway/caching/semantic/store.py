@@ -74,7 +74,10 @@ _WRITE_DECISION = text(
     ":score, :threshold, :guards, :neighbours, :question, :is_right, :created_ns) ON CONFLICT (request_id) DO UPDATE "
     "SET is_right = COALESCE(excluded.is_right, cache_decisions.is_right)"
 )
-_LABEL = text("UPDATE cache_decisions SET is_right = :is_right WHERE request_id = :request_id")
+_LABEL = text(
+    "UPDATE cache_decisions SET is_right = :is_right, decision = CASE WHEN :is_checked THEN 'audit' ELSE decision END "
+    "WHERE request_id = :request_id"
+)
 _DECISION = "SELECT * FROM cache_decisions WHERE project_id = :project_id"
 _READ_DECISIONS = text(f"{_DECISION} AND request_id < :before_id ORDER BY request_id DESC LIMIT :limit")
 _READ_DECISION = text(f"{_DECISION} AND request_id = :request_id")
@@ -162,6 +165,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     question: str
     is_right: bool | None
     created_ns: int
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether what answered a call was right, and whether a call of the gateway's own says so."""
+
+    is_right: bool
+    is_checked: bool = False
 
 
 class SeenRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -304,12 +314,11 @@ async def write_decisions(connection: AsyncConnection, decisions: Sequence[Decis
         await connection.execute(_WRITE_DECISION, [msgspec.structs.asdict(each) for each in decisions])
 
 
-async def write_labels(connection: AsyncConnection, labels: dict[str, bool]) -> None:
-    """Note of calls whether what answered them was right."""
+async def write_labels(connection: AsyncConnection, labels: dict[str, Label]) -> None:
+    """Note of calls whether what answered them was right; one that was checked was given as an audit."""
     if labels:
-        await connection.execute(
-            _LABEL, [{"request_id": request_id, "is_right": is_right} for request_id, is_right in labels.items()]
-        )
+        rows = [{"request_id": name, **msgspec.structs.asdict(label)} for name, label in labels.items()]
+        await connection.execute(_LABEL, rows)
 
 
 async def read_decisions(

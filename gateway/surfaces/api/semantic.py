@@ -107,7 +107,8 @@ class HitView(msgspec.Struct, frozen=True, kw_only=True):
 
     request_id: str
     created_at: str
-    # serve: given. audit: given and checked by a call. holdout: held back to learn. shadow: would have been given.
+    # serve: given. audit: given, and found right or wrong by a call of the gateway's own. holdout: held back to learn.
+    # shadow: would have been given.
     decision: Decided
     entry: str
     similarity: float

@@ -43,14 +43,14 @@ def spending(audits: Audits, cost_pusd: int, made: list[int]) -> Any:
 
 async def test_no_more_is_spent_than_is_allowed() -> None:
     """What would pass the sum is not made; the next day begins anew."""
-    clock, made = Clock(), list[int]()
+    clock, made, declined = Clock(), list[int](), list[int]()
     audits = Audits(cast("Database", Absent()), 100, clock)
     for _ in range(3):
-        assert audits.order("p", 40, spending(audits, 40, made))
+        audits.order("p", 40, spending(audits, 40, made), lambda: declined.append(40))
         await audits.settle()
-    assert made == [40, 40]
+    assert (made, declined) == ([40, 40], [40])
     clock.now_ns += DAY_NS
-    audits.order("p", 40, spending(audits, 40, made))
+    audits.order("p", 40, spending(audits, 40, made), lambda: None)
     await audits.settle()
     assert made == [40] * 3
     assert audits.made == 3
@@ -68,7 +68,7 @@ async def test_those_under_way_count() -> None:
         return call()
 
     for _ in range(3):
-        audits.order("p", 40, make)
+        audits.order("p", 40, make, lambda: None)
     await asyncio.sleep(0.01)
     assert len(made) == 2
     going.set()
@@ -88,16 +88,18 @@ async def test_what_other_processes_spent_counts(database: Database) -> None:
     async with database.write() as connection:
         await ledger.insert_rows(connection, rows)
     audits, made = Audits(database, 100, Clock()), list[int]()
-    audits.order("p", 40, spending(audits, 40, made))
-    audits.order("p", 30, spending(audits, 30, made))
+    audits.order("p", 40, spending(audits, 40, made), lambda: None)
+    audits.order("p", 30, spending(audits, 30, made), lambda: None)
     await audits.settle()
     assert made == [30]
 
 
 async def test_without_a_sum_nothing_is_checked() -> None:
-    """Nor beyond the tasks that may wait; those are ended with the gateway."""
+    """Nor beyond the tasks that may wait; those are ended with the gateway. Whoever ordered it is told, once."""
     audits = Audits(cast("Database", Absent()), 0, Clock())
-    assert not audits.order("p", 0, spending(audits, 0, []))
+    declined: list[int] = []
+    audits.order("p", 0, spending(audits, 0, []), lambda: declined.append(1))
+    assert declined == [1]
     audits = Audits(cast("Database", Absent()), 100, Clock())
     ended: list[int] = []
 
@@ -110,10 +112,12 @@ async def test_without_a_sum_nothing_is_checked() -> None:
 
         return call()
 
-    assert [audits.order("p", 0, make) for _ in range(MAX_TASKS + 1)] == [True] * MAX_TASKS + [False]
+    for _ in range(MAX_TASKS + 1):
+        audits.order("p", 0, make, lambda: declined.append(1))
+    assert len(declined) == 2
     await asyncio.sleep(0.01)
     await audits.close()
-    assert len(ended) == 4
+    assert (len(ended), len(declined)) == (4, 2 + MAX_TASKS - 4)
     await audits.close()
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import text
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic import keeper as module
 from gateway.caching.semantic import pending
+from gateway.caching.semantic.interface import Check
 from gateway.caching.semantic.layer import SemanticLayer
 from gateway.db import Database, DatabaseUnavailable, Revisions
 
@@ -108,6 +109,65 @@ async def test_what_was_seen_after_the_last_save_is_seen_again(database: Databas
     assert len(again) == 2
     assert again.memory.engine.count_requests(SCOPE) == 2
     assert again.memory.engine._open(SCOPE).lessons.seen == 1
+    await die(again)
+
+
+async def reborn(database: Database, layer: SemanticLayer) -> SemanticLayer:
+    """A process that begins where another was killed."""
+    await die(layer)
+    return await opened(database)
+
+
+async def test_what_waited_as_a_state_was_saved_is_counted_once(database: Database) -> None:
+    """The state has it already: what the process wrote with it or before is not seen again after a crash."""
+    layer = await opened(database)
+    await teach(layer)
+    prove(layer.memory)
+    look = await layer.look(make_asked(SAME), TENTH, "semantic")
+    layer.note(Check(request_id="r9", asked=make_asked(SAME), look=look), "p", 5, prompts=False)
+    await layer.look(make_asked(OTHER), TENTH, "semantic")
+    before = layer.memory.engine.count_served(SCOPE)
+    assert (before.requests, before.hits) == (603, 1)
+    await layer.keeper.save()
+    await layer.keeper.flush()
+    again = await reborn(database, layer)
+    after = again.memory.engine.count_served(SCOPE)
+    assert (after.requests, after.hits) == (603, 1)
+    await die(again)
+
+
+async def test_what_was_under_way_as_a_state_was_saved_is_counted_once(database: Database) -> None:
+    """A look counts at once, and what came of it is told later: of that a crash leaves what it teaches."""
+    layer = await opened(database)
+    await teach(layer)
+    look = await layer.look(make_asked(SAME), TENTH, "semantic")
+    await layer.keeper.save()
+    layer.learn(make_fresh(make_asked(SAME), "Paris.", 2, look))
+    await layer.settle()
+    before = layer.memory.engine
+    again = await reborn(database, layer)
+    after = again.memory.engine
+    assert after.count_requests(SCOPE) == before.count_requests(SCOPE) == 2
+    assert after._open(SCOPE).lessons.seen == before._open(SCOPE).lessons.seen == 1
+    await die(again)
+
+
+async def test_a_state_is_saved_with_all_that_it_has_or_not_at_all(database: Database) -> None:
+    """While the database is away both wait on."""
+    flaky = Flaky(database)
+    layer = await opened(flaky)
+    await layer.keeper.refresh()
+    await layer.look(make_asked(), TENTH, "semantic")
+    flaky.is_away = True
+    await layer.keeper.save()
+    assert (layer.memory.changed, layer.memory.pending.unmatched) == ({SCOPE}, {SCOPE: 1})
+    with pytest.raises(DatabaseUnavailable):
+        await layer.keeper._save(SCOPE)
+    assert layer.memory.pending.unmatched == {SCOPE: 1}
+    flaky.is_away = False
+    await layer.keeper.save()
+    again = await reborn(database, layer)
+    assert again.memory.engine.count_requests(SCOPE) == 1
     await die(again)
 
 

@@ -12,7 +12,7 @@ from cache.semantic.index import Vector
 from gateway.caching.answers import Purge
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic.interface import Check, Look
-from gateway.caching.semantic.memory import Memory, ask
+from gateway.caching.semantic.memory import Memory, ask, pack_learnt
 from gateway.caching.semantic.question import Asked
 from gateway.caching.semantic.store import EntryRow
 
@@ -127,8 +127,47 @@ def test_an_audit_labels_the_call_that_it_checks() -> None:
     checked = msgspec.structs.replace(found, verdict=msgspec.structs.replace(found.verdict, decision="audit"))
     fresh = make_fresh(make_asked(SAME), "Paris is the capital.", 8, checked, checks="r7")
     memory.learn(fresh, checked, ask(make_asked(SAME), draw(SAME)), digest("Paris is the capital.", draw("Paris")))
-    assert memory.pending.decisions["r7"].is_right is True
+    noted = memory.pending.decisions["r7"]
+    assert (noted.decision, noted.is_right) == ("audit", True)
     assert len(memory.shelf) == 2
+
+
+def told(memory: Memory) -> list[tuple[bool, bool | None]]:
+    """What other processes hear of requests that had a candidate: whether it was served, and right."""
+    seen = memory.pending.seen.get(SCOPE, [])
+    return [(each.served, each.is_right) for each in seen if each.score is not None]
+
+
+def test_what_was_to_be_checked_and_was_not_is_served_unchecked() -> None:
+    """It counts as served, and nobody is told that it was checked."""
+    memory = make_memory()
+    learn(memory, CAPITAL, "Paris is the capital.", 1)
+    prove(memory)
+    found = look(memory, SAME)
+    checked = msgspec.structs.replace(
+        found, decision="audit", verdict=msgspec.structs.replace(found.verdict, decision="audit")
+    )
+    check = Check(request_id="r7", asked=make_asked(SAME), look=checked)
+    memory.note(check, "p", 5, prompts=False)
+    assert told(memory) == []
+    memory.decline(check)
+    assert told(memory) == [(True, None)]
+    noted = memory.pending.decisions["r7"]
+    assert (noted.decision, noted.is_right) == ("serve", None)
+
+
+def test_what_was_served_is_told_when_it_was_given() -> None:
+    """A look whose answer could not be given in time is a miss to the others: it has a fresh answer of its own."""
+    memory = make_memory()
+    learn(memory, CAPITAL, "Paris is the capital.", 1)
+    prove(memory)
+    found = look(memory, SAME)
+    assert found.is_hit and told(memory) == []
+    memory.note(Check(request_id="r2", asked=make_asked(SAME), look=found), "p", 5, prompts=False)
+    assert told(memory) == [(True, None)]
+    late = learn(memory, SAME, "Paris is the capital.", 3)
+    assert late.is_hit and told(memory) == [(True, None), (False, True)]
+    assert "r3" not in memory.pending.decisions
 
 
 def test_too_many_questions_push_out_the_oldest() -> None:
@@ -237,7 +276,12 @@ def test_what_was_learnt_is_kept_over_a_restart() -> None:
     memory, other = make_memory(), make_memory()
     learn(memory, CAPITAL, "Paris.", 1)
     learn(memory, SAME, "Paris.", 2)
-    assert other.restore(SCOPE, memory.export(SCOPE))
+    learnt = memory.export(SCOPE)
+    restored = other.restore(SCOPE, pack_learnt(learnt, 7))
+    assert restored is not None
+    assert (restored.process_id, restored.written) == (memory.pending.process_id, 7)
+    # As it was saved before that was told.
+    assert make_memory().restore(SCOPE, msgspec.msgpack.encode([learnt.engine, learnt.worth])) is not None
     assert other.engine.count_requests(SCOPE) == 2
     assert other._worth == memory._worth != {}
     assert not other.restore(SCOPE, b"\xc1")

@@ -5,13 +5,12 @@ import pytest
 from questions import SCOPE
 from sqlalchemy import text
 
-from cache.semantic.values import Observed
 from gateway.accounts.keyring import projects_store
 from gateway.accounts.store import find_or_create_project
 from gateway.caching.semantic import pending as module
 from gateway.caching.semantic import store
-from gateway.caching.semantic.pending import Pending, Turn
-from gateway.caching.semantic.store import Decision, NewEntry
+from gateway.caching.semantic.pending import Noted, Pending, Turn
+from gateway.caching.semantic.store import Decision, Label, NewEntry
 from gateway.db import Database
 from tests.gateway.caching.semantic.test_shelf import AT_NS, make
 
@@ -31,7 +30,7 @@ async def test_everything_is_written_at_once(database: Database) -> None:
     pending = Pending("me")
     assert not pending
     pending.entries[1] = entry(1)
-    pending.observe(SCOPE, Observed(score=0.5))
+    pending.observe(SCOPE, Noted(score=0.5))
     pending.unmatched[SCOPE] = 3
     pending.decisions["r1"] = DECISION
     pending.label("r1", is_right=True)
@@ -57,7 +56,7 @@ async def test_of_a_deleted_project_nothing_is_written(database: Database) -> No
     decision = msgspec.structs.replace(DECISION, project_id=project_id, question="Who?")
     pending = Pending("me")
     for scope in scopes:
-        pending.observe(scope, Observed(score=0.5))
+        pending.observe(scope, Noted(score=0.5))
         pending.unmatched[scope] = 1
         pending.turns.append(Turn(scope=scope, is_serving=True, threshold=0.5))
     pending.decisions["r1"] = decision
@@ -88,17 +87,35 @@ def test_what_could_not_be_written_waits_on() -> None:
     pending = Pending("me")
     for number in (1, 2):
         pending.entries[number] = entry(number)
-    pending.observe(SCOPE, Observed(score=0.1))
+    pending.observe(SCOPE, Noted(score=0.1))
     pending.unmatched[SCOPE] = 1
     taken = pending.take()
     pending.drop([1])
     pending.entries[3] = entry(3)
-    pending.observe(SCOPE, Observed(score=0.2))
+    pending.observe(SCOPE, Noted(score=0.2))
     pending.unmatched[SCOPE] = 1
     pending.put_back(taken)
     assert list(pending.entries) == [2, 3]
     assert [each.score for each in pending.seen[SCOPE]] == [0.1, 0.2]
     assert (pending.gone, pending.unmatched) == ({1}, {SCOPE: 2})
+
+
+def test_a_label_keeps_that_it_came_of_a_check() -> None:
+    """Whether or not the decision is written already; a recall that says otherwise later is no check of its own."""
+    pending = Pending("me")
+    for request_id in ("r1", "r2"):
+        pending.decisions[request_id] = DECISION
+    pending.label("r1", is_right=True, is_checked=True)
+    pending.label("r1", is_right=False)
+    pending.label("r2", is_right=False)
+    assert [(each.decision, each.is_right) for each in pending.decisions.values()] == [
+        ("audit", False), ("serve", False),
+    ]  # fmt: skip
+    pending.take()
+    pending.label("r1", is_right=True, is_checked=True)
+    pending.label("r1", is_right=False)
+    pending.label("r2", is_right=False)
+    assert pending.labels == {"r1": Label(is_right=False, is_checked=True), "r2": Label(is_right=False)}
 
 
 def test_what_is_dropped_unwritten_need_not_be_deleted() -> None:
@@ -118,7 +135,7 @@ def test_too_much_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         pending.entries[number] = entry(number)
         pending.decisions[f"r{number}"] = DECISION
         pending.counts[number] = (1, 0)
-        pending.observe(SCOPE, Observed())
+        pending.observe(SCOPE, Noted())
         pending.label(f"x{number}", is_right=True)
     assert pending.overflow() == [1, 2]
     assert (list(pending.entries), list(pending.decisions), list(pending.counts)) == ([3], ["r3"], [3])

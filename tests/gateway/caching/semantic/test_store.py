@@ -11,7 +11,7 @@ from gateway.caching.answers import Purge
 from gateway.caching.semantic import store
 from gateway.caching.semantic.interface import Kept
 from gateway.caching.semantic.shelf import Shelf
-from gateway.caching.semantic.store import NewEntry
+from gateway.caching.semantic.store import Label, NewEntry
 from gateway.db import Database
 from gateway.ledger import store as ledger
 from tests.gateway.caching.semantic.test_pending import DECISION
@@ -186,7 +186,7 @@ async def test_decisions_are_read_newest_first(database: Database) -> None:
         for name in ("r1", "r2", "r3"):
             await store.write_decisions(connection, [msgspec.structs.replace(DECISION, request_id=name)])
         await store.write_decisions(connection, [msgspec.structs.replace(DECISION, request_id="r1", is_right=True)])
-        await store.write_labels(connection, {"r2": False, "r9": True})
+        await store.write_labels(connection, {"r2": Label(is_right=False), "r9": Label(is_right=True)})
     async with database.read() as connection:
         found = await store.read_decisions(connection, "p", limit=2)
         assert [(each.request_id, each.is_right) for each in found] == [("r3", None), ("r2", False)]
