@@ -256,11 +256,20 @@ async def export_cache(
     """JSON Lines: `{"type": "entry", …}` of each stored question, then `{"type": "decision", …}` of each decision."""
     own = project_of(caller_of(request))
     await _settle(services)
+    lines = _export(database, own, services.caching.policy_of(own))
+    # Read before anything is said: a database that is away is told as such.
+    first = await anext(lines)
     return Stream(
-        _export(database, own, services.caching.policy_of(own)),
+        _go_on(first, lines),
         media_type="application/x-ndjson",
         headers={"content-disposition": 'attachment; filename="cache.jsonl"', "cache-control": "no-store"},
     )
+
+
+async def _go_on(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for lines in rest:
+        yield lines
 
 
 async def _export(database: Database, project_id: str, policy: Policy) -> AsyncIterator[bytes]:

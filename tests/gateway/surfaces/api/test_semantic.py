@@ -11,6 +11,7 @@ from questions import audit_always, layer_of, prove, set_embedder, settle
 from running import always, chat_reply, json_reply, upstream
 from sqlalchemy import text
 
+from gateway.caching.semantic import store
 from gateway.db import DatabaseUnavailable
 from providers.pricing.prices import format_usd
 from tests.budgeting import Home, home, home_at
@@ -196,6 +197,17 @@ async def test_the_export_has_entries_and_labels_without_texts(ann: Home) -> Non
     await ann.person.patch(path, json={"prompts": True})
     assert about("silver") in (await ann.person.get(f"{path}/export")).text
     await ann.person.patch(path, json={"prompts": None})
+
+
+async def test_an_export_that_cannot_begin_is_refused(ann: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 as everything else, rather than an answer that breaks off."""
+
+    async def refuse(*_: Any) -> Any:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(store, "read_own", refuse)
+    answer = await ann.person.get(f"/api/projects/{ann.project_id}/cache/export")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
 
 
 async def test_a_recall_takes_the_neighbours_and_names_every_call(ann: Home) -> None:
