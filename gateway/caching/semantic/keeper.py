@@ -130,7 +130,7 @@ class Keeper(Follower):
                 if saved is not None:
                     scope, learnt, revision = saved
                     await store.save_state(connection, scope, pack_learnt(learnt, written), revision, now_ns)
-                    await store.forget_deleted(connection)
+                    await store.forget_deleted(connection, written)
         except DatabaseUnavailable as error:
             memory.pending.put_back(taken)
             memory.forget(memory.pending.overflow(), deletes=False)

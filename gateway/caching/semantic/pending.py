@@ -132,8 +132,8 @@ class Pending:
         await store.write_seen(connection, revision, self.process_id, written, now_ns)
         await store.write_decisions(connection, list(self.decisions.values()))
         await store.write_labels(connection, self.labels)
-        if self.entries or self.decisions:
-            await store.forget_deleted(connection)
+        if self.entries or self.decisions or written:
+            await store.forget_deleted(connection, revision)
         for turn in self.turns:
             await self._write_turn(connection, turn, now_ns)
         return revision

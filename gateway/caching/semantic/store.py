@@ -49,10 +49,18 @@ _PURGE = text(
 )
 # What tells of questions: the words that a scope has seen are in its state.
 _TELLING = ("cache_entries", "cache_decisions", "cache_scopes")
-_FORGET_PROJECT = [text(f"DELETE FROM {table} WHERE project_id = :project_id") for table in _TELLING]  # noqa: S608 - constants
+_DELETED = "SELECT project_id FROM projects WHERE deleted_ns IS NOT NULL"
+_FORGET_PROJECT = [
+    *[text(f"DELETE FROM {table} WHERE project_id = :project_id") for table in _TELLING],  # noqa: S608 - constants
+    text("DELETE FROM cache_observations WHERE scope = :project_id OR scope = :project_id || '/test'"),
+]
 _FORGET_DELETED = [
-    text(f"DELETE FROM {table} WHERE project_id IN (SELECT project_id FROM projects WHERE deleted_ns IS NOT NULL)")  # noqa: S608 - constants
-    for table in _TELLING
+    *[text(f"DELETE FROM {table} WHERE project_id IN ({_DELETED})") for table in _TELLING],  # noqa: S608 - constants
+    # What was seen is read by its revision alone, so of much of it only what was just written is looked at.
+    text(
+        f"DELETE FROM cache_observations WHERE revision >= :since AND (scope IN ({_DELETED}) "  # noqa: S608 - constants
+        f"OR scope IN (SELECT project_id || '/test' FROM ({_DELETED}) AS deleted))"
+    ),
 ]
 _SAVE_STATE = text(
     "INSERT INTO cache_scopes (scope, project_id, state, revision, saved_ns) "
@@ -276,10 +284,12 @@ async def forget_project(connection: AsyncConnection, project_id: str) -> None:
         await connection.execute(statement, {"project_id": project_id})
 
 
-async def forget_deleted(connection: AsyncConnection) -> None:
-    """Delete what was just written of projects that had been deleted meanwhile."""
-    for statement in _FORGET_DELETED:
+async def forget_deleted(connection: AsyncConnection, since: int) -> None:
+    """Delete what was written from a revision on of projects that had been deleted meanwhile."""
+    *telling, seen = _FORGET_DELETED
+    for statement in telling:
         await connection.execute(statement)
+    await connection.execute(seen, {"since": since})
 
 
 async def save_state(connection: AsyncConnection, scope: str, state: bytes, revision: int, now_ns: int) -> None:
@@ -339,7 +349,7 @@ async def read_decision(connection: AsyncConnection, project_id: str, request_id
 
 async def clean(connection: AsyncConnection, now_ns: int, *, seen_ns: int, decisions_ns: int) -> None:
     """Delete what is too old: questions that nobody may get, and the others after their times."""
-    await forget_deleted(connection)
+    await forget_deleted(connection, 0)
     await connection.execute(_FORGET_OLD, {"now_ns": now_ns})
     await connection.execute(_FORGET_SEEN, {"until_ns": now_ns - seen_ns})
     await connection.execute(_FORGET_DECISIONS, {"until_ns": now_ns - decisions_ns})

@@ -65,9 +65,12 @@ async def test_of_a_deleted_project_nothing_is_written(database: Database) -> No
     async with database.write() as connection:
         assert await projects_store.delete_project(connection, project_id, 2)
     pending.decisions["r1"] = decision
+    for scope in scopes:
+        pending.observe(scope, Noted(score=0.5))
     async with database.write() as connection:
         await pending.take().write(connection, AT_NS)
         assert await store.read_decisions(connection, project_id) == []
+        assert await store.read_seen(connection, 0) == []
 
 
 async def test_a_turn_is_an_event_of_the_projects_account(database: Database) -> None:

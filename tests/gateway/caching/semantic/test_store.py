@@ -19,7 +19,7 @@ from tests.gateway.caching.semantic.test_shelf import make
 from tests.gateway.usage_rows import make_row
 
 START = (-1, -1)
-TABLES = ("cache_entries", "cache_answers", "cache_decisions", "cache_scopes")
+TABLES = ("cache_entries", "cache_answers", "cache_decisions", "cache_scopes", "cache_observations")
 COUNTS = [text(f"SELECT COUNT(*) FROM {table}") for table in TABLES]  # noqa: S608 - constants
 
 
@@ -119,31 +119,36 @@ async def test_a_deleted_project_leaves_nothing_that_tells_of_its_questions(data
     project_id = (await find_or_create_project(database, "shop", 1)).project_id
     own = msgspec.structs.replace(DECISION, project_id=project_id)
 
-    async def fill() -> None:
-        await write(database, entry(1, project_id=project_id), entry(2))
+    async def fill() -> int:
+        revision = await write(database, entry(1, project_id=project_id), entry(2))
         async with database.write() as connection:
             await store.write_decisions(connection, [own, msgspec.structs.replace(DECISION, request_id="r2")])
             for scope in (project_id, f"{project_id}/test", "p"):
                 await store.save_state(connection, scope, b"words", 1, AT_NS)
+                await store.write_seen(connection, revision, "me", {scope: b"features"}, AT_NS)
+        return revision
 
     async def left() -> list[int]:
         async with database.read() as connection:
             return [(await connection.execute(each)).scalar_one() for each in COUNTS]
 
-    await fill()
+    revision = await fill()
     async with database.write() as connection:
-        await store.forget_deleted(connection)
-    assert await left() == [2, 2, 2, 3]
+        await store.forget_deleted(connection, revision)
+    assert await left() == [2, 2, 2, 3, 3]
     async with database.write() as connection:
         await store.forget_project(connection, project_id)
-    assert await left() == [1, 1, 1, 1]
+    assert await left() == [1, 1, 1, 1, 1]
     async with database.write() as connection:
         await store.forget(connection, [2])
         assert await projects_store.delete_project(connection, project_id, 2)
-    await fill()
+    revision = await fill()
     async with database.write() as connection:
-        await store.forget_deleted(connection)
-    assert await left() == [1, 1, 1, 1]
+        await store.forget_deleted(connection, revision + 1)
+    assert await left() == [1, 1, 1, 1, 4]
+    async with database.write() as connection:
+        await store.forget_deleted(connection, revision)
+    assert await left() == [1, 1, 1, 1, 2]
 
 
 async def test_labels_and_deletions_are_written(database: Database) -> None:
