@@ -89,7 +89,7 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True):
     """Which of a project's answers go: those that meet every term given; without one, all."""
 
     project_id: str
-    entry_id: str | None = None
+    entry_ids: frozenset[str] | None = None
     tag: str | None = None
     model: str | None = None
     # Stored before this time.
@@ -98,7 +98,7 @@ class Purge(msgspec.Struct, frozen=True, kw_only=True):
     def covers(self, answer: Dated) -> bool:
         """Whether an answer meets the terms."""
         return (
-            (self.entry_id is None or answer.entry_id == self.entry_id)
+            (self.entry_ids is None or answer.entry_id in self.entry_ids)
             and (self.tag is None or self.tag in answer.tags)
             and (self.model is None or answer.model == self.model)
             and (self.before_ns is None or answer.created_ns < self.before_ns)

@@ -85,9 +85,9 @@ class Caching:
         """Whether a purge covers an answer, since its call began before."""
         return self.directory.purges.cover(answer)
 
-    def purge(self, purge: Purge) -> int:
-        """Remove what a purge covers here; returns how many answers that were."""
-        return len(self.answers.purge(purge) | self.semantics.purge(purge))
+    def purge(self, purge: Purge) -> set[str]:
+        """Remove what a purge covers here; returns the ids of its entries."""
+        return self.answers.purge(purge) | self.semantics.purge(purge)
 
     def _place(self, *names: str) -> bytes:
         place = self._places.get(names)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import RowMapping, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.caching.answers import MAX_SHARED_S, NS_PER_S, Purge
@@ -37,16 +37,35 @@ _WRITE_PURGE = text(
 KEPT_PURGES_NS = (MAX_SHARED_S + 3_600) * NS_PER_S
 _FORGET_PURGES = text("DELETE FROM cache_purges WHERE made_ns < :until_ns")
 _READ_SERVED = text(
-    "SELECT request_id FROM usage WHERE project_id = :project_id AND cache_entry = :entry_id AND cache_entry <> '' "
-    "UNION SELECT request_id FROM cache_parts WHERE project_id = :project_id AND entry_id = :entry_id "
+    "SELECT request_id FROM usage WHERE project_id = :project_id AND cache_entry IN :entry_ids AND cache_entry <> '' "
+    "UNION SELECT request_id FROM cache_parts WHERE project_id = :project_id AND entry_id IN :entry_ids "
     "ORDER BY request_id LIMIT :limit"
-)
+).bindparams(bindparam("entry_ids", expanding=True))
 _WRITE_PART = text(
     "INSERT INTO cache_parts (project_id, entry_id, request_id, created_ns) "
     "VALUES (:project_id, :entry_id, :request_id, :created_ns) ON CONFLICT DO NOTHING"
 )
 _FORGET_PARTS = text("DELETE FROM cache_parts WHERE created_ns < :until_ns")
-_READ_ENTRY = text("SELECT cache_entry FROM usage WHERE project_id = :project_id AND request_id = :request_id")
+_READ_CALL = text(
+    "SELECT cache_entry, endpoint, created_ns FROM usage WHERE project_id = :project_id AND request_id = :request_id"
+)
+# Parts have the time of their call, and an index by it.
+_READ_PARTS = text(
+    "SELECT entry_id FROM cache_parts WHERE created_ns = :created_ns AND project_id = :project_id "
+    "AND request_id = :request_id ORDER BY entry_id"
+)
+# Of one entry it is its id as it stands, of several a JSON list of theirs.
+_IDS = msgspec.json.Decoder(frozenset[str])
+_LIST = "["
+
+
+class ServedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call was answered with."""
+
+    # The entry that answered it, '' where none did.
+    cache_entry: str
+    endpoint: str
+    created_ns: int
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +98,7 @@ async def read_changes(connection: AsyncConnection, since: int) -> Changes:
     return Changes(
         revision=revision,
         wishes={row["project_id"]: msgspec.convert(dict(row), Wishes, strict=False) for row in changed},
-        purges=[msgspec.convert(dict(row), Purge) for row in purges],
+        purges=[_read_purge(row) for row in purges],
         deleted=deleted,
     )
 
@@ -100,7 +119,9 @@ async def write_wishes(connection: AsyncConnection, project_id: str, wishes: Wis
 async def write_purge(connection: AsyncConnection, purge: Purge, now_ns: int) -> None:
     """Have every process purge."""
     revision: int = (await connection.execute(_TAKE_REVISION)).scalar_one()
-    await connection.execute(_WRITE_PURGE, {**msgspec.structs.asdict(purge), "revision": revision, "now_ns": now_ns})
+    values = msgspec.structs.asdict(purge)
+    values["entry_id"] = _write_ids(values.pop("entry_ids"))
+    await connection.execute(_WRITE_PURGE, {**values, "revision": revision, "now_ns": now_ns})
     await connection.execute(_FORGET_PURGES, {"until_ns": now_ns - KEPT_PURGES_NS})
 
 
@@ -110,14 +131,37 @@ async def write_parts(connection: AsyncConnection, parts: Iterable[Part], until_
     await connection.execute(_FORGET_PARTS, {"until_ns": until_ns})
 
 
-async def find_entry(connection: AsyncConnection, project_id: str, request_id: str) -> str | None:
-    """The entry that answered a call of the project, '' where none did; None: there is no such call."""
+async def find_call(connection: AsyncConnection, project_id: str, request_id: str) -> ServedCall | None:
+    """A call of the project; None: there is no such call."""
     values = {"project_id": project_id, "request_id": request_id}
-    found: str | None = (await connection.execute(_READ_ENTRY, values)).scalar_one_or_none()
-    return found
+    row = (await connection.execute(_READ_CALL, values)).mappings().one_or_none()
+    return None if row is None else ServedCall(**dict(row))
 
 
-async def read_served(connection: AsyncConnection, project_id: str, entry_id: str, limit: int) -> list[str]:
-    """The calls of the project that an entry answered, or a part of them, oldest first."""
-    values = {"project_id": project_id, "entry_id": entry_id, "limit": limit}
+async def read_parts(connection: AsyncConnection, project_id: str, request_id: str, created_ns: int) -> list[str]:
+    """The entries that a call of that time got something of, beside the one that its row names."""
+    values = {"project_id": project_id, "request_id": request_id, "created_ns": created_ns}
+    return list((await connection.execute(_READ_PARTS, values)).scalars())
+
+
+async def read_served(connection: AsyncConnection, purge: Purge, limit: int) -> list[str]:
+    """The calls of the project that the entries of a purge answered, or a part of them, oldest first."""
+    values = {"project_id": purge.project_id, "entry_ids": sorted(purge.entry_ids or ()), "limit": limit}
     return list((await connection.execute(_READ_SERVED, values)).scalars())
+
+
+def _write_ids(entry_ids: frozenset[str] | None) -> str | None:
+    if entry_ids is None:
+        return None
+    first = min(entry_ids, default="")
+    return first if len(entry_ids) == 1 and not first.startswith(_LIST) else msgspec.json.encode(entry_ids).decode()
+
+
+def _read_purge(row: RowMapping) -> Purge:
+    written: str | None = row["entry_id"]
+    is_list = written is not None and written.startswith(_LIST)
+    entry_ids = None if written is None else _IDS.decode(written) if is_list else frozenset((written,))
+    return Purge(
+        project_id=row["project_id"], entry_ids=entry_ids, tag=row["tag"], model=row["model"],
+        before_ns=row["before_ns"],
+    )  # fmt: skip

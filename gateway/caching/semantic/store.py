@@ -41,11 +41,14 @@ _READ_ANSWER = text("SELECT answer FROM cache_answers WHERE number = :number")
 _COUNT = text("UPDATE cache_entries SET right_count = :right_count, wrong_count = :wrong_count WHERE number = :number")
 _FORGET = text("DELETE FROM cache_entries WHERE number IN :numbers").bindparams(bindparam("numbers", expanding=True))
 _FORGET_OLD = text("DELETE FROM cache_entries WHERE expires_ns <= :now_ns")
-_PURGE = text(
+_PURGING = (
     "DELETE FROM cache_entries WHERE project_id = :project_id "
-    "AND (CAST(:entry_id AS TEXT) IS NULL OR entry_id = :entry_id) "
     "AND (CAST(:model AS TEXT) IS NULL OR model = :model) "
-    "AND (CAST(:tag AS TEXT) IS NULL OR REPLACE(tags, :tag, '') <> tags) AND created_ns < :before_ns"
+    "AND (CAST(:tag AS TEXT) IS NULL OR REPLACE(tags, :tag, '') <> tags) AND created_ns < :before_ns "
+)
+_PURGE = text(f"{_PURGING} RETURNING entry_id")
+_PURGE_NAMED = text(f"{_PURGING} AND entry_id IN :entry_ids RETURNING entry_id").bindparams(
+    bindparam("entry_ids", expanding=True)
 )
 # What tells of questions: the words that a scope has seen are in its state.
 _TELLING = ("cache_entries", "cache_decisions", "cache_scopes")
@@ -262,19 +265,21 @@ async def forget(connection: AsyncConnection, numbers: Sequence[int]) -> None:
         await connection.execute(_FORGET, {"numbers": list(numbers)})
 
 
-async def purge(connection: AsyncConnection, wanted: Purge, now_ns: int) -> None:
-    """Delete what a purge covers: a term that is empty is one all the same, which nothing meets."""
+async def purge(connection: AsyncConnection, wanted: Purge, now_ns: int) -> set[str]:
+    """Delete what a purge covers, and return the ids of its entries; a term that is empty is met by nothing."""
     if wanted.tag is not None and TAG_SEPARATOR in wanted.tag:
         # No tag has one; beside each other two of them would look like it.
-        return
-    values = {
+        return set()
+    values: dict[str, Any] = {
         "project_id": wanted.project_id,
-        "entry_id": wanted.entry_id,
         "model": wanted.model,
         "tag": None if wanted.tag is None else f",{wanted.tag},",
         "before_ns": now_ns if wanted.before_ns is None else min(wanted.before_ns, now_ns),
     }
-    await connection.execute(_PURGE, values)
+    if wanted.entry_ids is None:
+        return set((await connection.execute(_PURGE, values)).scalars())
+    values["entry_ids"] = sorted(wanted.entry_ids)
+    return set((await connection.execute(_PURGE_NAMED, values)).scalars())
 
 
 async def forget_project(connection: AsyncConnection, project_id: str) -> None:

@@ -56,8 +56,9 @@ class RecallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
-    """How many answers went."""
+    """How many answers went of those that this process and the database kept."""
 
+    # Other processes' memories and Redis lose theirs within a second, uncounted: 0 does not say that there was nothing.
     purged: int
 
 
@@ -112,7 +113,7 @@ async def purge_cache(
         raise Fault("invalid_request", f"'{empty}' is empty: give it a value or leave it out.", param=empty)
     wanted = Purge(
         project_id=project_of(caller_of(request)),
-        entry_id=given.get("entry"),
+        entry_ids=frozenset((given["entry"],)) if "entry" in given else None,
         tag=given.get("tag"),
         model=given.get("model"),
         before_ns=_read_moment(given.get("before")),
@@ -135,7 +136,7 @@ async def recall_answer(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> Recalled:
-    """The entry goes, and every call that it answered is named."""
+    """The entry goes, of embeddings each that its inputs were answered with; every call that got one is named."""
     unknown = Fault("not_found", f"There is no request {shown(data.request_id)} in this project.", param="request_id")
     try:
         request_id = parse_id(data.request_id)

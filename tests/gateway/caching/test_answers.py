@@ -58,8 +58,8 @@ def test_both_forms_are_counted() -> None:
     [
         (Purge(project_id="p"), 1),
         (Purge(project_id="q"), 0),
-        (Purge(project_id="p", entry_id="ce_1"), 1),
-        (Purge(project_id="p", entry_id="ce_2"), 0),
+        (Purge(project_id="p", entry_ids=frozenset(["ce_1"])), 1),
+        (Purge(project_id="p", entry_ids=frozenset(["ce_2"])), 0),
         (Purge(project_id="p", tag="blue"), 1),
         (Purge(project_id="p", tag="green"), 0),
         (Purge(project_id="p", model="gpt-4"), 1),

@@ -111,7 +111,7 @@ def test_one_that_is_given_has_the_name_of_its_oldest_part() -> None:
     batch = batch_of("bb", "a")
     batch.look(answers, AT_NS + 6)
     assert (batch.give().entry_id, batch.give().created_ns) == ("ce_1", AT_NS)
-    assert answers.purge(Purge(project_id="p", entry_id="ce_1")) == {"ce_1"}
+    assert answers.purge(Purge(project_id="p", entry_ids=frozenset(["ce_1"]))) == {"ce_1"}
     batch.look(answers, AT_NS + 6)
     assert (batch.count, len(answers)) == (1, 1)
 

@@ -4,6 +4,7 @@ import pytest
 from caches import AT_NS, make_semantics
 
 from gateway.caching import store
+from gateway.caching.answers import Purge
 from gateway.caching.directory import CacheDirectory
 from gateway.caching.parts import KEPT_NS, MAX_WAITING, Parts
 from gateway.config.settings import Cache
@@ -14,7 +15,8 @@ from tests.gateway.caching.test_directory import shelf
 async def served(database: Database, project_id: str = "p", entry_id: str = "ce_1", limit: int = 9) -> list[str]:
     """The calls that got something of an entry."""
     async with database.read() as connection:
-        return await store.read_served(connection, project_id, entry_id, limit)
+        wanted = Purge(project_id=project_id, entry_ids=frozenset([entry_id]))
+        return await store.read_served(connection, wanted, limit)
 
 
 async def test_what_is_noted_is_written_once(database: Database) -> None:
@@ -31,6 +33,10 @@ async def test_what_is_noted_is_written_once(database: Database) -> None:
     assert await served(database, limit=1) == ["r1"]
     assert await served(database, entry_id="ce_2") == ["r2"]
     assert await served(database, "q") == ["r3"]
+    async with database.read() as connection:
+        assert await store.read_parts(connection, "p", "r2", AT_NS) == ["ce_1", "ce_2"]
+        assert await store.read_parts(connection, "p", "r2", AT_NS + 1) == []
+        assert await store.read_parts(connection, "q", "r2", AT_NS) == []
 
 
 async def test_what_is_too_old_is_forgotten(database: Database) -> None:

@@ -145,7 +145,7 @@ async def test_an_answer_lives_its_time_and_no_longer(make: MakeProcess, redis: 
         (Purge(project_id="p"), True),
         (Purge(project_id="p", tag="blue"), True),
         (Purge(project_id="p", tag="red"), False),
-        (Purge(project_id="p", entry_id="ce_1"), True),
+        (Purge(project_id="p", entry_ids=frozenset(["ce_1"])), True),
         (Purge(project_id="p", before_ns=AT_NS), False),
         (Purge(project_id="q"), False),
     ],
@@ -174,8 +174,8 @@ def test_many_purges_become_one() -> None:
     """Of the oldest only the time is known: all that was stored before is gone, so none of it comes back."""
     purges = Purges()
     for number in range(MAX_PURGES + 2):
-        purges.add(Purge(project_id="p", entry_id=f"ce_{number}"), AT_NS + number)
-        purges.add(Purge(project_id="p", entry_id=f"ce_{number}"), AT_NS + number)
+        purges.add(Purge(project_id="p", entry_ids=frozenset([f"ce_{number}"])), AT_NS + number)
+        purges.add(Purge(project_id="p", entry_ids=frozenset([f"ce_{number}"])), AT_NS + number)
     assert purges.cover(make_answer(entry_id="ce_other", created_ns=AT_NS))
     assert not purges.cover(make_answer(entry_id="ce_other", created_ns=AT_NS + 1))
     assert purges.cover(make_answer(entry_id="ce_2", created_ns=AT_NS + 1))

@@ -1,6 +1,7 @@
 """The SQL of the cache: what is read since when, and which calls an entry answered."""
 
 import msgspec
+import pytest
 
 from gateway.caching import store
 from gateway.caching.answers import Purge
@@ -9,9 +10,24 @@ from gateway.ledger import store as ledger
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 
+def named(*entry_ids: str) -> Purge:
+    """A purge of these entries."""
+    return Purge(project_id="p", entry_ids=frozenset(entry_ids))
+
+
+@pytest.mark.parametrize("entry_ids", [(), ("ce_1",), ("ce_1", "ce_2"), ('["ce_1"]',), ("",)])
+async def test_a_purge_names_its_entries_to_every_process(database: Database, entry_ids: tuple[str, ...]) -> None:
+    """None, one or many, whatever a caller calls them."""
+    async with database.write() as connection:
+        await store.write_purge(connection, named(*entry_ids), 1)
+        (purge,) = (await store.read_changes(connection, 0)).purges
+    assert purge == msgspec.structs.replace(named(*entry_ids), before_ns=1)
+
+
 async def test_only_what_came_since_is_read(database: Database) -> None:
     """In the order in which it was done."""
-    first, second = Purge(project_id="p", tag="t", before_ns=5), Purge(project_id="q", model="m", entry_id="ce_1")
+    first = Purge(project_id="p", tag="t", before_ns=5)
+    second = Purge(project_id="q", model="m", entry_ids=frozenset(["ce_1"]))
     async with database.write() as connection:
         await store.write_purge(connection, first, 1)
         one = await store.read_changes(connection, 0)
@@ -30,9 +46,8 @@ async def test_the_calls_that_an_entry_answered_are_found(database: Database) ->
     rows += [make_row(NOW_NS, project_id="q", is_cached=True, cache_entry="ce_1"), make_row(NOW_NS, project_id="p")]
     async with database.write() as connection:
         await ledger.insert_rows(connection, rows)
-        found = await store.read_served(connection, "p", "ce_1", 2)
+        found = await store.read_served(connection, named("ce_1", "ce_2"), 2)
         assert found == sorted(row.request_id for row in rows[:3])[:2]
-        assert await store.read_served(connection, "p", "", 2) == []
-        assert await store.find_entry(connection, "p", rows[0].request_id) == "ce_1"
-        assert await store.find_entry(connection, "p", rows[4].request_id) == ""
-        assert await store.find_entry(connection, "p", rows[3].request_id) is None
+        assert await store.read_served(connection, named(""), 2) == []
+        calls = [await store.find_call(connection, "p", rows[number].request_id) for number in (0, 4, 3)]
+    assert [None if call is None else call.cache_entry for call in calls] == ["ce_1", "", None]
