@@ -5,7 +5,8 @@ stream as it comes, or its answer when it is whole. A leader that leaves does no
 that nobody waits for any more is not joined again, since what is left of it may go nowhere. Nor is one that began
 before a purge of its answer: who asks afterwards asks anew.
 
-Failure behavior: what ends the leader's call ends the others with the same fault. Of an answer too long to be kept
+Failure behavior: what ends the leader's call ends the others with the same fault; where a stream breaks off, who has
+nothing of it yet asks alone. Of an answer too long to be kept
 nobody can join the rest, who waits for it whole asks alone, and a follower that reads too slowly is given up.
 """
 
@@ -121,8 +122,8 @@ class Flight:
     """A call under way, and who follows it."""
 
     __slots__ = (
-        "_flights", "_followers", "_key", "_leader_left", "answer", "begun", "ends", "fault", "is_shared", "lines",
-        "pieces", "size",
+        "_flights", "_followers", "_key", "_leader_left", "answer", "begun", "broken", "ends", "fault", "is_shared",
+        "lines", "pieces", "size",
     )  # fmt: skip
 
     def __init__(self, flights: "Flights", key: bytes, begun: Begun) -> None:
@@ -141,6 +142,8 @@ class Flight:
         # How it ended: with an answer, which is set before it lands, or with a fault.
         self.answer: StoredAnswer | None = None
         self.fault: Fault | None = None
+        # Why its stream broke off.
+        self.broken: Fault | None = None
         self._leader_left: Callable[[], None] | None = None
 
     @property

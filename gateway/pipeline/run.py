@@ -111,6 +111,9 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         found.flight.lines = upstream.target.lines
     if upstream.relay is not None:
         await reply.flow(journey, upstream, found.lines)
+        failure = upstream.relay.reader.failure
+        if found.flight is not None and failure is not None:
+            found.flight.broken = as_stream_fault(failure, upstream.target.backend)
     usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
     outcome = (
         await _outcome(journey, upstream) if usage is None else _end(upstream, usage, journey.client, error_code="")
@@ -204,7 +207,7 @@ async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower,
         row = await _write(journey, _given(given, waited_ns=journey.waited_ns))
         reply.end_joined(inbound, given, follower.rest, client, row)
         return
-    fault = fault or Fault("upstream_truncated", "The answer that this call shared was broken off.")
+    fault = fault or flight.broken or Fault("upstream_truncated", "The answer that this call shared was broken off.")
     broken = Outcome(status="incomplete", http_status=OK, error_code=fault.code, waited_ns=journey.waited_ns)
     await _write(journey, broken)
     reply.break_off(inbound.request_id, client, fault, has_begun=True)

@@ -197,6 +197,26 @@ async def test_what_ends_the_call_ends_those_who_follow(tmp_path: Path, begins: 
     assert sum(not row.is_cached for row in gateway.rows) == 3
 
 
+async def test_a_stream_that_fails_is_told_the_same_to_all(tmp_path: Path) -> None:
+    """What the provider said in it is the fault of those who follow too; their rows have its code."""
+    may_end = asyncio.Event()
+
+    async def answer(_: Request, writer: asyncio.StreamWriter) -> None:
+        await may_end.wait()
+        writer.write(HEAD + WORDS[0] + b'data: {"error":{"message":"Slow down.","type":"rate_limit_error"}}\n\n')
+
+    async with upstream(answer) as provider, running(tmp_path, openai_config(provider) + CACHED) as gateway:
+        metrics = gateway.gateway.services.metrics
+        asking = [asyncio.ensure_future(read(gateway)) for _ in range(2)]
+        await until(lambda: metrics.requests_in_flight == 2)
+        may_end.set()
+        replies = await asyncio.gather(*asking)
+    told = [body[body.index(b'{"error"') :].partition(b"\n")[0] for _, body in replies]
+    errors = [json.loads(text)["error"] for text in told]
+    assert errors[0]["code"] == errors[1]["code"] != "upstream_truncated"
+    assert {row.error_code for row in gateway.rows} == {errors[0]["code"]}
+
+
 async def test_a_call_that_offers_tools_is_not_shared(tmp_path: Path) -> None:
     """Its answer may call one, and what a tool does is done for one caller."""
     tap = Tap()
