@@ -92,6 +92,9 @@ class SemanticLayer:
             return answer
         waiting = self.memory.pending.entries.get(kept.number)
         data = waiting.answer if waiting is not None else await self._read_answer(kept)
+        if self.memory.shelf.get(kept.number) is None:
+            # It was purged while it was read.
+            return None
         try:
             answer = None if data is None else unpack_answer(data)
         except Damaged as damaged:

@@ -6,9 +6,11 @@ import pytest
 from caches import AT_NS
 from questions import CAPITAL, SAME, SCOPE, FakeEmbedder, make_asked, make_fresh, make_layer, make_shelf, prove
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.caching.answers import Purge
 from gateway.caching.policy import Allowed
+from gateway.caching.semantic import store
 from gateway.db import Database
 from providers.errors import Unreachable, Unsupported
 from tests.gateway.caching.semantic.test_keeper import TENTH, die, opened, slow, teach
@@ -54,6 +56,27 @@ async def test_an_answer_that_is_gone_or_damaged_is_forgotten(
     await layer.write()
     async with database.read() as connection:
         assert (await connection.execute(text("SELECT COUNT(*) FROM cache_entries"))).scalar_one() == 0
+    await die(layer)
+
+
+async def test_what_is_purged_while_it_is_read_is_not_given(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it in memory afterwards."""
+    answers = make_shelf()
+    layer = await opened(database, answers=answers)
+    await teach(layer)
+    (kept,) = layer.memory.shelf
+    read = store.read_answer
+
+    async def read_slowly(connection: AsyncConnection, number: int) -> bytes | None:
+        found = await read(connection, number)
+        layer.purge(Purge(project_id="p"))
+        return found
+
+    monkeypatch.setattr(store, "read_answer", read_slowly)
+    assert await layer.find_answer(kept) is None
+    assert len(answers) == 0
     await die(layer)
 
 
