@@ -9,11 +9,13 @@ from e2e.paraphrases import ask_again
 from e2e.sights import Size, look
 from e2e.test_views import find_faults
 from e2e.town import ADA, PROJECTS, VIC, Town
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 # Enough that a bound can be proven.
 CALLS, MOST_CALLS = 220, 800
+# What happened, and two lines of the question.
+MOST_ROW_PX = 110
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -187,6 +189,34 @@ async def test_answers_are_kept_for_parts_of_an_hour(
         await save(page)
         assert (await town.ask("GET", f"/api/projects/{project_id}/cache"))["ttl_s"] == seconds
         assert sight.complaints == []
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+@pytest.mark.parametrize("question", [None, "Wherefore art thou, and how long " * 60, "w" * 2_000])
+async def test_finds_fit_their_card(
+    browser: Browser, town: Town, learnt: str, size: Size, question: str | None
+) -> None:
+    """However long a question is and whatever stands in it, its verdict and what to do are seen."""
+
+    async def lengthen(route: Route) -> None:
+        response = await route.fetch()
+        data = await response.json()
+        for hit in data["hits"]:
+            hit["question"] = question or hit["question"]
+        await route.fulfill(response=response, json=data)
+
+    async with look(browser, town.gateway, size=size, email=ADA) as sight:
+        page = sight.page
+        await page.route("**/cache/hits?*", lengthen)
+        await sight.open(learnt)
+        button = page.get_by_role("button", name="Look").first
+        await button.scroll_into_view_if_needed()
+        table = page.locator(".table", has=button)
+        assert await table.evaluate("box => box.scrollWidth - box.clientWidth") == 0
+        assert await table.locator("tbody tr").first.evaluate("row => row.clientHeight") < MOST_ROW_PX
+        if question != "w" * 2_000:
+            await sight.photograph(f"finds-{size}-{'long' if question else 'own'}")
+        assert (sight.complaints, await sight.overflow()) == ([], 0)
 
 
 async def test_a_find_is_looked_at_in_a_narrow_window(browser: Browser, town: Town, learnt: str) -> None:

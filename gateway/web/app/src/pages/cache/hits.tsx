@@ -38,13 +38,15 @@ export function Hits({ projectId, may }: { projectId: string; may: boolean }) {
                   <tr>
                     <th scope="col">When</th>
                     <th scope="col">What happened</th>
-                    <th scope="col" class="number">
+                    <th scope="col" class="number wide-only">
                       Similarity
                     </th>
-                    <th scope="col" class="number">
+                    <th scope="col" class="number wide-only">
                       Score
                     </th>
-                    <th scope="col">Guards</th>
+                    <th scope="col" class="wide-only">
+                      Guards
+                    </th>
                     <th scope="col">Verdict</th>
                     <th scope="col">
                       <span class="unseen">What to do</span>
@@ -57,18 +59,24 @@ export function Hits({ projectId, may }: { projectId: string; may: boolean }) {
                       <td class="soft">
                         <Ago at={hit.created_at} />
                       </td>
-                      <td>
+                      <td class="asked">
                         {DECISIONS[hit.decision]}
-                        {hit.question && <span class="sub cut">{hit.question}</span>}
+                        {hit.question && (
+                          <span class="sub lines" title={hit.question}>
+                            {hit.question}
+                          </span>
+                        )}
                       </td>
-                      <td class="number">{hit.similarity.toFixed(3)}</td>
+                      <td class="number wide-only">{hit.similarity.toFixed(3)}</td>
                       <td
-                        class="number"
+                        class="number wide-only"
                         title={hit.threshold === null ? undefined : `threshold ${hit.threshold.toFixed(3)}`}
                       >
                         {hit.score.toFixed(3)}
                       </td>
-                      <td class="soft small">{hit.guards.length > 0 ? hit.guards.join(", ") : "none objected"}</td>
+                      <td class="soft small wide-only">
+                        {hit.guards.length > 0 ? hit.guards.join(", ") : "none objected"}
+                      </td>
                       <td>
                         <Verdict right={hit.right} />
                       </td>
