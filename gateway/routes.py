@@ -42,6 +42,7 @@ from gateway.surfaces.parameters import check_address
 from gateway.surfaces.proxy.openai import PATHS, OpenAiDoor, list_models, proxied_routes, show_model
 from gateway.surfaces.proxy.quote import quote_chat
 from gateway.surfaces.schemas import ClosedStructs
+from gateway.surfaces.views.cache_report import show_report
 from gateway.surfaces.views.catalogue import CATALOGUE_ROUTES
 from gateway.surfaces.views.health import show_health
 from gateway.surfaces.views.listeners import Listeners
@@ -93,6 +94,7 @@ HANDLERS = (
     *BUDGET_ROUTES,
     *GUARDRAIL_ROUTES,
     *CACHE_ROUTES,
+    show_report,
     *SEMANTIC_ROUTES,
     *PROMPT_ROUTES,
     quote_chat,

@@ -29,6 +29,17 @@ def check_address(request: AnyRequest) -> None:
             raise Fault("invalid_request", f"{shown(name)} is {shown(value)}: a NUL is in no name.", param=name)
 
 
+def read_once(request: AnyRequest, known: Collection[str]) -> dict[str, str]:
+    """Read parameters of which each may stand once; of two values one would be passed over. Raises Fault."""
+    refuse_unknown(request, known)
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            raise Fault("invalid_request", f"{shown(name)} is there more than once: give it one value.", param=name)
+        given[name] = value
+    return given
+
+
 def refuse_unknown(request: AnyRequest, known: Collection[str]) -> None:
     """Refuse a parameter that nobody reads: a filter that is mistyped would show more than was asked for.
 

@@ -191,6 +191,20 @@ async def test_answers_are_kept_for_parts_of_an_hour(
         assert sight.complaints == []
 
 
+async def test_more_hours_than_a_year_has_are_not_sent(browser: Browser, town: Town, learnt: str) -> None:
+    """The field says so, before the API would."""
+    project_id = learnt.rpartition("=")[2]
+    await change(town, learnt, {"ttl_s": 3_600})
+    async with look(browser, town.gateway, email=ADA) as sight:
+        hours = sight.page.get_by_label("Kept for, in hours")
+        await sight.open(learnt)
+        await hours.fill("1000000000")
+        await sight.page.get_by_role("button", name="Save").click()
+        assert await hours.evaluate("field => field.validity.rangeOverflow")
+        assert (await town.ask("GET", f"/api/projects/{project_id}/cache"))["ttl_s"] == 3_600
+        assert sight.complaints == []
+
+
 @pytest.mark.parametrize("size", ["desktop", "phone"])
 @pytest.mark.parametrize("question", [None, "Wherefore art thou, and how long " * 60, "w" * 2_000])
 async def test_finds_fit_their_card(

@@ -233,17 +233,13 @@ async def read_entries(
         "since": since, "until": until, "after_revision": after[0], "after_number": after[1], "now_ns": now_ns,
         "limit": PAGE_ROWS,
     }  # fmt: skip
-    return _entries((await connection.execute(_READ_ENTRIES, values)).all())
+    return [EntryRow(*row) for row in (await connection.execute(_READ_ENTRIES, values)).all()]
 
 
 async def read_all(connection: AsyncConnection, until: int, after: int, now_ns: int) -> list[EntryRow]:
     """Read questions of revisions up to ``until`` as they lie in their table, the first page after a number."""
     values = {"until": until, "after_number": after, "now_ns": now_ns, "limit": PAGE_ROWS}
-    return _entries((await connection.execute(_READ_ALL, values)).all())
-
-
-def _entries(rows: Sequence[Any]) -> list[EntryRow]:
-    return [EntryRow(*row) for row in rows]
+    return [EntryRow(*row) for row in (await connection.execute(_READ_ALL, values)).all()]
 
 
 async def read_answer(connection: AsyncConnection, number: int) -> bytes | None:
@@ -270,12 +266,11 @@ async def purge(connection: AsyncConnection, wanted: Purge, now_ns: int) -> set[
     if wanted.tag is not None and TAG_SEPARATOR in wanted.tag:
         # No tag has one; beside each other two of them would look like it.
         return set()
+    before_ns = now_ns if wanted.before_ns is None else min(wanted.before_ns, now_ns)
+    tag = None if wanted.tag is None else f",{wanted.tag},"
     values: dict[str, Any] = {
-        "project_id": wanted.project_id,
-        "model": wanted.model,
-        "tag": None if wanted.tag is None else f",{wanted.tag},",
-        "before_ns": now_ns if wanted.before_ns is None else min(wanted.before_ns, now_ns),
-    }
+        "project_id": wanted.project_id, "model": wanted.model, "tag": tag, "before_ns": before_ns,
+    }  # fmt: skip
     if wanted.entry_ids is None:
         return set((await connection.execute(_PURGE, values)).scalars())
     values["entry_ids"] = sorted(wanted.entry_ids)

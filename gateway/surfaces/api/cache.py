@@ -26,6 +26,7 @@ from gateway.ids import parse_id
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.projects import occasion_of, project_of
+from gateway.surfaces.parameters import read_once
 from gateway.surfaces.views.usage import wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -102,11 +103,7 @@ async def purge_cache(
     database: NamedDependency[Database],
 ) -> Purged:
     """What meets every term given: `tag`, `model`, `before` (RFC 3339), `entry`; without one, everything."""
-    given = dict(request.query_params.items())
-    unknown = next((name for name in given if name not in TERMS), None)
-    if unknown is not None:
-        # A term that is mistyped would purge more than was meant.
-        raise Fault("invalid_request", f"{shown(unknown)} is no term; there are {', '.join(TERMS)}.", param=unknown)
+    given = read_once(request, TERMS)
     empty = next((name for name, value in given.items() if not value), None)
     if empty is not None:
         # As a script sends it whose variable is not set: it may mean anything but everything.

@@ -8,7 +8,7 @@ from litestar import Litestar, Request, get
 from litestar.params import FromPath
 
 from gateway.surfaces import faults
-from gateway.surfaces.parameters import check_address, refuse_unknown
+from gateway.surfaces.parameters import check_address, read_once, refuse_unknown
 
 
 @get("/things/{thing:str}")
@@ -18,13 +18,23 @@ async def look(request: Request[Any, Any, Any], thing: FromPath[str]) -> str:
     return thing + request.query_params.get("model", "")
 
 
+@get("/once")
+async def look_once(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Show what was given."""
+    return read_once(request, ("model", "key"))
+
+
 async def check(request: Request[Any, Any, Any]) -> None:
     """As the application does it."""
     check_address(request)
 
 
 APP = Litestar(
-    [look], before_request=check, exception_handlers=faults.HANDLERS, openapi_config=None, logging_config=None
+    [look, look_once],
+    before_request=check,
+    exception_handlers=faults.HANDLERS,
+    openapi_config=None,
+    logging_config=None,
 )
 
 
@@ -33,6 +43,14 @@ async def ask(address: str) -> httpx.Response:
     transport = httpx.ASGITransport(cast("Any", APP))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway.test") as client:
         return await client.get(address)
+
+
+async def test_what_may_stand_once_is_read() -> None:
+    """Of two values one would be passed over, so it is refused as a name is that nobody reads."""
+    assert (await ask("/once?model=a&key=")).json() == {"model": "a", "key": ""}
+    for address, param in (("/once?model=a&model=a", "model"), ("/once?modle=a", "modle")):
+        answer = await ask(address)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
 @pytest.mark.parametrize("address", ["/things/a", "/things/a?model=%2500", "/things/a?model=", "/things/a?key=%C3%A9"])

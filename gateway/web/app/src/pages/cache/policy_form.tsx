@@ -22,6 +22,8 @@ const WORDS: Record<Mode, string> = {
 };
 
 const HOUR_S = 3_600;
+/** A year. */
+const MOST_HOURS = 8_760;
 /** As many decimals as tell every second. */
 const DECIMALS = 5;
 const toHours = (seconds: number): string => String(Number((seconds / HOUR_S).toFixed(DECIMALS)));
@@ -75,6 +77,7 @@ export function PolicyForm({ policy, projectId, may, onChanged }: PolicyProps) {
             label="Kept for, in hours"
             type="number"
             min={0}
+            max={MOST_HOURS}
             step="any"
             required
             value={hours}

@@ -35,7 +35,9 @@ export function Report({ report, policy, projectId, may, onChanged }: ReportProp
       <Await of={report}>
         {(data) => {
           const points = pointsOf(data.curve, kind);
-          if (data.requests === 0 || points.length === 0) return <NoReport mode={policy.mode} />;
+          if (data.requests === 0 || points.length === 0) {
+            return data.loading ? <Loading /> : <NoReport mode={policy.mode} />;
+          }
           return (
             <div class="stack wide">
               {data.young && (
@@ -60,6 +62,14 @@ export function Report({ report, policy, projectId, may, onChanged }: ReportProp
         }}
       </Await>
     </Card>
+  );
+}
+
+function Loading() {
+  return (
+    <Empty icon="cache" title="Being read">
+      <p>What was stored and learnt is read after a start; this takes some seconds. Open the page again then.</p>
+    </Empty>
   );
 }
 
