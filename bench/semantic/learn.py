@@ -74,7 +74,7 @@ def walk(
         for row, entry_id in enumerate(verdict.neighbours):
             yield verdict.rows[row].astype(np.float32), classes[entry_id] == request.class_id
         answer = Digest(key=request.class_id.encode(), vector=b"", content=(), numbers=frozenset())
-        group = engine.learn(verdict, answer)
+        group = engine.compare(verdict, answer).group
         engine.add(question, len(classes), answer, group)
         classes.append(request.class_id)
 

@@ -123,7 +123,7 @@ class Player:
                 return
         answer = self._answer(number, request)
         self._count_judge(verdict, request, answer)
-        group = self.engine.learn(verdict, answer)
+        group = self.engine.compare(verdict, answer).group
         self.engine.add(ask(request, self._vectors), len(self._classes), answer, group)
         self._classes.append(request.class_id)
         self._known.add(request.prompt)

@@ -191,6 +191,13 @@ class Window:
         if self.requests - self.size <= number < self.requests:
             self._labels[number % self.size] = RIGHT if is_right else WRONG
 
+    def withdraw(self, number: int) -> None:
+        """Take back that a request was served: its candidate could not be given after all."""
+        place = number % self.size
+        if self.requests - self.size <= number < self.requests and self._served[place]:
+            self._served[place], self._chances[place] = False, 1.0
+            self.hits -= 1
+
     def _settle(self, place: int) -> None:
         """Add a request that leaves the window to what was before."""
         self._settled_live += int(self._live[place])

@@ -109,12 +109,16 @@ class Engine:
             number=state.window.add(record), weight=1 / max(chance, 0.01),
         )  # fmt: skip
 
+    def withdraw(self, verdict: Verdict) -> None:
+        """Take back that an answer was served, since it could not be given: its request was a miss."""
+        self._open(verdict.scope).window.withdraw(verdict.number)
+
     def count(self, scope: str) -> None:
         """Count a request that another layer answered: a bound on all requests is about these too."""
         self._open(scope).window.add(None)
 
     def add(self, question: Question, entry_id: int, answer: Digest | None, group: int | None = None) -> bool:
-        """Store a question under an id of the caller's, with its answer's digest and what ``learn`` returned.
+        """Store a question under an id of the caller's, with its answer's digest and the group that ``compare`` gave.
 
         False, and nothing stored, for a vector that is not usable or an id that is taken.
         """
@@ -146,10 +150,6 @@ class Engine:
     def get(self, entry_id: int) -> Stored | None:
         """Return what is stored beside a vector, to be persisted with it; None for an id that is not stored."""
         return self._entries.get(entry_id)
-
-    def learn(self, verdict: Verdict, answer: Digest) -> int | None:
-        """Learn from a fresh answer; returns the group to ``add`` the question with, see ``compare``."""
-        return self.compare(verdict, answer).group
 
     def compare(self, verdict: Verdict, answer: Digest) -> Compared:
         """Learn from a fresh answer: compare it with those of the neighbours, and return what that gave."""

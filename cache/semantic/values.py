@@ -80,7 +80,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What the engine says of one question."""
 
     # serve: answer from entry_id. audit: so too, and call upstream in the background. holdout, shadow (what mode or
-    # bound holds back) and miss: call upstream. Whoever called has a fresh answer: ``learn`` from it, then ``add`` it.
+    # bound holds back) and miss: call upstream. Whoever called has a fresh answer: ``compare`` it, then ``add`` it.
     decision: Decision
     scope: str
     # The best stored question that no guard forbade; None where there is none.

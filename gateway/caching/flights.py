@@ -151,6 +151,13 @@ class Flight:
         """Whether anybody else waits for it."""
         return bool(self._followers)
 
+    @property
+    def told(self) -> bytes:
+        """The header lines of its answer for those who follow; what it saves them once that is known."""
+        saved = b"" if self.answer is None else b"x-watchllm-tokens-saved: %d\r\n" % self.answer.usage.total_tokens
+        head = b"x-watchllm-cached: true\r\nx-watchllm-cache: hit-exact\r\nx-watchllm-cache-entry: %s\r\n%b"
+        return head % (self.begun.entry_id.encode(), saved)
+
     def follow(self, client: Client, begin: Callable[[], None] | None, loop: asyncio.AbstractEventLoop) -> Follower:
         """Wait for this call."""
         follower = Follower(client, begin, self, loop)

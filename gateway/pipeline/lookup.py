@@ -186,6 +186,8 @@ async def ask(found: Found, inbound: Inbound, services: Services) -> Found:
             log.debug("request %s was not looked up: %s", inbound.request_id, error)
         except Exception:
             log.exception("request %s could not be looked up", inbound.request_id)
+    if layer is not None and found.given is None and found.look is not None and found.look.is_hit:
+        found.look = layer.withdraw(found.look)
     return found if found.given is not None else join(found, inbound, services)
 
 
@@ -277,15 +279,6 @@ def give(answer: StoredAnswer, inbound: Inbound) -> Given | None:
     except InvalidAnswer as invalid:
         log.warning("the answer %s cannot be given again: %s", answer.entry_id, invalid.message)
         return None
-
-
-def joined_lines(flight: Flight) -> bytes:
-    """The header lines of an answer that is shared with the call which brings it; what it saves once that is known."""
-    answer = flight.answer
-    return b"x-watchllm-cached: true\r\nx-watchllm-cache: hit-exact\r\nx-watchllm-cache-entry: %s\r\n%b" % (
-        flight.begun.entry_id.encode(),
-        b"" if answer is None else b"x-watchllm-tokens-saved: %d\r\n" % answer.usage.total_tokens,
-    )
 
 
 def hit_lines(answer: StoredAnswer, now_ns: int, what: bytes = b"hit-exact") -> bytes:

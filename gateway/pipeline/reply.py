@@ -12,7 +12,7 @@ from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import meter
 from gateway.pipeline.flow import PASSED, Inbound, Target, header_text
-from gateway.pipeline.lookup import Given, joined_lines
+from gateway.pipeline.lookup import Given
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from providers import splice
@@ -127,7 +127,7 @@ def begin_joined(inbound: Inbound, flight: Flight, joined_ns: int, client: Clien
     """Begin the stream of a call that has followed another one since ``joined_ns``, whose first piece is here."""
     latency_ms = (services.ticks_ns() - inbound.started_ns) // 1_000_000
     overhead_ms = (joined_ns - inbound.started_ns) / 1e6
-    client.start(_given_head(inbound, flight.lines, joined_lines(flight), latency_ms, overhead_ms))
+    client.start(_given_head(inbound, flight.lines, flight.told, latency_ms, overhead_ms))
 
 
 def end_joined(inbound: Inbound, given: Given, rest: bytes, client: Client, row: UsageRow) -> None:

@@ -194,7 +194,7 @@ async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> b
         given = None if flight.answer is None else lookup.give(flight.answer, inbound)
         if given is None or not flight.is_shared:
             return False
-        await _give(journey, given, lookup.joined_lines(flight))
+        await _give(journey, given, flight.told)
         lookup.note_parts(found, inbound, services)
     return True
 

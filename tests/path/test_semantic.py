@@ -252,6 +252,26 @@ async def test_a_layer_that_breaks_is_a_miss(stage: Stage, monkeypatch: pytest.M
     assert await stage.tell(about("break", "m")) == HIT
 
 
+async def test_an_answer_that_is_read_too_slowly_is_not_served(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call is a miss, and what was decided before does not count."""
+    layer, answers = await layer_of(stage.gateway), stage.gateway.gateway.services.caching.answers
+    first = await stage.ask(about("tardy"))
+    project_id = stage.gateway.rows[-1].project_id
+    kept = layer.memory.shelf.of_id(f"ce_{first.headers['x-watchllm-request-id']}")
+    assert kept is not None
+    answers.forget(kept.key)
+
+    async def hang(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    before = layer.memory.engine.count_served(project_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "read_answer", hang)
+        assert await stage.tell(like("tardy")) == MISS
+    after = layer.memory.engine.count_served(project_id)
+    assert (after.requests, after.hits) == (before.requests + 1, before.hits)
+
+
 async def test_an_audit_is_a_call_with_a_row_of_its_own(stage: Stage) -> None:
     """It checks the answer that was given, costs what it costs, and its answer is kept for the next to ask so."""
     layer = await layer_of(stage.gateway)

@@ -173,6 +173,10 @@ class Layer(Protocol):
         """Remember what was decided for a call that was answered with an entry, and what that saved."""
         ...
 
+    def withdraw(self, look: Look) -> Look:
+        """An answer could not be given in time; returns the look as the miss that it is."""
+        ...
+
     def decline(self, check: Check) -> None:
         """An answer that was given and noted is not checked after all."""
         ...

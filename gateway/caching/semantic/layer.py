@@ -118,6 +118,10 @@ class SemanticLayer:
         """Remember what was decided for a call that was answered with an entry, and what that saved."""
         self.memory.note(check, project_id, saved_pusd, prompts=prompts)
 
+    def withdraw(self, look: Look) -> Look:
+        """An answer could not be given in time; returns the look as the miss that it is."""
+        return self.memory.withdraw(look)
+
     def decline(self, check: Check) -> None:
         """An answer that was given and noted is not checked after all."""
         self.memory.decline(check)

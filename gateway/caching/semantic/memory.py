@@ -99,13 +99,14 @@ class Memory:
         """An answer that was given and noted is not checked after all."""
         self._observe_unchecked(check)
 
+    def withdraw(self, look: Look) -> Look:
+        """Take back what could not be given in time; returns the look as the miss that it is."""
+        return msgspec.structs.replace(look, decision="miss", verdict=self._withdraw(look.verdict))
+
     def learn(self, fresh: Fresh, look: Look, question: Question, answer: Digest) -> None:
         """Learn from a fresh answer, and store the question with it."""
         verdict: Verdict = look.verdict
         served = fresh.checks != ""
-        if verdict.decision in ("serve", "audit") and not served:
-            # Its answer could not be given in time, so it was asked for as if nothing had been found.
-            verdict = msgspec.structs.replace(verdict, decision="miss", weight=1.0)
         scope, request_id = question.scope, fresh.checks or fresh.answer.entry_id.removeprefix("ce_")
         compared = self.engine.compare(verdict, answer)
         if look.entry is not None:
@@ -277,6 +278,10 @@ class Memory:
             worth = self._worth[scope] = deque(maxlen=self.engine.settings.window)
         worth.append(_Worth(verdict.number, verdict.score, pusd))
 
+    def _withdraw(self, verdict: Verdict) -> Verdict:
+        self.engine.withdraw(verdict)
+        return msgspec.structs.replace(verdict, decision="miss", weight=1.0)
+
     def _observe_unchecked(self, check: Check) -> None:
         verdict: Verdict = check.look.verdict
         seen = Noted(score=verdict.score, served=True, chance=1 / verdict.weight, number=verdict.number)
@@ -299,6 +304,8 @@ class Memory:
         if entry is not None and entry.expires_ns <= self._now_ns():
             self.forget([entry.number])
             entry = None
+        if entry is None and decision in ("serve", "audit"):
+            verdict = self._withdraw(verdict)
         near = [kept.entry_id for kept in map(self.shelf.get, verdict.neighbours) if kept is not None]
         return Look(
             decision=decision if entry is not None else "miss", entry=entry, similarity=verdict.similarity,

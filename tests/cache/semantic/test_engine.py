@@ -58,7 +58,7 @@ def make_engine(chosen: Settings = QUICK) -> Engine:
 
 def settle(engine: Engine, question: Question, verdict: Verdict, answer: Digest, entry_id: int) -> None:
     """Do what the gateway does after the call upstream."""
-    group = engine.learn(verdict, answer)
+    group = engine.compare(verdict, answer).group
     engine.add(question, entry_id, answer, group)
     lesson = engine.next_lesson(question.scope)
     if lesson is not None:
@@ -101,6 +101,17 @@ def test_a_fresh_scope_learns_from_its_misses_and_then_serves() -> None:
     served = [verdict for verdict in verdicts if verdict.decision in ("serve", "audit")]
     assert len(served) > 100
     assert any(verdict.decision == "audit" for verdict in served)
+
+
+def test_what_could_not_be_given_is_not_served() -> None:
+    """It counts as the miss that its caller had; of what was withdrawn already nothing is taken back twice."""
+    engine = make_engine()
+    verdict = [each for each in play(engine, 500) if each.decision in ("serve", "audit")][-1]
+    before = engine.count_served("s")
+    for _ in range(2):
+        engine.withdraw(verdict)
+        after = engine.count_served("s")
+        assert (after.requests, after.hits) == (before.requests, before.hits - 1)
 
 
 def test_shadow_serves_nothing_and_reports_what_it_would() -> None:

@@ -87,6 +87,7 @@ def test_an_answer_that_is_too_old_is_not_given() -> None:
     (number,) = [kept.number for kept in memory.shelf]
     found = look(memory, SAME)
     assert (found.decision, found.entry) == ("miss", None)
+    assert memory.engine.count_served(SCOPE).hits == 0
     assert (len(memory.shelf), len(memory.engine), memory.pending.gone) == (0, 0, {number})
 
 
@@ -165,8 +166,11 @@ def test_what_was_served_is_told_when_it_was_given() -> None:
     assert found.is_hit and told(memory) == []
     memory.note(Check(request_id="r2", asked=make_asked(SAME), look=found), "p", 5, prompts=False)
     assert told(memory) == [(True, None)]
-    late = learn(memory, SAME, "Paris is the capital.", 3)
-    assert late.is_hit and told(memory) == [(True, None), (False, True)]
+    late = memory.withdraw(look(memory, SAME))
+    assert (late.decision, memory.engine.count_served(SCOPE).hits) == ("miss", 1)
+    fresh = make_fresh(make_asked(SAME), "Paris is the capital.", 3, late)
+    memory.learn(fresh, late, ask(make_asked(SAME), draw(SAME)), digest("Paris is the capital.", draw("Paris")))
+    assert told(memory) == [(True, None), (False, True)]
     assert "r3" not in memory.pending.decisions
 
 
