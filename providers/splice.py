@@ -169,15 +169,31 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
-def mend(data: bytes) -> bytes | None:
-    """The same JSON without a byte order mark and without halves of characters; None where it has neither.
+def as_text(data: bytes) -> bytes:
+    """The same bytes, with a replacement character for what is not UTF-8, which no client could read."""
+    return data if data.isascii() else data.decode("utf-8", "replace").encode()
 
-    Proxies that cut a text by UTF-16 units send one half in each of two events, as an escape that strict readers
-    refuse. Whoever puts the texts together has the character: so the bytes go on as they came, and only what reads
-    them for its figures gets a replacement character.
+
+def mend(data: bytes) -> bytes | None:
+    """The same JSON without what strict readers refuse and others take; None where there is nothing of it.
+
+    That is a byte order mark; a number that is none, as Python's encoder writes it (``-Infinity`` of a logprob); and
+    halves of characters: proxies that cut a text by UTF-16 units send one half in each of two events, as an escape.
+    Whoever puts the texts together has the character. So the bytes go on as they came, and only what reads them for
+    its figures gets null, or a replacement character.
     """
     mended = _without_halves(data.removeprefix(BYTE_ORDER_MARK))
+    if NOT_FINITE.search(mended) is not None:
+        mended = STRING_OR_NOT_FINITE.sub(_string_or_null, mended)
     return None if mended == data else mended
+
+
+NOT_FINITE = re.compile(rb"[:,\[]\s*-?(?:NaN|Infinity)")
+STRING_OR_NOT_FINITE = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?(?:NaN|Infinity)')
+
+
+def _string_or_null(token: re.Match[bytes]) -> bytes:
+    return token[0] if token[0].startswith(b'"') else b"null"
 
 
 def _without_halves(data: bytes) -> bytes:

@@ -69,6 +69,11 @@ class StreamReader(Protocol):
     # Complete data events seen so far: the idle timeout counts these, not bytes.
     events: int
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether every choice that was asked for has its finish_reason: if it breaks now, nothing said is missing."""
+        ...
+
     def feed(self, piece: bytes) -> bytes:
         """Take any cut of the upstream's bytes; return the SSE bytes that may go to the client now."""
         ...

@@ -98,8 +98,8 @@ class Relay:
         """The provider sent its last byte, or none more will come."""
         if self._is_over:
             return
-        if error is None or self.reader.held is not None:
-            # With the finish_reason seen, nothing that the client needs is missing.
+        if error is None or self.reader.has_ended:
+            # Nothing that the client needs is missing.
             if rest := self.reader.end():
                 self._forward(rest)
         else:

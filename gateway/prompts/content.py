@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import msgspec
 
+from providers.openai.chunk import CHUNK
 from providers.openai.reply import BROKEN_JSON, REPLY, say, strings_in
-from providers.openai.stream import CHUNK
 from providers.openai.template import PREFIX, SEPARATOR
 
 # Of the messages together, and of the answer, in UTF-8.

@@ -74,6 +74,11 @@ class AnthropicStream:
         self._figures: Figures | None = None
         self._message_id = ""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its stop_reason has come."""
+        return self.held is not None
+
     def feed(self, piece: bytes) -> bytes:
         """Take any cut of the upstream's bytes; return the SSE bytes that may go to the client now."""
         try:

@@ -57,7 +57,7 @@ class OpenAiDialect:
 
     def open_stream(self, call: Call) -> StreamReader:
         """A fresh reader."""
-        return OpenAiStream()
+        return OpenAiStream(call.answers)
 
     def _quirks_for(self, endpoint: str, model: str) -> tuple[tuple[bytes, Quirk], ...]:
         key = (endpoint, model)

@@ -47,6 +47,11 @@ class WholeReader:
         self.usage_chunk: bytes | None = None
         self.events = 0
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has all of the answer."""
+        return self.finished if self._stream is None else self._stream.has_ended
+
     def feed(self, piece: bytes) -> bytes:
         """Take any cut of the upstream's bytes; return the SSE bytes that may go to the client now."""
         if self._stream is None and not self._pieces and is_stream(piece):

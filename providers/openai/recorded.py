@@ -160,7 +160,7 @@ _ENDS = frozenset({"stop"})
 _CALLING_ENDS = frozenset({"stop", "tool_calls"})
 _WHOLE_ENDS = {False: frozenset({b"stop"}), True: frozenset({b"stop", b"tool_calls"})}
 _FINISH_NAME = b'"finish_reason"'
-_FINISH = re.compile(_FINISH_NAME + rb':\s*"([^"]*)"')
+_FINISH = re.compile(_FINISH_NAME + rb':\s*"([^"]+)"')
 # Each begins with fixed bytes, which are found many times faster than one of several.
 _CALLS = (re.compile(rb'"tool_calls":\s*\[\s*\{'), re.compile(rb'"function_call":\s*\{'))
 _REFUSED = re.compile(rb'"refusal":\s*"[^"]')
@@ -241,6 +241,9 @@ def _fold_choice(choice: Json, calls: dict[Any, Json], part: Json) -> None:
             choice["text"] = choice.get("text", "") + (value or "")
         elif name == "logprobs" and isinstance(choice.get(name), dict) and isinstance(value, dict):
             _join(choice[name], cast("Json", value))
+        elif name == "finish_reason":
+            # Empty, it is none.
+            choice[name] = value or choice.get(name)
         elif name != "index" and (value is not None or name not in choice):
             choice[name] = value
 

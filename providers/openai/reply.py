@@ -49,8 +49,13 @@ class MessageWire(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChoiceWire(msgspec.Struct, frozen=True, gc=False):
-    """One choice of chat (message), of chat streamed (delta) or of a completion (text)."""
+    """One choice of chat (message), of chat streamed (delta) or of a completion (text).
 
+    An empty ``finish_reason`` is none: some servers fill it in so while a choice goes on
+    (https://github.com/sgl-project/sglang/issues/3912, 2026-11-28).
+    """
+
+    index: int | None = None
     message: MessageWire | None = None
     delta: MessageWire | None = None
     text: str | None = None

@@ -9,81 +9,53 @@ bytes before it have left.
 """
 
 from collections.abc import Iterable
-from typing import Any, cast
 
 import msgspec
 
+from providers import splice
 from providers.chat import Usage
 from providers.delivered import Delivered
 from providers.errors import InvalidAnswer, ProviderError, Refused, Truncated
+from providers.openai.chunk import (
+    CHUNK,
+    DONE,
+    LOOSE_CHUNK,
+    ODD_USAGE_CHUNK,
+    ChunkWire,
+    OddUsageChunk,
+    find_bare_error,
+    is_json,
+    read_named_error,
+    with_deltas,
+)
 from providers.openai.reply import BROKEN_JSON, ChoiceWire, error_in_success, say, strings_in
 from providers.openai.template import PREFIX, SEPARATOR, ChunkTemplate
-from providers.openai.usage import UsageWire, read_any_usage, read_usage
-from providers.splice import mend
+from providers.openai.usage import read_any_usage, read_usage
 from providers.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, SseParser, parse_block
 
-DONE = b"[DONE]"
 # A field of its own in which older llama.cpp servers send an error.
 LLAMA_ERROR = b"error:"
+# What Azure says of the prompt, in a chunk without choices. Source:
+# https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-streaming (2026-11-28).
+PROMPT_FILTER = "prompt_filter_results"
+# What Azure's filter says of a choice.
+FILTERED = b'"content_filter'
 # So often in a row a form is learnt without finding it again; then this stream's chunks are read one by one.
 MAX_LESSONS = 16
-
-
-class GroqWire(msgspec.Struct, frozen=True, gc=False):
-    """Groq's own member of the last chunk. Source: https://console.groq.com/docs/api-reference (2026-11-21)."""
-
-    usage: UsageWire | None = None
-
-
-class ChunkWire(msgspec.Struct, frozen=True, gc=False):
-    """The members of a chunk that the gateway reads."""
-
-    choices: list[ChoiceWire] | None = None
-    usage: UsageWire | None = None
-    error: Any = None
-    x_groq: GroqWire | None = None
-    service_tier: str | None = None
-
-
-class OddUsageChunk(msgspec.Struct, frozen=True, gc=False):
-    """A chunk that is as usual but for what surrounds its choices."""
-
-    choices: list[ChoiceWire] | None = None
-    usage: Any = None
-    error: Any = None
-    x_groq: dict[str, Any] | None = None
-
-
-class LooseChoice(msgspec.Struct, frozen=True):
-    """A choice of which nothing is expected."""
-
-    delta: Any = None
-    finish_reason: Any = None
-
-
-class LooseChunk(msgspec.Struct, frozen=True):
-    """A chunk whose members may have any type."""
-
-    choices: list[LooseChoice] | None = None
-    usage: Any = None
-    error: Any = None
-
-
-CHUNK = msgspec.json.Decoder(ChunkWire)
-ODD_USAGE_CHUNK = msgspec.json.Decoder(OddUsageChunk)
-LOOSE_CHUNK = msgspec.json.Decoder(LooseChunk)
-ANY = msgspec.json.Decoder()
 
 
 class OpenAiStream:
     """A StreamReader for one answer. See providers.wire.StreamReader for its attributes."""
 
     __slots__ = (
+        "_answers",
         "_delivered",
+        "_ended",
         "_has_finished",
         "_lessons",
         "_parser",
         "_plain",
+        "_prompt_filter",
         "_template",
         "_tier",
         "events",
@@ -94,10 +66,15 @@ class OpenAiStream:
         "usage_chunk",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, answers: int = 1) -> None:
+        # How many choices were asked for, and the indexes of those that have finished: so many at most.
+        self._answers = answers
+        self._ended: set[int] = set()
         self._parser = SseParser()
         self._delivered = Delivered()
         self._has_finished = False
+        # A member that waits for a chunk with choices.
+        self._prompt_filter = b""
         # The form of the chunks so far, and how often one was learnt in vain since one was found again.
         self._template: ChunkTemplate | None = None
         self._lessons = 0
@@ -110,6 +87,11 @@ class OpenAiStream:
         self.held: bytes | None = None
         self.usage_chunk: bytes | None = None
         self.events = 0
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether every choice that was asked for has its finish_reason."""
+        return len(self._ended) >= self._answers
 
     def feed(self, piece: bytes) -> bytes:
         """Take any cut of the upstream's bytes; return what may go to the client now."""
@@ -142,18 +124,18 @@ class OpenAiStream:
         return out + rest if out else rest
 
     def end(self) -> bytes:
-        """The upstream ended; a finish_reason without [DONE] is an end, anything else is not."""
+        """The upstream ended; without [DONE] it is the end where every choice has its finish_reason, and only there."""
         if self.failure is not None or self.finished:
             return b""
         out = bytearray()
         rest = self._parser.end()
         for event in rest:
             # An event cut in its middle is a truncation, not a fault of its own.
-            if event.data and not _is_json(event.data):
+            if event.data and not is_json(event.data):
                 break
             self._take(event.data, out)
         if self.failure is None and not self.finished:
-            if self.held is not None:
+            if self.has_ended:
                 self.finished = True
             elif self.events:
                 self.failure = Truncated("the provider's stream ended before its last event")
@@ -220,9 +202,9 @@ class OpenAiStream:
         for block in blocks:
             event = parse_block(block)
             if block.startswith(LLAMA_ERROR):
-                self.failure = _read_named_error(block.removeprefix(LLAMA_ERROR))
+                self.failure = read_named_error(block.removeprefix(LLAMA_ERROR))
             elif event is not None and event.event == "error":
-                self.failure = _read_named_error(event.data)
+                self.failure = read_named_error(event.data)
             elif event is not None:
                 self._take(event.data, out)
             elif not block.startswith(b":") and self.events == 0 and block.startswith((b"{", b"<")):
@@ -240,15 +222,8 @@ class OpenAiStream:
             return
         try:
             chunk = CHUNK.decode(data)
-        except msgspec.ValidationError:
-            self._take_unusual(data, data, out)
-            return
         except BROKEN_JSON:
-            mended = mend(data)
-            if mended is None:
-                self.failure = InvalidAnswer("an event of the provider's stream is not JSON")
-            else:
-                self._take_unusual(mended, data, out)
+            self._take_unusual(data, out)
             return
         self._tier = chunk.service_tier or self._tier
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq is not None else None)
@@ -269,7 +244,8 @@ class OpenAiStream:
             # A usage chunk, or one with nothing to say: clients read choices[0] of every chunk.
             self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
             if chunk.usage is None:
-                self.failure = _find_bare_error(data)
+                self.failure = find_bare_error(data)
+                self._keep_prompt_filter(data)
             return
         self._take_choices(chunk, chunk.choices, data, out)
 
@@ -282,14 +258,11 @@ class OpenAiStream:
             if choice.finish_reason == "error":
                 self.failure = Refused("the provider ended its answer with an error", upstream_status=200)
                 return
-            is_last = is_last or choice.finish_reason is not None
+            if choice.finish_reason:
+                is_last = True
+                self._note_end(choice.index)
             is_part = is_part or choice.delta is not None or choice.text is not None
-            if choice.usage is not None:
-                self._count(read_usage(choice.usage, self._tier))
-            if choice.delta is not None:
-                say(choice.delta, said)
-            elif choice.text:
-                said.append(choice.text)
+            self._hear(choice, said)
         if said:
             self._delivered.add(said)
         is_silent = not is_last and not said
@@ -298,6 +271,29 @@ class OpenAiStream:
             self.usage_chunk = data
         elif is_last or is_part:
             self._pass(data, out, is_last=is_last, is_silent=is_silent)
+        elif FILTERED in data:
+            # Azure's filter tells what it found behind what was said; clients read the delta of every choice.
+            self._pass(with_deltas(data), out, is_last=False, is_silent=True)
+
+    def _hear(self, choice: ChoiceWire, said: list[str]) -> None:
+        if choice.usage is not None:
+            self._count(read_usage(choice.usage, self._tier))
+        if choice.delta is not None:
+            say(choice.delta, said)
+        elif choice.text:
+            said.append(choice.text)
+
+    def _note_end(self, index: int | None) -> None:
+        if len(self._ended) < self._answers:
+            self._ended.add(index or 0)
+
+    def _keep_prompt_filter(self, data: bytes) -> None:
+        """Keep what Azure says of the prompt for the next chunk that has choices."""
+        if PROMPT_FILTER.encode() not in data:
+            return
+        member = splice.find(data, PROMPT_FILTER)
+        if member is not None:
+            self._prompt_filter = data[member.start : member.value_end]
 
     def _pass(self, data: bytes, out: bytearray, *, is_last: bool, is_silent: bool = False) -> None:
         """Let a chunk go, or hold it: from the first finish_reason on, the latest that says something waits.
@@ -307,6 +303,8 @@ class OpenAiStream:
         self.events += 1
         self._has_finished = self._has_finished or is_last
         data = data.replace(b"\n", b" ").replace(b'"delta":null', b'"delta":{}')
+        if self._prompt_filter:
+            data, self._prompt_filter = splice.append(data, self._prompt_filter), b""
         if is_silent or not self._has_finished:
             out += PREFIX + data + SEPARATOR
             return
@@ -314,11 +312,10 @@ class OpenAiStream:
             out += PREFIX + self.held + SEPARATOR
         self.held = data
 
-    def _take_unusual(self, readable: bytes, data: bytes, out: bytearray) -> None:
-        """A chunk that is JSON but not of the usual types; what is no chunk at all is dropped.
-
-        ``readable`` is what can be read of ``data``.
-        """
+    def _take_unusual(self, data: bytes, out: bytearray) -> None:
+        """A chunk that is not of the usual types, or not quite JSON; what is no chunk at all is dropped."""
+        data = splice.as_text(data)
+        readable = splice.mend(data) or data
         try:
             odd = ODD_USAGE_CHUNK.decode(readable)
         except BROKEN_JSON:
@@ -328,6 +325,7 @@ class OpenAiStream:
         self._take_read(odd, data, out)
 
     def _take_loosely(self, readable: bytes, data: bytes, out: bytearray) -> None:
+        """A chunk of which nothing is expected; ``readable`` is what can be read of ``data``."""
         try:
             chunk = LOOSE_CHUNK.decode(readable)
         except msgspec.ValidationError:
@@ -342,41 +340,13 @@ class OpenAiStream:
             self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
         else:
             self._delivered.add(strings_in([choice.delta for choice in chunk.choices]))
-            self._pass(data, out, is_last=any(choice.finish_reason for choice in chunk.choices))
+            ends = [choice.index for choice in chunk.choices if choice.finish_reason]
+            for index in ends:
+                self._note_end(index if isinstance(index, int) else None)
+            self._pass(data, out, is_last=bool(ends))
 
     def _finish(self) -> None:
         if self.events:
             self.finished = True
         else:
             self.failure = InvalidAnswer("the provider's stream ended without an answer")
-
-
-def _find_bare_error(data: bytes) -> ProviderError | None:
-    """The error that a chunk without choices is, as vLLM sends it: an object that calls itself one."""
-    if data.find(b'"error"') < 0:
-        return None
-    try:
-        told = ANY.decode(data)
-    except BROKEN_JSON:
-        return None
-    is_error = isinstance(told, dict) and cast("dict[str, Any]", told).get("object") == "error"
-    return error_in_success(told) if is_error else None
-
-
-def _read_named_error(data: bytes) -> ProviderError:
-    """The error of an event that is called so, with or without a member of that name."""
-    try:
-        told = ANY.decode(data)
-    except BROKEN_JSON:
-        told = data.decode("utf-8", "replace").strip()
-    return error_in_success(cast("dict[str, Any]", told).get("error", told) if isinstance(told, dict) else told)
-
-
-def _is_json(data: bytes) -> bool:
-    if data.strip().upper() == DONE:
-        return True
-    try:
-        ANY.decode(data)
-    except BROKEN_JSON:
-        return False
-    return True

@@ -5,7 +5,7 @@ they must stand, what is left is compared with what it must be, and the texts ar
 """
 
 import re
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 
@@ -36,7 +36,7 @@ class PlainChoice(msgspec.Struct, frozen=True, gc=False):
 
     delta: MessageWire | None = None
     text: str | None = None
-    finish_reason: None = None
+    finish_reason: Literal[""] | None = None
     message: MessageWire | None = None
 
 

@@ -117,8 +117,20 @@ def test_depth_is_exact_whatever_strings_hold(depth: int, in_string: bool, limit
         (b'"\\ud83d\\ud83d\\ude00"', b'"\\ufffd\\ud83d\\ude00"'),
         (b'"\\ud83d \\ude00"', b'"\\ufffd \\ufffd"'),
         (b'\xef\xbb\xbf"a"', b'"a"'),
+        (b'{"a":-Infinity,"b":[NaN, Infinity]}', b'{"a":null,"b":[null, null]}'),
+        (b'{"a":NaN,"b":", NaN"}', b'{"a":null,"b":", NaN"}'),
+        (b'{"a":":NaN \\"NaN"}', None),
     ],
 )
-def test_only_halves_of_characters_are_mended(data: bytes, mended: bytes | None) -> None:
-    """Pairs stay, and what only looks like one half."""
+def test_only_what_strict_readers_refuse_is_mended(data: bytes, mended: bytes | None) -> None:
+    """Pairs stay, and what only looks like a half of a character, or like a number that is none."""
     assert splice.mend(data) == mended
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [(b"a", "a"), ("\u20ac".encode(), "\u20ac"), (b"a\xff", "a\ufffd"), (b"\xe2\x82", "\ufffd")],
+)
+def test_bytes_become_text(data: bytes, text: str) -> None:
+    """What is UTF-8 stays as it is."""
+    assert splice.as_text(data).decode() == text

@@ -19,10 +19,10 @@ SHOWN = chunk("Hel") + chunk("lo!")
 class Stream:
     """A relay with its two ends."""
 
-    def __init__(self, *, cancels: bool = True) -> None:
+    def __init__(self, *, cancels: bool = True, answers: int = 1) -> None:
         self.exchange = FakeExchange(is_prompt=False)
         self.client = FakeClient()
-        self.relay = Relay(OpenAiStream(), self.exchange, asyncio.get_running_loop(), cancels=cancels)
+        self.relay = Relay(OpenAiStream(answers), self.exchange, asyncio.get_running_loop(), cancels=cancels)
 
     def feed(self, *pieces: bytes) -> "Stream":
         """Let the provider send."""
@@ -286,6 +286,18 @@ async def test_a_client_that_left_before_is_never_attached() -> None:
     stream = Stream(cancels=False)
     stream.relay.abandon()
     assert not stream.attach().relay.is_attached
+
+
+@pytest.mark.parametrize(("answers", "is_whole"), [(1, True), (2, False)])
+async def test_a_connection_that_breaks_behind_the_finish_of_every_choice_broke_nothing(
+    answers: int, is_whole: bool
+) -> None:
+    """Of two choices the other one is still missing: then why it broke is the failure."""
+    stream = Stream(answers=answers).attach().feed(*STREAM[:3])
+    broken = Truncated("the connection was reset")
+    stream.relay.ended(broken)
+    assert stream.relay.reader.finished is is_whole
+    assert stream.relay.reader.failure is (None if is_whole else broken)
 
 
 async def test_a_stream_is_bounded_in_all(monkeypatch: pytest.MonkeyPatch) -> None:

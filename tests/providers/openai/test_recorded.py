@@ -8,7 +8,7 @@ import pytest
 import recordings
 
 from providers.errors import InvalidAnswer
-from providers.openai.recorded import Recorded, is_whole, record_body, record_stream, seems_whole
+from providers.openai.recorded import Recorded, fold, is_whole, record_body, record_stream, seems_whole
 from providers.openai.stream import OpenAiStream
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -323,3 +323,14 @@ def test_all_choices_must_be_there() -> None:
     assert is_whole(several, 2, allows_calls=True)
     assert not is_whole(several, 3, allows_calls=True)
     assert is_whole(streamed(several), 2, allows_calls=True)
+
+
+def test_an_empty_finish_reason_is_no_end() -> None:
+    """Some servers say it in every chunk; the one with a word is the end."""
+    end = '"finish_reason":"stop"'
+    going = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":""}]}\n\n'
+    kept = record_stream(CHAT, going * 2, going[6:-2].replace(b'"finish_reason":""', end.encode()), None)
+    assert seems_whole(kept, allows_calls=False)
+    assert is_whole(kept, 1, allows_calls=False)
+    late = fold([json.loads(kept.held or b""), json.loads(going[6:-2])], CHAT)
+    assert late["choices"][0]["finish_reason"] == "stop"

@@ -99,9 +99,9 @@ BAD_TEXTS = [
     b"\t",
     b"\x00",
     b"\\x",
-    b"\xff",
-    b"\xed\xa0\x80",
 ]
+# What is no UTF-8.
+BROKEN_TEXTS = [b"\xff", b"\xed\xa0\x80", b"\xe2\x82"]
 PADDINGS = [b"", b"a", b"xYz9", b"N0" * 20]
 BAD_PADDINGS = [b"a-b", b"\\", b'a","b":"c', b"\\x", b"\xff", b"\xc3\xa9", b"\\ud800", b"\n"]
 FINISH = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -145,7 +145,7 @@ def stream_of(mark: bytes, parts: list[bytes], end: bytes, line_end: bytes) -> b
 
 
 GOOD_RUNS = runs(FORMS + ODD_FORMS, TEXTS, PADDINGS)
-BAD_RUNS = runs(FORMS, TEXTS + BAD_TEXTS, PADDINGS + BAD_PADDINGS)
+BAD_RUNS = runs(FORMS, TEXTS + BAD_TEXTS + BROKEN_TEXTS, PADDINGS + BAD_PADDINGS)
 PARTS = st.one_of(GOOD_RUNS, GOOD_RUNS, GOOD_RUNS, st.sampled_from(OTHERS))
 ANY_PARTS = st.one_of(GOOD_RUNS, BAD_RUNS, st.sampled_from(OTHERS + ENDS))
 STREAMS = st.builds(
@@ -206,6 +206,19 @@ def test_a_text_that_is_not_json_fails_where_it_stands(form: bytes, text: bytes)
     for cuts in (-1, 0, 1, 100, len(body)):
         check(body, cuts)
     assert told(OpenAiStream(), [body])["out"] == event(form, b"a") * 3
+
+
+@pytest.mark.parametrize("form", [PLAIN, PADDED], ids=["plain", "padded"])
+@pytest.mark.parametrize("text", BROKEN_TEXTS)
+def test_a_text_that_is_no_utf_8_gets_replacement_characters(form: bytes, text: bytes) -> None:
+    """A character that is cut over two chunks must not end an answer; clients read UTF-8 only."""
+    body = event(form, b"a") * 3 + event(form, text) + event(form, b"b") * 3 + FINISH
+    for cuts in (-1, 0, 1, 100, len(body)):
+        check(body, cuts)
+    seen = told(OpenAiStream(), [body])
+    mended = text.decode("utf-8", "replace")
+    assert seen["out"] == event(form, b"a") * 3 + event(form, mended.encode()) + event(form, b"b") * 3
+    assert (seen["said"][0], seen["end"][0]) == (f"aaa{mended}bbb", True)
 
 
 @pytest.mark.parametrize("padding", BAD_PADDINGS)

@@ -75,6 +75,12 @@ def test_what_is_more_or_less_than_a_chunk_is_not_read_as_one(form: bytes) -> No
     assert template.read_one(event(form, b"x" * 2 * len(one))) is None
 
 
+def test_an_empty_finish_reason_is_none() -> None:
+    """Some servers fill it in so in every chunk."""
+    form = b'{"choices":[{"delta":{"content":"T"},"finish_reason":""}]}'
+    assert learnt(form).read_one(event(form)) == "Hi"
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -99,7 +105,7 @@ def test_what_is_more_or_less_than_a_chunk_is_not_read_as_one(form: bytes) -> No
         b'{"choices":[{"delta":{"content":"T"}}],"choices":[]}',
         # More than saying is done.
         b'{"choices":[{"delta":{"content":"T"},"finish_reason":"stop"}]}',
-        b'{"choices":[{"delta":{"content":"T"},"finish_reason":""}]}',
+        b'{"choices":[{"delta":{"content":"T"},"finish_reason":" "}]}',
         b'{"choices":[{"delta":{"content":"T"}}],"usage":{"prompt_tokens":1}}',
         b'{"choices":[{"delta":{"content":"T"}}],"usage":{},"usage":null}',
         b'{"choices":[{"delta":{"content":"T"}}],"error":{"message":"no"}}',
