@@ -31,10 +31,31 @@ class FunctionWire(msgspec.Struct, frozen=True, gc=False):
     arguments: str | None = None
 
 
+class CustomWire(msgspec.Struct, frozen=True, gc=False):
+    """A called custom tool; its input is free text (https://platform.openai.com/docs/guides/function-calling)."""
+
+    name: str | None = None
+    input: str | None = None
+
+
 class ToolCallWire(msgspec.Struct, frozen=True, gc=False):
     """One tool call, or the next part of one."""
 
     function: FunctionWire | None = None
+    custom: CustomWire | None = None
+
+
+class AudioWire(msgspec.Struct, frozen=True, gc=False):
+    """What was spoken; the sound itself says nothing that could be counted."""
+
+    transcript: str | None = None
+
+
+class ThoughtWire(msgspec.Struct, frozen=True, gc=False):
+    """A part of the reasoning; one that is sealed has neither member (https://openrouter.ai/docs, 2026-11-28)."""
+
+    text: str | None = None
+    summary: str | None = None
 
 
 class MessageWire(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +67,8 @@ class MessageWire(msgspec.Struct, frozen=True, gc=False):
     reasoning: str | None = None
     tool_calls: list[ToolCallWire] | None = None
     function_call: FunctionWire | None = None
+    audio: AudioWire | None = None
+    reasoning_details: list[ThoughtWire] | None = None
 
 
 class ChoiceWire(msgspec.Struct, frozen=True, gc=False):
@@ -89,11 +112,18 @@ def say(message: MessageWire, said: list[str]) -> None:
         said.append(message.refusal)
     if thought := message.reasoning_content or message.reasoning:
         said.append(thought)
+    elif message.reasoning_details:
+        # Where there is a text of its own, it says the same.
+        said += [text for part in message.reasoning_details if (text := part.text or part.summary)]
     for call in message.tool_calls or ():
         if call.function is not None:
             said.append((call.function.name or "") + (call.function.arguments or ""))
+        elif call.custom is not None:
+            said.append((call.custom.name or "") + (call.custom.input or ""))
     if message.function_call is not None:
         said.append((message.function_call.name or "") + (message.function_call.arguments or ""))
+    if message.audio is not None and message.audio.transcript:
+        said.append(message.audio.transcript)
 
 
 def spoken(choices: list[ChoiceWire]) -> str:

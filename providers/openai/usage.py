@@ -38,11 +38,20 @@ class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
 
 
 class Counts(msgspec.Struct, frozen=True, gc=False):
-    """The whole counts."""
+    """The counts that stand at the top."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+
+
+class CostDetails(msgspec.Struct, frozen=True, gc=False):
+    """What OpenRouter's own provider charges, in USD; told of other calls too, and part of their cost then."""
+
+    upstream_inference_cost: Decimal | None = None
 
 
 class UsageWire(msgspec.Struct, frozen=True, gc=False):
@@ -54,11 +63,19 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
     cost: Decimal | None = None
-    # DeepSeek's name for the cached share (https://api-docs.deepseek.com/guides/kv_cache, 2026-11-27).
+    # Where the cached share of the prompt stands at others: DeepSeek (https://api-docs.deepseek.com/guides/kv_cache,
+    # 2026-11-27), Moonshot (https://platform.moonshot.ai/docs/api/chat, 2026-11-28), and gateways before Anthropic.
     prompt_cache_hit_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    # With a provider's key of one's own OpenRouter's cost is its fee alone, and that provider bills the rest. Source:
+    # https://openrouter.ai/docs/use-cases/usage-accounting (2026-11-28).
+    is_byok: bool | None = None
+    cost_details: CostDetails | None = None
 
 
 T = TypeVar("T", Counts, PromptDetails, CompletionDetails)
+M = TypeVar("M")
 NO_PROMPT_DETAILS = PromptDetails()
 NO_COMPLETION_DETAILS = CompletionDetails()
 # The provider reported something, and none of it can be believed: the meter counts itself and says so.
@@ -81,10 +98,9 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
     is_anomalous = total is not None and total != prompt + completion
     if is_anomalous and total is not None and prompt + completion < total <= MAX_CREDIBLE_TOKENS:
         completion, is_anomalous = _with_thinking(wire, prompt, completion, total)
-    if wire.prompt_cache_hit_tokens and (wire.prompt_tokens_details or NO_PROMPT_DETAILS).cached_tokens is None:
-        given = msgspec.structs.replace(
-            wire.prompt_tokens_details or NO_PROMPT_DETAILS, cached_tokens=wire.prompt_cache_hit_tokens
-        )
+    cached = wire.prompt_cache_hit_tokens or wire.cached_tokens or wire.cache_read_input_tokens
+    if cached and (wire.prompt_tokens_details or NO_PROMPT_DETAILS).cached_tokens is None:
+        given = msgspec.structs.replace(wire.prompt_tokens_details or NO_PROMPT_DETAILS, cached_tokens=cached)
         wire = msgspec.structs.replace(wire, prompt_tokens_details=given)
     if wire.prompt_tokens_details is None and wire.completion_tokens_details is None and wire.cost is None:
         return Usage(
@@ -127,7 +143,7 @@ def _split(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, se
             cache_read_tokens=read,
             output_tokens=completion,
             reasoning_tokens=reasoning,
-            reported_cost_pusd=None if wire.cost is None else _cost_pusd(wire.cost),
+            reported_cost_pusd=None if wire.cost is None else _cost_pusd(wire),
             service_tier=service_tier,
         )
     return _split_carefully(wire, prompt, completion, is_anomalous, service_tier)
@@ -163,7 +179,7 @@ def _split_carefully(wire: UsageWire, prompt: int, completion: int, is_anomalous
         audio_output_tokens=audio_out,
         image_output_tokens=image_out,
         reasoning_tokens=reasoning,
-        reported_cost_pusd=_cost_pusd(wire.cost),
+        reported_cost_pusd=_cost_pusd(wire),
         anomalous=is_anomalous or taken != tuple(claim or 0 for claim in claimed),
         service_tier=service_tier,
     )
@@ -175,8 +191,11 @@ def _take(whole: int, part: int | None) -> tuple[int, int]:
     return whole - taken, taken
 
 
-def _cost_pusd(cost: Decimal | None) -> int | None:
+def _cost_pusd(wire: UsageWire) -> int | None:
     """USD to picodollars, rounded up; a figure that is no amount of money counts as not reported."""
+    cost = wire.cost
+    if cost is not None and wire.is_byok and wire.cost_details is not None:
+        cost += wire.cost_details.upstream_inference_cost or 0
     if cost is None or not cost.is_finite() or not 0 <= cost <= MAX_CREDIBLE_USD:
         return None
     return int((cost * PUSD_PER_USD).to_integral_value(rounding=ROUND_CEILING))
@@ -196,24 +215,28 @@ def read_any_usage(value: Any, service_tier: str | None = None) -> Usage | None:
     if not isinstance(value, dict):
         return UNUSABLE
     told = cast("dict[str, Any]", value)
-    try:
-        cost = msgspec.convert(told.get("cost"), Decimal | None)
-    except msgspec.ValidationError:
-        cost = None
     given, is_given_odd = _read_counts(told.get("prompt_tokens_details"), PromptDetails)
     made, is_made_odd = _read_counts(told.get("completion_tokens_details"), CompletionDetails)
     counts, is_odd = _read_counts(told, Counts)
     wire = UsageWire(
-        prompt_tokens=counts.prompt_tokens,
-        completion_tokens=counts.completion_tokens,
-        total_tokens=counts.total_tokens,
+        **msgspec.structs.asdict(counts),
         prompt_tokens_details=given,
         completion_tokens_details=made,
-        cost=cost,
+        cost=_read_as(told.get("cost"), Decimal),
+        is_byok=_read_as(told.get("is_byok"), bool),
+        cost_details=_read_as(told.get("cost_details"), CostDetails),
     )
     usage = read_usage(wire, service_tier)
     is_odd = is_odd or is_given_odd or is_made_odd
     return msgspec.structs.replace(usage, anomalous=True) if is_odd else usage
+
+
+def _read_as(value: Any, kind: type[M]) -> M | None:
+    """A member of this type, None where it is of another one."""
+    try:
+        return msgspec.convert(value, kind | None)
+    except msgspec.ValidationError:
+        return None
 
 
 def _read_counts(value: Any, kind: type[T]) -> tuple[T, bool]:

@@ -9,6 +9,7 @@ import recordings
 from providers.chat import Answer, Usage
 from providers.errors import InvalidAnswer, ProviderError, Refused
 from providers.openai.reply import MAX_EXTRA_BYTES, read_reply
+from providers.openai.stream import OpenAiStream
 from providers.wire import Call
 
 CHAT = Call(endpoint="chat/completions", body=b"{}", model="m")
@@ -104,6 +105,26 @@ def test_an_error_carries_what_retries_need() -> None:
         False,
         "rate",
     )
+
+
+SAID = [
+    ({"tool_calls": [{"type": "custom", "custom": {"name": "run", "input": " ls"}}]}, "run ls"),
+    ({"audio": {"id": "a1", "data": "AAAA", "transcript": "hello"}}, "hello"),
+    ({"audio": {"id": "a1"}}, ""),
+    ({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}, {"summary": " so"}]}, "hm so"),
+    ({"reasoning": "hm", "reasoning_details": [{"text": "hm"}]}, "hm"),
+    ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}, ""),
+]
+
+
+@pytest.mark.parametrize(("message", "text"), SAID)
+def test_everything_that_is_said_counts(message: dict[str, Any], text: str) -> None:
+    """Custom tools, speech and reasoning in details cost output tokens, whole and streamed; nothing counts twice."""
+    assert read(GOOD | {"choices": [{"message": {"content": None} | message}], "usage": None}).text == text
+    stream = OpenAiStream()
+    chunk = b"data: " + json.dumps({"choices": [{"index": 0, "delta": message}]}).encode() + b"\n\n"
+    assert stream.feed(chunk * 3) == chunk * 3
+    assert stream.delivered().text() == text * 3
 
 
 def test_content_in_parts_is_an_answer() -> None:

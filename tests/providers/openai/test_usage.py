@@ -154,13 +154,27 @@ def test_a_total_of_which_nobody_knows_what_it_counts_is_not_charged(told: dict[
     assert (usage.total_output_tokens, usage.anomalous) == (2, True)
 
 
-def test_the_cached_share_by_deepseeks_name_is_no_fresh_input() -> None:
-    """OpenAI's name counts where both are there."""
-    told: dict[str, Any] = {"prompt_tokens": 50, "completion_tokens": 2, "total_tokens": 52}
-    told["prompt_cache_hit_tokens"] = 40
-    assert read_any_usage(told) == Usage(input_tokens=10, cache_read_tokens=40, output_tokens=2)
-    told["prompt_tokens_details"] = {"cached_tokens": 30}
-    assert read_any_usage(told) == Usage(input_tokens=20, cache_read_tokens=30, output_tokens=2)
+@pytest.mark.parametrize("name", ["prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"])
+@pytest.mark.parametrize("total", [120, 120.0, "120"])
+def test_the_cached_share_by_other_names_is_no_fresh_input(name: str, total: Any) -> None:
+    """DeepSeek's, Moonshot's, and that of gateways before Anthropic; a figure of another type takes none along."""
+    told = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": total, name: 90}
+    usage = read_any_usage(told)
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.output_tokens) == (10, 90, 20)
+    usage = read_any_usage(told | {"prompt_tokens_details": {"cached_tokens": 0}})
+    assert usage is not None
+    assert usage.cache_read_tokens == 0
+
+
+@pytest.mark.parametrize("total", [24, 24.0])
+@pytest.mark.parametrize(("is_byok", "cost"), [(True, 210_000_000), (False, 10_000_000), (None, 10_000_000)])
+def test_with_a_key_of_ones_own_what_the_provider_bills_is_cost(is_byok: bool | None, cost: int, total: Any) -> None:
+    """OpenRouter's cost is its fee then; of other calls it tells the same figure as part of its own."""
+    told = {"prompt_tokens": 20, "completion_tokens": 4, "total_tokens": total, "cost": 0.00001, "is_byok": is_byok}
+    usage = read_any_usage(told | {"cost_details": {"upstream_inference_cost": 0.0002}})
+    assert usage is not None
+    assert usage.reported_cost_pusd == cost
 
 
 def test_embeddings_report_no_completion() -> None:
