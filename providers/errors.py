@@ -15,6 +15,9 @@ from typing import Any
 
 from providers.chat import Usage
 
+# Words for an account without credit, which OpenAI tells with a status 429: no try will find it filled. Source:
+# https://platform.openai.com/docs/guides/error-codes (2026-11-28).
+OUT_OF_CREDIT = frozenset({"insufficient_quota"})
 # A timeout, a conflict, a rate limit, and an error inside a success.
 RETRYABLE = frozenset({200, 408, 409, 429})
 SERVER_ERROR = 500
@@ -35,6 +38,8 @@ class ProviderError(Exception):
     headers: Sequence[tuple[bytes, bytes]] = ()
     # What an answer that is of no use says that it took, for that will be billed.
     usage: Usage | None = None
+    # Some of an answer came that says nothing of it.
+    has_begun = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -43,7 +48,7 @@ class ProviderError(Exception):
     @property
     def was_made(self) -> bool:
         """Whether an answer was made for certain, and so will be billed."""
-        return self.usage is not None
+        return self.has_begun or self.usage is not None
 
 
 class Unreachable(ProviderError):
@@ -73,11 +78,7 @@ class Truncated(ProviderError):
     """The answer stopped before its end: a closed connection, a short body, a stream with no terminal event."""
 
     code = "upstream_truncated"
-
-    @property
-    def was_made(self) -> bool:
-        """Some of it came."""
-        return True
+    has_begun = True
 
 
 class InvalidAnswer(ProviderError):
@@ -85,9 +86,10 @@ class InvalidAnswer(ProviderError):
 
     code = "upstream_invalid"
 
-    def __init__(self, message: str, *, usage: Usage | None = None) -> None:
+    def __init__(self, message: str, *, usage: Usage | None = None, has_begun: bool = False) -> None:
         super().__init__(message)
         self.usage = usage
+        self.has_begun = has_begun
 
 
 class PoolExhausted(ProviderError):
@@ -141,4 +143,9 @@ class Refused(ProviderError):
         self.retry_after_ms = retry_after_ms
         self.should_retry = should_retry
         by_status = upstream_status in RETRYABLE or upstream_status >= SERVER_ERROR
-        self.retryable = by_status if should_retry is None else should_retry
+        self.retryable = not self.is_out_of_credit and (by_status if should_retry is None else should_retry)
+
+    @property
+    def is_out_of_credit(self) -> bool:
+        """Whether the account at the provider has no credit left."""
+        return not OUT_OF_CREDIT.isdisjoint((self.type, self.upstream_code))

@@ -33,7 +33,8 @@ BAD_REQUEST, RATE_LIMITED = 400, 429
 # Statuses of a provider that the caller can act on: they pass as they are.
 RELAYED = frozenset({400, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 424, 431, 451})
 # Statuses that speak of the gateway's own account at the provider.
-OWN_TROUBLE = {401: "upstream_auth", 403: "upstream_auth", 402: "upstream_quota"}
+PAYMENT_REQUIRED = 402
+OWN_TROUBLE = {401: "upstream_auth", 403: "upstream_auth", PAYMENT_REQUIRED: "upstream_quota"}
 TIMED_OUT = frozenset({408, 504, 524})
 # The gateway did not even ask, so asking again soon is right.
 NOT_TRIED = frozenset({"upstream_busy", "provider_unavailable"})
@@ -154,6 +155,8 @@ def _as_asked(error: Refused) -> Fault:
 def _refusal(error: Refused, name: str) -> Fault:
     status = error.upstream_status
     message = clean(error.message)
+    if error.is_out_of_credit:
+        status = PAYMENT_REQUIRED
     if status in RELAYED:
         return Fault(
             "invalid_request",
@@ -179,7 +182,8 @@ def _refusal(error: Refused, name: str) -> Fault:
     if status in OWN_TROUBLE:
         return Fault(
             OWN_TROUBLE[status],
-            f"{name} refused the gateway's own account with status {status}. The operator has to look at it.",
+            f"{name} refused the gateway's own account with status {error.upstream_status}. "
+            "The operator has to look at it.",
             should_retry=False,
         )
     if status in TIMED_OUT:

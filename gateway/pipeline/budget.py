@@ -290,7 +290,7 @@ def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
     """
     if funds is None or not funds.bound.targets:
         return error.was_made
-    return error.sent and not isinstance(error, Refused)
+    return error.was_made or (error.sent and not isinstance(error, Refused))
 
 
 async def cover(
@@ -314,9 +314,9 @@ async def cover(
 
 def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: bool = False) -> UsageRow:
     """Add to a row what earlier tries cost; what nobody knows is charged as held, and no estimate above that."""
-    if (is_in_doubt or row.is_estimated) and funds is not None and funds.is_open and funds.bound.targets:
+    if (is_in_doubt or row.is_estimated) and funds is not None and funds.bound.targets:
         most_pusd = funds.bound.pusd
-        if is_in_doubt:
+        if is_in_doubt and funds.is_open:
             changes = {"status": "in_doubt", "cost_pusd": most_pusd, "cost_basis": "bound", "is_estimated": True}
             row = msgspec.structs.replace(row, **changes)
         elif row.cost_pusd > most_pusd:

@@ -283,9 +283,10 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         relay.close()
         raise
     failure = relay.reader.failure
-    if failure is not None and relay.is_silent and not relay.is_abandoned:
-        if isinstance(failure, InvalidAnswer):
-            failure.usage = relay.reader.usage
+    # What went beyond its limit at once was said, and is counted as any stream that is cut.
+    is_unsaid = relay.is_silent and not isinstance(failure, budget.Overrun)
+    if failure is not None and is_unsaid and not relay.is_abandoned:
+        failure.usage = failure.usage or relay.reader.usage
         raise failure
     return Upstream(
         target=target,
@@ -381,8 +382,9 @@ def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries)
     if isinstance(error, TimedOut) and error.phase == "first_byte" and not journey.inbound.call.stream:
         # It may still be computing, and would be paid twice.
         return None
-    if error.usage is not None or (isinstance(error, Truncated) and not journey.inbound.call.stream):
-        # It was made, and is paid already.
+    is_cut_stream = isinstance(error, Truncated) and journey.inbound.call.stream
+    if error.usage is not None or (error.was_made and not is_cut_stream):
+        # It was made, and is paid already; a stream that broke before it said anything is not made any further.
         return None
     services = journey.services
     wait_ms = backoff_ms(journey.attempts, retries, services.jitter.random)

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import msgspec
 
+from providers import splice
 from providers.anthropic.parameters import UNREADABLE, is_given, read_fields
 from providers.anthropic.usage import OpenAiUsage, read_figures, to_openai, to_usage
-from providers.chat import Answer, is_counted
+from providers.chat import Answer, Usage, is_counted
 from providers.errors import InvalidAnswer, Refused, Unsupported
 from providers.retry_after import parse_retry_after
 from providers.wire import Call, Headers
@@ -42,8 +43,6 @@ ERROR_STATUSES = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-_RETRYABLE_FROM = 500
-_RETRYABLE = (408, 409, 429)
 _ERROR_STATUS = 400
 _MESSAGE_LENGTH = 1_000
 
@@ -217,23 +216,40 @@ def decode_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: 
         retry_after_ms, should_retry = parse_retry_after(headers, now_s)
         error = _find_error(body) or ErrorBody(message=f"the provider answered {status} without a readable error")
         raise refuse(error, status, retry_after_ms=retry_after_ms, should_retry=should_retry)
+    message = _read_message(body)
+    if message.error is not None:
+        raise refuse(read_error(message.error), status)
+    if message.content is None or message.type not in ("message", ""):
+        what = f"the provider answered {message.type!r} without content instead of a message"
+        raise InvalidAnswer(what, usage=_usage_of(message))
+    parts = _Parts()
     try:
-        body.decode()
-        message = msgspec.json.decode(body, type=Message)
-        if message.error is not None:
-            raise refuse(read_error(message.error), status)
-        if message.content is None or message.type not in ("message", ""):
-            figures = read_figures(message.usage)
-            raise InvalidAnswer(
-                f"the provider answered {message.type!r} without content instead of a message",
-                usage=to_usage(figures) if figures else None,
-            )
-        parts = _Parts()
         for raw in message.content:
             parts.add(raw)
     except UNREADABLE as error:
-        raise InvalidAnswer(f"the provider's {len(body)} bytes are no message: {error}") from None
+        raise InvalidAnswer(
+            f"the provider's {len(body)} bytes are no message: {error}", usage=_usage_of(message)
+        ) from None
     return _answer(call, message, parts, now_s)
+
+
+def _read_message(body: bytes) -> Message:
+    """Read a body; one that begins as a message and is none was made, and will be billed."""
+    try:
+        body.decode()
+        return msgspec.json.decode(body, type=Message)
+    except UNREADABLE:
+        text = splice.as_text(body)
+    try:
+        return msgspec.json.decode(splice.mend(text) or text, type=Message)
+    except UNREADABLE as error:
+        has_begun = not isinstance(error, msgspec.ValidationError) and text.lstrip().startswith(b"{")
+        raise InvalidAnswer(f"the provider's {len(body)} bytes are no message: {error}", has_begun=has_begun) from None
+
+
+def _usage_of(message: Message) -> Usage | None:
+    figures = read_figures(message.usage)
+    return to_usage(figures) if figures else None
 
 
 def _answer(call: Call, message: Message, parts: _Parts, now_s: int) -> Answer:
@@ -310,13 +326,10 @@ def annotate(citations: list[msgspec.Raw], start: int, end: int) -> list[Annotat
 def refuse(
     error: ErrorBody, status: int, *, retry_after_ms: int | None = None, should_retry: bool | None = None
 ) -> Refused:
-    """Make a Refused of Anthropic's error; inside a success, the error's type tells whether to try again."""
-    if status < _ERROR_STATUS and error.type in ERROR_STATUSES:
-        meant = ERROR_STATUSES[error.type]
-        should_retry = meant in _RETRYABLE or meant >= _RETRYABLE_FROM
+    """Make a Refused of Anthropic's error; inside a success, the error's type tells the status that it stands for."""
     return Refused(
         error.message[:_MESSAGE_LENGTH] or "the provider gave no reason",
-        upstream_status=status,
+        upstream_status=ERROR_STATUSES.get(error.type, status) if status < _ERROR_STATUS else status,
         type=error.type,
         upstream_code=error.code or error.type,
         retry_after_ms=retry_after_ms,

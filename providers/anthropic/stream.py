@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from providers import splice
 from providers.anthropic.blocks import Chunks, Delta, is_known_delta
 from providers.anthropic.parameters import UNREADABLE
 from providers.anthropic.reply import (
@@ -27,7 +28,6 @@ from providers.anthropic.usage import Figures, read_figures, replace_figures, to
 from providers.chat import Usage
 from providers.delivered import Delivered
 from providers.errors import InvalidAnswer, ProviderError, Truncated
-from providers.splice import mend
 from providers.sse import SseEvent, SseParser
 from providers.wire import Call
 
@@ -121,8 +121,9 @@ class AnthropicStream:
             given.data.decode()
             event = _decode(given.data)
         except UNREADABLE as error:
-            mended = mend(given.data)
-            if mended is not None:
+            text = splice.as_text(given.data)
+            mended = splice.mend(text) or text
+            if mended != given.data:
                 return self._step(SseEvent(given.event, mended))
             if self._is_unknown(given):
                 return b""

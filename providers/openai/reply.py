@@ -4,16 +4,17 @@ Failure behavior: an error of the provider raises Refused; a body that is no ans
 success, raises InvalidAnswer.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
 
+from providers import splice
 from providers.chat import Answer, Usage, is_counted
 from providers.errors import InvalidAnswer, ProviderError, Refused
 from providers.openai.usage import UsageWire, read_any_usage, read_usage
 from providers.retry_after import parse_retry_after
-from providers.splice import mend
 from providers.sse import BYTE_ORDER_MARK
 from providers.wire import Call, Headers
 
@@ -101,6 +102,7 @@ REPLY = msgspec.json.Decoder(ReplyWire)
 LOOSE_REPLY = msgspec.json.Decoder(dict[str, Any])
 ANY_REPLY = msgspec.json.Decoder()
 TAIL = msgspec.json.Decoder(UsageWire)
+ONE_OBJECT = json.JSONDecoder()
 BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -150,10 +152,8 @@ def read_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: Ca
 def _read_choices(body: bytes) -> Answer:
     try:
         reply = REPLY.decode(body)
-    except msgspec.ValidationError:
-        return _read_loosely(body, body, "choices")
-    except BROKEN_JSON as broken:
-        return _read_loosely(body.removeprefix(BYTE_ORDER_MARK), _mended(body, broken), "choices")
+    except BROKEN_JSON:
+        return _read_loosely(body.removeprefix(BYTE_ORDER_MARK), "choices")
     if reply.error is not None:
         raise error_in_success(reply.error)
     choices = reply.choices
@@ -173,19 +173,34 @@ def _broken_off(usage: Usage | None) -> Refused:
     return broken
 
 
-def _mended(body: bytes, broken: Exception) -> bytes:
-    mended = mend(body)
-    if mended is None:
-        raise InvalidAnswer(f"the provider's answer is not JSON: {broken}") from broken
-    return mended
+def _unreadable(body: bytes, broken: Exception) -> InvalidAnswer:
+    """What a body is that nobody can read; one that begins as an answer was made, and may say what it used."""
+    has_begun = body.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{")
+    usage = _usage_at_end(body) if has_begun else None
+    return InvalidAnswer(f"the provider's answer is not JSON: {broken}", usage=usage, has_begun=has_begun)
 
 
-def _read_loosely(body: bytes, readable: bytes, listed: str) -> Answer:
-    """Read an answer whose members have unusual types, such as content in parts; ``readable`` is what can be read."""
+def _usage_at_end(body: bytes) -> Usage | None:
+    """The last usage object that can be read by itself."""
+    opening = body.find(b"{", body.rfind(b'"usage"')) if b'"usage"' in body else -1
+    if opening < 0:
+        return None
     try:
-        reply = LOOSE_REPLY.decode(readable)
+        told, _ = ONE_OBJECT.raw_decode(body[opening : opening + TAIL_BYTES].decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return read_any_usage(told)
+
+
+def _read_loosely(body: bytes, listed: str) -> Answer:
+    """Read an answer whose members have unusual types, such as content in parts, or that is not quite JSON."""
+    body = splice.as_text(body)
+    try:
+        reply = LOOSE_REPLY.decode(splice.mend(body) or body)
+    except msgspec.ValidationError as wrong:
+        raise InvalidAnswer(f"the provider's answer is not a JSON object: {wrong}") from wrong
     except BROKEN_JSON as broken:
-        raise InvalidAnswer(f"the provider's answer is not a JSON object: {broken}") from broken
+        raise _unreadable(body, broken) from broken
     if reply.get("error"):
         raise error_in_success(reply["error"])
     items, tier, told = reply.get(listed), reply.get("service_tier"), reply.get("usage")
@@ -224,13 +239,13 @@ def _read_embeddings(body: bytes) -> Answer:
         try:
             told = TAIL.decode(body[opening : closing + 1])
         except BROKEN_JSON:
-            return _read_loosely(body, body, "data")
+            return _read_loosely(body, "data")
         if told.prompt_tokens is None:
             # Voyage tells the total alone, and all of it is input (https://docs.voyageai.com/reference, 2026-11-27).
             told = msgspec.structs.replace(told, prompt_tokens=told.total_tokens)
         if closing > 0 and body[closing + 1 :].strip().endswith(b"}"):
             return Answer(body=body, usage=read_usage(told))
-    return _read_loosely(body, body, "data")
+    return _read_loosely(body, "data")
 
 
 class ErrorWire(msgspec.Struct, frozen=True, gc=False):

@@ -1,9 +1,12 @@
 """Failures of providers: may money be owed, may the same target be asked again."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.chat import Usage
 from providers.errors import (
     InvalidAnswer,
     PoolExhausted,
@@ -36,6 +39,29 @@ def test_each_failure_tells_whether_it_was_sent_and_may_be_tried_again(
 ) -> None:
     """The table at the head of the module."""
     assert (error.code, error.sent, error.retryable) == (code, sent, retryable)
+
+
+@pytest.mark.parametrize(
+    ("error", "was_made"),
+    [
+        (Truncated("x"), True),
+        (InvalidAnswer("x"), False),
+        (InvalidAnswer("x", has_begun=True), True),
+        (InvalidAnswer("x", usage=Usage(input_tokens=1)), True),
+        (TimedOut("x", phase="idle"), False),
+    ],
+)
+def test_what_has_begun_or_says_what_it_used_was_made(error: ProviderError, was_made: bool) -> None:
+    """And is billed."""
+    assert error.was_made is was_made
+
+
+@pytest.mark.parametrize("words", [{"type": "insufficient_quota"}, {"upstream_code": "insufficient_quota"}])
+@pytest.mark.parametrize("should_retry", [None, True])
+def test_an_account_without_credit_is_not_tried_again(words: dict[str, Any], should_retry: bool | None) -> None:
+    """OpenAI says it with the status of a rate limit."""
+    refused = Refused("x", upstream_status=429, should_retry=should_retry, **words)
+    assert (refused.is_out_of_credit, refused.retryable) == (True, False)
 
 
 @pytest.mark.parametrize("status", [200, 408, 409, 429, 500, 502, 503, 504, 529, 599])

@@ -65,6 +65,13 @@ def test_each_status_of_a_provider_has_its_meaning(status: int, shown: int, code
     assert (fault.status, fault.code) == (shown, code)
 
 
+@pytest.mark.parametrize("status", [200, 429])
+def test_an_account_without_credit_is_not_a_rate_limit(status: int) -> None:
+    """Also where it comes as a stream's first event: no wait helps, and the operator has to pay."""
+    fault = fault_of(status, type="insufficient_quota", upstream_code="insufficient_quota")
+    assert (fault.status, fault.code, fault.should_retry, fault.retry_after_ms) == (502, "upstream_quota", False, None)
+
+
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [

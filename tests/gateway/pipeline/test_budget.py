@@ -267,6 +267,22 @@ async def test_a_stream_that_goes_beyond_its_limit_is_cut(ann: Home, provider: U
     assert row.cost_pusd <= round(float(quote["max_cost_per_try_usd"]) * 10**12)
 
 
+@shared
+async def test_a_stream_that_goes_beyond_a_calls_own_cap_costs_no_more(ann: Home, provider: Upstream) -> None:
+    """As with a budget: an estimate is never above what was held."""
+    say = {"id": "c", "choices": [{"index": 0, "delta": {"content": " hello" * 5_000}, "finish_reason": None}]}
+
+    async def answer(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(STREAM_HEAD + framed(b"data: " + json.dumps(say).encode() + b"\n\n"))
+
+    provider.answer = answer
+    reply = await ann.chat({CAP: "0.001"}, stream=True, max_tokens=4_000)
+    assert '"code":"spending_limit"' in reply.text
+    (row,) = ann.running.rows
+    assert (row.status, row.cost_basis) == ("incomplete", "bound")
+    assert 0 < row.cost_pusd <= 10**9
+
+
 def test_a_stream_within_its_limit_is_never_cut() -> None:
     """Whatever another model's tokenizer counts."""
 

@@ -35,6 +35,13 @@ from providers.errors import (
 from providers.openai.dialect import OpenAiDialect
 from providers.registry import Quirk
 
+
+def begun(error: ProviderError) -> ProviderError:
+    """The same in the middle of an answer."""
+    error.has_begun = True
+    return error
+
+
 DOWN = Refused("down", upstream_status=503)
 CALLERS_FAULT = Refused("no such model", upstream_status=404)
 SPARED_NS = 10_000_000_000
@@ -72,6 +79,7 @@ async def test_targets_are_tried_in_order(sender: Sender) -> None:
         Unreachable("refused", sent=False),
         Unreachable("reset", sent=True),
         TimedOut("slow", phase="first_byte"),
+        begun(TimedOut("slow", phase="idle")),
         Truncated("cut"),
         InvalidAnswer("html"),
         PoolExhausted("full"),
@@ -145,8 +153,11 @@ async def test_what_will_not_change_is_not_tried_again(sender: Sender, error: Pr
 
 
 @pytest.mark.parametrize(
-    "error", [Unreachable("reset", sent=True), TimedOut("slow", phase="first_byte")], ids=["reset", "first_byte"]
-)
+    "error",
+    [Unreachable("reset", sent=True), TimedOut("slow", phase="first_byte"), begun(TimedOut("slow", phase="idle")),
+     InvalidAnswer("half a JSON", has_begun=True), Truncated("cut")],
+    ids=["reset", "first_byte", "idle", "invalid", "cut"],
+)  # fmt: skip
 async def test_what_may_have_been_executed_is_not_sent_again(sender: Sender, error: ProviderError) -> None:
     """The provider may compute, and bill, the first one too."""
     assert (await sender.fail(FakeBackend(error, whole()))).attempts == 1

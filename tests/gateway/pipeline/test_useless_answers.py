@@ -27,6 +27,28 @@ async def test_it_is_charged_beside_the_next() -> None:
     assert path.row.lost_pusd == path.row.cost_pusd == good.row.cost_pusd > 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_came_before_an_error_is_charged_beside_the_next(stream: bool) -> None:
+    """A usage chunk, and an answer that ends with an error, tell what a target used before another one was asked."""
+    choice = {"index": 0, "message": {"content": "a"}, "finish_reason": "error"}
+    broken = FakeExchange((USAGE_CHUNK, b'data: {"error":{"message":"down"}}\n\n'))
+    first = FakeBackend(broken if stream else whole(body=answer_body(choices=[choice])))
+    second = FakeBackend(FakeExchange(STREAM) if stream else whole(), name="b")
+    path = await Path(first, second, stream=stream).run()
+    good = await Path(FakeBackend(whole())).run()
+    assert (path.client.status, path.row.attempts, path.row.provider) == (200, 2, "b")
+    assert path.row.lost_pusd == good.row.cost_pusd > 0
+
+
+@pytest.mark.parametrize("body", [b'{"id":"c1","choices":[{"message"', b'{"choices":[],"x":"' + b"[" * 5_000])
+async def test_half_an_answer_is_paid_once(body: bytes) -> None:
+    """Its input at least, by an estimate: it is not asked for again."""
+    backend = FakeBackend(whole(body=body))
+    path = await Path(backend, tries=3).run()
+    assert (len(backend.requests), path.ending) == (1, ("failed", 502, "upstream_invalid"))
+    assert (path.row.cost_pusd > 0, path.row.input_tokens > 0, path.row.is_estimated) == (True, True, True)
+
+
 async def test_figures_that_cannot_be_are_estimated() -> None:
     """Never nothing: the prompt was read."""
     absurd = {"prompt_tokens": -5, "completion_tokens": 1}

@@ -223,11 +223,11 @@ def test_what_was_said_is_given_where_no_output_is_counted(
 def test_an_error_inside_a_success_is_a_refusal(
     dialect: AnthropicDialect, call: MakeCall, kind: str, status: int
 ) -> None:
-    """Its type tells whether to try again."""
+    """Its type tells the status that it stands for, and so whether to try again; one that nobody knows tells none."""
     body = json.dumps({"type": "error", "error": {"type": kind, "message": "no"}}).encode()
     with pytest.raises(Refused) as caught:
         dialect.decode(call(), 200, [], body)
-    assert caught.value.upstream_status == 200
+    assert caught.value.upstream_status == (200 if kind == "unknown_error" else status)
     assert caught.value.retryable is (status == 429 or status >= 500)
 
 
@@ -244,13 +244,21 @@ def test_an_error_inside_a_success_is_a_refusal(
         b'{"type":"message","content":[7]}',
         b'{"type":"message","content":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"type":"message","content":[{"type":"text","text":7}]}',
-        b'{"type":"message","content":[{"type":"thinking","thinking":"\xff","signature":"s"}]}',
     ],
 )
 def test_what_is_no_message_is_an_invalid_answer(dialect: AnthropicDialect, call: MakeCall, body: bytes) -> None:
-    """HTML, half a JSON, another shape, nothing, bytes that are no text."""
-    with pytest.raises(InvalidAnswer):
+    """HTML, half a JSON, another shape, nothing; what cannot be read but began as a message was made."""
+    with pytest.raises(InvalidAnswer) as refused:
         dialect.decode(call(), 200, [], body)
+    assert refused.value.has_begun is (body.startswith(b"{") and (len(body) > 1_000 or body.startswith(b'{"id"')))
+
+
+def test_bytes_that_are_no_text_spoil_no_message(dialect: AnthropicDialect, call: MakeCall) -> None:
+    """It was made and is paid."""
+    body = json.dumps(MESSAGE | {"content": [{"type": "text", "text": "hi~"}]}).encode().replace(b"~", b"\xff")
+    answer = dialect.decode(call(), 200, [], body)
+    assert json.loads(answer.body)["choices"][0]["message"]["content"] == "hi\ufffd"
+    assert answer.usage == Usage(input_tokens=3, output_tokens=2)
 
 
 def test_what_is_no_message_tells_what_it_used_where_it_says_so(dialect: AnthropicDialect, call: MakeCall) -> None:

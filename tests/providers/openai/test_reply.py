@@ -221,6 +221,44 @@ def test_half_a_character_spoils_no_answer(body: bytes, kept: bytes) -> None:
     assert read(body) == Answer(body=kept, usage=Usage(input_tokens=5, output_tokens=2))
 
 
+GOOD_BYTES = json.dumps(GOOD).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (GOOD_BYTES.replace(b"Hello", b"Hel\xff"), GOOD_BYTES.replace(b"Hello", "Hel\ufffd".encode())),
+        (GOOD_BYTES[:-1] + b', "x": [-Infinity, NaN]}', GOOD_BYTES[:-1] + b', "x": [-Infinity, NaN]}'),
+    ],
+    ids=["utf-8", "number"],
+)
+def test_what_is_not_quite_json_is_an_answer(body: bytes, kept: bytes) -> None:
+    """It was made and is paid; clients in Python read such numbers, and none reads what is no UTF-8."""
+    assert read(body) == Answer(body=kept, usage=Usage(input_tokens=5, output_tokens=2))
+
+
+DEEP = b', "x": ' + b"[" * 3_000 + b"]" * 3_000 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "has_begun", "usage"),
+    [
+        (GOOD_BYTES[:40], True, None),
+        (GOOD_BYTES[:-1], True, Usage(input_tokens=5, output_tokens=2)),
+        (GOOD_BYTES[:-1] + DEEP, True, Usage(input_tokens=5, output_tokens=2)),
+        (b'{"id":"c1","usage":{"prompt', True, None),
+        (b"<html>", False, None),
+        (b"{}", False, None),
+    ],
+    ids=["cut", "cut at the end", "deep", "cut usage", "page", "empty"],
+)
+def test_what_cannot_be_read_was_made_all_the_same(body: bytes, has_begun: bool, usage: Usage | None) -> None:
+    """It will be billed, and is not asked for again."""
+    error = failure(body)
+    assert isinstance(error, InvalidAnswer)
+    assert (error.has_begun, error.usage) == (has_begun, usage)
+
+
 def test_what_was_said_is_told_where_no_output_is_counted() -> None:
     """A report may tell the input alone."""
     answer = read(GOOD | {"usage": {"prompt_tokens": 26, "completion_tokens": 0, "total_tokens": 26}})

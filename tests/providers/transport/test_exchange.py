@@ -108,8 +108,18 @@ async def test_read_refuses_what_is_announced_too_large(lab, then):
     """Content-Length is believed when it is too much."""
     upstream = await lab.serve([b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", then.HANG])
     exchange = await lab.open(upstream)
-    with pytest.raises(InvalidAnswer):
+    with pytest.raises(InvalidAnswer) as refused:
         await exchange.read(9)
+    assert refused.value.was_made
+
+
+async def test_an_error_that_is_too_large_was_no_answer(lab, then):
+    """What tells of a failure is not billed."""
+    upstream = await lab.serve([b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 10\r\n\r\n", then.HANG])
+    exchange = await lab.open(upstream)
+    with pytest.raises(InvalidAnswer) as refused:
+        await exchange.read(9)
+    assert not refused.value.was_made
 
 
 async def test_read_raises_what_went_wrong_before(lab, then, settle):
