@@ -1,6 +1,9 @@
 """What a request's head must be, whoever answers it: one Host, a path, and a body that is framed in one way."""
 
+import logging
 import re
+
+import httptools
 
 from gateway.errors import Fault, shown
 
@@ -8,6 +11,8 @@ MAX_URL_BYTES = 8_192
 MAX_PORT = 65_535
 # A name, an IPv4 address or an IPv6 one in brackets, and a port.
 HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+
+log = logging.getLogger("gateway.server")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -48,3 +53,11 @@ def body_too_large(limit_bytes: int) -> Fault:
     """The refusal of a body over the limit."""
     message = f"The body is over {limit_bytes} bytes, the limit of [server] max_body_bytes."
     return Fault("request_too_large", message)
+
+
+def parsing_failed(error: Exception) -> Fault:
+    """The refusal of what the parser gave up: bytes that are no HTTP, or a fault of the gateway's own."""
+    if isinstance(error, httptools.HttpParserCallbackError):
+        log.error("a request could not be taken", exc_info=error.__context__ or error)
+        return Fault("server_error", "The gateway failed; its log has the reason.")
+    return Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request.")

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
 from gateway.errors import Fault
-from gateway.server.checks import body_too_large, check_headers, check_target, head_too_large
+from gateway.server.checks import body_too_large, check_headers, check_target, head_too_large, parsing_failed
 from gateway.server.direct import DirectClient, last_answer
 from gateway.server.door import Door
 from gateway.server.drive import Drive
@@ -108,8 +108,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
+        except httptools.HttpParserError as error:
+            self._turn_away(parsing_failed(error))
         if self._phase == HEAD and self._head_bytes > MAX_HEAD_BYTES:
             self._turn_away(head_too_large(MAX_HEAD_BYTES))
 
@@ -156,8 +156,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
             self._is_resuming = False
             self.parser.feed_data(rest)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._turn_away(Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request."))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._turn_away(parsing_failed(error))
 
     def on_message_begin(self) -> None:
         """A new request."""

@@ -1,11 +1,12 @@
 """What a head must be before anybody looks at the rest of a request."""
 
+import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Fault
-from gateway.server.checks import MAX_URL_BYTES, Headers, check_headers, check_target
+from gateway.server.checks import MAX_URL_BYTES, Headers, check_headers, check_target, parsing_failed
 
 
 def check(*headers: tuple[bytes, bytes], is_http_11: bool = True) -> Fault | None:
@@ -29,6 +30,23 @@ def test_a_path_is_a_target(url: bytes) -> None:
 def test_what_is_no_path_is_no_target(url: bytes) -> None:
     """Absolute addresses are for proxies, whose host would be read in two ways."""
     assert status_of(check_target(url)) == 400
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (httptools.HttpParserCallbackError("`on_url` callback error"), 500),
+        (httptools.HttpParserInvalidMethodError("no"), 400),
+        (httptools.HttpParserUpgrade(4), 400),
+    ],
+)
+def test_a_fault_of_the_gateways_is_not_the_clients(
+    error: Exception, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What went wrong in what the parser called is a 500, and the log has it."""
+    error.__context__ = ValueError("what it was")
+    assert parsing_failed(error).status == status
+    assert ("what it was" in caplog.text) is (status == 500)
 
 
 def test_a_target_may_be_as_long_as_the_limit() -> None:
