@@ -25,7 +25,16 @@ EXCLUSIONS: tuple[Exclusion, ...] = (
     Exclusion(
         "media_by_reference",
         "what files, documents, videos and embeddings hold is not in the request",
-        parts=("file", "document", "video_url", "input_video", "audio_url", "image_embeds", "audio_embeds"),
+        parts=(
+            "file",
+            "document",
+            "document_url",
+            "video_url",
+            "input_video",
+            "audio_url",
+            "image_embeds",
+            "audio_embeds",
+        ),
     ),
     Exclusion("web_search", "searches are billed by the piece", ("web_search_options", "search_parameters", "plugins")),
     Exclusion(

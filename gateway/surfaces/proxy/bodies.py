@@ -27,10 +27,11 @@ ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_MODEL_CHARS
 ToolName = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,128}$")]
 TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
-# OpenAI's five, then those of OpenRouter and vLLM (video, audio, embeds) and the blocks that Anthropic's models return.
+# OpenAI's five, then those of OpenRouter and vLLM (video, audio, embeds), of Mistral (document_url, reference:
+# https://docs.mistral.ai/api, 2026-11-28), and the blocks that Anthropic's models return.
 PartType = Literal[
     "text", "image_url", "input_audio", "file", "refusal",
-    "video_url", "input_video", "audio_url", "image_embeds", "audio_embeds",
+    "video_url", "input_video", "audio_url", "image_embeds", "audio_embeds", "document_url", "reference",
     "thinking", "redacted_thinking", "reasoning", "document", "search_result",
 ]  # fmt: skip
 
@@ -61,9 +62,14 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
-    """OpenAI's three kinds and vLLM's structural tags."""
+    """OpenAI's three kinds, vLLM's structural tags, and what other servers document (each read 2026-11-28).
 
-    type: Literal["text", "json_object", "json_schema", "structural_tag"]
+    Fireworks' grammar (https://docs.fireworks.ai/structured-responses), Together's regex
+    (https://docs.together.ai/docs/json-mode) and the json of Hugging Face's servers
+    (https://huggingface.co/docs/text-generation-inference/basic_tutorials/using_guidance).
+    """
+
+    type: Literal["text", "json_object", "json_schema", "structural_tag", "grammar", "regex", "json"]
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
@@ -93,7 +99,7 @@ class CompletionBody(msgspec.Struct, frozen=True):
     """POST /v1/completions."""
 
     model: ModelName
-    prompt: str | list[str | TokenId | list[TokenId]] = ""
+    prompt: str | list[str | TokenId | list[TokenId]] | None = ""
     stream: bool | UnsetType | None = UNSET
     n: Count | UnsetType | None = UNSET
     # 0 asks for nothing new, only for what the prompt's own tokens are worth (echo with logprobs).
@@ -145,21 +151,22 @@ def decode(endpoint: str, body: bytes) -> Call:
             body.decode()
     except msgspec.ValidationError as invalid:
         raise _explain(body, str(invalid)) from invalid
-    except UnicodeDecodeError as broken:
-        raise _explain_bytes(body, broken) from broken
-    except msgspec.DecodeError as broken:
-        raise Fault("invalid_request", f"The body is not valid JSON: {broken}.") from broken
-    except RecursionError as deep:
-        raise _too_deep() from deep
+    except UNREADABLE as broken:
+        raise _explain_unreadable(body, broken) from broken
     if splice.depth_exceeds(body, MAX_DEPTH):
         raise _too_deep()
     _refuse_duplicates(names, body)
     return call
 
 
-def _explain_bytes(body: bytes, broken: UnicodeDecodeError) -> Fault:
-    """Say where a body is not UTF-8: the decoder counts from the beginning of the text that the byte stands in."""
+def _explain_unreadable(body: bytes, broken: Exception) -> Fault:
+    """Say why nobody can read a body."""
+    if isinstance(broken, RecursionError):
+        return _too_deep()
+    if not isinstance(broken, UnicodeDecodeError):
+        return Fault("invalid_request", f"The body is not valid JSON: {broken}.")
     try:
+        # The decoder counts from the beginning of the text that the byte stands in.
         body.decode()
     except UnicodeDecodeError as whole:
         broken = whole
@@ -204,9 +211,9 @@ def _decode_completion(body: bytes) -> tuple[Call, Names]:
     return call, NAMES_GIVEN[stream is not UNSET, n is not UNSET, most is not UNSET]
 
 
-def _count_prompts(prompt: str | list[str | int | list[int]]) -> int:
-    """How many texts a completion goes on from: a list of tokens is one."""
-    if isinstance(prompt, str) or all(isinstance(item, int) for item in prompt):
+def _count_prompts(prompt: str | list[str | int | list[int]] | None) -> int:
+    """How many texts a completion goes on from: a list of tokens is one, and so is none."""
+    if prompt is None or isinstance(prompt, str) or all(isinstance(item, int) for item in prompt):
         return 1
     return len(prompt)
 
@@ -224,6 +231,7 @@ def _decode_embedding(body: bytes) -> tuple[Call, Names]:
     return Call(endpoint="embeddings", body=body, model=embedding.model), NAMES_GIVEN[True, True, True]
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 DECODERS = {"chat/completions": _decode_chat, "completions": _decode_completion, "embeddings": _decode_embedding}
 MAX_REASON_CHARS = 200
 STEERING = ("messages", "stream_options", "max_completion_tokens", "prompt", "input")
@@ -263,15 +271,18 @@ def _explain(body: bytes, message: str) -> Fault:
     if found is not None and found[2]:
         return Fault("invalid_request", f"{path!r} is missing.", param=path)
     reason = reason[:1].lower() + reason[1:]
-    return Fault("invalid_request", f"{path!r} is {_value_at(body, path)}: {reason}.", param=path)
-
-
-def _value_at(body: bytes, path: str) -> str:
     try:
-        value: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        value = _value_at(msgspec.json.decode(body), path)
+    except msgspec.ValidationError:
         # A number beyond any range: the checks named it, and nothing can hold it.
-        return "out of range"
+        value = "out of range"
+    except UNREADABLE as broken:
+        # Behind the field that was named: then the whole body is what is wrong.
+        return _explain_unreadable(body, broken)
+    return Fault("invalid_request", f"{path!r} is {value}: {reason}.", param=path)
+
+
+def _value_at(value: Any, path: str) -> str:
     for step in STEP_IN_PATH.finditer(path):
         try:
             value = value[int(step[2])] if step[2] else value[step[1]]

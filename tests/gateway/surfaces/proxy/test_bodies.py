@@ -56,6 +56,22 @@ def test_a_byte_that_is_not_utf8_is_told_by_its_place() -> None:
         assert f"at byte {broken.index(0xFF)}, b'\\xff'." in message
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"model":5,"zz":"\xff"}', "is not UTF-8"),
+        (b'{"model":5,"zz":' + b"[" * 3_000 + b"]" * 3_000 + b"}", "nested deeper"),
+        (b'{"model":"m","messages":' + b"[" * 1_500 + b"]" * 1_500 + b"}", "nested deeper"),
+        (b'{"model":5} x', "is not valid JSON"),
+        (b'{"model":5,"zz":1e999}', "'model' is out of range"),
+    ],
+    ids=["utf-8", "deep", "deep itself", "garbage", "range"],
+)
+def test_what_cannot_be_read_behind_a_wrong_field_is_told(body: bytes, told: str) -> None:
+    """Reading it once more to show the field's value must not fail."""
+    assert told in refused(body).message
+
+
 def test_a_valid_surrogate_pair_is_a_character() -> None:
     """An emoji, as many encoders write it."""
     body = b'{"model":"m","messages":[{"role":"user","content":"\\ud83d\\ude00"}]}'

@@ -86,12 +86,19 @@ def test_every_role_passes(role: str) -> None:
     "kind",
     [
         "text", "image_url", "input_audio", "file", "refusal", "video_url", "input_video", "audio_url", "image_embeds",
-        "audio_embeds", "thinking", "redacted_thinking", "reasoning", "document", "search_result",
+        "audio_embeds", "document_url", "reference", "thinking", "redacted_thinking", "reasoning", "document",
+        "search_result",
     ],
 )  # fmt: skip
 def test_every_part_of_a_message_passes(kind: str) -> None:
-    """OpenAI's, OpenRouter's, vLLM's and Anthropic's."""
+    """OpenAI's, OpenRouter's, vLLM's, Mistral's and Anthropic's."""
     assert call_of(messages=[{"role": "user", "content": [{"type": kind, kind: {}}]}]).model == "m"
+
+
+@pytest.mark.parametrize("kind", ["text", "json_object", "json_schema", "structural_tag", "grammar", "regex", "json"])
+def test_every_documented_format_of_a_reply_passes(kind: str) -> None:
+    """OpenAI's, vLLM's, Fireworks', Together's and Hugging Face's."""
+    assert call_of(response_format={"type": kind, kind: "x"}).model == "m"
 
 
 @pytest.mark.parametrize("content", [None, "", []])
@@ -149,9 +156,9 @@ def test_what_steers_the_gateway_is_read(field: dict[str, Any], expected: dict[s
 # --- completions and embeddings ---
 
 
-@pytest.mark.parametrize("prompt", ["hi", ["a", "b"], [1, 2, 3], [[1, 2], [3]], ""])
+@pytest.mark.parametrize("prompt", ["hi", ["a", "b"], [1, 2, 3], [[1, 2], [3]], "", None])
 def test_every_form_of_a_prompt_passes(prompt: Any) -> None:
-    """A text, texts, tokens, lists of tokens."""
+    """A text, texts, tokens, lists of tokens, and none."""
     assert decode(COMPLETIONS, json.dumps({"model": "m", "prompt": prompt}).encode()).endpoint == COMPLETIONS
 
 
