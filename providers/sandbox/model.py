@@ -19,6 +19,7 @@ from providers.sandbox.speech import (
     REFUSAL,
     Speech,
     ToolCall,
+    echo,
     estimate_prompt,
     fill,
     halve,
@@ -125,7 +126,8 @@ class _Chat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Completion(msgspec.Struct, frozen=True, kw_only=True):
-    prompt: str | list[str | int | list[int]] = ""
+    prompt: str | list[str | int | list[int]] | None = ""
+    echo: bool | None = None
     stop: str | list[str] | None = None
     logprobs: int | None = None
 
@@ -176,7 +178,11 @@ class Sandbox:
         speeches = [_finish(speech, request.stop, behaviour, most) for behaviour, speech in spoken]
         logprobs = None if request.logprobs is None else min(max(request.logprobs, 0), 5)
         head = self._head(call, "cmpl-" + _digest(call.body), logprobs)
-        return _deliver(call, behaviours[0], head, speeches, frames.add_usage(prompt_tokens, speeches))
+        usage = frames.add_usage(prompt_tokens, speeches)
+        if request.echo:
+            asked = [prompt for prompt in prompts for _ in range(call.n)]
+            speeches = [echo(speech, prompt) for speech, prompt in zip(speeches, asked, strict=True)]
+        return _deliver(call, behaviours[0], head, speeches, usage)
 
     def _embeddings(self, call: Call) -> SandboxReply:
         request = msgspec.json.decode(call.body, type=EmbeddingsRequest)
@@ -211,10 +217,10 @@ def _count_chat(chat: _Chat) -> int:
     return estimate_prompt(texts) + MESSAGE_TOKENS * len(chat.messages)
 
 
-def _prompts(given: str | list[str | int | list[int]]) -> tuple[list[str], int]:
+def _prompts(given: str | list[str | int | list[int]] | None) -> tuple[list[str], int]:
     """Return the texts of a completion's prompts, and their tokens; token ids are described, not understood."""
-    if isinstance(given, str):
-        return [given], estimate_prompt([given])
+    if given is None or isinstance(given, str):
+        return [given or ""], estimate_prompt([given or ""])
     ids = [item for item in given if isinstance(item, int)]
     items: list[str | list[int]] = [ids] if ids else [item for item in given if not isinstance(item, int)]
     texts = [item if isinstance(item, str) else f"{len(item)} tokens" for item in items]

@@ -67,6 +67,11 @@ def fill(tokens: int) -> tuple[str, ...]:
     return tokenize(" ".join(islice(cycle(_FILLER), max(tokens, 0))))
 
 
+def echo(speech: Speech, prompt: str) -> Speech:
+    """Say the prompt before the rest; it is no token of the completion."""
+    return msgspec.structs.replace(speech, content=(*tokenize(prompt), *speech.content))
+
+
 def stop_at(speech: Speech, stops: Sequence[str]) -> Speech:
     """End the content before the first of the stop sequences."""
     text = "".join(speech.content)

@@ -11,6 +11,8 @@ import msgspec
 from providers.sandbox.speech import estimate_prompt
 
 DEFAULT_DIMENSIONS = 1_536
+# Of the model that has more (https://platform.openai.com/docs/guides/embeddings, 2026-11-28).
+LARGE_MODEL, LARGE_DIMENSIONS = "text-embedding-3-large", 3_072
 MAX_DIMENSIONS = 4_096
 MAX_INPUTS = 2_048
 
@@ -35,8 +37,8 @@ class InvalidRequest(ValueError):
 
 def read_inputs(request: EmbeddingsRequest) -> list[Input]:
     """Return the inputs, each a text or token ids; raises InvalidRequest for what OpenAI refuses."""
-    dimensions = DEFAULT_DIMENSIONS if request.dimensions is None else request.dimensions
-    if not 1 <= dimensions <= MAX_DIMENSIONS:
+    dimensions = request.dimensions
+    if dimensions is not None and not 1 <= dimensions <= MAX_DIMENSIONS:
         message = f"'dimensions' must be from 1 to {MAX_DIMENSIONS}, not {dimensions!r}"
         raise InvalidRequest(message, param="dimensions")
     if request.encoding_format not in (None, "float", "base64"):
@@ -74,7 +76,9 @@ def embed(item: Input, dimensions: int) -> list[float]:
 def render_embeddings(request: EmbeddingsRequest, inputs: list[Input], model: str) -> tuple[bytes, int]:
     """Write the reply; return it and its prompt tokens."""
     tokens = sum(estimate_prompt([item]) if isinstance(item, str) else len(item) for item in inputs)
-    dimensions = DEFAULT_DIMENSIONS if request.dimensions is None else request.dimensions
+    dimensions = request.dimensions
+    if dimensions is None:
+        dimensions = LARGE_DIMENSIONS if model == LARGE_MODEL else DEFAULT_DIMENSIONS
     data = [
         {"object": "embedding", "index": index, "embedding": _write(embed(item, dimensions), request.encoding_format)}
         for index, item in enumerate(inputs)

@@ -7,6 +7,7 @@ from providers.sandbox.speech import (
     Speech,
     ToolCall,
     count_speech,
+    echo,
     estimate_prompt,
     fill,
     halve,
@@ -74,3 +75,9 @@ def test_a_long_prompt_is_quoted_in_part() -> None:
 def test_a_prompt_is_a_token_for_four_characters() -> None:
     """Cheap, and never less than one for a text."""
     assert estimate_prompt(["", "a", "abcd", "abcde"]) == 0 + 1 + 1 + 2
+
+
+def test_an_echo_stands_before_what_is_said() -> None:
+    """Nothing else of it changes."""
+    echoed = echo(Speech(content=tokenize("there"), finish_reason="length"), "Hello ")
+    assert ("".join(echoed.content), echoed.finish_reason) == ("Hello there", "length")

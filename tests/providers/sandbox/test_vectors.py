@@ -26,6 +26,21 @@ def test_other_texts_have_other_vectors() -> None:
     assert abs(sum(one * other for one, other in pairs)) < 0.15
 
 
+@pytest.mark.parametrize(
+    ("model", "given", "dimensions"),
+    [
+        ("text-embedding-3-small", None, 1_536),
+        ("text-embedding-3-large", None, 3_072),
+        ("text-embedding-3-large", 256, 256),
+    ],
+)
+def test_a_vector_is_as_long_as_the_models(model: str, given: int | None, dimensions: int) -> None:
+    """A program that sets its database up for one must not fail with the other."""
+    request = EmbeddingsRequest(input="hi", dimensions=given)
+    body, _ = render_embeddings(request, ["hi"], model)
+    assert len(json.loads(body)["data"][0]["embedding"]) == dimensions
+
+
 def test_both_encodings_are_the_same_numbers() -> None:
     """base64 is the float32 of the list."""
     replies = [
