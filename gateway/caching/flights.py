@@ -138,7 +138,7 @@ class Flight:
         # Header lines that name who answers; there before the first piece.
         self.lines = b""
         # What was held back of a stream, and its usage's chunk: as they came, under the name that its pieces have.
-        self.ends: tuple[bytes, bytes | None] = (b"", None)
+        self.ends: tuple[bytes, bytes | None] | None = None
         # How it ended: with an answer, which is set before it lands, or with a fault.
         self.answer: StoredAnswer | None = None
         self.fault: Fault | None = None

@@ -388,6 +388,8 @@ def _record(upstream: Upstream, endpoint: str, flight: Flight | None) -> Recorde
     if upstream.answer is not None:
         return record_body(endpoint, upstream.answer.body)
     relay = upstream.relay
-    if relay is None or flight is None or relay.reader.held is None:
+    if relay is None or flight is None or not relay.reader.finished:
         return None
-    return record_stream(endpoint, b"".join(flight.pieces), relay.reader.held, relay.reader.usage_chunk)
+    # A provider may end its answer with [DONE] alone.
+    held = relay.reader.held or b""
+    return record_stream(endpoint, b"".join(flight.pieces), held, relay.reader.usage_chunk)

@@ -105,7 +105,7 @@ def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: b
 
 def _last_events(inbound: Inbound, held: bytes | None, usage_chunk: bytes | None, figures: bytes) -> bytes:
     tail = b""
-    if held is not None:
+    if held:
         tail = b"data: %s\n\n" % splice.append(held, figures)
     if inbound.call.wants_usage and usage_chunk is not None:
         tail += b"data: %s\n\n" % usage_chunk

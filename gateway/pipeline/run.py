@@ -111,13 +111,12 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         found.flight.lines = upstream.target.lines
     if upstream.relay is not None:
         await reply.flow(journey, upstream, found.lines)
-        failure = upstream.relay.reader.failure
-        if found.flight is not None and failure is not None:
-            found.flight.broken = as_stream_fault(failure, upstream.target.backend)
     usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
     outcome = (
         await _outcome(journey, upstream) if usage is None else _end(upstream, usage, journey.client, error_code="")
     )
+    if found.flight is not None and outcome.error_code:
+        found.flight.broken = _broken(upstream)
     row = await _write(journey, outcome)
     reply.finish(journey, upstream, found.lines + upstream.told, row)
     if found.policy is not None:
@@ -202,7 +201,7 @@ async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> b
 async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower, fault: Fault | None) -> None:
     """End a stream that came as another call's did: under that one's name to its last chunk."""
     inbound, client = journey.inbound, journey.client
-    if fault is None and flight.answer is not None and flight.ends[0]:
+    if fault is None and flight.answer is not None and flight.ends is not None:
         given = lookup.Given(flight.answer, b"", b"", *flight.ends)
         row = await _write(journey, _given(given, waited_ns=journey.waited_ns))
         reply.end_joined(inbound, given, follower.rest, client, row)
@@ -211,6 +210,14 @@ async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower,
     broken = Outcome(status="incomplete", http_status=OK, error_code=fault.code, waited_ns=journey.waited_ns)
     await _write(journey, broken)
     reply.break_off(inbound.request_id, client, fault, has_begun=True)
+
+
+def _broken(upstream: Upstream) -> Fault | None:
+    """What broke a stream off; the limit of the caller's own is none for others."""
+    failure = None if upstream.relay is None else upstream.relay.reader.failure
+    if failure is None or isinstance(failure, budget.Overrun):
+        return None
+    return as_stream_fault(failure, upstream.target.backend)
 
 
 def _given(given: lookup.Given, layer: str = "exact", waited_ns: int = 0) -> Outcome:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from caches import make_caching
 from fakes import (
+    DONE,
     NOW_NS,
     STREAM,
     Clock,
@@ -27,7 +28,7 @@ from fakes import (
 from gateway.caching.answers import Purge
 from gateway.config.settings import Retries, Settings
 from gateway.pipeline.run import run
-from providers.errors import Refused
+from providers.errors import Refused, TimedOut
 
 DOWN = Refused("down", upstream_status=503)
 
@@ -203,6 +204,34 @@ async def test_a_stream_that_is_shared_has_one_name() -> None:
     assert '"usage"' in wanting.events[-2]
     assert whole_one.json["id"] == "chatcmpl-r3"
     assert usual.events[-1] == "[DONE]"
+
+
+async def test_a_stream_that_ends_with_done_alone_is_whole_for_all() -> None:
+    """Some providers give no finish_reason; who wants it in another form asks for it itself."""
+    exchange = FakeExchange((chunk("Hel"), chunk("lo!"), DONE), is_prompt=False)
+    backend = FakeBackend(exchange, whole())
+    crowd = Crowd(backend)
+    leader = await crowd.lead(stream=True)
+    follower, whole_one = await crowd.follow(stream=True), await crowd.follow()
+    exchange.play()
+    await crowd.settle()
+    assert leader.events == follower.events
+    assert follower.events[-1] == "[DONE]"
+    assert whole_one.json["choices"][0]["message"]["content"] == "Hello!"
+    assert {row.status for row in rows_of(crowd.services)} == {"complete"}
+    assert len(backend.requests) == 2
+
+
+async def test_what_breaks_a_stream_off_is_told_to_all_who_have_some_of_it() -> None:
+    """The leader's fault is theirs."""
+    exchange = FakeExchange((chunk("Hel"),), error=TimedOut("nothing for 5 s", phase="idle"), is_prompt=False)
+    crowd = Crowd(FakeBackend(exchange))
+    leader = await crowd.lead(stream=True)
+    follower = await crowd.follow(stream=True)
+    exchange.play()
+    await crowd.settle()
+    errors = [json.loads(client.events[-1])["error"]["code"] for client in (leader, follower)]
+    assert errors == [row.error_code for row in rows_of(crowd.services)] == ["upstream_timeout"] * 2
 
 
 async def test_who_follows_a_fallback_is_told_who_answers() -> None:
