@@ -264,7 +264,9 @@ def _join(whole: Json, part: Json) -> None:
     """Add the next part of a message, a call or its logprobs: texts and lists go on, all else is said anew."""
     for name, value in part.items():
         known = whole.get(name)
-        if isinstance(known, str) and isinstance(value, str) and name in _JOINED:
+        if name == "content" and isinstance(known, list | str) and isinstance(value, list | str):
+            whole[name] = _join_content(known, value)
+        elif isinstance(known, str) and isinstance(value, str) and name in _JOINED:
             whole[name] = known + value
         elif isinstance(known, dict) and isinstance(value, dict):
             _join(cast("Json", known), cast("Json", value))
@@ -272,6 +274,26 @@ def _join(whole: Json, part: Json) -> None:
             whole[name] = known + value
         elif value is not None or name not in whole:
             whole[name] = value
+
+
+def _join_content(known: str | list[Any], value: str | list[Any]) -> str | list[Any]:
+    """Put two pieces of content together: texts to a text, and a text beside parts as a part.
+
+    Mistral's streams think in parts and answer in text (https://docs.mistral.ai/capabilities/reasoning, 2026-11-28).
+    """
+    if not (known and value):
+        return known or value
+    if isinstance(known, str) and isinstance(value, str):
+        return known + value
+    parts = _as_parts(known)
+    last = parts[-1] if parts else None
+    if isinstance(value, str) and isinstance(last, dict) and last.get("type") == "text":
+        return [*parts[:-1], {**last, "text": str(last.get("text") or "") + value}]
+    return parts + _as_parts(value)
+
+
+def _as_parts(content: str | list[Any]) -> list[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def unfold(body: Json) -> list[Json]:

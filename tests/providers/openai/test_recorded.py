@@ -334,3 +334,20 @@ def test_an_empty_finish_reason_is_no_end() -> None:
     assert is_whole(kept, 1, allows_calls=False)
     late = fold([json.loads(kept.held or b""), json.loads(going[6:-2])], CHAT)
     assert late["choices"][0]["finish_reason"] == "stop"
+
+
+THOUGHT: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+JOINED = [
+    (["", [THOUGHT], "Hel", "lo"], [THOUGHT, {"type": "text", "text": "Hello"}]),
+    (["a", [THOUGHT], [THOUGHT]], [{"type": "text", "text": "a"}, THOUGHT, THOUGHT]),
+    ([[THOUGHT], "", None, "a"], [THOUGHT, {"type": "text", "text": "a"}]),
+    ([[THOUGHT], [{"type": "text", "text": "a"}], "b"], [THOUGHT, {"type": "text", "text": "ab"}]),
+    (["a", "", "b"], "ab"),
+]
+
+
+@pytest.mark.parametrize(("pieces", "content"), JOINED)
+def test_content_in_parts_and_in_texts_is_put_together(pieces: list[Any], content: Any) -> None:
+    """Mistral's reasoning comes in parts and its answer in texts: neither replaces the other."""
+    chunks = [{"choices": [{"index": 0, "delta": {"content": piece}}]} for piece in pieces]
+    assert fold(chunks, CHAT)["choices"][0]["message"]["content"] == content
