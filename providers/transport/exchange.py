@@ -13,7 +13,7 @@ from providers.errors import InvalidAnswer, ProviderError, TimedOut, Truncated
 from providers.handoff import Handoff
 from providers.transport.decoder import Decoder, choose_decoder
 from providers.transport.head import ResponseHead
-from providers.transport.origin import Origin, Timeouts
+from providers.transport.origin import TIMEOUT_WORDS, Origin, Timeouts
 from providers.transport.sink import NOBODY, Link, Sink
 
 MAX_DECODED_BYTES = 64 * 1024 * 1024
@@ -25,12 +25,6 @@ _DRAIN_NS = 1_000_000_000
 _NS_PER_MS = 1_000_000
 # From here on a status tells of no answer.
 _REDIRECTION = 300
-TIMEOUT_WORDS = {
-    "connect": "no connection within",
-    "first_byte": "no answer within",
-    "idle": "nothing new for",
-    "total": "the answer was not complete within",
-}
 
 T = TypeVar("T")
 

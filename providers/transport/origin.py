@@ -12,6 +12,13 @@ _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\.?\Z"
 )
 _PRINTABLE = re.compile(r"[!-\[\]-~]+\Z")
+# What an error says of each limit of Timeouts.
+TIMEOUT_WORDS = {
+    "connect": "no connection within",
+    "first_byte": "no answer within",
+    "idle": "nothing new for",
+    "total": "the answer was not complete within",
+}
 
 
 class Origin(msgspec.Struct, frozen=True, cache_hash=True):

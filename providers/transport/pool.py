@@ -13,8 +13,8 @@ from providers.errors import PoolExhausted, TimedOut, Unreachable
 from providers.handoff import Handoff
 from providers.transport.address_guard import AddressGuard, AddressRefused
 from providers.transport.connection import Connection, OriginPool
-from providers.transport.exchange import TIMEOUT_WORDS, Exchange
-from providers.transport.origin import Origin, Timeouts
+from providers.transport.exchange import Exchange
+from providers.transport.origin import TIMEOUT_WORDS, Origin, Timeouts
 
 # How often deadlines are looked at while something is in flight, and, at most, idle connections otherwise.
 _SWEEP_S = 0.05
