@@ -25,7 +25,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     reported_cost_pusd: int | None = None
     # True when a tokenizer counted, not the provider.
     estimated: bool = False
-    # True when the provider's own figures contradict each other and had to be clamped.
+    # True when the provider's own figures contradict each other and had to be clamped, or tell of more than tokens.
     anomalous: bool = False
     # OpenAI's and Groq's tier that served the call ("default", "flex", "priority", …); empty when not told.
     service_tier: str = ""

@@ -54,7 +54,7 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True):
     reasoning_tokens: int = 0
     # A tokenizer counted, because no usage was reported.
     is_estimated: bool = False
-    # The provider's figures contradicted each other and were clamped.
+    # The provider's figures contradicted each other and were clamped, or tell of fees beside the tokens.
     is_anomalous: bool = False
     tokens_saved: int = 0
     cost_pusd: int = 0

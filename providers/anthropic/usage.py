@@ -6,7 +6,8 @@ the cache read and wrote; ``output_tokens`` includes thinking; in a stream ``mes
 a placeholder of output, and every ``message_delta`` counts cumulatively, so later figures replace earlier ones.
 
 Failure behavior: none. A figure that is negative, no whole number, too large or of another type is clamped, and the
-usage says ``anomalous``; so does one whose parts contradict each other.
+usage says ``anomalous``; so does one whose parts contradict each other, or that tells of something which is billed
+beside its tokens.
 """
 
 from math import ceil
@@ -96,6 +97,10 @@ class _Details(msgspec.Struct, frozen=True):
     thinking_tokens: Any = None
 
 
+class _Served(msgspec.Struct, frozen=True):
+    web_search_requests: Any = None
+
+
 def read_figures(raw: msgspec.Raw) -> Figures | None:
     """Read a ``usage`` member; None where it is absent, null or no object."""
     reported = _read(raw, _Reported)
@@ -115,6 +120,10 @@ def read_figures(raw: msgspec.Raw) -> Figures | None:
     counts = [_count(value) for value in given]
     # Compaction is a call of its own, billed, and left out of these figures; the dialect never asks for it.
     has_more = b'"compaction"' in bytes(reported.iterations)
+    # Searches are billed by the piece, beside the tokens; fetched pages are not. Source:
+    # https://platform.claude.com/docs/en/about-claude/pricing (2026-11-28).
+    served = _read(reported.server_tool_use, _Served) or _Served()
+    has_more = has_more or bool(_count(served.web_search_requests))
     return Figures(
         input_tokens=counts[0],
         cache_read_tokens=counts[1],

@@ -32,6 +32,8 @@ _JOINED = frozenset({
 _CHUNKS_OWN = frozenset({"object", "choices", "obfuscation"})
 
 Json = dict[str, Any]
+# A text, or parts.
+Content = str | list[Any]
 
 
 class Recorded(msgspec.Struct, kw_only=True):
@@ -265,7 +267,7 @@ def _join(whole: Json, part: Json) -> None:
     for name, value in part.items():
         known = whole.get(name)
         if name == "content" and isinstance(known, list | str) and isinstance(value, list | str):
-            whole[name] = _join_content(known, value)
+            whole[name] = _join_content(known, cast("Content", value))
         elif isinstance(known, str) and isinstance(value, str) and name in _JOINED:
             whole[name] = known + value
         elif isinstance(known, dict) and isinstance(value, dict):
@@ -276,7 +278,7 @@ def _join(whole: Json, part: Json) -> None:
             whole[name] = value
 
 
-def _join_content(known: str | list[Any], value: str | list[Any]) -> str | list[Any]:
+def _join_content(known: Content, value: Content) -> Content:
     """Put two pieces of content together: texts to a text, and a text beside parts as a part.
 
     Mistral's streams think in parts and answer in text (https://docs.mistral.ai/capabilities/reasoning, 2026-11-28).
@@ -286,13 +288,13 @@ def _join_content(known: str | list[Any], value: str | list[Any]) -> str | list[
     if isinstance(known, str) and isinstance(value, str):
         return known + value
     parts = _as_parts(known)
-    last = parts[-1] if parts else None
-    if isinstance(value, str) and isinstance(last, dict) and last.get("type") == "text":
+    last = cast("Json", parts[-1]) if isinstance(parts[-1], dict) else {}
+    if isinstance(value, str) and last.get("type") == "text":
         return [*parts[:-1], {**last, "text": str(last.get("text") or "") + value}]
     return parts + _as_parts(value)
 
 
-def _as_parts(content: str | list[Any]) -> list[Any]:
+def _as_parts(content: Content) -> list[Any]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 

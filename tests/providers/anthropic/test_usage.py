@@ -46,7 +46,26 @@ def test_every_figure_has_its_bucket() -> None:
         output_tokens=90,
         reasoning_tokens=50,
         service_tier="priority",
+        # The searches, which are billed beside the tokens.
+        anomalous=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("served", "is_odd"),
+    [
+        ({"web_search_requests": 2}, True),
+        ({"web_search_requests": 0, "web_fetch_requests": 3}, False),
+        ({"web_search_requests": None}, False),
+        (5, False),
+    ],
+)
+def test_searches_are_billed_beside_the_tokens(served: Any, is_odd: bool) -> None:
+    """No price has them, so the row says that it is not all; fetched pages cost their tokens alone."""
+    found = figures(**FULL | {"server_tool_use": served})
+    assert to_usage(found).anomalous is is_odd
+    later = replace_figures(found, figures(output_tokens=100))
+    assert to_usage(later).anomalous is is_odd
 
 
 def test_openais_words_include_the_cache() -> None:
