@@ -267,7 +267,7 @@ def _join(whole: Json, part: Json) -> None:
     for name, value in part.items():
         known = whole.get(name)
         if name == "content" and isinstance(known, list | str) and isinstance(value, list | str):
-            whole[name] = _join_content(known, cast("Content", value))
+            whole[name] = _join_content(cast("Any", known), cast("Any", value))
         elif isinstance(known, str) and isinstance(value, str) and name in _JOINED:
             whole[name] = known + value
         elif isinstance(known, dict) and isinstance(value, dict):

@@ -63,8 +63,8 @@ class TokensView(msgspec.Struct, frozen=True, kw_only=True):
     image_output: int
     reasoning: int
     total: int
-    # Counted by a tokenizer, because the provider reported nothing; its figures contradicted each other, or tell of fees
-    # beside the tokens.
+    # Counted by a tokenizer, because the provider reported nothing; its figures contradicted each other, or tell of
+    # more than tokens.
     estimated: bool
     anomalous: bool
 
