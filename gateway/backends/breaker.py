@@ -5,15 +5,19 @@ closed ──failures in a row──▶ open ──cooldown over──▶ half-o
                                 └───────probe fails────────┘
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 BreakerState = Literal["closed", "open", "half-open"]
+# Projects whose last failure at a target is kept; who failed longest ago is forgotten first.
+MAX_FAILED_PROJECTS = 32
+SPARED = "Not tried: it failed repeatedly and is spared for a while."
 
 
 class LastFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """The last try at a target that failed, in words that may be shown to anybody who may use it."""
+    """The last try of a project at a target that failed, in words that may be shown to anybody of the project."""
 
     # Wall clock, ns since the epoch.
     at_ns: int
@@ -25,7 +29,7 @@ class LastFailure(msgspec.Struct, frozen=True, kw_only=True):
 class Breaker:
     """Counts failures in a row. Only faults of the provider count, never a caller's 4xx."""
 
-    __slots__ = ("_cooldown_ns", "_failures", "_limit", "_probe_started_ns", "last_failure", "opened_ns")
+    __slots__ = ("_cooldown_ns", "_failures", "_limit", "_probe_started_ns", "last_failures", "opened_ns")
 
     def __init__(self, *, failures: int, cooldown_ms: int) -> None:
         self._limit = failures
@@ -34,8 +38,8 @@ class Breaker:
         # When it opened, in monotonic ns; None: it is closed.
         self.opened_ns: int | None = None
         self._probe_started_ns: int | None = None
-        # It stays when the target is well again.
-        self.last_failure: LastFailure | None = None
+        # By project, the latest at the end; they stay when the target is well again.
+        self.last_failures: dict[str, LastFailure] = {}
 
     def state(self, now_ns: int) -> BreakerState:
         """Where it stands at this monotonic time."""
@@ -69,6 +73,23 @@ class Breaker:
         """Open for this long, but at most a cooldown: another process found the target failing."""
         self.opened_ns = now_ns - self._cooldown_ns + min(rest_ns, self._cooldown_ns)
         self._probe_started_ns = None
+
+    def note_failure(self, project_id: str, failure: LastFailure) -> None:
+        """Keep what went wrong for the project whose call it was: nobody else is told of it."""
+        self.last_failures.pop(project_id, None)
+        if len(self.last_failures) >= MAX_FAILED_PROJECTS:
+            del self.last_failures[next(iter(self.last_failures))]
+        self.last_failures[project_id] = failure
+
+    def note_spared(self, project_id: str, at_ns: int) -> None:
+        """A call was refused because this is open: a project that had no failure itself can then see why."""
+        if project_id not in self.last_failures:
+            self.note_failure(project_id, LastFailure(at_ns=at_ns, code="provider_unavailable", message=SPARED))
+
+    def last_failure(self, project_ids: Iterable[str]) -> LastFailure | None:
+        """The last failure of a call of these projects."""
+        own = [self.last_failures[project_id] for project_id in project_ids if project_id in self.last_failures]
+        return max(own, key=lambda failure: failure.at_ns, default=None)
 
     def gave_up(self) -> None:
         """A call was dropped before its outcome was known: it told nothing, and the next may probe."""

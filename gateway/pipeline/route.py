@@ -4,7 +4,7 @@ A project with credentials of its own has a table of its own: the same names, it
 ones, and the breakers of these apart, so that a bad credential of one project spares no target of another's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.breaker import Breaker
@@ -84,6 +84,11 @@ class RouteTable:
     def targets(self) -> list[Target]:
         """The targets that were routed to so far."""
         return list(self._targets.values())
+
+    def routed(self, models: Iterable[str]) -> list[Target]:
+        """The targets that calls of these names could go to so far, fallbacks included."""
+        routes = [self._routes.get(model) for model in models]
+        return [target for route in routes if route is not None for target in route.targets]
 
     def find(self, model: str) -> Route | None:
         """The route of a name, None where nobody answers it."""

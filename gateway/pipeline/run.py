@@ -23,7 +23,7 @@ from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply,
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import Inbound, Outcome, Route, tells_limits
 from gateway.pipeline.meter import Produced
-from gateway.pipeline.send import SendFailed, Upstream
+from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
 from providers.chat import Usage
 
@@ -270,7 +270,7 @@ async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     error_code = ""
     if reader.failure is not None:
         error_code = as_stream_fault(reader.failure, upstream.target.backend).code
-        send.note_last_failure(upstream.target, reader.failure, error_code, services)
+        send.note_last_failure(journey, upstream.target, reader.failure, error_code)
     is_left = relay.is_abandoned and not reader.finished
     return _end(upstream, usage, client, error_code=error_code, is_left=is_left)
 
@@ -319,6 +319,8 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
             ),
             is_in_doubt=doubtful is not None and known is None,
         )
+    elif isinstance(failed.error, TargetSpared):
+        failed.target.breaker.note_spared(journey.inbound.caller.project_id, journey.services.now_ns())
     headers = failed.error.headers
     if journey.inbound.is_told_limits:
         headers = [header for header in headers if not tells_limits(header[0])]

@@ -195,7 +195,7 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
         except ProviderError as error:
             waited_ns = ticks_ns() - started_ns
             journey.waited_ns += waited_ns
-            code = _note_failure(target, error, services)
+            code = _note_failure(journey, target, error)
             tried = Try(backend.name, target.model, code, waited_ns // 1_000_000)
             journey.trail = add_try(journey.trail, tried)
             billed = budget.may_be_billed(error, journey.funds)
@@ -353,8 +353,9 @@ def _is_callers_fault(error: ProviderError) -> bool:
     return isinstance(error, Refused) and error.upstream_status in CALLERS_FAULT
 
 
-def _note_failure(target: Target, error: ProviderError, services: Services) -> str:
+def _note_failure(journey: Journey, target: Target, error: ProviderError) -> str:
     """Count a failed try, and tell its public code."""
+    services = journey.services
     code = as_fault(error, target.backend).code
     services.metrics.observe_attempt(target.backend.name, code)
     if _is_callers_fault(error) or isinstance(error, PoolExhausted):
@@ -363,14 +364,15 @@ def _note_failure(target: Target, error: ProviderError, services: Services) -> s
             target.breaker.succeeded()
     else:
         target.breaker.failed(services.ticks_ns())
-        note_last_failure(target, error, code, services)
+        note_last_failure(journey, target, error, code)
     return code
 
 
-def note_last_failure(target: Target, error: ProviderError, code: str, services: Services) -> None:
-    """Keep it for who asks how the provider is."""
+def note_last_failure(journey: Journey, target: Target, error: ProviderError, code: str) -> None:
+    """Keep it for who asks in the call's own project how the provider is."""
     message = describe(error, target.backend)
-    target.breaker.last_failure = LastFailure(at_ns=services.now_ns(), code=code, message=message)
+    failure = LastFailure(at_ns=journey.services.now_ns(), code=code, message=message)
+    target.breaker.note_failure(journey.inbound.caller.project_id, failure)
 
 
 def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries) -> float | None:

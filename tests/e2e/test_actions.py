@@ -140,7 +140,8 @@ async def test_what_last_went_wrong_is_told(browser: Browser, town: Town, scheme
     assert route is not None
     breaker = route.targets[0].breaker
     words = "Status 401 (invalid_api_key)."
-    breaker.last_failure = LastFailure(at_ns=services.now_ns(), code="upstream_auth", message=words)
+    project_id, _ = town.projects[PROJECTS[0]]
+    breaker.note_failure(project_id, LastFailure(at_ns=services.now_ns(), code="upstream_auth", message=words))
     async with look(browser, town.gateway, size=size, scheme=scheme, email=ADA) as sight:
         await sight.open("/providers")
         row = sight.page.get_by_role("row").filter(has_text="openai").filter(has_text=words)
@@ -148,7 +149,7 @@ async def test_what_last_went_wrong_is_told(browser: Browser, town: Town, scheme
         assert await sight.page.get_by_text("Status ").count() == 1
         await sight.photograph(f"providers-error-{scheme}-{size}")
         assert (sight.complaints, await sight.overflow()) == ([], 0)
-    breaker.last_failure = None
+    breaker.last_failures.clear()
 
 
 async def test_somebody_is_invited_and_joins(browser: Browser, town: Town) -> None:

@@ -1,10 +1,14 @@
 """How the providers are that a caller's calls go to: whose key is used, what is spared, how often they failed.
 
+Breakers belong to keys that many tenants share. A caller is told of the targets that its own calls go to and of its own
+failures: which models others call, and how they fare, is theirs.
+
 Failure behavior: while the database is away the answer is 503. Breakers are this process's; those of several processes
-follow each other within half a second, see gateway.backends.board. The last error is of this process alone.
+follow each other within half a second, see gateway.backends.board. The last error is of this process alone, which
+forgets it where many projects failed at the same target since.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import msgspec
@@ -12,10 +16,13 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from gateway.analytics.moments import moment_text
-from gateway.analytics.overview.tops import MAX_LIMIT, read_top
+from gateway.analytics.overview.periods import Period
 from gateway.backends.breaker import BreakerState
 from gateway.db import Database
-from gateway.pipeline.route import RouteTable
+from gateway.ledger.rollups import HOUR_NS
+from gateway.ledger.sums import Wanted, read_sums
+from gateway.pipeline.flow import Target
+from gateway.pipeline.route import SANDBOX, RouteTable
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
 from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of
@@ -35,7 +42,7 @@ Source = Literal["project", "operator", "configuration", "bundled"]
 
 
 class TargetHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that was routed to; nothing is sent to it for ``rest_ms``."""
+    """A model that the caller's own calls of the period could go to; nothing is sent to it for ``rest_ms``."""
 
     model: str
     state: BreakerState
@@ -43,7 +50,7 @@ class TargetHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastErrorView(msgspec.Struct, frozen=True, kw_only=True):
-    """The last try at a provider that failed and was not the caller's own mistake; of this process, since it began."""
+    """The last try of the caller's own calls that failed by no mistake of theirs; of this process, since it began."""
 
     at: str
     model: str
@@ -54,7 +61,7 @@ class LastErrorView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider; ``breaker`` is the worst state of its targets."""
+    """A provider; ``breaker`` is the worst state of the targets that are told."""
 
     provider: str
     # Whose key it is called with; "project" where one of the projects that are meant has its own.
@@ -90,11 +97,10 @@ async def show_health(
     period = period_of(request, services.now_ns(), DEFAULT_RANGE)
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
-    tops = await read_top(database, project_ids, period, "provider", MAX_LIMIT)
-    counts = {top.id: (top.requests - top.cache_hits, top.errors) for top in tops}
+    counts, models = await _count(database, project_ids, period)
     sources = _find_sources(services, project_ids)
-    tables = _find_tables(services, project_ids)
-    targets, failures = _find_targets(tables, services.ticks_ns()), _find_failures(tables)
+    own = _find_own(_find_tables(services, project_ids), models, project_ids)
+    targets, failures = _find_targets(own, services.ticks_ns()), _find_failures(own, project_ids)
     return HealthView(
         since=moment_text(period.from_ns),
         until=moment_text(period.to_ns),
@@ -103,6 +109,32 @@ async def show_health(
             for name in sorted(sources)
         ],
     )
+
+
+async def _count(
+    database: Database, project_ids: tuple[str, ...], period: Period
+) -> tuple[dict[str, tuple[int, int]], set[str]]:
+    """By provider, the calls that were sent and those that failed; and the names that real calls asked for."""
+    hours = period.in_buckets(HOUR_NS) if period.bucket_ns < HOUR_NS else period
+    wanted = Wanted(project_ids=project_ids, from_ns=hours.from_ns, to_ns=hours.to_ns)
+    async with database.read() as connection:
+        groups = await read_sums(connection, wanted, ("provider", "model"))
+    counts: dict[str, tuple[int, int]] = {}
+    for (provider, _), sums in groups.items():
+        requests, errors = counts.get(provider, (0, 0))
+        counts[provider] = (requests + sums.requests - sums.cache_hits, errors + sums.errors)
+    return counts, {model for provider, model in groups if provider != SANDBOX}
+
+
+def _find_own(tables: Collection[RouteTable], models: Collection[str], project_ids: Collection[str]) -> list[Target]:
+    """The targets of these names, and those at which a call of the projects failed."""
+    routed = {(target.backend.name, target.model) for table in tables for target in table.routed(models)}
+    return [
+        target
+        for table in tables
+        for target in table.targets
+        if (target.backend.name, target.model) in routed or target.breaker.last_failure(project_ids) is not None
+    ]
 
 
 def _find_tables(services: Services, project_ids: Iterable[str]) -> list[RouteTable]:
@@ -134,10 +166,10 @@ def _find_sources(services: Services, project_ids: Iterable[str]) -> dict[str, S
     return sources
 
 
-def _find_targets(tables: Iterable[RouteTable], now_ns: int) -> dict[str, list[TargetHealth]]:
+def _find_targets(targets: Iterable[Target], now_ns: int) -> dict[str, list[TargetHealth]]:
     """What was routed to, by provider; of a model that stands in several tables the worst."""
     worst: dict[tuple[str, str], TargetHealth] = {}
-    for target in [target for table in tables for target in table.targets]:
+    for target in targets:
         name, breaker = (target.backend.name, target.model), target.breaker
         found = TargetHealth(
             model=target.model, state=breaker.state(now_ns), rest_ms=-(-breaker.rest_ns(now_ns) // NS_PER_MS)
@@ -154,11 +186,11 @@ def _rank(target: TargetHealth) -> int:
     return STATES.index(target.state)
 
 
-def _find_failures(tables: Iterable[RouteTable]) -> dict[str, LastErrorView]:
-    """The last failed try at each provider with the credentials of these tables."""
+def _find_failures(targets: Iterable[Target], project_ids: Collection[str]) -> dict[str, LastErrorView]:
+    """The last failed try of these projects at each provider."""
     last: dict[str, tuple[int, LastErrorView]] = {}
-    for target in [target for table in tables for target in table.targets]:
-        name, failure = target.backend.name, target.breaker.last_failure
+    for target in targets:
+        name, failure = target.backend.name, target.breaker.last_failure(project_ids)
         if failure is not None and (name not in last or last[name][0] < failure.at_ns):
             view = LastErrorView(
                 at=moment_text(failure.at_ns), model=target.model, code=failure.code, message=failure.message

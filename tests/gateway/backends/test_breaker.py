@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.breaker import Breaker
+from gateway.backends.breaker import MAX_FAILED_PROJECTS, Breaker, LastFailure
 
 COOLDOWN_NS = 10_000_000
 
@@ -117,3 +117,25 @@ def test_whatever_happens_a_success_admits_and_time_brings_a_probe(moves: list[t
             breaker.succeeded()
             assert breaker.admits(now_ns)
     assert breaker.admits(now_ns + 2 * COOLDOWN_NS)
+
+
+def test_the_last_failure_is_the_projects_own() -> None:
+    """Of several projects the latest; who failed longest ago is forgotten first."""
+    breaker = Breaker(failures=3, cooldown_ms=10)
+    failures = [LastFailure(at_ns=at_ns, code="x", message="") for at_ns in range(MAX_FAILED_PROJECTS + 1)]
+    for failure in failures:
+        breaker.note_failure(f"proj_{failure.at_ns}", failure)
+    assert breaker.last_failure(["proj_other"]) is None
+    assert breaker.last_failure(["proj_0"]) is None
+    assert breaker.last_failure(["proj_2", "proj_5", "proj_3"]) == failures[5]
+
+
+def test_who_was_refused_is_told_so_unless_there_was_a_failure_of_their_own() -> None:
+    """Theirs says more than that it is spared."""
+    breaker = opened()
+    own = LastFailure(at_ns=1, code="x", message="")
+    breaker.note_failure("proj_1", own)
+    for project_id in ("proj_1", "proj_2"):
+        breaker.note_spared(project_id, 7)
+    spared = breaker.last_failure(["proj_2"])
+    assert (breaker.last_failure(["proj_1"]), spared and spared.code) == (own, "provider_unavailable")

@@ -64,7 +64,7 @@ async def test_what_failed_is_counted_and_spared(ann: Office) -> None:
 
 
 async def test_the_last_error_tells_no_secret_and_no_prompt(tmp_path: Path) -> None:
-    """Whatever the provider says: only its status and its code are told on, to everybody."""
+    """Whatever the provider says: only its status and its code are told on."""
     error = {"message": "Bad key sk-openai for 'Hi'", "code": "invalid_api_key", "type": "auth"}
     async with upstream(always(json_reply({"error": error}, 401))) as provider:
         async with office(tmp_path, openai_config(provider, "[retries]\nmax_tries = 1\n")) as ann:
@@ -72,8 +72,35 @@ async def test_the_last_error_tells_no_secret_and_no_prompt(tmp_path: Path) -> N
             await ann.chat(key)
             last = (await look(ann))["openai"]["last_error"]
             assert (last["code"], last["message"]) == ("upstream_auth", "Status 401 (invalid_api_key).")
-            other = await ann.enter("bob")
-            assert (await look(other))["openai"]["last_error"] == last
+
+
+async def test_what_others_call_and_how_it_fares_is_theirs(ann: Office) -> None:
+    """Ann's names of models and her failures, although all call with the configuration's key."""
+    path, key = await ann.project()
+    for model in ("openai/ft:gpt-4o-mini:acme-secret:v7", "gone", "gone"):
+        await ann.chat(key, model)
+    bob = await ann.enter("bob")
+    _, bobs = await bob.project()
+    await bob.chat(bobs, "gpt-4")
+    found = await look(bob)
+    assert [target["model"] for target in found["openai"]["targets"]] == ["gpt-4"]
+    assert (found["gone"]["breaker"], found["gone"]["targets"], found["gone"]["last_error"]) == ("closed", [], None)
+    other, _ = await ann.project("other")
+    assert (await look(ann, f"?project_id={other.rsplit('/', 1)[1]}"))["gone"]["targets"] == []
+    (own,) = (await look(ann, f"?project_id={path.rsplit('/', 1)[1]}"))["gone"]["targets"]
+    assert (own["model"], own["state"]) == ("gone", "open")
+
+
+async def test_who_calls_a_target_that_others_broke_sees_it_spared(ann: Office) -> None:
+    """The breaker is shared, so it says why the call was refused; whose failures opened it is not told."""
+    _, key = await ann.project()
+    for _ in range(2):
+        await ann.chat(key, "gone")
+    bob = await ann.enter("bob")
+    _, bobs = await bob.project()
+    assert (await bob.chat(bobs, "gone")).status_code == 503
+    gone = (await look(bob))["gone"]
+    assert (gone["breaker"], gone["last_error"]["code"]) == ("open", "provider_unavailable")
 
 
 async def test_a_stream_that_breaks_off_is_the_last_error(tmp_path: Path) -> None:
