@@ -46,8 +46,12 @@ _LIST_KEYS = text(
     "keys.last_used_ns FROM keys JOIN projects ON projects.project_id = keys.project_id "
     "ORDER BY keys.created_ns, keys.key_id"
 )
+# With a key go those that it made, and what those made.
 _REVOKE_KEY = text(
-    "UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE key_id = :key_id AND revoked_ns IS NULL"
+    "WITH RECURSIVE ended (key_id) AS (SELECT keys.key_id FROM keys WHERE keys.key_id = :key_id "
+    "UNION SELECT keys.key_id FROM keys JOIN ended ON keys.made_by = ended.key_id) "
+    "UPDATE keys SET revoked_ns = :now_ns, revision = :revision "
+    "WHERE revoked_ns IS NULL AND key_id IN (SELECT key_id FROM ended)"
 )
 _HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
@@ -208,7 +212,10 @@ async def list_keys(database: Database) -> list[KeyListing]:
 
 
 async def revoke_key(database: Database, key_id: str, now_ns: int) -> bool:
-    """Revoke a key in every process within 1 s; tell whether there is such a key. Repeating it changes nothing."""
+    """Revoke a key with those that it made, in every process within 1 s; tell whether there is such a key.
+
+    Repeating it changes nothing.
+    """
     async with database.write() as connection:
         if not (await connection.execute(_HAS_KEY, {"key_id": key_id})).scalar_one():
             return False

@@ -24,7 +24,15 @@ _LIST = text(f"{_ACTIVE} AND keys.project_id = :project_id ORDER BY keys.created
 _FIND = text(f"{_ACTIVE} AND keys.project_id = :project_id AND keys.key_id = :key_id")
 _FIND_SUCCESSOR = text("SELECT key_id FROM keys WHERE replaces = :key_id AND revoked_ns IS NULL")
 _FIND_MAKER = text("SELECT user_id FROM keys JOIN users ON users.user_id = keys.made_by WHERE key_id = :key_id")
-_IS_ACTIVE = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id AND revoked_ns IS NULL")
+_FIND_ACTIVE = text(f"{_ACTIVE} AND keys.key_id = :key_id")
+_READ_END = text("SELECT expires_ns FROM keys WHERE key_id = :key_id")
+# What a key made, what that made, and so on.
+_SHORTEN_MADE = text(
+    "WITH RECURSIVE made (key_id) AS (SELECT keys.key_id FROM keys WHERE keys.made_by = :key_id "
+    "UNION SELECT keys.key_id FROM keys JOIN made ON keys.made_by = made.key_id) "
+    "UPDATE keys SET expires_ns = :ends_ns, revision = :revision WHERE revoked_ns IS NULL "
+    "AND (expires_ns IS NULL OR expires_ns > :ends_ns) AND key_id IN (SELECT key_id FROM made) RETURNING key_id"
+)
 _COUNT = text("SELECT COUNT(*) FROM keys WHERE project_id = :project_id AND revoked_ns IS NULL")
 _UPDATE = text(
     "UPDATE keys SET name = :name, scopes = :scopes, allowed_models = :allowed_models, tags = :tags, "
@@ -95,9 +103,22 @@ async def find_maker(connection: AsyncConnection, key_id: str) -> str | None:
     return user_id
 
 
-async def is_active(connection: AsyncConnection, key_id: str) -> bool:
-    """Tell whether a key is there and not revoked."""
-    return bool((await connection.execute(_IS_ACTIVE, {"key_id": key_id})).scalar_one())
+async def find_active(connection: AsyncConnection, key_id: str) -> KeyDetail | None:
+    """Find a key of whatever project, unless it is revoked."""
+    row = (await connection.execute(_FIND_ACTIVE, {"key_id": key_id})).mappings().one_or_none()
+    return None if row is None else read_row(row, KeyDetail)
+
+
+async def read_end(connection: AsyncConnection, maker_id: str | None) -> int | None:
+    """Tell when a maker ends; None: never, as people and keys without expiry."""
+    ends_ns: int | None = (await connection.execute(_READ_END, {"key_id": maker_id})).scalar_one_or_none()
+    return ends_ns
+
+
+async def shorten_made(connection: AsyncConnection, key_id: str, ends_ns: int, revision: int) -> list[str]:
+    """Let whatever a key made, and what that made, end when it does at the latest; tells which keys now end sooner."""
+    values = {"key_id": key_id, "ends_ns": ends_ns, "revision": revision}
+    return sorted((await connection.execute(_SHORTEN_MADE, values)).scalars())
 
 
 async def count_keys(connection: AsyncConnection, project_id: str) -> int:

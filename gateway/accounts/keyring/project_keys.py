@@ -3,7 +3,7 @@
 What a maker may is asked in the transaction of the change: a role that was taken away a moment ago, or a key that was
 just revoked, makes nothing any more. Keys belong to their project and yet never outlive their maker's rights: whoever
 leaves an account takes the keys along that they made, since they know them; whoever steps down leaves keys that may no
-more than they may now; and with a key go the keys that it made.
+more than they may now; and with a key go the keys that it made, whether it is revoked, expires or is rotated away.
 
 Failure behavior: raises Refusal where a rule forbids it and DatabaseUnavailable as gateway.db does; nothing is then
 changed. Every process honours a change within 1 s, this one at once.
@@ -156,8 +156,12 @@ class ProjectKeys:
             if edit.expires_ns is not UNSET and edit.expires_ns is not None and edit.expires_ns <= occasion.now_ns:
                 raise Refusal(RefusalKind.INVALID, "the moment of expiry is over: revoke the key instead", "expires_at")
             require_within(_grant_of(changed), rights)
-            await keys_store.update_key(connection, changed, await store.take_revision(connection))
+            if edit.expires_ns is not UNSET:
+                await _require_within_life(connection, changed)
+            revision = await store.take_revision(connection)
+            await keys_store.update_key(connection, changed, revision)
             await note(connection, occasion, "key.change", key_id, ", ".join(sorted(changes)))
+            await _shorten_made(connection, changed, revision, occasion)
         await self._follow()
         return changed
 
@@ -189,7 +193,9 @@ class ProjectKeys:
             ends_ns = occasion.now_ns + overlap_s * _NS_PER_S
             ends_ns = min(ends_ns, old.expires_ns or ends_ns)
             ending = msgspec.structs.replace(old, expires_ns=ends_ns)
-            await keys_store.update_key(connection, ending, await store.take_revision(connection))
+            revision = await store.take_revision(connection)
+            await keys_store.update_key(connection, ending, revision)
+            await _shorten_made(connection, ending, revision, occasion)
         await self._follow()
         return RotatedKey(fresh=fresh, old_ends_ns=ends_ns)
 
@@ -230,9 +236,7 @@ async def _find_rights(connection: AsyncConnection, maker: Maker, occasion: Occa
     # Before the maker is looked at: whoever revokes it, or changes its role, comes before or after this transaction.
     await store.take_revision(connection)
     if maker.key is not None:
-        if not await keys_store.is_active(connection, maker.key.key_id):
-            raise Refusal(RefusalKind.NOT_ALLOWED, "the key that asks for this was revoked a moment ago")
-        return rights_of_key(maker.key)
+        return rights_of_key(await _find_maker(connection, maker.key, occasion.now_ns))
     person = maker.person
     assert person is not None, "a maker is one of the two"  # noqa: S101 - for the type checkers
     if occasion.account_id is None:
@@ -242,6 +246,35 @@ async def _find_rights(connection: AsyncConnection, maker: Maker, occasion: Occa
     if role is None:
         raise Refusal(RefusalKind.NOT_FOUND, f"there is no account {shown(occasion.account_id)} of yours")
     return rights_of_person(person.user_id, role)
+
+
+async def _find_maker(connection: AsyncConnection, believed: KeyRecord, now_ns: int) -> KeyRecord:
+    """A key that makes others as it is now: this process may not have heard yet that it may less, or has ended."""
+    found = await keys_store.find_active(connection, believed.key_id)
+    if found is None:
+        raise Refusal(RefusalKind.NOT_ALLOWED, "the key that asks for this was revoked a moment ago")
+    if found.expires_ns is not None and found.expires_ns <= now_ns:
+        raise Refusal(RefusalKind.NOT_ALLOWED, "the key that asks for this has expired a moment ago")
+    return msgspec.structs.replace(believed, **msgspec.structs.asdict(_grant_of(found)))
+
+
+async def _require_within_life(connection: AsyncConnection, key: KeyDetail) -> None:
+    """Refuse to let a key outlive the key that made it, whoever asks for it."""
+    ends_ns = await keys_store.read_end(connection, key.made_by)
+    if ends_ns is not None and (key.expires_ns is None or key.expires_ns > ends_ns):
+        raise Refusal(
+            RefusalKind.INVALID,
+            f"the key {key.made_by!r} made this one and ends before that: give a moment until then, or make a new key",
+            "expires_at",
+        )
+
+
+async def _shorten_made(connection: AsyncConnection, key: KeyDetail, revision: int, occasion: Occasion) -> None:
+    """Let what a key made end with it."""
+    if key.expires_ns is None:
+        return
+    for made_id in await keys_store.shorten_made(connection, key.key_id, key.expires_ns, revision):
+        await note(connection, occasion, "key.shorten", made_id, f"its maker {key.key_id} ends")
 
 
 async def _find_changeable(connection: AsyncConnection, rights: Rights, project_id: str, key_id: str) -> KeyDetail:

@@ -95,6 +95,17 @@ async def test_a_key_is_revoked_once(database: Database) -> None:
     assert [key.revoked_ns for key in await store.list_keys(database)] == [NOW_NS + 1]
 
 
+async def test_with_a_key_go_those_that_it_made(database: Database) -> None:
+    """Revoked on the command line too, down to the last; others stay."""
+    first = await make_key(database)
+    second = await make_key(database, made_by=first.key_id)
+    third = await make_key(database, made_by=second.key_id)
+    await make_key(database)
+    assert await store.revoke_key(database, first.key_id, NOW_NS + 1)
+    ended = {key.key_id for key in await store.list_keys(database) if key.revoked_ns is not None}
+    assert ended == {first.key_id, second.key_id, third.key_id}
+
+
 async def test_changes_are_read_from_where_one_stands(database: Database) -> None:
     """Each change is seen once, and nothing else is read."""
     first = await make_key(database)

@@ -41,8 +41,8 @@ async def test_a_revoked_key_is_neither_found_nor_counted(ring: Ring) -> None:
         await keys_store.revoke_keys(connection, [first.key_id], NOW_NS, revision)
         assert await keys_store.count_keys(connection, ring.project_id) == 1
         assert [key.key_id for key in await keys_store.list_keys(connection, ring.project_id)] == [second.key_id]
-        assert not await keys_store.is_active(connection, first.key_id)
-        assert await keys_store.is_active(connection, second.key_id)
+        assert await keys_store.find_active(connection, first.key_id) is None
+        assert await keys_store.find_active(connection, second.key_id) == second
     assert {key.revoked_ns for key in await store.list_keys(ring.database)} == {NOW_NS, None}
 
 
@@ -63,6 +63,21 @@ async def test_what_a_maker_made_is_found_to_the_last(ring: Ring) -> None:
         assert await list_made_by(ring.account_id, made[0]) == set(made[1:])
         assert await list_made_by("acct_other", ring.owner.person.user_id) == set()
         assert await list_made_by(None, made[0]) == set()
+
+
+async def test_what_a_key_made_ends_with_it(ring: Ring) -> None:
+    """All of it that would have lived longer; what ends sooner stays as it is."""
+    makers, made = [ring.by()], list[str]()
+    for ends_ns in (None, None, NOW_NS + 5, None):
+        fresh = await ring.create(makers[-1], scopes=frozenset({"admin"}), expires_ns=ends_ns)
+        makers.append(Maker(key=ring.record(fresh)))
+        made.append(fresh.detail.key_id)
+    async with ring.database.write() as connection:
+        revision = await store.take_revision(connection)
+        assert await keys_store.shorten_made(connection, made[0], NOW_NS + 9, revision) == [made[1]]
+        assert await keys_store.shorten_made(connection, made[0], NOW_NS + 3, revision) == sorted(made[1:])
+        ends = [await keys_store.read_end(connection, key_id) for key_id in (*made, None, "user_1")]
+    assert ends == [None, *[NOW_NS + 3] * 3, None, None]
 
 
 async def test_a_maker_that_is_a_person_is_told(ring: Ring) -> None:

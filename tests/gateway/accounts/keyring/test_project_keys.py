@@ -211,12 +211,62 @@ async def test_a_key_that_renewed_itself_outlives_what_it_was(ring: Ring) -> Non
     """Its successor is of whoever made it; one that a key renews for another ends with the key that knows it."""
     old, other = await ring.create(scopes=ADMIN), await ring.create(scopes=frozenset({"proxy"}))
     maker = Maker(key=ring.record(old))
-    rotated = await ring.keys.rotate(maker, ring.project_id, old.detail.key_id, 60, ring.at())
     renewed = await ring.keys.rotate(maker, ring.project_id, other.detail.key_id, 60, ring.at())
+    rotated = await ring.keys.rotate(maker, ring.project_id, old.detail.key_id, 60, ring.at())
     assert rotated.fresh.detail.made_by == ring.owner.person.user_id
     await ring.keys.revoke(ring.by(), ring.project_id, old.detail.key_id, ring.at())
     assert isinstance(ring.find(rotated.fresh), KeyRecord)
     assert ring.find(renewed.fresh) is KeyFault.REVOKED
+
+
+async def test_what_a_key_made_does_not_outlive_it(ring: Ring) -> None:
+    """Neither its expiry, set by whomever, nor its rotation: a thief's back doors close with the front door."""
+    for way in ("expire", "rotate", "renew"):
+        parent = await ring.create(scopes=ADMIN)
+        child = await ring.create(Maker(key=ring.record(parent)), scopes=ADMIN)
+        grandchild = await ring.create(Maker(key=ring.record(child)), scopes=frozenset({"proxy"}))
+        place = (ring.project_id, parent.detail.key_id)
+        if way == "expire":
+            await ring.keys.change(ring.by(), *place, KeyEdit(expires_ns=NOW_NS + S_NS), ring.at())
+        else:
+            maker = Maker(key=ring.record(parent)) if way == "renew" else ring.by()
+            rotated = await ring.keys.rotate(maker, *place, 1, ring.at())
+            assert isinstance(ring.find(rotated.fresh, NOW_NS + S_NS), KeyRecord)
+        family = (parent, child, grandchild)
+        assert all(isinstance(ring.find(key, NOW_NS + S_NS - 1), KeyRecord) for key in family)
+        assert [ring.find(key, NOW_NS + S_NS) for key in family] == [KeyFault.EXPIRED] * 3
+        assert {action for _, action, key_id in await ring.list_deeds() if key_id == grandchild.detail.key_id} == {
+            "key.create",
+            "key.shorten",
+        }
+
+
+async def test_nobody_lets_a_key_live_longer_than_the_one_that_made_it(ring: Ring) -> None:
+    """A person neither; up to its maker's end they may, and a successor that a person asks for has its end too."""
+    parent = await ring.create(scopes=ADMIN, expires_ns=NOW_NS + 5 * S_NS)
+    child = await ring.create(Maker(key=ring.record(parent)), scopes=frozenset({"proxy"}), expires_ns=NOW_NS + S_NS)
+    place = (ring.project_id, child.detail.key_id)
+    for ends_ns in (None, NOW_NS + 5 * S_NS + 1):
+        with refused(RefusalKind.INVALID, parent.detail.key_id):
+            await ring.keys.change(ring.by(), *place, KeyEdit(expires_ns=ends_ns), ring.at())
+    changed = await ring.keys.change(ring.by(), *place, KeyEdit(expires_ns=NOW_NS + 5 * S_NS), ring.at())
+    assert changed.expires_ns == NOW_NS + 5 * S_NS
+    rotated = await ring.keys.rotate(ring.by(), *place, 0, ring.at())
+    assert ring.record(rotated.fresh).expires_ns == NOW_NS + 5 * S_NS
+
+
+async def test_what_a_maker_has_become_counts_though_somebody_believes_otherwise(ring: Ring) -> None:
+    """A process that has not heard of it asks the database: of a shorter life, fewer models, and the end."""
+    parent = await ring.create(scopes=ADMIN)
+    stale = Maker(key=ring.record(parent))
+    place = (ring.project_id, parent.detail.key_id)
+    edit = KeyEdit(expires_ns=NOW_NS + S_NS, allowed_models=frozenset({"m"}))
+    await ring.keys.change(ring.by(), *place, edit, ring.at())
+    child = await ring.create(stale, scopes=frozenset({"proxy"}))
+    assert (child.detail.expires_ns, child.detail.allowed_models) == (NOW_NS + S_NS, frozenset({"m"}))
+    await ring.keys.rotate(ring.by(), *place, 0, ring.at())
+    with refused(RefusalKind.NOT_ALLOWED, "expired a moment ago"):
+        await ring.create(stale, scopes=frozenset({"proxy"}))
 
 
 async def test_a_member_touches_their_own_keys_alone(ring: Ring, house: House) -> None:
