@@ -41,7 +41,6 @@ REFUSED = {
     RefusalKind.SIGN_UP_CLOSED: "insufficient_scope",
     RefusalKind.WRONG_CREDENTIALS: "invalid_api_key",
     RefusalKind.VOID: "invalid_api_key",
-    RefusalKind.TRY_AGAIN: "invalid_request",
     RefusalKind.NOT_ALLOWED: "insufficient_scope",
     RefusalKind.NOT_FOUND: "not_found",
     RefusalKind.CONFLICT: "rule_broken",

@@ -30,13 +30,6 @@ from gateway.db import Database
 from gateway.errors import shown
 from gateway.ids import new_id
 
-_REFRESH_REFUSALS = {
-    RefreshFault.UNKNOWN: RefusalKind.VOID,
-    RefreshFault.REPLAYED: RefusalKind.VOID,
-    RefreshFault.JUST_SPENT: RefusalKind.TRY_AGAIN,
-}
-
-
 class Welcome(Protocol):
     """What other features give to every new account."""
 
@@ -182,7 +175,7 @@ class People:
             found = await sessions.refresh(connection, presented, self._lifetimes, origin, now_ns)
         # Only here, since a session that a replay ended stays ended.
         if isinstance(found, RefreshFault):
-            raise Refusal(_REFRESH_REFUSALS[found], found.value, "refresh_token")
+            raise Refusal(RefusalKind.VOID, found.value, "refresh_token")
         access_token = self._issue(found.person, now_ns)
         return Tokens(access_token=access_token, refresh_token=found.refresh_token)
 

@@ -11,7 +11,6 @@ class RefusalKind(enum.Enum):
     SIGN_UP_CLOSED = "new people need an invitation"
     WRONG_CREDENTIALS = "the e-mail address is unknown or the password is wrong, and which of the two is not told"
     VOID = "a refresh token, an invitation or a claim is unknown, used or over"
-    TRY_AGAIN = "another request did the same a moment ago: what it brought is to be used"
     NOT_ALLOWED = "the person's role does not permit it"
     NOT_FOUND = "there is no such thing that this person may know of"
     CONFLICT = "what is asked for is so already"

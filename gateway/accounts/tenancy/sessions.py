@@ -3,10 +3,9 @@
 Cookie and refresh tokens are opaque and stored as their digests. Whatever ends a session ends all that came from it:
 the cookie, every refresh token, and the access tokens, which name their session.
 
-A refresh token is spent by its first use, which brings the next. Whoever presents a spent one has either stolen it or
-been robbed, so the session ends; except within 10 s, where two tabs of one browser may have asked at once: the
-second is told to try again with what the first one brought, and gets nothing, so that a thief gains nothing either.
-A client that lost the answer to its refresh must sign in again.
+A refresh token is spent by its first use, which brings the next. Whoever presents a spent one, however soon, has either
+stolen it or been robbed, so the session ends: in that moment nobody can tell which of the two was first. Programs that
+share a session must therefore share its refreshes too, and a client that lost the answer to one signs in again.
 
 Failure behavior: raises DatabaseUnavailable as gateway.db does; a cookie is then neither valid nor invalid.
 """
@@ -54,7 +53,7 @@ _END_ALL = text("UPDATE sessions SET ended_ns = :now_ns WHERE user_id = :user_id
 _END_IN_ACCOUNT = text(
     "UPDATE sessions SET ended_ns = :now_ns WHERE user_id = :user_id AND account_id = :account_id AND ended_ns IS NULL"
 )
-_FIND_REFRESH = text("SELECT session_id, expires_ns, spent_ns FROM refresh_tokens WHERE digest = :digest")
+_FIND_REFRESH = text("SELECT session_id, expires_ns FROM refresh_tokens WHERE digest = :digest")
 _SPEND = text("UPDATE refresh_tokens SET spent_ns = :now_ns WHERE digest = :digest AND spent_ns IS NULL")
 # A session lives as long as its cookie or a refresh token of its family.
 _LIST = text(
@@ -87,8 +86,6 @@ class Lifetimes(msgspec.Struct, frozen=True, kw_only=True):
     # Since the refresh token was made, and since the first of its family was.
     refresh_ns: int = 30 * _DAY_NS
     family_ns: int = 90 * _DAY_NS
-    # After a refresh token was spent.
-    grace_ns: int = 10 * _NS_PER_S
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +129,6 @@ class RefreshFault(enum.Enum):
     """Why a refresh token is not honoured; the value is fit for a message."""
 
     UNKNOWN = "the refresh token is unknown or over: sign in again"
-    JUST_SPENT = "the refresh token was used a moment ago: try again with the one which that use brought"
     REPLAYED = "the refresh token was used before, so its session has been ended: sign in again"
 
 
@@ -186,21 +182,20 @@ async def refresh(
 ) -> Refreshed | RefreshFault:
     """Spend a refresh token for the next of its family, inside the caller's transaction, which must commit.
 
-    Of several uses of one token at once, on however many hosts, exactly one is answered with the next.
+    Of several uses of one token at once, on however many hosts, one at most is answered with the next, and it is void.
     """
     digest = digest_opaque_token(presented)
     token = (await connection.execute(_FIND_REFRESH, {"digest": digest})).one_or_none()
     row = None if token is None else await _find(connection, _FIND_BY_ID, {"session_id": token.session_id})
     if token is None or row is None or now_ns >= token.expires_ns:
         return RefreshFault.UNKNOWN
-    if token.spent_ns is not None and now_ns > token.spent_ns + lifetimes.grace_ns:
+    # None are changed where another use has spent it since it was read.
+    if not (await connection.execute(_SPEND, {"digest": digest, "now_ns": now_ns})).rowcount:
         await end_session(connection, row.session_id, now_ns)
         actor = Actor(kind="nobody", actor_id=None, origin=origin)
         deed = Deed(account_id=row.account_id, action="session.replay", object_id=row.session_id)
         await append_entry(connection, actor, deed, now_ns)
         return RefreshFault.REPLAYED
-    if not (await connection.execute(_SPEND, {"digest": digest, "now_ns": now_ns})).rowcount:
-        return RefreshFault.JUST_SPENT
     refreshed = Refreshed(person=_to_person(row), refresh_token=make_opaque_token())
     lifetime_ns = min(lifetimes.refresh_ns, row.created_ns + lifetimes.family_ns - now_ns)
     await _insert_refresh(connection, row.session_id, refreshed.refresh_token, now_ns, lifetime_ns)
