@@ -152,7 +152,7 @@ MATRIX: dict[str, Line] = {
     "POST /api/v1/auth/password": Line(
         "self", {"current_password": "wrong", "new_password": PASSWORD}, is_viewers=True, refusal=401
     ),
-    "POST /api/v1/auth/claim": Line("self", {"claim": "x"}, is_viewers=True, refusal=401),
+    "POST /api/v1/auth/claim": Line("self", {"claim": "x"}, is_viewers=True, refusal=400),
     "GET /api/users/me": Line("self"),
     "PATCH /api/users/me": Line("self", {"full_name": "Some Body"}, is_viewers=True),
     "GET /api/users": Line("operator"),
@@ -170,7 +170,7 @@ MATRIX: dict[str, Line] = {
     "POST /api/account/leave": Line("account", is_viewers=True, refusal=400),
     "GET /api/account/invitations": Line("account"),
     "POST /api/account/invitations": Line("account", {"email": "some@example.com", "role": "viewer"}),
-    "POST /api/account/invitations/accept": Line("self", {"token": "x"}, is_viewers=True, refusal=401),
+    "POST /api/account/invitations/accept": Line("self", {"token": "x"}, is_viewers=True, refusal=400),
     "DELETE /api/account/invitations/{invitation_id}": Line("object", make=make_invitation),
     "GET /api/projects/{project_id}/usage": Line("object"),
     "GET /api/projects/{project_id}/usage/export": Line("object"),

@@ -86,7 +86,7 @@ class Members:
         """Join the account that the person was invited to; People.switch_account then goes there. Raises Refusal."""
         async with self._database.write() as connection:
             user = await find_user(connection, person.user_id)
-            return await join(connection, user, token, origin, now_ns)
+            return await join(connection, user, token, "token", origin, now_ns)
 
     async def list_members(self, person: Person) -> list[Member]:
         """List the members of the person's account. Raises Refusal."""
@@ -115,14 +115,19 @@ class Members:
             await append_entry(connection, _actor(person, origin), deed, now_ns)
 
 
-async def join(connection: AsyncConnection, user: User, token: Secret, origin: str, now_ns: int) -> Invitation:
-    """Use an invitation up for a person, inside the caller's transaction. Raises Refusal."""
+async def join(
+    connection: AsyncConnection, user: User, token: Secret, param: str, origin: str, now_ns: int
+) -> Invitation:
+    """Use an invitation up for a person, inside the caller's transaction; ``param`` is where the token was given.
+
+    Raises Refusal.
+    """
     invitation = await members_store.take_invitation(connection, digest_opaque_token(token), user.email, now_ns)
     if invitation is None:
         raise Refusal(
-            RefusalKind.VOID,
+            RefusalKind.INVALID,
             f"the invitation is unknown, used, over or not for {shown(user.email)}: ask for a new one",
-            "invitation",
+            param,
         )
     if not await members_store.insert_member(connection, invitation.account_id, user.user_id, invitation.role, now_ns):
         raise Refusal(RefusalKind.CONFLICT, "the invitation is to an account that you are a member of already")

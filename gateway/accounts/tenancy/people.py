@@ -130,7 +130,8 @@ class People:
                 claimed = Deed(account_id=account_id, action="installation.claim", object_id=user.user_id)
                 await self._claim(connection, actor, claimed, admission.claim, now_ns)
             if admission.invitation is not None:
-                account_id = (await members.join(connection, user, admission.invitation, origin, now_ns)).account_id
+                invitation = await members.join(connection, user, admission.invitation, "invitation", origin, now_ns)
+                account_id = invitation.account_id
             signed_in = await self._sign_in(connection, user.user_id, account_id, now_ns)
         if self._welcome is not None:
             await self._welcome.follow()
@@ -273,7 +274,7 @@ class People:
         is_right = is_claim_token(claim, self._make_claim(number))
         if not is_right or not await people_store.claim(connection, deed.object_id, number, now_ns):
             message = "the claim link is wrong or was used: 'watchllm admin link' prints a new one"
-            raise Refusal(RefusalKind.VOID, message, "claim")
+            raise Refusal(RefusalKind.INVALID, message, "claim")
         await append_entry(connection, actor, deed, now_ns)
 
     async def _sign_in(

@@ -10,7 +10,7 @@ class RefusalKind(enum.Enum):
     TAKEN = "another person has this e-mail address or username; param names the field"
     SIGN_UP_CLOSED = "new people need an invitation"
     WRONG_CREDENTIALS = "the e-mail address is unknown or the password is wrong, and which of the two is not told"
-    VOID = "a refresh token, an invitation or a claim is unknown, used or over"
+    VOID = "a session or a refresh token is unknown, used or over: only signing in anew helps"
     NOT_ALLOWED = "the person's role does not permit it"
     NOT_FOUND = "there is no such thing that this person may know of"
     CONFLICT = "what is asked for is so already"

@@ -62,10 +62,10 @@ async def test_an_invitation_works_once_for_one_person_in_time(house: House, ada
     accept = house.members.accept_invitation
     attempts = [(eve, made.token, 0), (bob, Secret("guess"), 0), (bob, made.token, INVITATION_NS)]
     for who, token, passed_ns in attempts:
-        with refused(RefusalKind.VOID, "unknown, used, over or not for"):
+        with refused(RefusalKind.INVALID, "unknown, used, over or not for"):
             await accept(who.person, token, ORIGIN, NOW_NS + passed_ns)
     await accept(bob.person, made.token, ORIGIN, NOW_NS + INVITATION_NS - 1)
-    with refused(RefusalKind.VOID):
+    with refused(RefusalKind.INVALID):
         await accept(bob.person, made.token, ORIGIN, NOW_NS)
 
 
@@ -86,7 +86,7 @@ async def test_an_invitation_is_withdrawn(house: House, ada: SignedIn) -> None:
     await house.members.withdraw_invitation(ada.person, made.invitation.invitation_id, ORIGIN, NOW_NS)
     assert await house.members.list_invitations(ada.person, NOW_NS) == []
     bob = await house.register("bob")
-    with refused(RefusalKind.VOID):
+    with refused(RefusalKind.INVALID):
         await house.members.accept_invitation(bob.person, made.token, ORIGIN, NOW_NS)
     for invitation_id in (made.invitation.invitation_id, "a\x00", "\ud800"):
         with refused(RefusalKind.NOT_FOUND, "there is no open invitation"):
@@ -167,7 +167,7 @@ async def test_invitations_end_with_the_role_of_who_made_them(house: House, ada:
     made = await invite(house, bob, "eve", "admin")
     await change(house, ada, bob, "viewer")
     eve = await house.register("eve")
-    with refused(RefusalKind.VOID):
+    with refused(RefusalKind.INVALID):
         await house.members.accept_invitation(eve.person, made.token, ORIGIN, NOW_NS)
 
 
@@ -200,7 +200,7 @@ async def test_an_invitation_is_used_once_however_many_try(hosts: list[House]) -
     token = (await invite(hosts[0], ada, "bob")).token
     attempts = [hosts[n % 2].members.accept_invitation(bob.person, token, ORIGIN, NOW_NS) for n in range(6)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
-    assert {result.kind for result in results if isinstance(result, Refusal)} == {RefusalKind.VOID}
+    assert {result.kind for result in results if isinstance(result, Refusal)} == {RefusalKind.INVALID}
     assert sum(not isinstance(result, Refusal) for result in results) == 1
 
 

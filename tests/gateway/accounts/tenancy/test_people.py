@@ -99,7 +99,7 @@ async def test_a_closed_house_takes_only_who_is_expected(house: House) -> None:
     assert (bob.person.account_id, bob.person.role) == (ada.person.account_id, "viewer")
     assert [one.role for one in (await house.people.find_me(bob.person)).accounts].count("owner") == 1
     for admission in (Admission(is_open=False, invitation=Secret("x")), Admission(is_open=False, claim=Secret("x"))):
-        with refused(RefusalKind.VOID):
+        with refused(RefusalKind.INVALID):
             await house.people.register(wanted, admission, ORIGIN, NOW_NS)
     with refused(RefusalKind.WRONG_CREDENTIALS):
         await house.login("eve@example.com")
@@ -292,7 +292,7 @@ async def test_the_first_person_claims_the_installation(hosts: list[House]) -> N
     attempts = [hosts[n % 2].people.register(one, admission, ORIGIN, NOW_NS) for n, one in enumerate(wanted)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
     (operator,) = (result for result in results if isinstance(result, SignedIn))
-    assert {result.kind for result in results if isinstance(result, Refusal)} == {RefusalKind.VOID}
+    assert {result.kind for result in results if isinstance(result, Refusal)} == {RefusalKind.INVALID}
     assert operator.person.is_operator
     assert await house.people.find_open_claim() is None
     assert await house.list_actions(operator.person.account_id) == ["installation.claim", "user.register"]
@@ -302,13 +302,13 @@ async def test_the_first_person_claims_the_installation(hosts: list[House]) -> N
 async def test_who_is_signed_in_may_claim_as_well(house: House) -> None:
     """With the right link only."""
     ada = await house.register("ada")
-    with refused(RefusalKind.VOID, "the claim link is wrong or was used"):
+    with refused(RefusalKind.INVALID, "the claim link is wrong or was used"):
         await house.people.claim(ada.person, make_claim_token(bytes(32), 0), ORIGIN, NOW_NS)
     await house.people.claim(ada.person, make_claim(0), ORIGIN, NOW_NS)
     person = await house.people.find_by_cookie(ada.cookie, NOW_NS)
     assert person is not None
     assert person.is_operator
-    with refused(RefusalKind.VOID):
+    with refused(RefusalKind.INVALID):
         await house.people.claim(ada.person, make_claim(0), ORIGIN, NOW_NS)
 
 
@@ -319,7 +319,7 @@ async def test_a_new_claim_link_ends_those_before(house: House) -> None:
     async with house.database.write() as connection:
         assert await begin_claim_link(connection) == 1
     for number in (0, 2):
-        with refused(RefusalKind.VOID):
+        with refused(RefusalKind.INVALID):
             await house.people.claim(bob.person, make_claim(number), ORIGIN, NOW_NS)
     await house.people.claim(bob.person, make_claim(1), ORIGIN, NOW_NS)
     assert [user.is_operator for user in await house.people.list_people("", 9)] == [True, True]
