@@ -11,11 +11,14 @@ class FakeDirectory:
 
     def __init__(self, keys: dict[bytes, KeyRecord | KeyFault] | None = None, *, is_stale: bool = False) -> None:
         self.is_stale = is_stale
-        self._keys = keys or {}
+        self.keys = keys or {}
 
     def find(self, presented: bytes, now_ns: int) -> KeyRecord | KeyFault:
         """Look a key up."""
-        return self._keys.get(presented, KeyFault.UNKNOWN)
+        return self.keys.get(presented, KeyFault.UNKNOWN)
+
+    async def catch_up(self) -> None:
+        """Nobody else makes keys."""
 
 
 class FakeCredentials:

@@ -1,17 +1,27 @@
 """Every key of the installation in memory, so that no request waits for the database to know its caller.
 
+A key that another process made a moment ago is not known here until the changes are followed: whoever shows one that is
+well-formed and unknown may have this process catch up first. All who wait share one look at the database, and strangers
+who make keys up cause LOOKS_PER_S of them at most.
+
 Failure behavior: while the database is away the keys already known stay valid, as revoked or expired ones stay
 refused; ``is_stale`` then tells that an unknown key may only be unknown here, which is a 503 and no 401.
 """
 
+import asyncio
+import contextlib
 import enum
+import time
 
 import msgspec
 
 from gateway.accounts import store
 from gateway.accounts.follower import Follower
 from gateway.accounts.keys import MAX_KEY_CHARS, KeyCache, KeyDigester, KeyKind, is_well_formed
-from gateway.db import Database
+from gateway.db import Database, DatabaseUnavailable
+
+# For keys that are not known here.
+LOOKS_PER_S = 20
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +91,10 @@ class KeyDirectory(Follower):
         self._revision = 0
         # As long as it stays, so does what ``find`` answers, expiry aside; it only ever grows.
         self.revision = 0
+        self._catching_up = asyncio.Lock()
+        # Looks for the sake of unknown keys: how many were begun, and when the last one was.
+        self._looks = 0
+        self._looked_s = float("-inf")
 
     def __len__(self) -> int:
         """Count the keys that are known, revoked ones included."""
@@ -96,6 +110,19 @@ class KeyDirectory(Follower):
         if isinstance(found, KeyRecord) and found.expires_ns is not None and now_ns >= found.expires_ns:
             return KeyFault.EXPIRED
         return found
+
+    async def catch_up(self) -> None:
+        """Take over what changed until now, where the database answers; while it does not, nobody waits for it."""
+        begun = self._looks
+        async with self._catching_up:
+            if self._looks != begun or self.is_stale:
+                # Somebody has looked since, or nobody can.
+                return
+            await asyncio.sleep(self._looked_s + 1 / LOOKS_PER_S - time.monotonic())
+            self._looks += 1
+            self._looked_s = time.monotonic()
+            with contextlib.suppress(DatabaseUnavailable):
+                await self.refresh()
 
     async def take_changes(self) -> None:
         """Take over what changed since the last time. Raises DatabaseUnavailable."""

@@ -33,8 +33,13 @@ log = logging.getLogger("gateway.pipeline")
 
 
 def admit(credentials: Credentials, services: Services) -> KeyRecord:
-    """Know the caller before anything else of a request is read; raises Fault."""
+    """Know the caller before anything else of a request is read; raises Fault, KeyUnknown as pipeline.auth says."""
     return auth.authenticate(credentials, services.directory, services.now_ns())
+
+
+async def meet(credentials: Credentials, services: Services) -> KeyRecord:
+    """Know the caller where there is time to ask for keys that were just made; raises Fault."""
+    return await auth.authenticate_anyhow(credentials, services.directory, services.now_ns)
 
 
 async def run(inbound: Inbound, client: Client, services: Services) -> None:

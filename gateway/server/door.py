@@ -17,7 +17,10 @@ class Door(Protocol):
         ...
 
     def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> Any:
-        """Read the head of a request; raises Fault, before a byte of the body is wanted."""
+        """Read the head of a request; raises Fault, before a byte of the body is wanted.
+
+        None: something must be waited for first, so the request takes the ordinary way.
+        """
         ...
 
     def welcomes(self, visit: Any) -> bool:

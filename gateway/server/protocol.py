@@ -186,10 +186,8 @@ class GatewayProtocol(HttpToolsProtocol):
         length = int(self._single.get(b"content-length", b"0"))
         if length > self._bounds.max_body_bytes:
             self._turn_away(body_too_large(self._bounds.max_body_bytes))
-        elif endpoint is None:
+        elif endpoint is None or not self._knock(endpoint, length, keeps_alive=self.parser.should_keep_alive()):
             self._go_elsewhere()
-        else:
-            self._knock(endpoint, length, keeps_alive=self.parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         """The next bytes of a body."""
@@ -319,14 +317,10 @@ class GatewayProtocol(HttpToolsProtocol):
         self._expect(ELSEWHERE, self._bounds.body_timeout_ms)
         super().on_headers_complete()
 
-    def _knock(self, endpoint: str, length: int, *, keeps_alive: bool) -> None:
+    def _knock(self, endpoint: str, length: int, *, keeps_alive: bool) -> bool:
         self._is_direct = True
-        client = DirectClient(
-            self.transport,
-            self._answered,
-            keeps_alive=keeps_alive and not self._is_ending,
-            is_http_11=self._is_http_11,
-        )
+        alive = keeps_alive and not self._is_ending
+        client = DirectClient(self.transport, self._answered, keeps_alive=alive, is_http_11=self._is_http_11)
         self._client = client
         self._body = []
         self._body_bytes = 0
@@ -338,10 +332,14 @@ class GatewayProtocol(HttpToolsProtocol):
                 client.keeps_alive = False
             self._phase = IGNORED_BODY
             self._door.refuse(client, fault, "" if self.client is None else self.client[0])
-            return
+            return True
+        if self._visit is None:
+            self._is_direct, self._client = False, None
+            return False
         self._expect(BODY, self._bounds.body_timeout_ms)
         if self.expect_100_continue:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return True
 
     def _answered(self) -> None:
         """An answer by the short way is out."""

@@ -89,7 +89,7 @@ def may_in_own(permission: Permission, *, scope: str) -> Guard:
 async def _find_caller(
     connection: Connection, permission: Permission, scope: str | None, *, is_projects: bool = False
 ) -> Caller:
-    key = _find_key(connection)
+    key = await _find_key(connection)
     if key is None:
         person = await find_person(connection)
         if not may(person.role, permission):
@@ -104,7 +104,7 @@ async def _find_caller(
     return Caller(account_id=key.account_id, project_id=None if key.is_account_wide else key.project_id, key=key)
 
 
-def _find_key(connection: Connection) -> KeyRecord | None:
+async def _find_key(connection: Connection) -> KeyRecord | None:
     """The key that the request shows; None where it shows a person's token or cookie, or nothing."""
     headers: list[tuple[bytes, bytes]] = list(connection.scope["headers"])
     credentials = read_credentials(headers, dict(headers))
@@ -116,7 +116,7 @@ def _find_key(connection: Connection) -> KeyRecord | None:
     if connection.cookies.get(COOKIE):
         raise Fault("invalid_request", "The request carries both a key and a session's cookie; send one.")
     services: Services = connection.app.state.services
-    key = run.admit(credentials, services)
+    key = await run.meet(credentials, services)
     note_caller(connection, key)
     return key
 

@@ -83,7 +83,7 @@ async def with_key(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: a valid key; which of its scopes counts is the handler's matter."""
     headers = list(connection.scope["headers"])
     services: Services = connection.app.state.services
-    key = run.admit(read_credentials(headers, dict(headers)), services)
+    key = await run.meet(read_credentials(headers, dict(headers)), services)
     note_caller(connection, key)
     connection.state["key"] = key
 

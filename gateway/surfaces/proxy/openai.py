@@ -1,7 +1,7 @@
 """The proxy's own endpoints: chat completions, completions, embeddings and the list of models.
 
-The three calls have two ways in with one door between: the server's short way, and ordinary ASGI (any other server,
-and tests). Both read the head, then the body, then run the path of gateway.pipeline.run.
+The three calls have two ways in with one door between: the server's short way, and ordinary ASGI, which any other server
+takes, and calls with a key that is not known here yet, since the short way cannot wait. Both read the head, then the body, then run the path of gateway.pipeline.run.
 """
 
 from collections.abc import Coroutine
@@ -24,6 +24,7 @@ from gateway.limits.gate import CallPolicy
 from gateway.limits.passage import Passage
 from gateway.limits.refusals import lines_of
 from gateway.pipeline import limits, reply, run
+from gateway.pipeline.auth import KeyUnknown
 from gateway.pipeline.flow import CacheWish, Inbound
 from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
@@ -80,20 +81,26 @@ class OpenAiDoor:
         """The endpoint at a path, its query aside."""
         return PATHS.get(path) or PATHS.get(path.partition(b"?")[0])
 
-    def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> Visit:
-        """Authenticate and read the headers that steer the gateway; raises Fault.
+    def knock(self, endpoint: str, headers: Headers, single: dict[bytes, bytes]) -> Visit | None:
+        """Authenticate and read the headers that steer the gateway; raises Fault. None: the other way has to be taken.
 
         ``single`` are the same headers by name, the last where there are several.
         """
+        try:
+            caller = run.admit(read_credentials(headers, single), self._services)
+        except KeyUnknown:
+            return None
+        return self.receive(endpoint, caller, headers, single)
+
+    def receive(self, endpoint: str, caller: KeyRecord, headers: Headers, single: dict[bytes, bytes]) -> Visit:
+        """Read the headers that steer the gateway, of a caller who was just found; raises Fault."""
         services = self._services
-        revision = services.directory.revision
-        caller = run.admit(read_credentials(headers, single), services)
         if SCOPE not in caller.scopes:
             raise Fault("insufficient_scope", f"This key lacks the scope {SCOPE!r}, which calling a model needs.")
         visit = Visit(
             endpoint=endpoint,
             caller=caller,
-            revision=revision,
+            revision=services.directory.revision,
             policy=services.limiting.gate.policy_of(caller),
         )
         try:
@@ -291,7 +298,7 @@ def address_of(scope: Scope) -> str:
 
 
 def proxied_routes(door: OpenAiDoor, services: Services) -> list[ASGIRouteHandler]:
-    """The three calls as ASGI handlers, for servers without the short way."""
+    """The three calls as ASGI handlers, for whom the short way cannot serve."""
     return [_route(path.decode(), endpoint, door, services) for path, endpoint in PATHS.items()]
 
 
@@ -305,7 +312,9 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
                 raise not_allowed(path, str(method), "POST")
             started_ns = services.ticks_ns()
             headers = list(scope["headers"])
-            visit = door.knock(endpoint, headers, dict(headers))
+            single = dict(headers)
+            caller = await run.meet(read_credentials(headers, single), services)
+            visit = door.receive(endpoint, caller, headers, single)
             body = await client.read_body(services.settings.server)
         except Fault as fault:
             door.refuse(client, fault, address_of(scope))

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from waiting_clock import waiting_clock
 
-from gateway.accounts import follower, store
+from gateway.accounts import directory, follower, store
 from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
 from gateway.accounts.keys import KeyDigester, make_key
 from gateway.accounts.store import NewKey
@@ -158,3 +158,61 @@ async def test_an_older_copy_of_the_database_is_read_anew(database: Database, ke
     await keys.refresh()
     assert find(keys, lost.key) is KeyFault.UNKNOWN
     assert len(keys) == 1
+
+
+async def test_who_shows_a_key_that_was_just_made_has_the_directory_catch_up(
+    database: Database, keys: KeyDirectory
+) -> None:
+    """All who wait share a look that began after they came; a look that ran already may have missed what they want."""
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        await KeyDirectory.take_changes(keys)
+
+    keys.take_changes = look  # type: ignore[method-assign]
+    first, second = await create(database), await create(database)
+    await asyncio.gather(*(keys.catch_up() for _ in range(50)))
+    assert isinstance(find(keys, first.key), KeyRecord)
+    assert isinstance(find(keys, second.key), KeyRecord)
+    assert looks == 1
+    third = await create(database)
+    await keys.catch_up()
+    assert isinstance(find(keys, third.key), KeyRecord)
+
+
+async def test_strangers_cause_few_looks(keys: KeyDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys they make up, one after the other."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def look() -> None:
+        """It is not what is asked here, and would sleep itself."""
+
+    monkeypatch.setattr(keys, "refresh", look)
+    monkeypatch.setattr(directory.asyncio, "sleep", sleep)
+    monkeypatch.setattr(directory, "LOOKS_PER_S", 1)
+    for _ in range(3):
+        await keys.catch_up()
+    assert slept[0] <= 0
+    assert all(0 < seconds <= 1 for seconds in slept[1:])
+
+
+async def test_while_the_database_is_away_nobody_waits_to_be_known(
+    database: Database, keys: KeyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first who asks finds out; it is stale then, which is a 503 and no 401."""
+    looks = 0
+
+    async def fail(*_: object) -> None:
+        nonlocal looks
+        looks += 1
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(store, "read_changes", fail)
+    for _ in range(3):
+        await keys.catch_up()
+    assert (keys.is_stale, looks) == (True, 1)

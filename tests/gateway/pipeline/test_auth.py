@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.accounts.directory import KeyDirectory, KeyFault
 from gateway.errors import Fault
-from gateway.pipeline.auth import Credentials, authenticate, read_key
+from gateway.pipeline.auth import Credentials, authenticate, authenticate_anyhow, read_key
 
 KEY = b"lgw_proj_x"
 
@@ -99,6 +99,28 @@ def test_an_unknown_key_of_a_stale_directory_is_503() -> None:
     with pytest.raises(Fault) as refused:
         authenticate(Credentials((b"Bearer new",)), directory(is_stale=True), NOW_NS)
     assert (refused.value.code, refused.value.retry_after_ms) == ("service_unavailable", 1_000)
+
+
+async def test_only_what_is_unknown_is_worth_a_second_look() -> None:
+    """Which may find it; what is refused for another reason, and what is known, waits for nothing."""
+    known = FakeDirectory({KEY: KeyFault.UNKNOWN})
+    looks = 0
+
+    async def catch_up() -> None:
+        nonlocal looks
+        looks += 1
+        known.keys[KEY] = CALLER
+
+    known.catch_up = catch_up  # type: ignore[method-assign]
+    asked = Credentials((b"Bearer " + KEY,))
+    keys = cast("KeyDirectory", known)
+    assert [await authenticate_anyhow(asked, keys, lambda: NOW_NS) for _ in range(2)] == [CALLER, CALLER]
+    assert looks == 1
+    for fault in set(KeyFault) - {KeyFault.UNKNOWN}:
+        known.keys[KEY] = fault
+        with pytest.raises(Fault):
+            await authenticate_anyhow(asked, keys, lambda: NOW_NS)
+    assert looks == 1
 
 
 @pytest.mark.parametrize("fault", [KeyFault.MALFORMED, KeyFault.REVOKED, KeyFault.EXPIRED])
