@@ -19,8 +19,11 @@ from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.accounts.tenancy.roles import PERMISSIONS, Role, may
 from gateway.errors import shown
 
-# Row C3. "admin": manage the project's keys and credentials, and its project.
-SCOPES = frozenset({"proxy", "inference", "deploy", "data", "usage:read", "billing", "gpu", "agents", "admin"})
+# Row C3. "admin": manage the project's keys and credentials, and its project. "budgets": make and delete the account's,
+# for keys that act on it.
+SCOPES = frozenset(
+    {"proxy", "inference", "deploy", "data", "usage:read", "billing", "gpu", "agents", "budgets", "admin"}
+)
 ISSUER_SCOPES: dict[Issuer, frozenset[str]] = {
     "lgw": frozenset({"proxy", "usage:read"}),
     "efg": frozenset({"inference", "deploy", "usage:read"}),

@@ -1,6 +1,6 @@
 """Budgets over HTTP: everybody in the account sees them, people with the permission make and delete them.
 
-Account-wide keys with the scope do all of it.
+Account-wide keys see them by the scope `usage:read`, and change them by `budgets`, which those of admins and owners have.
 
 Failure behavior: what is somebody else's is not found. While the database is away, or Redis where there is one and what
 is held is asked, the answer is 503; what was stored is never answered so.
@@ -37,6 +37,7 @@ TAG = "Budgets"
 PERMISSION: Permission = "budgets"
 # They govern everybody's calls, so everybody may know them.
 READ_PERMISSION: Permission = "account:read"
+READING = "usage:read"
 MAX_TAG_CHARS = 256
 _PREFIXES = {"account": "acct_", "project": "proj_", "key": "key_"}
 _BOOLEANS = ("true", "false")
@@ -138,7 +139,7 @@ async def make_budget(
         raise Fault("rule_broken", f"The account has {most} budgets, which is the most; delete one first.") from None
 
 
-@get("/api/budgets", summary="List budgets", tags=[TAG], guards=[may_in_account(READ_PERMISSION, scope=PERMISSION)])
+@get("/api/budgets", summary="List budgets", tags=[TAG], guards=[may_in_account(READ_PERMISSION, scope=READING)])
 async def list_budgets(request: AnyRequest, services: NamedDependency[Services]) -> BudgetList:
     """The account's budgets, as they stand now."""
     states = await _list(services.budgets.treasury, caller_of(request))
@@ -149,7 +150,7 @@ async def list_budgets(request: AnyRequest, services: NamedDependency[Services])
     "/api/budgets/simulation",
     summary="Tell what a budget would have done",
     tags=[TAG],
-    guards=[may_in_account(READ_PERMISSION, scope=PERMISSION)],
+    guards=[may_in_account(READ_PERMISSION, scope=READING)],
 )
 async def simulate_budget(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
@@ -182,7 +183,7 @@ async def simulate_budget(
     "/api/budgets/{budget_id:str}",
     summary="Show a budget",
     tags=[TAG],
-    guards=[may_in_account(READ_PERMISSION, scope=PERMISSION)],
+    guards=[may_in_account(READ_PERMISSION, scope=READING)],
 )
 async def show_budget(request: AnyRequest, budget_id: FromPath[str], services: NamedDependency[Services]) -> BudgetView:
     """One of the account's, as it stands now."""

@@ -193,7 +193,7 @@ def test_a_persons_role_bounds_the_scopes(role: Role) -> None:
     [
         ("lgw", {"proxy", "usage:read"}),
         ("efg", {"inference", "deploy", "usage:read"}),
-        ("ak", {"proxy", "inference", "deploy", "data", "usage:read", "billing", "gpu", "agents"}),
+        ("ak", {"proxy", "inference", "deploy", "data", "usage:read", "billing", "gpu", "agents", "budgets"}),
     ],
 )
 def test_an_issuers_keys_may_by_default_what_row_c3_says(issuer: Issuer, expected: set[str]) -> None:

@@ -11,7 +11,7 @@ from gateway.accounts.tenancy.refusals import RefusalKind
 from gateway.accounts.tenancy.roles import PERMISSIONS, Permission, Role, find_obstacle, may, may_grant
 
 ROLES: tuple[Role, ...] = typing.get_args(Role)
-SCOPES = {"proxy", "inference", "deploy", "data", "usage:read", "billing", "gpu", "agents", "admin"}
+SCOPES = {"proxy", "inference", "deploy", "data", "usage:read", "billing", "gpu", "agents", "budgets", "admin"}
 roles = st.sampled_from(ROLES)
 # One step: who acts, on whom, to which role (None: out).
 steps = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), roles | st.none()), max_size=30)

@@ -210,6 +210,43 @@ async def test_a_limit_is_tried_before_it_is_set(ann: Home) -> None:
         assert (refused.status_code in (400, 404, 422), refused.json()["error"]["param"]) == (True, param)
 
 
+async def make_account_key(ann: Home) -> dict[str, str]:
+    """The headers of a key that acts for Ann on her account."""
+    made = (await ann.person.post("/api/v1/auth/apikey", json={"name": "k"})).json()
+    return {"authorization": f"Bearer {made['api_key']}"}
+
+
+@pytest.mark.row("A5")
+async def test_an_owners_account_key_budgets_as_they_do(ann: Home) -> None:
+    """Everything of the person but admin: it makes, sees, tries and deletes budgets, and records what was spent."""
+    by = await make_account_key(ann)
+    async with httpx.AsyncClient(base_url=ann.person.base_url, headers=by, trust_env=False) as program:
+        body = {"scope": "account", "window": "month", "limit_usd": "5"}
+        made = await program.post("/api/budgets", json=body)
+        assert made.status_code == 201, made.text
+        path = f"/api/budgets/{made.json()['id']}"
+        recorded = await program.post("/api/v1/guardrails/spending/record", json={"amount": 2})
+        assert (recorded.status_code, recorded.json()["new_total"]) == (200, 2)
+        for seen in ("/api/budgets", path, "/api/budgets/simulation?scope=account&window=month"):
+            assert (await program.get(seen)).status_code == 200
+        reset = await program.post("/api/v1/guardrails/spending/reset", json={"window_name": "monthly"})
+        assert (reset.status_code, (await program.get(path)).json()["spent_usd"]) == (200, "0")
+        assert (await program.delete(path)).status_code == 200
+
+
+async def test_a_members_account_key_sees_budgets_and_changes_none(ann: Home) -> None:
+    """As the member does."""
+    async with ann.database.write() as connection:
+        values = {"account_id": ann.account_id}
+        await connection.execute(text("UPDATE members SET role = 'member' WHERE account_id = :account_id"), values)
+    by = await make_account_key(ann)
+    async with httpx.AsyncClient(base_url=ann.person.base_url, headers=by, trust_env=False) as program:
+        assert (await program.get("/api/budgets")).status_code == 200
+        body = {"scope": "account", "window": "month", "limit_usd": "5"}
+        assert (await program.post("/api/budgets", json=body)).status_code == 403
+        assert (await program.post("/api/v1/guardrails/spending/record", json={"amount": 2})).status_code == 403
+
+
 async def test_a_key_cannot_budget(ann: Home) -> None:
     """One of a project concerns no account."""
     answer = await ann.caller.get("/api/budgets")
