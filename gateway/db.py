@@ -124,6 +124,15 @@ class Database:
             )
         return database
 
+    @staticmethod
+    def is_missing(url: str | None, data_dir: Path) -> Path | None:
+        """The file that would be made by opening; None where it is there, or where a server is asked."""
+        scheme = "sqlite" if url is None else url.partition(":")[0].lower()
+        if scheme not in _SQLITE_SCHEMES:
+            return None
+        path = data_dir / SQLITE_FILE if url is None else _sqlite_path(url)
+        return None if path.exists() else path
+
     @asynccontextmanager
     async def read(self) -> AsyncGenerator[AsyncConnection, None]:
         """Lend a connection for reading; all its statements see one state of the data."""

@@ -13,7 +13,8 @@ from gateway.accounts.master import load_master_key
 from gateway.accounts.tenancy.people_store import begin_claim_link
 from gateway.accounts.tenancy.tokens import make_claim_token
 from gateway.commands.keys import REFUSALS as STORAGE_REFUSALS
-from gateway.commands.keys import open_database
+from gateway.commands.keys import open_database, open_existing
+from gateway.config.checks import explain_web_address
 from gateway.config.listening import read_address
 from gateway.config.settings import Settings
 from gateway.limits.plans import InvalidPlan
@@ -27,18 +28,22 @@ class UnknownAccount(Exception):
     """There is no account with this id."""
 
 
+class InvalidAddress(Exception):
+    """No link can be made of it."""
+
+
 class MadeLink(msgspec.Struct, frozen=True, kw_only=True):
     """What a new link answers as JSON."""
 
     link: str
 
 
-REFUSALS = (*STORAGE_REFUSALS, InvalidPlan, UnknownAccount)
+REFUSALS = (*STORAGE_REFUSALS, InvalidPlan, UnknownAccount, InvalidAddress)
 
 
 async def list_accounts(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """List every account, oldest first, a line each or as JSON."""
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
         accounts = await list_plans(database)
     if wanted.json:
         return msgspec.json.encode(accounts).decode()
@@ -50,7 +55,7 @@ async def list_accounts(settings: Settings, wanted: argparse.Namespace, now_ns: 
 async def change_plan(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """Put an account on a plan; every process follows within a second. Raises UnknownAccount, InvalidPlan."""
     plan = WantedPlan(account_id=wanted.account_id, plan=wanted.plan, rate_overrides=dict(wanted.limit or ()))
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
         if not await set_plan(database, plan, ACTOR, now_ns):
             raise UnknownAccount(f"there is no account {wanted.account_id!r}; see watchllm accounts list")
     if wanted.json:
@@ -59,7 +64,9 @@ async def change_plan(settings: Settings, wanted: argparse.Namespace, now_ns: in
 
 
 async def make_link(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
-    """Make a new claim link, which ends every earlier one, and write it alone or as JSON."""
+    """Make a new claim link, which ends every earlier one, and write it alone or as JSON. Raises InvalidAddress."""
+    if wanted.url and (wrong := explain_web_address(wanted.url)):
+        raise InvalidAddress(f"--url {wrong}")
     given = settings.master_key.reveal() if settings.master_key else None
     master = load_master_key(given, settings.data_dir)
     async with open_database(settings) as database, database.write() as connection:

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from gateway.accounts import store
-from gateway.accounts.keyring.rights import ISSUER_SCOPES, SCOPES
+from gateway.accounts.keyring.rights import ISSUER_SCOPES, SCOPES, require_models
 from gateway.accounts.keys import PREFIXES, KeyDigester, KeyKind
 from gateway.accounts.master import API_KEYS, MasterKeyError, derive_key, load_master_key
+from gateway.accounts.tenancy.refusals import Refusal
+from gateway.analytics.moments import MAX_NS, NS_PER_DAY
 from gateway.config.settings import Settings
 from gateway.db import Database, DatabaseInvalid, DatabaseUnavailable
 from gateway.migrations.apply import DatabaseTooNew
@@ -30,7 +32,13 @@ class KeyInvalid(Exception):
     """No such key is made."""
 
 
-REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, UnknownKey, KeyInvalid)
+class NoInstallation(Exception):
+    """Nothing was ever stored where a command was to find something."""
+
+
+REFUSALS = (
+    DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, UnknownKey, KeyInvalid, NoInstallation
+)  # fmt: skip
 
 
 class ListedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +76,16 @@ async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int
     scopes: frozenset[str] = wanted.scopes or ISSUER_SCOPES[wanted.issuer]
     if unknown := scopes - SCOPES:
         raise KeyInvalid(f"no scopes: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SCOPES))}")
+    try:
+        require_models(wanted.allowed_models)
+    except Refusal as refusal:
+        raise KeyInvalid(refusal.message) from None
+    expires_ns = now_ns + wanted.expires_in if wanted.expires_in else None
+    if expires_ns is not None and expires_ns >= MAX_NS:
+        days = wanted.expires_in // NS_PER_DAY
+        raise KeyInvalid(
+            f"--expires-in of {days} days ends after 2261-12-30, the last day: leave it out for a key that never expires"
+        )
     given = settings.master_key.reveal() if settings.master_key else None
     digester = KeyDigester(derive_key(load_master_key(given, settings.data_dir), API_KEYS))
     async with open_database(settings) as database:
@@ -80,7 +98,7 @@ async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int
             name=wanted.name,
             is_managing=wanted.manage,
             allowed_models=wanted.allowed_models,
-            expires_ns=now_ns + wanted.expires_in if wanted.expires_in else None,
+            expires_ns=expires_ns,
         )
         made = await store.create_key(database, digester, new_key, now_ns)
     return msgspec.json.encode(made).decode() if wanted.json else made.key
@@ -88,14 +106,14 @@ async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int
 
 async def list_keys(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """List every key, oldest first, as a table or as JSON."""
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
         keys = [_listed(key, now_ns) for key in await store.list_keys(database)]
     return msgspec.json.encode(keys).decode() if wanted.json else write_table(keys)
 
 
 async def revoke_key(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """Revoke a key; repeating it changes nothing. Raises UnknownKey."""
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
         if not await store.revoke_key(database, wanted.key_id, now_ns):
             raise UnknownKey(f"there is no key {wanted.key_id!r}; see watchllm keys list")
     revoked = RevokedKey(key_id=wanted.key_id, revoked=True)
@@ -116,6 +134,19 @@ def write_table(keys: Sequence[ListedKey]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+@asynccontextmanager
+async def open_existing(settings: Settings) -> AsyncGenerator[Database, None]:
+    """The same for what reads or changes what is there: a folder that was mistyped is told, not made.
+
+    Raises NoInstallation.
+    """
+    missing = Database.is_missing(settings.database_url.reveal() if settings.database_url else None, settings.data_dir)
+    if missing is not None:
+        raise NoInstallation(f"there is no database {str(missing)!r}: name the gateway's own folder with --data-dir")
+    async with open_database(settings) as database:
+        yield database
 
 
 @asynccontextmanager

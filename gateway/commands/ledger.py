@@ -14,7 +14,7 @@ from gateway.analytics.verify_figures import FigureDifference
 from gateway.analytics.verify_figures import find_differences as proof_of_figures
 from gateway.budgets.proof import SpendDifference
 from gateway.budgets.proof import find_differences as proof_of_budgets
-from gateway.commands.keys import open_database
+from gateway.commands.keys import NoInstallation, open_existing
 from gateway.commands.rerating import rerate_ledger
 from gateway.config.settings import Settings
 from gateway.db import DatabaseInvalid, DatabaseUnavailable
@@ -33,14 +33,14 @@ class LedgerDiffers(Exception):
     """Sums that are kept are not those of the rows."""
 
 
-REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, LedgerDiffers)
+REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, NoInstallation, LedgerDiffers)
 
 
 async def verify(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -> str:
     """Compare every sum, and what budgets count, with the rows. Raises LedgerDiffers with the differences."""
     told: list[AnyDifference] = []
     count = 0
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
         for proof in (find_differences, proof_of_figures, proof_of_budgets):
             async for difference in proof(database):
                 count += 1

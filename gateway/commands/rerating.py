@@ -12,7 +12,7 @@ from contextlib import aclosing
 import msgspec
 
 from gateway.budgets.rerating import Owed, Wanted, rerate
-from gateway.commands.keys import open_database
+from gateway.commands.keys import open_existing
 from gateway.config.settings import Settings
 from gateway.upstreams import build_prices
 from providers.catalogue import load_catalogue
@@ -55,7 +55,7 @@ async def rerate_ledger(settings: Settings, wanted: argparse.Namespace, now_ns: 
     meant = Wanted(from_ns=wanted.from_ns, to_ns=wanted.to_ns or now_ns, books=not wanted.dry_run)
     projects: list[Owed] = []
     total = Owed(account_id=None, project_id="", project="")
-    async with open_database(settings) as database, aclosing(rerate(database, prices, meant, now_ns)) as found:
+    async with open_existing(settings) as database, aclosing(rerate(database, prices, meant, now_ns)) as found:
         async for owed in found:
             for name in ("rows", "final_rows", "unpriced_rows", "calls", "old_pusd", "new_pusd"):
                 setattr(total, name, getattr(total, name) + getattr(owed, name))

@@ -20,7 +20,7 @@ from gateway.accounts.master import MasterKeyError
 from gateway.accounts.rotation import Progress, VaultStatus
 from gateway.accounts.vault import load_vault
 from gateway.analytics.moments import moment_text
-from gateway.commands.keys import open_database
+from gateway.commands.keys import NoInstallation, open_database, open_existing
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.db import DatabaseInvalid, DatabaseUnavailable
@@ -32,7 +32,9 @@ class CredentialsLost(Exception):
     """The rotation is done but for credentials that no given key decrypts."""
 
 
-REFUSALS = (DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, CredentialsLost, CredentialError)
+REFUSALS = (
+    DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, NoInstallation, CredentialsLost, CredentialError
+)  # fmt: skip
 _IN_PROCESS = ("local", "sandbox")
 _MAX_STDIN_CHARS = 16_384
 
@@ -50,9 +52,9 @@ class Rotated(msgspec.Struct, frozen=True, kw_only=True):
 
 async def rotate(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """Bring every stored secret under the newest key; may be stopped and run again. Raises CredentialsLost."""
-    vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
     progress = Progress(planned=0)
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
+        vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
         if wanted.new_version:
             await rotation.begin_version(database)
         async for progress in rotation.rotate(database, vault, discard_ns=now_ns if wanted.discard_lost else None):
@@ -72,8 +74,8 @@ async def rotate(settings: Settings, wanted: argparse.Namespace, now_ns: int) ->
 
 async def show_status(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -> str:
     """Count the stored secrets by key, as a table or as JSON."""
-    vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
+        vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
         status = await rotation.read_status(database, vault)
     return msgspec.json.encode(status).decode() if wanted.json else write_status(status)
 
@@ -124,14 +126,14 @@ async def set_credential(settings: Settings, wanted: argparse.Namespace, now_ns:
 
 async def list_credentials(settings: Settings, wanted: argparse.Namespace, _now_ns: int) -> str:
     """List the stored keys, as a table or as JSON."""
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
         listed = [_listed(listing) for listing in await credentials.list_credentials(database, None)]
     return msgspec.json.encode(listed).decode() if wanted.json else write_credentials(listed)
 
 
 async def remove_credential(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """Delete a provider's key. Raises CredentialError."""
-    async with open_database(settings) as database:
+    async with open_existing(settings) as database:
         await credentials.remove_credential(database, None, wanted.provider, _occasion(now_ns))
     removed = {"provider": wanted.provider, "removed": True}
     return msgspec.json.encode(removed).decode() if wanted.json else f"removed the key for {wanted.provider}"

@@ -51,13 +51,21 @@ def _check_addresses(settings: Settings, source: Source) -> None:
 
 
 def _check_web_address(path: str, url: str, source: Source) -> None:
+    wrong = explain_web_address(url)
+    if wrong is not None:
+        source.reject(path, wrong)
+
+
+def explain_web_address(url: str) -> str | None:
+    """Say why an address is none that paths can be appended to; None: it is one."""
     parts = _split(url)
     if parts is None or parts.scheme not in _WEB or not parts.hostname or not url.isprintable() or " " in url:
-        source.reject(path, f"{url!r} is not an http or https address")
-    elif parts.username is not None or parts.password is not None:
-        source.reject(path, "holds a user name or password; give credentials as api_key or headers")
-    elif parts.query or parts.fragment:
-        source.reject(path, f"{url!r} has a query or fragment, and paths are appended to it")
+        return f"{url!r} is not an http or https address"
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or password; give credentials as api_key or headers"
+    if parts.query or parts.fragment:
+        return f"{url!r} has a query or fragment, and paths are appended to it"
+    return None
 
 
 def _split(url: str) -> SplitResult | None:

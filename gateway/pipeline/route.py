@@ -22,6 +22,8 @@ MAX_CACHED_ROUTES = 4_096
 MAX_OWN_ROUTES = 256
 MAX_OWN_TABLES = 1_024
 SANDBOX = "sandbox"
+# Of those that a key is limited to, in a refusal.
+MAX_TOLD_MODELS = 8
 
 
 class RouteTable:
@@ -212,18 +214,23 @@ class RouteTable:
 
 def choose(table: RouteTable, model: str, caller: KeyRecord) -> Route:
     """The route of a call; raises Fault for a model that nobody answers or that the key may not use."""
+    if caller.allowed_models is not None and model not in caller.allowed_models:
+        raise Fault("insufficient_scope", _explain_limit(model, caller.allowed_models), param="model")
     if caller.kind == "test":
         return table.sandbox(model)
-    if caller.allowed_models is not None and model not in caller.allowed_models:
-        raise Fault(
-            "insufficient_scope",
-            f"This key may not use the model {shown(model)}; it is limited to {len(caller.allowed_models)} models.",
-            param="model",
-        )
     route = table.find(model)
     if route is None:
         raise Fault("invalid_model", _explain_unknown(table, model), param="model")
     return route
+
+
+def _explain_limit(model: str, allowed: frozenset[str]) -> str:
+    names = sorted(allowed, key=lambda name: (name not in closest(model, sorted(allowed)), name))[:MAX_TOLD_MODELS]
+    more = f" and {len(allowed) - len(names)} more" if len(allowed) > len(names) else ""
+    return (
+        f"This key may not use the model {shown(model)}: its allowed_models are {', '.join(map(shown, names))}{more}. "
+        "Name one of them, or have who may change the key add this one."
+    )
 
 
 def _explain_unknown(table: RouteTable, model: str) -> str:

@@ -123,9 +123,15 @@ def test_keys_create_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert len(made) == 3
 
 
+def settle(capsys: pytest.CaptureFixture[str], data_dir: Path) -> None:
+    """Have an installation in this folder."""
+    assert run(capsys, "keys", "create", "--project", "p", "--data-dir", str(data_dir))[0] == 0
+
+
 def test_keys_need_no_provider_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The shell in which keys are made need not have the server's secrets."""
     (tmp_path / "c.toml").write_text(f'data_dir = "{tmp_path}"\n[providers.openai]\n')
+    settle(capsys, tmp_path)
     assert run(capsys, "keys", "list", "--config", str(tmp_path / "c.toml"))[0] == 0
 
 
@@ -136,8 +142,22 @@ def test_a_data_directory_that_refuses_is_told_in_one_line(tmp_path: Path, capsy
     assert (code, err.count("\n")) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["keys list", "keys revoke key_x", "accounts list", "vault status", "credentials list", "ledger verify"],
+)
+def test_a_data_directory_that_was_mistyped_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """By whatever looks for something in it; nothing is made there."""
+    code, out, err = run(capsys, *command.split(), "--data-dir", str(tmp_path / "dta"))
+    assert (code, out, err.count("\n"), (tmp_path / "dta").exists()) == (1, "", 1, False)
+    assert f"there is no database '{tmp_path}/dta/watchllm.db'" in err
+
+
 def test_a_second_gateway_on_a_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each would count limits and budgets by itself; a command works beside the one that runs."""
+    settle(capsys, tmp_path)
     with occupy(tmp_path, counts_alone=True):
         code, _, err = run(capsys, "serve", "--port", "0", "--data-dir", str(tmp_path))
         assert (code, err.count("\n")) == (1, 1)
@@ -147,12 +167,14 @@ def test_a_second_gateway_on_a_data_directory_is_refused(tmp_path: Path, capsys:
 
 def test_an_unknown_key_cannot_be_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A typing error is not taken for a success."""
+    settle(capsys, tmp_path)
     code, _, err = run(capsys, "keys", "revoke", "key_x", "--data-dir", str(tmp_path))
     assert (code, err) == (1, "watchllm: there is no key 'key_x'; see watchllm keys list\n")
 
 
 def test_the_vault_is_told_in_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One document on stdout and nothing else."""
+    settle(capsys, tmp_path)
     for verb, total in (("status", "credentials"), ("rotate", "rewrapped")):
         code, out, err = run(capsys, "vault", verb, "--json", "--data-dir", str(tmp_path))
         assert (code, err, json.loads(out)[total]) == (0, "", 0)
@@ -170,8 +192,8 @@ def test_a_previous_key_that_is_none_is_told_in_one_line(
 
 def test_a_vault_without_its_key_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1, and no traceback."""
+    settle(capsys, tmp_path)
     (tmp_path / "master.key").write_text("x")
-    (tmp_path / "master.key").chmod(0o600)
     code, out, err = run(capsys, "vault", "rotate", "--data-dir", str(tmp_path))
     assert (code, out, err.count("\n")) == (1, "", 1)
 

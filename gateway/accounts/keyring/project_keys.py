@@ -25,6 +25,7 @@ from gateway.accounts.keyring.rights import (
     KeyWish,
     Rights,
     grant,
+    require_models,
     require_own,
     require_within,
     rights_of_key,
@@ -155,6 +156,7 @@ class ProjectKeys:
             changed = _with_limits(msgspec.structs.replace(found, **changes), maker, changes)
             if edit.expires_ns is not UNSET and edit.expires_ns is not None and edit.expires_ns <= occasion.now_ns:
                 raise Refusal(RefusalKind.INVALID, "the moment of expiry is over: revoke the key instead", "expires_at")
+            require_models(changed.allowed_models if "allowed_models" in changes else None)
             require_within(_grant_of(changed), rights)
             if edit.expires_ns is not UNSET:
                 await _require_within_life(connection, changed)

@@ -9,6 +9,7 @@ Failure behavior: a wish that goes beyond the maker's rights raises Refusal, whi
 never made with less than was asked for by name.
 """
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -30,6 +31,8 @@ ISSUER_SCOPES: dict[Issuer, frozenset[str]] = {
     "ak": SCOPES - {"admin"},
 }
 MAX_TAGS = 32
+MODEL_NAME = r"^[!-~]{1,256}$"
+MAX_MODELS = 256
 # Of one key: those that it comes from, each of which counts what it spends.
 MAX_MAKERS = 8
 LIMITS = ("requests_per_minute", "tokens_per_minute", "max_concurrent")
@@ -136,6 +139,7 @@ def grant(wish: KeyWish, rights: Rights, now_ns: int) -> KeyGrant:
     unknown = (wish.scopes or frozenset()) - SCOPES
     if unknown:
         raise _invalid(f"there is no scope {_words(unknown)}; there are {_words(SCOPES)}", "scopes")
+    require_models(wish.allowed_models)
     if wish.expires_ns is not None and wish.expires_ns <= now_ns:
         raise _invalid("the moment of expiry is over: give one in the future, or none", "expires_at")
     granted = KeyGrant(
@@ -158,6 +162,21 @@ def grant(wish: KeyWish, rights: Rights, now_ns: int) -> KeyGrant:
         raise _invalid(f"the key would have {len(granted.tags)} tags with its maker's, not {MAX_TAGS} at most", "tags")
     require_within(granted, rights)
     return granted
+
+
+def require_models(allowed: frozenset[str] | None) -> None:
+    """Refuse models that no call can name, such as patterns: a key limited to them could call nothing."""
+    if allowed is None:
+        return
+    if not 0 < len(allowed) <= MAX_MODELS:
+        raise _invalid(f"allowed_models has {len(allowed)} names, not 1 to {MAX_MODELS}", "allowed_models")
+    wrong = sorted(name for name in allowed if "*" in name or re.fullmatch(MODEL_NAME, name) is None)
+    if wrong:
+        raise _invalid(
+            f"allowed_models has {shown(wrong[0])}, which no call names: write each name in full, as GET /v1/models "
+            "lists them, or leave allowed_models out for every model",
+            "allowed_models",
+        )
 
 
 def require_within(wanted: KeyGrant, rights: Rights) -> None:

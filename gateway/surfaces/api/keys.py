@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from gateway.accounts.keyring.keys_store import KeyDetail
 from gateway.accounts.keyring.project_keys import FreshKey, KeyEdit, ProjectKeys
-from gateway.accounts.keyring.rights import MAX_TAGS, KeyWish
+from gateway.accounts.keyring.rights import MAX_MODELS, MAX_TAGS, MODEL_NAME, KeyWish
 from gateway.accounts.keys import Issuer, KeyCache, KeyKind
 from gateway.analytics.moments import MAX_NS, moment_text, parse_moment
 from gateway.errors import Fault, shown
@@ -31,7 +31,7 @@ SAVE_IT = "Save this API key securely. It will not be shown again."
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
 
 Name = Annotated[str, Meta(max_length=128)]
-Models = Annotated[frozenset[Annotated[str, Meta(pattern=r"^[!-~]{1,256}$")]], Meta(min_length=1, max_length=256)]
+Models = Annotated[frozenset[Annotated[str, Meta(pattern=MODEL_NAME)]], Meta(min_length=1, max_length=MAX_MODELS)]
 # No space and no comma: they part tags in a header.
 Tags = Annotated[tuple[Annotated[str, Meta(pattern=r"^[!-+\--~]{1,64}$")], ...], Meta(max_length=MAX_TAGS)]
 T = TypeVar("T")

@@ -281,12 +281,11 @@ async def show_model(
 
 def _cards(services: Services, caller: KeyRecord) -> list[ModelCard]:
     """What the caller can call. The sandbox answers a test key under any name; it is shown those that are known."""
-    if caller.kind == "test":
-        return [ModelCard(id=card.id, created=card.created, owned_by=SANDBOX) for card in services.routes.all_cards()]
-    allowed = caller.allowed_models
+    is_test, allowed = caller.kind == "test", caller.allowed_models
+    cards = services.routes.all_cards() if is_test else services.routes_of(caller).cards()
     return [
-        ModelCard(id=card.id, created=card.created, owned_by=card.owned_by)
-        for card in services.routes_of(caller).cards()
+        ModelCard(id=card.id, created=card.created, owned_by=SANDBOX if is_test else card.owned_by)
+        for card in cards
         if allowed is None or card.id in allowed
     ]
 

@@ -15,7 +15,7 @@ from gateway.accounts.tenancy.people import Admission, People, Registration
 from gateway.accounts.tenancy.refusals import Refusal
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.accounts.tenancy.tokens import AccessTokens, make_claim_token
-from gateway.commands.accounts import make_link
+from gateway.commands.accounts import InvalidAddress, make_link
 from gateway.config.listening import note_address
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
@@ -86,3 +86,14 @@ async def test_it_answers_in_json_and_is_logged(settings: Settings) -> None:
     await database.close()
     assert [(row.actor_kind, row.action, row.object_id) for row in rows] == [("command", "installation.make_link", "1")]
     assert link.partition("#")[2] not in str(rows)
+
+
+@pytest.mark.parametrize(
+    "url", ["not-a-url", "ftp://x.org", "https://x.org/path?q", "https://x.org/#there", "https://a:b@x.org", "https://"]
+)
+async def test_a_link_needs_an_address_that_browsers_can_open(settings: Settings, url: str) -> None:
+    """Refused before earlier links end."""
+    before = await ask(settings)
+    with pytest.raises(InvalidAddress, match="--url"):
+        await ask(settings, url)
+    assert await claim(settings, before, "ada")

@@ -11,7 +11,17 @@ import pytest
 from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
 from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, derive_key, load_master_key
-from gateway.commands.keys import KeyInvalid, ListedKey, UnknownKey, create_key, list_keys, revoke_key, write_table
+from gateway.commands.keys import (
+    KeyInvalid,
+    ListedKey,
+    NoInstallation,
+    UnknownKey,
+    create_key,
+    list_keys,
+    revoke_key,
+    write_table,
+)
+from gateway.config.secret import Secret
 from gateway.config.settings import Settings
 from gateway.db import Database
 
@@ -122,6 +132,7 @@ async def test_what_no_key_can_be_is_told(settings: Settings, changes: dict[str,
 
 async def test_an_unknown_id_is_an_error(settings: Settings) -> None:
     """Nothing was revoked, and that is said."""
+    await create(settings)
     with pytest.raises(UnknownKey, match="there is no key 'key_x'"):
         await revoke_key(settings, argparse.Namespace(key_id="key_x", json=False), NOW_NS)
 
@@ -176,3 +187,32 @@ def test_a_table_is_aligned() -> None:
     assert row.index("proj_1") == head.index("PROJECT ID")
     assert row.index("a long project") == head.index("PROJECT  ")
     assert row.index("active") == head.index("STATE")
+
+
+async def test_a_life_beyond_the_last_day_is_refused(settings: Settings) -> None:
+    """In words, as over HTTP; the longest that is not is made."""
+    day_ns = 86_400 * 1_000_000_000
+    for days in (90_000, 999_999_999 * 7):
+        with pytest.raises(KeyInvalid, match=f"--expires-in of {days} days ends after 2261-12-30"):
+            await create(settings, expires_in=days * day_ns)
+    made = await create(settings, expires_in=86_000 * day_ns)
+    assert isinstance(await find(settings, made["key"]), KeyRecord)
+
+
+@pytest.mark.parametrize("name", ["a b", "*"])
+async def test_a_key_is_not_limited_to_what_no_call_names(settings: Settings, name: str) -> None:
+    """The same rule as over HTTP."""
+    with pytest.raises(KeyInvalid, match="which no call names"):
+        await create(settings, allowed_models=frozenset({name}))
+
+
+async def test_what_reads_makes_no_installation(settings: Settings, tmp_path: Path) -> None:
+    """A folder that was mistyped is told, and stays as it is: not there."""
+    mistyped = msgspec.structs.replace(settings, data_dir=tmp_path / "dta")
+    address = Secret(f"sqlite:///{tmp_path}/dta/other.db")
+    for missing in (mistyped, msgspec.structs.replace(mistyped, database_url=address)):
+        with pytest.raises(NoInstallation, match="--data-dir"):
+            await listed(missing)
+        with pytest.raises(NoInstallation, match="dta"):
+            await revoke_key(missing, argparse.Namespace(json=True, key_id="key_1"), NOW_NS)
+    assert not (tmp_path / "dta").exists()

@@ -150,6 +150,25 @@ def test_a_key_may_not_use_other_models() -> None:
     assert (refused.value.status, refused.value.code, refused.value.param) == (403, "insufficient_scope", "model")
 
 
+def test_a_test_key_keeps_to_its_models_too() -> None:
+    """The sandbox would answer any."""
+    tester = replace(TESTER, allowed_models=frozenset({"gpt-4o-mini"}))
+    assert names(choose(table("openai"), "gpt-4o-mini", tester)) == [("sandbox", "gpt-4o-mini")]
+    with pytest.raises(Fault) as refused:
+        choose(table("openai"), "zzz", tester)
+    assert refused.value.code == "insufficient_scope"
+
+
+def test_a_refusal_names_the_models_that_the_key_may_use() -> None:
+    """The likeliest first, some of many, and what to do."""
+    many = frozenset({"gpt-4o-mini", *(f"a{number}" for number in range(20))})
+    with pytest.raises(Fault) as refused:
+        choose(table("openai"), "gpt-4o-min", replace(CALLER, allowed_models=many))
+    message = refused.value.message
+    assert "its allowed_models are 'gpt-4o-mini', 'a0'" in message
+    assert "and 13 more. Name one of them" in message
+
+
 def test_an_unknown_model_is_refused_with_close_names() -> None:
     """A typing error is seen at once."""
     with pytest.raises(Fault) as refused:

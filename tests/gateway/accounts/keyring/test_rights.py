@@ -11,12 +11,14 @@ from gateway.accounts.keyring.rights import (
     ISSUER_SCOPES,
     LIMITS,
     MAX_MAKERS,
+    MAX_MODELS,
     MAX_TAGS,
     SCOPES,
     KeyGrant,
     KeyWish,
     Rights,
     grant,
+    require_models,
     require_own,
     rights_of_key,
     rights_of_person,
@@ -224,3 +226,21 @@ def test_others_keys_are_an_admins_matter() -> None:
     for made_by in ("user_2", None):
         with refused(RefusalKind.NOT_ALLOWED, "somebody else"):
             require_own(made_by, rights_of_person("user_1", "member"))
+
+
+@pytest.mark.parametrize("name", ["*", "gpt-*", "a b", "", "ü", "x" * 257])
+def test_a_key_is_limited_to_names_that_a_call_can_say(name: str) -> None:
+    """A pattern would match nothing, in silence."""
+    with refused(RefusalKind.INVALID, "allowed_models"):
+        require_models(frozenset({"gpt-4", name}))
+    with refused(RefusalKind.INVALID, "which no call names"):
+        grant(KeyWish(allowed_models=frozenset({name})), rights_of_person("user_1", "owner"), NOW_NS)
+    require_models(None)
+    require_models(frozenset({"openai/gpt-4", "m:1"}))
+
+
+@pytest.mark.parametrize("count", [0, MAX_MODELS + 1])
+def test_a_key_is_limited_to_a_number_of_models(count: int) -> None:
+    """To none at all it could call nothing."""
+    with refused(RefusalKind.INVALID, f"{count} names"):
+        require_models(frozenset(map(str, range(count))))
