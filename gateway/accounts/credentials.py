@@ -30,11 +30,17 @@ _LEAST_SHOWN_CHARS = 12
 
 
 class CredentialError(Exception):
-    """Nothing was changed; the message says why and what to do."""
+    """Nothing was changed; the message says why and what to do. ``param`` is the field at fault, as HTTP names it."""
+
+    param: str | None = None
 
 
 class CredentialInvalid(CredentialError):
     """A value cannot be used."""
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class UnknownCredential(CredentialError):
@@ -83,7 +89,8 @@ async def create_credential(
     Raises CredentialInvalid, UnknownProject or CredentialExists.
     """
     if wanted.provider not in providers:
-        raise CredentialInvalid(f"{wanted.provider!r} is no provider here; there are {', '.join(sorted(providers))}")
+        known = ", ".join(sorted(providers))
+        raise CredentialInvalid(f"{wanted.provider!r} is no provider here; there are {known}", "provider")
     _check_name(wanted.name)
     _check_secret(wanted.secret, wanted.base_url)
     listing = CredentialListing(
@@ -225,7 +232,7 @@ class Credentials:
             try:
                 await self._guard.find(parse_base_url(wanted.base_url)[0])
             except (ValueError, AddressRefused) as error:
-                raise CredentialInvalid(f"the base_url is refused: {error}") from None
+                raise CredentialInvalid(f"the base_url is refused: {error}", "base_url") from None
         listing = await put_credential(self._database, self._vault, self._providers, wanted, occasion)
         await self._follow()
         return listing
@@ -244,20 +251,21 @@ def display_of(secret: Secret) -> str:
 
 def _check_name(name: str) -> None:
     if len(name) > MAX_NAME_CHARS or not name.isprintable():
-        raise CredentialInvalid(f"the name {name[:MAX_NAME_CHARS]!r} is not {MAX_NAME_CHARS} printable letters")
+        raise CredentialInvalid(f"the name {name[:MAX_NAME_CHARS]!r} is not {MAX_NAME_CHARS} printable letters", "name")
 
 
 def _check_secret(secret: Secret, base_url: str | None) -> None:
     text = secret.reveal()
     if not 0 < len(text) <= MAX_SECRET_CHARS:
-        raise CredentialInvalid(f"the secret has {len(text)} characters: give 1 to {MAX_SECRET_CHARS}")
+        raise CredentialInvalid(f"the secret has {len(text)} characters: give 1 to {MAX_SECRET_CHARS}", "api_key")
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise CredentialInvalid("the secret holds a space or no printable ASCII: give it as the provider showed it")
+        why = "the secret holds a space or no printable ASCII: give it as the provider showed it"
+        raise CredentialInvalid(why, "api_key")
     if base_url is not None:
         try:
             parse_base_url(base_url)
         except ValueError as error:
-            raise CredentialInvalid(str(error)) from None
+            raise CredentialInvalid(str(error), "base_url") from None
 
 
 async def _find(connection: AsyncConnection, project_id: str | None, credential_id: str) -> CredentialListing:

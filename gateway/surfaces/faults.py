@@ -98,7 +98,7 @@ def answer_credential_error(request: AnyRequest, error: CredentialError) -> Resp
     """A provider credential that cannot be stored, or is not there; the message never shows the secret."""
     code = "rule_broken" if isinstance(error, CredentialInvalid) else "not_found"
     message = str(error)
-    return answer_fault(request, Fault(code, message[:1].upper() + message[1:].rstrip(".") + "."))
+    return answer_fault(request, Fault(code, message[:1].upper() + message[1:].rstrip(".") + ".", param=error.param))
 
 
 def answer_busy(request: AnyRequest, busy: PasswordsBusy) -> Response[bytes]:

@@ -20,6 +20,7 @@ from gateway.analytics.store import Call, find_call
 from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
+from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.row import UsageRow, read_trail
 from gateway.pipeline.services import Services
 from gateway.prompts.content import Content
@@ -138,7 +139,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     http_status: int
     error_code: str | None
-    tags: str
+    tags: list[str]
     session: str
     attempts: list[AttemptView]
     timing: TimingView
@@ -224,7 +225,7 @@ def _view(call: Call, prices: PriceTable, content: Content | None) -> RequestVie
         status=row.status,
         http_status=row.http_status,
         error_code=row.error_code or None,
-        tags=row.tags,
+        tags=split_tags(row.tags),
         session=row.session,
         attempts=_attempts(row),
         timing=TimingView(

@@ -105,14 +105,16 @@ async def show_month(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> MonthView:
     """`period`: a calendar month in UTC such as `2025-01`, by default the current one."""
+    asked = request.query_params.get("period") or None
     try:
-        from_ns, to_ns = read_month(request.query_params.get("period") or None, services.now_ns())
+        from_ns, to_ns = read_month(asked, services.now_ns())
     except ValueError as error:
         raise Fault("invalid_request", f"period={error}.", param="period") from error
     await wait_for_rows(services)
     sums = await read_span(database, await _projects(caller_of(request), database), from_ns, to_ns)
     return MonthView(
-        period=month_text(from_ns),
+        # What lies beyond all dates is read as the last of them, in which nothing was used either.
+        period=asked or month_text(from_ns),
         total_requests=sums.requests,
         total_tokens=sums.tokens,
         cost_usd=usd_number(sums.cost_pusd),

@@ -185,3 +185,22 @@ async def test_every_deed_is_in_the_audit_log(ann: Office) -> None:
     assert {(row.actor_kind, row.detail) for row in rows} == {("user", "openai")}
     assert all(row.actor_id and row.account_id for row in rows)
     assert "actual" not in str(rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"provider": "nobody"}, "provider"),
+        ({"api_key": "sk with spaces"}, "api_key"),
+        ({"api_key": ""}, "api_key"),
+        ({"base_url": "http://10.0.0.1/v1"}, "base_url"),
+        ({"base_url": "nowhere"}, "base_url"),
+        ({"name": "x" * 2_000}, "name"),
+    ],
+)
+async def test_a_refusal_names_the_field(ann: Office, changes: dict[str, str], param: str) -> None:
+    """By the name that the body has it by."""
+    path, _ = await ann.project()
+    body = {"provider": "openai", "api_key": "sk-own", **changes}
+    answer = await ann.ask("POST", f"{path}/providers", body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text

@@ -25,7 +25,7 @@ def make_call(**fields: Any) -> UsageRow:
     """A call that a second provider answered."""
     assert PRICE is not None
     usual: dict[str, Any] = {"price_id": PRICE.price_id, "trail": TRAIL, "attempts": 2, "overhead_us": 1_500}
-    usual |= {"first_byte_ms": 1_000, "upstream_request_id": "req_1", "tags": "a=b", "session": "s"}
+    usual |= {"first_byte_ms": 1_000, "upstream_request_id": "req_1", "tags": "a=b, c", "session": "s"}
     return make_row(NOW_NS - 1, **{**usual, **fields})
 
 
@@ -64,7 +64,7 @@ async def test_every_part_of_a_call_is_shown(board: Board) -> None:
             "status": "complete",
             "http_status": 200,
             "error_code": None,
-            "tags": "a=b",
+            "tags": ["a=b", "c"],
             "session": "s",
             "attempts": [
                 {"provider": "groq", "model": "llama", "outcome": "upstream_timeout", "waited_ms": 900},

@@ -83,7 +83,7 @@ function Facts({ of }: { of: CallView }) {
     ["Provider's id", of.upstream_request_id],
     ["Key", of.key_id],
     ["Project", of.project_id],
-    ["Tags", of.tags],
+    ["Tags", of.tags.join(", ")],
     ["Session", of.session],
   ];
   return (
