@@ -110,7 +110,7 @@ def describe_api(version: str) -> dict[str, Any]:
         plugins=[ClosedStructs()],
         logging_config=None,
     )
-    return compose_document(app.openapi_schema.to_schema(), load_proxy_document())
+    return compose_document(app.openapi_schema.to_schema(), load_proxy_document(), app.routes)
 
 
 def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Checks, identity: Identity) -> Litestar:

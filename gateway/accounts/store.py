@@ -200,7 +200,10 @@ async def find_project(database: Database, project_id: str) -> Project | None:
 
 
 async def create_key(database: Database, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
-    """Make a key; every process honours it as soon as it is shown. Raises SQLAlchemy's IntegrityError without such a project."""
+    """Make a key; every process honours it as soon as it is shown.
+
+    Raises SQLAlchemy's IntegrityError without such a project.
+    """
     async with database.write() as connection:
         return await insert_key(connection, digester, wanted, now_ns)
 

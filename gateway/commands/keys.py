@@ -84,7 +84,7 @@ async def create_key(settings: Settings, wanted: argparse.Namespace, now_ns: int
     if expires_ns is not None and expires_ns >= MAX_NS:
         days = wanted.expires_in // NS_PER_DAY
         raise KeyInvalid(
-            f"--expires-in of {days} days ends after 2261-12-30, the last day: leave it out for a key that never expires"
+            f"--expires-in of {days} days ends after 2261-12-30, the last day: for a key without end leave it out"
         )
     given = settings.master_key.reveal() if settings.master_key else None
     digester = KeyDigester(derive_key(load_master_key(given, settings.data_dir), API_KEYS))

@@ -33,7 +33,8 @@ class CredentialsLost(Exception):
 
 
 REFUSALS = (
-    DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, NoInstallation, CredentialsLost, CredentialError
+    DatabaseInvalid, DatabaseUnavailable, DatabaseTooNew, MasterKeyError, NoInstallation, CredentialsLost,
+    CredentialError,
 )  # fmt: skip
 _IN_PROCESS = ("local", "sandbox")
 _MAX_STDIN_CHARS = 16_384

@@ -59,7 +59,9 @@ def authenticate(credentials: Credentials, directory: KeyDirectory, now_ns: int)
     raise refusal("invalid_api_key", f"The API key {found.value}. 'watchllm keys create' makes one.")
 
 
-async def authenticate_anyhow(credentials: Credentials, directory: KeyDirectory, now_ns: Callable[[], int]) -> KeyRecord:
+async def authenticate_anyhow(
+    credentials: Credentials, directory: KeyDirectory, now_ns: Callable[[], int]
+) -> KeyRecord:
     """The same, with a second look for a key that is not known here yet; raises Fault."""
     try:
         return authenticate(credentials, directory, now_ns())

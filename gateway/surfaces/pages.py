@@ -43,7 +43,7 @@ class Reference:
     def show(self, app: Litestar) -> bytes:
         """The page about this application, as HTML; writing it takes a tenth of a second."""
         if not self._page:
-            document = compose_document(app.openapi_schema.to_schema(), self._written)
+            document = compose_document(app.openapi_schema.to_schema(), self._written, app.routes)
             self._page = render_reference(document=document, look=self._look)
         return self._page
 

@@ -1,6 +1,6 @@
 """The OpenAPI document: what the framework derives from its handlers, joined with the endpoints that bypass it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from importlib import resources
 from typing import Any
@@ -12,6 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.serialization import encode_json
 
 from gateway.envelope import Envelope, EnvelopeA, EnvelopeE, EnvelopeS, Surface
+from gateway.surfaces.parameters import QUERY
 from gateway.surfaces.paths import surface_of
 
 # The statuses with which each surface tells a fault, besides those that a handler declares (row C2).
@@ -27,6 +28,20 @@ _FRAMEWORKS_OWN = "Validation Exception"
 # Paths below these are asked with a credential, or change something.
 _GUARDED = ("/api/", "/v1/")
 
+# By the guard that knows them: the schemes of v1.openapi.json.
+KEYS, PEOPLE = ("key", "xApiKey", "apiKey"), ("accessToken", "session")
+SECURITY: dict[str, tuple[str, ...]] = {
+    "anybody": (),
+    "by_no_other_page": (),
+    "with_key": KEYS,
+    "by_the_door": KEYS,
+    "as_operator": PEOPLE,
+    "may_as_person": PEOPLE,
+    "may_in_account": (*KEYS, *PEOPLE),
+    "may_in_project": (*KEYS, *PEOPLE),
+    "may_in_own": (*KEYS, *PEOPLE),
+}
+
 # OpenAPI is JSON of an open shape; nothing but the pages reads it.
 Document = Mapping[str, Any]
 
@@ -37,9 +52,32 @@ def load_proxy_document() -> dict[str, Any]:
     return msgspec.json.decode(data, type=dict[str, Any])
 
 
-def compose_document(derived: Document, written: Document) -> dict[str, Any]:
-    """Make the whole document: what the framework derives, the faults that it does not know of, and what is written."""
-    return join_documents(describe_faults(derived), written)
+def compose_document(derived: Document, written: Document, routes: Iterable[Any] = ()) -> dict[str, Any]:
+    """Make the whole document: what the framework derives, the faults that it does not know of, and what is written.
+
+    ``routes`` are the framework's; what their handlers take and whom they let in, it does not tell either.
+    """
+    return join_documents(describe_routes(describe_faults(derived), routes), written)
+
+
+def describe_routes(derived: Document, routes: Iterable[Any]) -> dict[str, Any]:
+    """Add to each operation the parameters of its query and the credentials that its guards know."""
+    paths = {path: dict(item) for path, item in derived.get("paths", {}).items()}
+    for route in routes:
+        for handler in getattr(route, "route_handlers", ()):
+            for method in map(str.lower, getattr(handler, "http_methods", ())):
+                if method in paths.get(route.path_format, {}):
+                    known = paths[route.path_format][method]
+                    taken = [parameter.describe() for parameter in handler.opt.get(QUERY, {}).values()]
+                    told = {"parameters": [*known.get("parameters", ()), *taken]} if taken else {}
+                    paths[route.path_format][method] = {**known, **told, "security": find_security(handler)}
+    return {**derived, "paths": paths}
+
+
+def find_security(handler: Any) -> list[dict[str, list[str]]]:
+    """Which credentials a handler takes, of which one is enough; none for what is open to anybody."""
+    names = {guard.__qualname__.partition(".")[0] for guard in handler.resolve_guards()}
+    return [{scheme: []} for name in sorted(names) for scheme in SECURITY[name]]
 
 
 def describe_faults(derived: Document) -> dict[str, Any]:
@@ -110,7 +148,7 @@ class DocumentPlugin(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Join and encode the document."""
-        return encode_json(compose_document(openapi_schema, self._written))
+        return encode_json(compose_document(openapi_schema, self._written, request.app.routes))
 
 
 def build_openapi_config(*, version: str) -> OpenAPIConfig:

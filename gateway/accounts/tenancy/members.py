@@ -115,7 +115,7 @@ class Members:
             await append_entry(connection, _actor(person, origin), deed, now_ns)
 
 
-async def join(
+async def join(  # noqa: PLR0913, PLR0917 - who joins by what, and when and from where
     connection: AsyncConnection, user: User, token: Secret, param: str, origin: str, now_ns: int
 ) -> Invitation:
     """Use an invitation up for a person, inside the caller's transaction; ``param`` is where the token was given.

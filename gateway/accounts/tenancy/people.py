@@ -30,6 +30,7 @@ from gateway.db import Database
 from gateway.errors import shown
 from gateway.ids import new_id
 
+
 class Welcome(Protocol):
     """What other features give to every new account."""
 

@@ -22,11 +22,26 @@ EQUAL = {
     "error_code": "error_code",
     "endpoint": "endpoint",
 }
-# Every term's parameter.
-NAMES = (
-    *EQUAL, "tag", "status", "errors", "cache", "min_cost_usd", "max_cost_usd", "min_latency_ms", "max_latency_ms",
-    "request_id",
-)  # fmt: skip
+# Every term's parameter, and which calls it means.
+NAMES = {
+    "model": "Calls of this model, by the name that the caller used",
+    "provider": "Calls that this provider answered",
+    "key_id": "Calls with this key",
+    "session": "Calls with this x-watchllm-session",
+    "error_code": "Calls that failed with this code",
+    "endpoint": "Calls of chat/completions, completions or embeddings",
+    "tag": "Calls with this word among their tags",
+    "status": f"Calls that ended so: {', '.join(STATUSES)}; several with commas",
+    "errors": "Calls that failed, or those that did not",
+    "cache": "Calls by what the cache did",
+    "min_cost_usd": "Calls that cost this much or more, in dollars",
+    "max_cost_usd": "Calls that cost this much or less, in dollars",
+    "min_latency_ms": "Calls that took this long or longer",
+    "max_latency_ms": "Calls that took this long or less",
+    "request_id": "The call with this x-watchllm-request-id",
+}
+# Of the terms that take a few words alone.
+CHOICES: dict[str, tuple[str, ...]] = {"errors": ("true", "false"), "cache": CACHE_TERMS}
 MAX_CHARS = 256
 MAX_MS = 2**53
 _CACHE_SQL: dict[str, str] = {
@@ -101,10 +116,9 @@ def read_filter(params: Mapping[str, str]) -> Filter:
     statuses = tuple(dict.fromkeys(given.get("status", "").split(","))) if "status" in given else ()
     for status in statuses:
         _check("status", status, STATUSES)
-    if "cache" in given:
-        _check("cache", given["cache"], CACHE_TERMS)
-    if "errors" in given:
-        _check("errors", given["errors"], ("true", "false"))
+    for name, choices in CHOICES.items():
+        if name in given:
+            _check(name, given[name], choices)
     return Filter(
         equal={column: _bounded(name, given[name]) for name, column in EQUAL.items() if name in given},
         tag=_bounded("tag", given["tag"]).strip() if "tag" in given else None,

@@ -197,7 +197,7 @@ async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> Response[Sign
 
 @post("/api/v1/auth/refresh", summary="Renew the tokens", tags=[TAG], status_code=200, guards=[anybody])
 async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensView:
-    """A refresh token works once; using a spent one, however soon, ends the session: 401, and every token of it is void."""
+    """A refresh token works once; a second use, however soon, is a 401 and ends the session with its tokens."""
     identity = identity_of(request)
     now_ns = identity.now_ns()
     return _tokens(await identity.people.refresh(Secret(data.refresh_token), address_of(request), now_ns))

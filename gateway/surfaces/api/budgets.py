@@ -1,6 +1,7 @@
 """Budgets over HTTP: everybody in the account sees them, people with the permission make and delete them.
 
-Account-wide keys see them by the scope `usage:read`, and change them by `budgets`, which those of admins and owners have.
+Account-wide keys see them by the scope `usage:read`, and change them by `budgets`, which those of admins and owners
+have.
 
 Failure behavior: what is somebody else's is not found. While the database is away, or Redis where there is one and what
 is held is asked, the answer is 503; what was stored is never answered so.
@@ -29,6 +30,7 @@ from gateway.ids import parse_id
 from gateway.ledger.figures.tags import split_tags
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_account
+from gateway.surfaces.parameters import Parameter, asked, takes
 from gateway.surfaces.views.usage import wait_for_rows
 from providers.pricing.prices import format_usd, parse_usd
 
@@ -40,7 +42,7 @@ READ_PERMISSION: Permission = "account:read"
 READING = "usage:read"
 MAX_TAG_CHARS = 256
 _PREFIXES = {"account": "acct_", "project": "proj_", "key": "key_"}
-_BOOLEANS = ("true", "false")
+_TRUE = "true"
 _Share = Annotated[float, Meta(gt=0, le=10)]
 
 
@@ -150,16 +152,24 @@ async def list_budgets(request: AnyRequest, services: NamedDependency[Services])
     "/api/budgets/simulation",
     summary="Tell what a budget would have done",
     tags=[TAG],
+    opt=takes(
+        Parameter(name="scope", meaning="What it would limit", choices=get_args(Scope), is_required=True),
+        Parameter(name="window", meaning="How often it would begin anew", choices=get_args(Span), is_required=True),
+        Parameter(name="scope_id", meaning="Which project, key or tag; of an account it may be left out"),
+        Parameter(name="installation", meaning="A tag of the installation's own projects", choices=(_TRUE, "false")),
+        Parameter(name="limit_usd", meaning="The limit in dollars; left out, only what was spent is told"),
+    ),
     guards=[may_in_account(READ_PERMISSION, scope=READING)],
 )
 async def simulate_budget(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> BudgetTrialView:
-    """`scope`, `scope_id` and `installation` as of a budget, `window`, and `limit_usd`, which may be left out."""
+    """In each window of the past, and in the one of now."""
     caller, treasury, now_ns = caller_of(request), services.budgets.treasury, services.now_ns()
-    given = request.query_params.get("limit_usd")
-    body = _read_trial(dict(request.query_params.items()))
-    limit_pusd = None if not given else read_amount(given, "limit_usd")
+    given = asked(request)
+    limit_pusd = read_amount(given["limit_usd"], "limit_usd") if "limit_usd" in given else None
+    is_installations = given.get("installation") == _TRUE
+    body = msgspec.convert({**given, "installation": is_installations, "limit_usd": 0}, BudgetBody)
     owner, scope_id = await _find_scope(body, caller, database)
     await wait_for_rows(services)
     async with database.read() as connection:
@@ -227,17 +237,6 @@ def view_budget(state: BudgetState) -> BudgetView:
         held_usd=format_usd(state.held_pusd),
         resets_at=moment_text(state.window.resets_ns),
     )
-
-
-def _read_trial(given: dict[str, str]) -> BudgetBody:
-    given = {"installation": "false", **given}
-    for name, choices in (("scope", get_args(Scope)), ("window", get_args(Span)), ("installation", _BOOLEANS)):
-        if given.get(name) not in choices:
-            message = f"{name}={shown(given.get(name))} is none of {', '.join(choices)}."
-            raise Fault("invalid_request", message, param=name)
-    fields = {name: given[name] for name in ("scope", "scope_id", "window") if given.get(name)}
-    is_installations = given["installation"] == _BOOLEANS[0]
-    return msgspec.convert({**fields, "installation": is_installations, "limit_usd": 0}, BudgetBody)
 
 
 def _trial(past: Past, *, has_limit: bool) -> BudgetTrialView:

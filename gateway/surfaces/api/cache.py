@@ -26,7 +26,7 @@ from gateway.ids import parse_id
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.projects import occasion_of, project_of
-from gateway.surfaces.parameters import read_once
+from gateway.surfaces.parameters import Parameter, asked_once, refuse_empty, takes
 from gateway.surfaces.views.usage import wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -34,7 +34,6 @@ TAG = "Cache"
 # A key needs it besides having been made to manage its project.
 SCOPE = "usage:read"
 PATH = "/api/projects/{project_id:str}/cache"
-TERMS = ("tag", "model", "before", "entry")
 _TtlS = Annotated[int, Meta(ge=1, le=MAX_TTL_S)]
 
 
@@ -93,6 +92,12 @@ async def change_cache(
     PATH,
     summary="Purge a project's answers",
     tags=[TAG],
+    opt=takes(
+        Parameter(name="tag", meaning="Answers of calls with this word among their tags"),
+        Parameter(name="model", meaning="Answers of this model"),
+        Parameter(name="before", meaning="Answers that were kept before this moment, in RFC 3339"),
+        Parameter(name="entry", meaning="The answer of this x-watchllm-cache-entry"),
+    ),
     status_code=200,
     guards=[may_in_project("projects", scope=SCOPE, is_managing=True)],
 )
@@ -102,12 +107,10 @@ async def purge_cache(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> Purged:
-    """What meets every term given: `tag`, `model`, `before` (RFC 3339), `entry`; without one, everything."""
-    given = read_once(request, TERMS)
-    empty = next((name for name, value in given.items() if not value), None)
-    if empty is not None:
-        # As a script sends it whose variable is not set: it may mean anything but everything.
-        raise Fault("invalid_request", f"'{empty}' is empty: give it a value or leave it out.", param=empty)
+    """What meets every term given; without one, everything."""
+    # A term that is mistyped, or empty, would purge more than was meant.
+    given = asked_once(request)
+    refuse_empty(request)
     wanted = Purge(
         project_id=project_of(caller_of(request)),
         entry_ids=frozenset((given["entry"],)) if "entry" in given else None,

@@ -25,9 +25,9 @@ from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.cache import PATH, SCOPE, TAG, AnyRequest
 from gateway.surfaces.api.projects import project_of
-from gateway.surfaces.parameters import read_once
+from gateway.surfaces.parameters import Parameter, asked_once, count_of, takes
 
-MAX_HITS, EXPORTED_AT_ONCE = 1_000, 500
+MAX_HITS, DEFAULT_HITS, EXPORTED_AT_ONCE = 1_000, 100, 500
 Decided = Literal["serve", "audit", "holdout", "shadow"]
 
 
@@ -86,6 +86,10 @@ class HitDetail(msgspec.Struct, frozen=True, kw_only=True):
     f"{PATH}/hits",
     summary="List what the semantic cache decided",
     tags=[TAG],
+    opt=takes(
+        Parameter(name="limit", meaning="The most calls", most=MAX_HITS, default=DEFAULT_HITS),
+        Parameter(name="before", meaning="The id of the call that the page before ended with"),
+    ),
     guards=[may_in_project("usage:read", scope=SCOPE, is_managing=True)],
 )
 async def list_hits(
@@ -94,9 +98,9 @@ async def list_hits(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> HitsView:
-    """The calls that got a stored answer, or would have, newest first; `limit` (100, at most 1,000), `before` an id."""
-    own, given = project_of(caller_of(request)), read_once(request, ("limit", "before"))
-    limit, before = _read_limit(given.get("limit")), _read_before(given.get("before"))
+    """The calls that got a stored answer, or would have, newest first."""
+    own, given = project_of(caller_of(request)), asked_once(request)
+    limit, before = count_of(request, "limit"), _read_before(given.get("before"))
     await _settle(services)
     async with database.read() as connection:
         found = await store.read_decisions(connection, own, before, limit)
@@ -141,6 +145,7 @@ async def show_hit(
     f"{PATH}/export",
     summary="Export the semantic cache's entries and labels",
     tags=[TAG],
+    opt=takes(),
     media_type="application/x-ndjson",
     guards=[may_in_project("usage:read", scope=SCOPE, is_managing=True)],
 )
@@ -151,7 +156,7 @@ async def export_cache(
     database: NamedDependency[Database],
 ) -> Stream:
     """JSON Lines: `{"type": "entry", …}` of each stored question, then `{"type": "decision", …}` of each decision."""
-    read_once(request, ())
+    asked_once(request)
     own = project_of(caller_of(request))
     await _settle(services)
     lines = _export(database, own, services.caching.policy_of(own))
@@ -197,14 +202,6 @@ async def _settle(services: Services) -> None:
     """Let what was just decided reach the database."""
     if (layer := services.caching.semantics.layer) is not None:
         await layer.write()
-
-
-def _read_limit(text: str | None) -> int:
-    if text is None:
-        return 100
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_HITS):
-        raise Fault("invalid_request", f"'limit' is {shown(text)}; it takes 1 to {MAX_HITS}.", param="limit")
-    return int(text)
 
 
 def _read_before(text: str | None) -> str:

@@ -1,7 +1,8 @@
 """The proxy's own endpoints: chat completions, completions, embeddings and the list of models.
 
-The three calls have two ways in with one door between: the server's short way, and ordinary ASGI, which any other server
-takes, and calls with a key that is not known here yet, since the short way cannot wait. Both read the head, then the body, then run the path of gateway.pipeline.run.
+The three calls have two ways in with one door between: the server's short way, and ordinary ASGI, which any other
+server takes, and calls with a key that is not known here yet, since the short way cannot wait. Both read the head, then
+the body, then run the path of gateway.pipeline.run.
 """
 
 from collections.abc import Coroutine

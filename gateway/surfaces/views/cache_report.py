@@ -17,20 +17,17 @@ from gateway.caching.policy import Allowed, Policy
 from gateway.caching.semantic import store
 from gateway.caching.semantic.interface import Point, Seen
 from gateway.db import Database, DatabaseUnavailable
-from gateway.errors import Fault, shown
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.cache import PATH, SCOPE, TAG, AnyRequest
 from gateway.surfaces.api.projects import project_of
-from gateway.surfaces.parameters import read_once
+from gateway.surfaces.parameters import Parameter, asked_once, takes
 from gateway.surfaces.views.usage import usd_number, wait_for_rows
 
 # What the curve is drawn at, besides the project's own bounds.
 RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 HIT_RATES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 DAYS = 30
-# Whose traffic a report is about.
-KEYS = ("live", "test")
 LayerName = Literal["exact", "semantic", "audit"]
 LAYERS: tuple[LayerName, ...] = ("exact", "semantic", "audit")
 
@@ -104,6 +101,7 @@ class ReportView(msgspec.Struct, frozen=True, kw_only=True):
     f"{PATH}/report",
     summary="What the semantic cache would give and gives",
     tags=[TAG],
+    opt=takes(Parameter(name="keys", meaning="Whose traffic is meant", choices=("live", "test"), default="live")),
     guards=[may_in_project("usage:read", scope=SCOPE)],
 )
 async def show_report(
@@ -112,12 +110,10 @@ async def show_report(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> ReportView:
-    """Hits, savings and wrong answers by bound, on the project's own traffic; `keys=test`: that of its test keys."""
-    own, keys = project_of(caller_of(request)), read_once(request, ("keys",)).get("keys", "live")
-    if keys not in KEYS:
-        raise Fault("invalid_request", f"'keys' is {shown(keys)}; it takes {' or '.join(KEYS)}.", param="keys")
+    """Hits, savings and wrong answers by bound, on the project's own traffic, or on that of its test keys."""
+    own = project_of(caller_of(request))
     policy = services.caching.policy_of(own)
-    scope = f"{own}/test" if keys == "test" else own
+    scope = f"{own}/test" if asked_once(request).get("keys") == "test" else own
     bounds = [Allowed(max_wrong_rate=rate) for rate in RATES] + [Allowed(max_wrong_hit_rate=rate) for rate in HIT_RATES]
     layer = services.caching.semantics.want() if policy.is_semantic else services.caching.semantics.layer
     seen = _EMPTY if layer is None else await layer.report(scope, bounds, policy.allowed)

@@ -14,7 +14,8 @@ from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
-from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of, read_count
+from gateway.surfaces.parameters import Parameter, asked, count_of, takes
+from gateway.surfaces.views.reach import PROJECT, AnyRequest, find_projects, period, period_of
 from gateway.surfaces.views.usage import SCOPE, usd_number, wait_for_rows
 from providers.catalogue import ModelCard
 from providers.pricing.prices import Price, PriceTable, Rates, format_usd
@@ -133,12 +134,21 @@ class UnpricedList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get(
-    "/api/catalogue", summary="List models and their prices", tags=[TAG], guards=[may_in_own("usage:read", scope=SCOPE)]
+    "/api/catalogue",
+    summary="List models and their prices",
+    tags=[TAG],
+    opt=takes(
+        Parameter(name="search", meaning="Models with this in their names"),
+        Parameter(name="provider", meaning="Models of this provider"),
+        Parameter(name="callable", meaning="Only models that can be called here", choices=("true", "false")),
+        Parameter(name="limit", meaning="The most models", most=MAX_LIMIT, default=DEFAULT_LIMIT),
+        Parameter(name="after", meaning="The name that the page before ended with"),
+    ),
+    guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def list_catalogue(request: AnyRequest, services: NamedDependency[Services]) -> CatalogueView:
-    """`search` in names, `provider`, `callable=true`; `limit` (100, at most 2,000), `after` (a name)."""
-    given = request.query_params
-    limit = read_count(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+    """By their names; `next` is where the next page begins."""
+    given, limit = asked(request), count_of(request, "limit")
     own = {card.id: card for card in services.routes.cards()}
     cards = {card.id: card for card in services.routes.catalogue.names(frozenset(PROVIDERS))} | own
     search, provider = (given.get("search") or "").lower(), given.get("provider")
@@ -161,26 +171,27 @@ async def list_catalogue(request: AnyRequest, services: NamedDependency[Services
     "/api/catalogue/unpriced",
     summary="List calls without a price",
     tags=[TAG],
+    opt=takes(*period(), PROJECT),
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def list_unpriced(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> UnpricedList:
-    """`range` (`30d`) or `from`, `to`, in whole days, at most 92; `project_id`."""
-    period = period_of(request, services.now_ns()).in_buckets(NS_PER_DAY)
-    if period.to_ns - period.from_ns > MAX_DAYS * NS_PER_DAY:
+    """By model, of whole days, at most 92."""
+    meant = period_of(request, services.now_ns()).in_buckets(NS_PER_DAY)
+    if meant.to_ns - meant.from_ns > MAX_DAYS * NS_PER_DAY:
         raise Fault(
             "invalid_request",
-            f"The period from {moment_text(period.from_ns)} to {moment_text(period.to_ns)} is longer than {MAX_DAYS} "
+            f"The period from {moment_text(meant.from_ns)} to {moment_text(meant.to_ns)} is longer than {MAX_DAYS} "
             "days; ask for less.",
-            param="range" if request.query_params.get("range") else "from",
+            param="range" if "range" in asked(request) else "from",
         )
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
-    found = await read_unpriced(database, services.prices, project_ids, period.from_ns, period.to_ns)
+    found = await read_unpriced(database, services.prices, project_ids, meant.from_ns, meant.to_ns)
     return UnpricedList(
-        since=moment_text(period.from_ns),
-        until=moment_text(period.to_ns),
+        since=moment_text(meant.from_ns),
+        until=moment_text(meant.to_ns),
         requests=sum(each.calls for each in found.groups),
         exact=found.is_exact,
         models=[_unpriced(each, services.prices) for each in found.groups],
@@ -191,23 +202,24 @@ async def list_unpriced(
     "/api/simulation",
     summary="What traffic would have cost with another model",
     tags=[TAG],
+    opt=takes(Parameter(name="model", meaning="A name of the catalogue", is_required=True), *period(), PROJECT),
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def show_simulation(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> SimulationView:
-    """`model`: a name of the catalogue; `range` or `from`, `to`; `project_id`."""
-    name = request.query_params.get("model") or ""
-    period = period_of(request, services.now_ns())
+    """By the tokens of each call."""
+    name = asked(request)["model"]
+    meant = period_of(request, services.now_ns())
     card, price = _find_price(services, name)
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
-    groups = await simulate(database, project_ids, period, price)
+    groups = await simulate(database, project_ids, meant, price)
     return SimulationView(
         model=name,
         provider=card.provider,
-        since=moment_text(period.from_ns),
-        until=moment_text(period.to_ns),
+        since=moment_text(meant.from_ns),
+        until=moment_text(meant.to_ns),
         price=_listing(services.prices, price),
         requests=sum(group.requests for group in groups),
         actual_usd=usd_number(sum(group.actual_pusd for group in groups)),

@@ -25,7 +25,8 @@ from gateway.pipeline.flow import Target
 from gateway.pipeline.route import SANDBOX, RouteTable
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
-from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of
+from gateway.surfaces.parameters import takes
+from gateway.surfaces.views.reach import PROJECT, AnyRequest, find_projects, period, period_of
 from gateway.surfaces.views.usage import SCOPE, wait_for_rows
 from providers.registry import PROVIDERS
 
@@ -88,22 +89,23 @@ class HealthView(msgspec.Struct, frozen=True, kw_only=True):
     "/api/providers/health",
     summary="Tell how the providers are",
     tags=[TAG],
+    opt=takes(*period(DEFAULT_RANGE), PROJECT),
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def show_health(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> HealthView:
-    """`range` (`1h`) or `from` and `to`; `project_id`: of one project."""
-    period = period_of(request, services.now_ns(), DEFAULT_RANGE)
+    """By what the caller's own calls met."""
+    meant = period_of(request, services.now_ns(), DEFAULT_RANGE)
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
-    counts, models = await _count(database, project_ids, period)
+    counts, models = await _count(database, project_ids, meant)
     sources = _find_sources(services, project_ids)
     own = _find_own(_find_tables(services, project_ids), models, project_ids)
     targets, failures = _find_targets(own, services.ticks_ns()), _find_failures(own, project_ids)
     return HealthView(
-        since=moment_text(period.from_ns),
-        until=moment_text(period.to_ns),
+        since=moment_text(meant.from_ns),
+        until=moment_text(meant.to_ns),
         providers=[
             _describe(name, sources[name], targets.get(name, []), counts.get(name, (0, 0)), failures.get(name))
             for name in sorted(sources)
@@ -112,10 +114,10 @@ async def show_health(
 
 
 async def _count(
-    database: Database, project_ids: tuple[str, ...], period: Period
+    database: Database, project_ids: tuple[str, ...], meant: Period
 ) -> tuple[dict[str, tuple[int, int]], set[str]]:
     """By provider, the calls that were sent and those that failed; and the names that real calls asked for."""
-    hours = period.in_buckets(HOUR_NS) if period.bucket_ns < HOUR_NS else period
+    hours = meant.in_buckets(HOUR_NS) if meant.bucket_ns < HOUR_NS else meant
     wanted = Wanted(project_ids=project_ids, from_ns=hours.from_ns, to_ns=hours.to_ns)
     async with database.read() as connection:
         groups = await read_sums(connection, wanted, ("provider", "model"))

@@ -17,17 +17,17 @@ from litestar.di import NamedDependency
 from litestar.exceptions import LitestarException
 from litestar.response import Stream
 
-from gateway.analytics.calls.filters import NAMES, read_filter
+from gateway.analytics.calls.filters import read_filter
 from gateway.analytics.calls.tail import News, Tail
 from gateway.analytics.usage import InvalidUsageQuery
 from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
-from gateway.surfaces.parameters import refuse_unknown
+from gateway.surfaces.parameters import Parameter, asked, refuse_unknown, takes
 from gateway.surfaces.views.listeners import Listeners
-from gateway.surfaces.views.log import view_line
-from gateway.surfaces.views.reach import AnyRequest, find_projects
+from gateway.surfaces.views.log import TERMS, view_line
+from gateway.surfaces.views.reach import PROJECT, AnyRequest, find_projects
 from gateway.surfaces.views.usage import SCOPE, TAG
 
 # Between two looks at the feed; after so much silence a comment; and how often the caller is looked up.
@@ -44,6 +44,7 @@ _HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
     summary="Follow calls as they are stored",
     tags=[TAG],
     media_type="text/event-stream",
+    opt=takes(*TERMS, PROJECT, Parameter(name="after", meaning="The id of the last event that was heard")),
     guards=[_GUARD],
 )
 async def follow_requests(
@@ -53,11 +54,12 @@ async def follow_requests(
     listeners: NamedDependency[Listeners],
 ) -> Stream:
     """Events `request` (as in the list), `gap` (some were missed), `end`. `Last-Event-ID` or `after`; terms."""
-    refuse_unknown(request, (*NAMES, "project_id", "after"))
+    refuse_unknown(request)
+    given = asked(request)
     project_ids = await find_projects(request, caller_of(request), database)
     try:
-        tail = Tail(database, project_ids, read_filter(request.query_params), services.ticks_ns)
-        cursor = request.headers.get("last-event-id") or request.query_params.get("after")
+        tail = Tail(database, project_ids, read_filter(given), services.ticks_ns)
+        cursor = request.headers.get("last-event-id") or given.get("after")
         if cursor:
             tail.resume(cursor)
     except InvalidUsageQuery as invalid:

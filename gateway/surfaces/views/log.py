@@ -11,7 +11,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.response import Stream
 
-from gateway.analytics.calls.filters import NAMES, Filter, read_filter
+from gateway.analytics.calls.filters import CHOICES, NAMES, Filter, read_filter
 from gateway.analytics.calls.log import CallLine, Page, Place, read_cursor, read_page
 from gateway.analytics.moments import moment_text
 from gateway.analytics.usage import CSV_PAGE_ROWS, InvalidUsageQuery, csv_cell
@@ -20,17 +20,19 @@ from gateway.errors import Fault
 from gateway.ledger.figures.tags import split_tags
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
-from gateway.surfaces.parameters import refuse_unknown
-from gateway.surfaces.views.reach import AnyRequest, find_projects, period_of, read_count
+from gateway.surfaces.parameters import Parameter, asked, count_of, refuse_unknown, takes
+from gateway.surfaces.views.reach import PROJECT, AnyRequest, find_projects, period, period_of
 from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 from providers.pricing.prices import format_usd
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 DEFAULT_RANGE = "24h"
-# What the list and the export take; and the list alone.
-TERMS = (*NAMES, "project_id", "range", "from", "to")
-PAGING = ("limit", "cursor")
+TERMS: tuple[Parameter, ...] = tuple(
+    Parameter(name=name, meaning=meaning, choices=CHOICES.get(name)) for name, meaning in NAMES.items()
+)
+# What the list and the export take.
+FILTER = (*TERMS, PROJECT, *period(DEFAULT_RANGE))
 CSV_COLUMNS = (
     "id,created_at,project_id,key_id,endpoint,model,provider,upstream_model,status,http_status,error_code,stream,"
     "cached,cache_layer,input_tokens,output_tokens,tokens_saved,cost_usd,saved_usd,latency_ms,attempts,tags,session"
@@ -81,20 +83,30 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     scanned_to: str
 
 
-@get("/api/requests", summary="List calls", tags=[TAG], guards=[may_in_own("usage:read", scope=SCOPE)])
+@get(
+    "/api/requests",
+    summary="List calls",
+    tags=[TAG],
+    opt=takes(
+        *FILTER,
+        Parameter(name="limit", meaning="The most calls of a page", most=MAX_LIMIT, default=DEFAULT_LIMIT),
+        Parameter(name="cursor", meaning="The next_cursor of the page before"),
+    ),
+    guards=[may_in_own("usage:read", scope=SCOPE)],
+)
 async def list_requests(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> LogPage:
-    """`range` or `from`, `to` (24 h); `project_id`, `limit` (50, at most 500), `cursor`; terms: see README, Usage."""
-    refuse_unknown(request, (*TERMS, *PAGING))
-    wanted, given = _read_filter(request.query_params), request.query_params.get("cursor")
-    limit = read_count(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
-    period = period_of(request, services.now_ns(), DEFAULT_RANGE)
-    after = _read_cursor(given) if given else None
+    """All terms that are given must hold; a parameter that is none of these is refused."""
+    refuse_unknown(request)
+    given = asked(request)
+    wanted, cursor, limit = _read_filter(given), given.get("cursor"), count_of(request, "limit")
+    meant = period_of(request, services.now_ns(), DEFAULT_RANGE)
+    after = _read_cursor(cursor) if cursor else None
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
     async with database.read() as connection:
-        page = await read_page(connection, project_ids, wanted, (period.from_ns, period.to_ns), limit, after)
+        page = await read_page(connection, project_ids, wanted, (meant.from_ns, meant.to_ns), limit, after)
     return _view(page)
 
 
@@ -102,6 +114,7 @@ async def list_requests(
     "/api/requests/export",
     summary="Export calls as CSV",
     tags=[TAG],
+    opt=takes(*FILTER),
     media_type="text/csv",
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
@@ -109,27 +122,27 @@ async def export_requests(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> Stream:
     """The same terms as the list; all calls that match, newest first."""
-    refuse_unknown(request, TERMS)
-    wanted = _read_filter(request.query_params)
-    period = period_of(request, services.now_ns(), DEFAULT_RANGE)
+    refuse_unknown(request)
+    wanted = _read_filter(asked(request))
+    meant = period_of(request, services.now_ns(), DEFAULT_RANGE)
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
     return Stream(
-        _export(database, project_ids, wanted, (period.from_ns, period.to_ns)),
+        _export(database, project_ids, wanted, (meant.from_ns, meant.to_ns)),
         media_type="text/csv",
         headers={"content-disposition": 'attachment; filename="requests.csv"', "cache-control": "no-store"},
     )
 
 
 async def _export(
-    database: Database, project_ids: tuple[str, ...], wanted: Filter, period: tuple[int, int]
+    database: Database, project_ids: tuple[str, ...], wanted: Filter, span_ns: tuple[int, int]
 ) -> AsyncGenerator[bytes, None]:
     """Yield a page at a time; no connection is held while the client takes it."""
     yield f"{CSV_COLUMNS}\n".encode()
     place: Place | None = None
     while True:
         async with database.read() as connection:
-            page = await read_page(connection, project_ids, wanted, period, CSV_PAGE_ROWS, place)
+            page = await read_page(connection, project_ids, wanted, span_ns, CSV_PAGE_ROWS, place)
         if page.lines:
             yield "".join(map(_csv_line, page.lines)).encode()
         place = page.next

@@ -24,14 +24,16 @@ from gateway.analytics.overview.tops import CHOICES, DEFAULT_LIMIT, MAX_LIMIT, B
 from gateway.budgets import administration
 from gateway.budgets.budget import Scope, Span
 from gateway.db import Database
-from gateway.errors import Fault, shown
 from gateway.ledger.figures.reading import Figures
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_own
-from gateway.surfaces.views.reach import AnyRequest, find_projects, is_operator, period_of, read_count
+from gateway.surfaces.parameters import Parameter, asked, count_of, takes
+from gateway.surfaces.views.reach import PROJECT, AnyRequest, find_projects, is_operator, period, period_of
 from gateway.surfaces.views.usage import SCOPE, usd_number, wait_for_rows
 
 TAG = "Overview"
+BY = Parameter(name="by", meaning="What is added up", choices=CHOICES, default="model")
+LIMIT = Parameter(name="limit", meaning="The most that are told", most=MAX_LIMIT, default=DEFAULT_LIMIT)
 _NS_PER_S = 1_000_000_000
 
 
@@ -179,32 +181,34 @@ class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
     "/api/overview",
     summary="Show what traffic cost, saved and took over time",
     tags=[TAG],
+    opt=takes(*period(), PROJECT),
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def show_figures(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> OverviewView:
-    """`range` (1h, 6h, 24h, 7d, 30d, 90d, 1y) or `from`, `to`; `project_id`. The last bucket is under way."""
-    period = period_of(request, services.now_ns())
+    """In buckets and together, with the time before it; the last bucket is under way."""
+    meant = period_of(request, services.now_ns())
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
-    return _overview(await read_overview(database, project_ids, period))
+    return _overview(await read_overview(database, project_ids, meant))
 
 
 @get(
     "/api/overview/holdout",
     summary="Measure what the semantic cache saved",
     tags=[TAG],
+    opt=takes(*period(), PROJECT),
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def show_measured(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> MeasuredView:
-    """By the calls that it held back; `range` or `from`, `to`, of which the last 30 days count; `project_id`."""
-    period = period_of(request, services.now_ns())
+    """By the calls that it held back; of the time the last 30 days count."""
+    meant = period_of(request, services.now_ns())
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
-    found = await read_measured(database, project_ids, period, services.now_ns())
+    found = await read_measured(database, project_ids, meant, services.now_ns())
     measured, low, high = (
         msgspec.Raw(b"null") if pusd is None else usd_number(pusd)
         for pusd in (found.measured_pusd, found.low_pusd, found.high_pusd)
@@ -226,14 +230,16 @@ async def show_measured(
     "/api/overview/top",
     summary="Show what costs most",
     tags=[TAG],
+    opt=takes(BY, LIMIT, *period(), PROJECT),
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def show_top(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> TopsView:
-    """`by`: model, key, tag, project or provider; `limit` (10, at most 100); `range` or `from`, `to`; `project_id`."""
-    period = period_of(request, services.now_ns())
-    by, limit = _read_by(request), read_count(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+    """What cost most comes first."""
+    meant = period_of(request, services.now_ns())
+    by: By = msgspec.convert(asked(request).get("by", "model"), By)
+    limit = count_of(request, "limit")
     project_ids = await find_projects(request, caller_of(request), database)
     await wait_for_rows(services)
     items = [
@@ -248,21 +254,22 @@ async def show_top(
             cost_usd=usd_number(top.cost_pusd),
             saved_usd=usd_number(top.saved_pusd),
         )
-        for top in await read_top(database, project_ids, period, by, limit)
+        for top in await read_top(database, project_ids, meant, by, limit)
     ]
-    return TopsView(by=by, since=moment_text(period.from_ns), until=moment_text(period.to_ns), items=items)
+    return TopsView(by=by, since=moment_text(meant.from_ns), until=moment_text(meant.to_ns), items=items)
 
 
 @get(
     "/api/overview/forecast",
     summary="Forecast the month against budgets",
     tags=[TAG],
+    opt=takes(PROJECT),
     guards=[may_in_own("usage:read", scope=SCOPE)],
 )
 async def show_forecast(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> ForecastView:
-    """`project_id`: of one project. README says how it is made and what its interval covers."""
+    """README says how it is made and what its interval covers."""
     caller, now_ns = caller_of(request), services.now_ns()
     project_ids = await find_projects(request, caller, database)
     await wait_for_rows(services)
@@ -279,15 +286,7 @@ async def show_forecast(
 def _may_see_budgets(caller: Caller) -> bool:
     if caller.person is not None:
         return may(caller.person.role, "account:read")
-    return caller.key is not None and caller.key.is_account_wide and "budgets" in caller.key.scopes
-
-
-def _read_by(request: AnyRequest) -> By:
-    given = request.query_params.get("by") or "model"
-    for choice in CHOICES:
-        if given == choice:
-            return choice
-    raise Fault("invalid_request", f"by={shown(given)} is none of {', '.join(CHOICES)}.", param="by")
+    return caller.key is not None and caller.key.is_account_wide
 
 
 def _overview(overview: Overview) -> OverviewView:

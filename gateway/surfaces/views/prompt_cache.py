@@ -17,6 +17,8 @@ from gateway.db import Database
 from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
+from gateway.surfaces.parameters import asked, takes
+from gateway.surfaces.views.reach import FROM, TO
 from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -51,6 +53,7 @@ class PromptCacheView(msgspec.Struct, frozen=True, kw_only=True):
     "/api/projects/{project_id:str}/prompt-cache",
     summary="What the providers' prompt caches saved and cost",
     tags=[TAG],
+    opt=takes(FROM, TO),
     guards=[may_in_project("usage:read", scope=SCOPE)],
 )
 async def show_prompt_cache(
@@ -59,11 +62,11 @@ async def show_prompt_cache(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> PromptCacheView:
-    """Parameters: `from`, `to` (ISO 8601, by default the last 30 days, at most 92 days apart)."""
+    """Of a time of at most 92 days."""
     own_id = caller_of(request).project_id
     assert own_id is not None, "the guard found the project"  # noqa: S101 - for the type checkers
     try:
-        rows = read_period(own_id, services.now_ns(), dict(request.query_params.items()))
+        rows = read_period(own_id, services.now_ns(), asked(request))
     except InvalidUsageQuery as invalid:
         raise Fault("invalid_request", f"{invalid}.", param=invalid.param) from invalid
     await wait_for_rows(services)

@@ -7,15 +7,28 @@ from typing import Any
 
 from litestar import Request
 
-from gateway.analytics.overview.periods import Period, read_period
+from gateway.analytics.overview.periods import RANGES, Period, read_period
 from gateway.analytics.store import list_project_ids
 from gateway.analytics.usage import InvalidUsageQuery
 from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
 from gateway.surfaces.access import Caller
+from gateway.surfaces.parameters import Parameter, asked
 
 AnyRequest = Request[Any, Any, Any]
+DEFAULT_RANGE = "30d"
+PROJECT = Parameter(name="project_id", meaning="One of the caller's projects; all of them where it is left out")
+FROM = Parameter(name="from", meaning="The first moment, as a date (UTC) or in RFC 3339; by default 30 days ago")
+TO = Parameter(
+    name="to", meaning="The moment at which it ends, as a date, which is included, or in RFC 3339; by default now"
+)
+
+
+def period(default: str = DEFAULT_RANGE) -> tuple[Parameter, ...]:
+    """What ``period_of`` reads."""
+    meaning = "The time until now, in place of from and to"
+    return Parameter(name="range", meaning=meaning, choices=tuple(RANGES), default=default), FROM, TO
 
 
 def is_operator(caller: Caller) -> bool:
@@ -25,7 +38,7 @@ def is_operator(caller: Caller) -> bool:
 
 async def find_projects(request: AnyRequest, caller: Caller, database: Database) -> tuple[str, ...]:
     """The projects whose calls are meant: the one that ``project_id`` names, or all of the caller's."""
-    given = request.query_params.get("project_id")
+    given = asked(request).get(PROJECT.name)
     if caller.project_id is not None:
         own: tuple[str, ...] = (caller.project_id,)
     else:
@@ -44,19 +57,9 @@ async def find_projects(request: AnyRequest, caller: Caller, database: Database)
     return (wanted,)
 
 
-def period_of(request: AnyRequest, now_ns: int, default: str = "30d") -> Period:
+def period_of(request: AnyRequest, now_ns: int, default: str = DEFAULT_RANGE) -> Period:
     """Read ``range``, or ``from`` and ``to``; raises Fault."""
     try:
-        return read_period(now_ns, dict(request.query_params.items()), default)
+        return read_period(now_ns, asked(request), default)
     except InvalidUsageQuery as invalid:
         raise Fault("invalid_request", f"{invalid}.", param=invalid.param) from invalid
-
-
-def read_count(request: AnyRequest, name: str, default: int, most: int) -> int:
-    """Read a whole number from 1 on; raises Fault."""
-    given = request.query_params.get(name)
-    if not given:
-        return default
-    if given.isascii() and given.isdigit() and len(given) <= len(str(most)) and 1 <= int(given) <= most:
-        return int(given)
-    raise Fault("invalid_request", f"{name}={shown(given)} is not a whole number from 1 to {most}.", param=name)

@@ -13,9 +13,10 @@ from gateway.analytics.dashboard import Period, read_month, read_overview, read_
 from gateway.analytics.moments import day_text, month_text
 from gateway.analytics.store import list_project_ids
 from gateway.db import Database
-from gateway.errors import Fault, shown
+from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_account, may_in_own
+from gateway.surfaces.parameters import Parameter, asked, takes
 from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -74,13 +75,14 @@ class MonthView(msgspec.Struct, frozen=True, kw_only=True):
     "/api/dashboard/stats",
     summary="What the account used",
     tags=[TAG],
+    opt=takes(Parameter(name="period", meaning="The days that end today", choices=PERIODS, default="30d")),
     guards=[may_in_account("usage:read", scope=SCOPE)],
 )
 async def show_overview(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> OverviewView:
-    """`period`: `7d`, `30d` (default) or `all`; days are UTC's and today's is the last."""
-    period = _read_period(request.query_params.get("period"))
+    """Days are UTC's and today's is the last."""
+    period: Period = msgspec.convert(asked(request).get("period", "30d"), Period)
     await wait_for_rows(services)
     overview = await read_overview(database, await _projects(caller_of(request), database), period, services.now_ns())
     return OverviewView(
@@ -100,35 +102,32 @@ async def show_overview(
     )
 
 
-@get("/v1/usage", summary="What was used in a month", tags=[TAG], guards=[may_in_own("usage:read", scope=SCOPE)])
+@get(
+    "/v1/usage",
+    summary="What was used in a month",
+    tags=[TAG],
+    opt=takes(Parameter(name="period", meaning="A calendar month in UTC such as 2025-01; by default the current one")),
+    guards=[may_in_own("usage:read", scope=SCOPE)],
+)
 async def show_month(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> MonthView:
-    """`period`: a calendar month in UTC such as `2025-01`, by default the current one."""
-    asked = request.query_params.get("period") or None
+    """Of the account, or of the key's project."""
+    month = asked(request).get("period")
     try:
-        from_ns, to_ns = read_month(asked, services.now_ns())
+        from_ns, to_ns = read_month(month, services.now_ns())
     except ValueError as error:
         raise Fault("invalid_request", f"period={error}.", param="period") from error
     await wait_for_rows(services)
     sums = await read_span(database, await _projects(caller_of(request), database), from_ns, to_ns)
     return MonthView(
         # What lies beyond all dates is read as the last of them, in which nothing was used either.
-        period=asked or month_text(from_ns),
+        period=month or month_text(from_ns),
         total_requests=sums.requests,
         total_tokens=sums.tokens,
         cost_usd=usd_number(sums.cost_pusd),
         by_deployment=[],
     )
-
-
-def _read_period(text: str | None) -> Period:
-    if not text:
-        return "30d"
-    for period in PERIODS:
-        if text == period:
-            return period
-    raise Fault("invalid_request", f"period={shown(text)} is none of {', '.join(PERIODS)}.", param="period")
 
 
 async def _projects(caller: Caller, database: Database) -> tuple[str, ...]:

@@ -15,12 +15,22 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from gateway.analytics.moments import moment_text
-from gateway.analytics.usage import InvalidUsageQuery, UsageQuery, export_csv, read_page, read_query
+from gateway.analytics.usage import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    InvalidUsageQuery,
+    UsageQuery,
+    export_csv,
+    read_page,
+    read_query,
+)
 from gateway.db import Database
 from gateway.errors import Fault
 from gateway.ledger.store import UsageLog
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
+from gateway.surfaces.parameters import Parameter, asked, takes
+from gateway.surfaces.views.reach import FROM, TO
 from providers.pricing.prices import format_usd
 
 AnyRequest = Request[Any, Any, Any]
@@ -28,6 +38,8 @@ AnyRequest = Request[Any, Any, Any]
 FRESHNESS_S = 2.0
 SCOPE = "usage:read"
 TAG = "Usage"
+LIMIT = "The most calls; the export has all of them where it is left out"
+MODEL = Parameter(name="model", meaning="Calls of this model alone, by the name that the caller used")
 
 
 class LogView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -69,6 +81,7 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     "/api/projects/{project_id:str}/usage",
     summary="List a project's calls and their cost",
     tags=[TAG],
+    opt=takes(FROM, TO, Parameter(name="limit", meaning=LIMIT, most=MAX_LIMIT, default=DEFAULT_LIMIT), MODEL),
     guards=[may_in_project("usage:read", scope=SCOPE)],
 )
 async def show_usage(
@@ -77,7 +90,7 @@ async def show_usage(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> UsageView:
-    """Parameters: `from`, `to` (ISO 8601, by default the last 30 days), `limit` (100, at most 1000), `model`."""
+    """The newest, and the sums of all that match."""
     query = await _read(request, services)
     page = await read_page(database, query)
     sums = page.sums
@@ -98,6 +111,7 @@ async def show_usage(
     "/api/projects/{project_id:str}/usage/export",
     summary="Export a project's calls as CSV",
     tags=[TAG],
+    opt=takes(FROM, TO, Parameter(name="limit", meaning=LIMIT, most=MAX_LIMIT), MODEL),
     media_type="text/csv",
     guards=[may_in_project("usage:read", scope=SCOPE)],
 )
@@ -121,7 +135,7 @@ async def _read(request: AnyRequest, services: Services) -> UsageQuery:
     project_id = caller_of(request).project_id
     assert project_id is not None, "the guard found the project"  # noqa: S101 - for the type checkers
     try:
-        query = read_query(project_id, services.now_ns(), dict(request.query_params.items()))
+        query = read_query(project_id, services.now_ns(), asked(request))
     except InvalidUsageQuery as invalid:
         raise Fault("invalid_request", f"{invalid}.", param=invalid.param) from invalid
     await wait_for_rows(services)

@@ -18,7 +18,7 @@ from gateway.surfaces import faults
 RAISED: dict[str, Exception] = {
     "fault": Fault("invalid_model", "No.", param="model", retry_after_ms=1_500),
     "down": DatabaseUnavailable("postgresql://user:c4n4ry@host is away"),
-    "refused": CredentialInvalid("the secret has 0 characters"),
+    "refused": CredentialInvalid("the secret has 0 characters", "api_key"),
     "missing": UnknownCredential("there is no credential for 'groq' here"),
     "bug": RuntimeError("c4n4ry"),
     "bad": HTTPException(status_code=400, detail="bad page", extra={"page": "x"}),

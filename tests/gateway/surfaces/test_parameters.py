@@ -1,5 +1,6 @@
-"""The parameters of an address: a NUL in none of them, and none that nobody reads."""
+"""The parameters of an address: a NUL in none of them, none that nobody reads, and each told as it is checked."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -8,20 +9,43 @@ from litestar import Litestar, Request, get
 from litestar.params import FromPath
 
 from gateway.surfaces import faults
-from gateway.surfaces.parameters import check_address, read_once, refuse_unknown
+from gateway.surfaces.parameters import (
+    Parameter,
+    asked,
+    asked_once,
+    check_address,
+    count_of,
+    refuse_empty,
+    refuse_unknown,
+    takes,
+)
 
 
-@get("/things/{thing:str}")
+@get(
+    "/things/{thing:str}",
+    opt=takes(
+        Parameter(name="model", meaning="Any text"),
+        Parameter(name="provider", meaning="One of two", choices=("a", "b")),
+        Parameter(name="key", meaning="A number", most=20, default=7),
+    ),
+)
 async def look(request: Request[Any, Any, Any], thing: FromPath[str]) -> str:
     """Show one."""
-    refuse_unknown(request, ("model", "provider", "key"))
-    return thing + request.query_params.get("model", "")
+    refuse_unknown(request)
+    return f"{thing} {sorted(asked(request).items())} {count_of(request, 'key')}"
 
 
-@get("/once")
+@get("/needed", opt=takes(Parameter(name="scope", meaning="What it limits", is_required=True)))
+async def need(request: Request[Any, Any, Any]) -> str:
+    """Show what must be there, and is not empty."""
+    refuse_empty(request)
+    return asked(request)["scope"]
+
+
+@get("/once", opt=takes(Parameter(name="model", meaning="Any text"), Parameter(name="key", meaning="Another")))
 async def look_once(request: Request[Any, Any, Any]) -> dict[str, str]:
     """Show what was given."""
-    return read_once(request, ("model", "key"))
+    return asked_once(request)
 
 
 async def check(request: Request[Any, Any, Any]) -> None:
@@ -30,7 +54,7 @@ async def check(request: Request[Any, Any, Any]) -> None:
 
 
 APP = Litestar(
-    [look, look_once],
+    [look, look_once, need],
     before_request=check,
     exception_handlers=faults.HANDLERS,
     openapi_config=None,
@@ -47,13 +71,15 @@ async def ask(address: str) -> httpx.Response:
 
 async def test_what_may_stand_once_is_read() -> None:
     """Of two values one would be passed over, so it is refused as a name is that nobody reads."""
-    assert (await ask("/once?model=a&key=")).json() == {"model": "a", "key": ""}
+    assert (await ask("/once?model=a&key=")).json() == {"model": "a"}
     for address, param in (("/once?model=a&model=a", "model"), ("/once?modle=a", "modle")):
         answer = await ask(address)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-@pytest.mark.parametrize("address", ["/things/a", "/things/a?model=%2500", "/things/a?model=", "/things/a?key=%C3%A9"])
+@pytest.mark.parametrize(
+    "address", ["/things/a", "/things/a?model=%2500", "/things/a?model=", "/things/a?model=%C3%A9"]
+)
 async def test_what_has_no_nul_is_taken(address: str) -> None:
     """One that is escaped twice is none."""
     assert (await ask(address)).status_code == 200
@@ -82,3 +108,51 @@ async def test_a_parameter_that_nobody_reads_is_refused(name: str, words: str) -
     answer = await ask(f"/things/a?{name}=1")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
     assert words in answer.json()["error"]["message"]
+
+
+async def test_only_what_a_route_takes_is_read_and_empty_is_not_given() -> None:
+    """With the default of what is left out."""
+    answers = [await ask(f"/things/x{query}") for query in ("", "?model=&key=", "?model=m&provider=b&key=20")]
+    assert [answer.text for answer in answers] == [
+        "x [] 7",
+        "x [] 7",
+        "x [('key', '20'), ('model', 'm'), ('provider', 'b')] 20",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "param", "words"),
+    [
+        ("/things/a?provider=c", "provider", "provider='c' is none of a, b."),
+        ("/things/a?key=21", "key", "key='21' is not a whole number from 1 to 20."),
+        ("/things/a?key=0", "key", "key='0' is not"),
+        ("/things/a?key=%D9%A3", "key", "is not a whole number"),
+        ("/needed", "scope", "'scope' is missing: What it limits."),
+        ("/needed?scope=", "scope", "'scope' is empty"),
+    ],
+)
+async def test_what_a_route_does_not_take_is_refused(address: str, param: str, words: str) -> None:
+    """By what it declares, which is what the OpenAPI document tells."""
+    answer = await ask(address)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert words in answer.json()["error"]["message"]
+
+
+def test_a_parameter_is_told_as_it_is_checked() -> None:
+    """In OpenAPI's words."""
+    count = Parameter(name="limit", meaning="The most", most=20, default=7)
+    word = Parameter(name="by", meaning="What", choices=("a", "b"), is_required=True)
+    assert count.describe() == {
+        "name": "limit",
+        "in": "query",
+        "description": "The most.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 20, "default": 7},
+    }
+    assert (word.describe()["schema"], word.describe()["required"]) == ({"type": "string", "enum": ["a", "b"]}, True)
+
+
+def test_nobody_reads_a_query_past_its_declaration() -> None:
+    """What is read elsewhere would be told nowhere."""
+    folder = Path(faults.__file__).parent
+    readers = {path.name for path in folder.rglob("*.py") if "query_params" in path.read_text(encoding="utf-8")}
+    assert readers == {"parameters.py"}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.routes import describe_api
 from gateway.web.document import STATUSES, compose_document, describe_faults, join_documents, load_proxy_document
 
 ENDPOINTS = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
@@ -123,3 +124,73 @@ def test_every_reference_of_the_whole_leads_somewhere() -> None:
         node: Any = document
         for part in reference.removeprefix("#/").split("/"):
             node = node[part]
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    """The document that a running gateway serves."""
+    return describe_api("1")
+
+
+def test_every_operation_says_who_may_ask(whole: dict[str, Any]) -> None:
+    """By schemes that are there; nothing but what is open to anybody goes without."""
+    told = {
+        f"{method.upper()} {path}": [next(iter(each)) for each in operation["security"]]
+        for path, item in whole["paths"].items()
+        for method, operation in item.items()
+    }
+    keys, people = ["key", "xApiKey", "apiKey"], ["accessToken", "session"]
+    assert {name for name, schemes in told.items() if not schemes} == {
+        "GET /",
+        "GET /health",
+        "GET /metrics",
+        "POST /api/v1/auth/login",
+        "POST /api/v1/auth/refresh",
+        "POST /api/v1/auth/register",
+    }
+    assert told["POST /v1/chat/completions"] == told["GET /v1/models"] == keys
+    assert told["GET /api/users"] == told["POST /api/v1/auth/password"] == people
+    assert told["GET /api/overview"] == told["POST /api/budgets"] == [*keys, *people]
+    assert {scheme for schemes in told.values() for scheme in schemes} == whole["components"]["securitySchemes"].keys()
+
+
+@pytest.mark.parametrize("path", sorted(ENDPOINTS))
+def test_a_proxied_call_tells_its_refusals_and_what_steers_it(path: str) -> None:
+    """The statuses of money, time and our own mistakes; every header of README's table."""
+    document = load_proxy_document()
+    operation = document["paths"][path]["post"]
+    assert operation["responses"].keys() >= {"402", "408", "500"}
+    names = {
+        document["components"]["parameters"][each["$ref"].rpartition("/")[2]]["name"]
+        for each in operation["parameters"]
+    }
+    assert names == {
+        "cache-control",
+        "x-watchllm-cache",
+        "x-watchllm-cache-ttl",
+        "x-watchllm-max-cost-usd",
+        "x-watchllm-max-wrong-hit-rate",
+        "x-watchllm-max-wrong-rate",
+        "x-watchllm-session",
+        "x-watchllm-tags",
+    }
+
+
+def test_the_parameters_of_views_are_told(whole: dict[str, Any]) -> None:
+    """Each with what it takes."""
+    paths = {
+        "/api/projects/{project_id}/usage": {"from", "to", "limit", "model", "project_id"},
+        "/api/projects/{project_id}/usage/export": {"from", "to", "limit", "model", "project_id"},
+        "/api/overview": {"range", "from", "to", "project_id"},
+        "/api/dashboard/stats": {"period"},
+        "/v1/usage": {"period"},
+        "/api/simulation": {"model", "range", "from", "to", "project_id"},
+        "/api/budgets/simulation": {"scope", "scope_id", "window", "limit_usd"},
+        "/api/providers/health": {"range", "from", "to", "project_id"},
+        "/api/catalogue": {"search", "provider", "callable", "limit", "after"},
+    }
+    for path, names in paths.items():
+        assert {each["name"] for each in whole["paths"][path]["get"]["parameters"]} == names
+    purge = whole["paths"]["/api/projects/{project_id}/cache"]["delete"]["parameters"]
+    assert {each["name"] for each in purge} == {"project_id", "tag", "model", "before", "entry"}
+    assert len(whole["paths"]["/api/requests"]["get"]["parameters"]) == 21

@@ -216,7 +216,6 @@ async def make_account_key(ann: Home) -> dict[str, str]:
     return {"authorization": f"Bearer {made['api_key']}"}
 
 
-@pytest.mark.row("A5")
 async def test_an_owners_account_key_budgets_as_they_do(ann: Home) -> None:
     """Everything of the person but admin: it makes, sees, tries and deletes budgets, and records what was spent."""
     by = await make_account_key(ann)
