@@ -13,6 +13,7 @@ from plans import ACTOR, ENFORCE, RATE_HEADERS, Member, MinuteClock, make_member
 from running import Answer, Running, Upstream, always, chat_reply, json_reply, openai_config
 from waiting_clock import waiting_clock
 
+from gateway.accounts.keys import make_key
 from gateway.counters.interface import RateWindow
 from gateway.limits.plans_store import WantedPlan, set_plan
 
@@ -138,6 +139,16 @@ async def test_every_answer_tells_the_limits(gateway: Running) -> None:
     assert remaining == [[60, 60 - count] for count in range(1, 9)]
     assert [answer.status_code for answer in answers[2:6]] == [400, 400, 415, 400]
     assert [(answer.status_code, shown(answer)[:2]) for answer in elsewhere] == [(200, [60, 59]), (404, [60, 58])]
+
+
+async def test_what_is_not_there_counts_and_tells_the_limits_too(gateway: Running) -> None:
+    """An unknown path and a method that a path does not take, for who is known; a stranger is told nothing of them."""
+    member = await make_member(gateway, "starter")
+    async with gateway.client(member.key) as client:
+        answers = [await client.get("/v1/nothing"), await client.delete("/v1/models")]
+    assert [(answer.status_code, shown(answer)[:2]) for answer in answers] == [(404, [60, 59]), (405, [60, 58])]
+    async with gateway.client(make_key("live")) as stranger:
+        assert "x-ratelimit-limit" not in (await stranger.get("/v1/nothing")).headers
 
 
 async def test_a_stream_tells_the_limits_in_its_head(gateway: Running) -> None:
