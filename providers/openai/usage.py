@@ -48,12 +48,6 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
     cache_read_input_tokens: int | None = None
 
 
-class CostDetails(msgspec.Struct, frozen=True, gc=False):
-    """What OpenRouter's own provider charges, in USD; told of other calls too, and part of their cost then."""
-
-    upstream_inference_cost: Decimal | None = None
-
-
 class UsageWire(msgspec.Struct, frozen=True, gc=False):
     """The object as it comes over the wire; ``cost`` is OpenRouter's, in USD."""
 
@@ -68,10 +62,6 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     cache_read_input_tokens: int | None = None
-    # With a provider's key of one's own OpenRouter's cost is its fee alone, and that provider bills the rest. Source:
-    # https://openrouter.ai/docs/use-cases/usage-accounting (2026-11-28).
-    is_byok: bool | None = None
-    cost_details: CostDetails | None = None
 
 
 T = TypeVar("T", Counts, PromptDetails, CompletionDetails)
@@ -194,8 +184,6 @@ def _take(whole: int, part: int | None) -> tuple[int, int]:
 def _cost_pusd(wire: UsageWire) -> int | None:
     """USD to picodollars, rounded up; a figure that is no amount of money counts as not reported."""
     cost = wire.cost
-    if cost is not None and wire.is_byok and wire.cost_details is not None:
-        cost += wire.cost_details.upstream_inference_cost or 0
     if cost is None or not cost.is_finite() or not 0 <= cost <= MAX_CREDIBLE_USD:
         return None
     return int((cost * PUSD_PER_USD).to_integral_value(rounding=ROUND_CEILING))
@@ -223,8 +211,6 @@ def read_any_usage(value: Any, service_tier: str | None = None) -> Usage | None:
         prompt_tokens_details=given,
         completion_tokens_details=made,
         cost=_read_as(told.get("cost"), Decimal),
-        is_byok=_read_as(told.get("is_byok"), bool),
-        cost_details=_read_as(told.get("cost_details"), CostDetails),
     )
     usage = read_usage(wire, service_tier)
     is_odd = is_odd or is_given_odd or is_made_odd

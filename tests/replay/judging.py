@@ -174,18 +174,12 @@ def judge_usage(item: Item, request: dict[str, Any], heard: Heard, row: UsageRow
 
 
 def judge_cost(item: Item, row: UsageRow) -> list[str]:
-    """A cost that the provider reports is the row's, with what a key of one's own is billed beside it; the recordings'
-    names have no price.
-    """
-    told = item["golden"]["usage_raw"] or {}
-    reported = told.get("cost") if item["provider"] == "openrouter" else None
+    """A cost that the provider reports is the row's; the recordings' names have no price."""
+    reported = (item["golden"]["usage_raw"] or {}).get("cost") if item["provider"] == "openrouter" else None
     basis = "unpriced" if reported is None else "reported"
     pusd = 0
     if reported is not None:
-        usd = Decimal(str(reported))
-        if told.get("is_byok"):
-            usd += Decimal(str(told["cost_details"]["upstream_inference_cost"]))
-        pusd = int((usd * 10**12).to_integral_value(rounding=ROUND_CEILING))
+        pusd = int((Decimal(str(reported)) * 10**12).to_integral_value(rounding=ROUND_CEILING))
     return [] if (row.cost_basis, row.cost_pusd) == (basis, pusd) else [f"cost {row.cost_basis} {row.cost_pusd}"]
 
 
