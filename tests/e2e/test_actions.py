@@ -9,6 +9,7 @@ from e2e.town import ADA, PROJECTS, Town
 from playwright.async_api import Browser, expect
 
 from gateway.backends.breaker import LastFailure
+from gateway.ids import parse_id
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 NAME = PROJECTS[0]
@@ -140,8 +141,10 @@ async def test_what_last_went_wrong_is_told(browser: Browser, town: Town, scheme
     assert route is not None
     breaker = route.targets[0].breaker
     words = "Status 401 (invalid_api_key)."
-    project_id, _ = town.projects[PROJECTS[0]]
-    breaker.note_failure(project_id, LastFailure(at_ns=services.now_ns(), code="upstream_auth", message=words))
+    failure = LastFailure(at_ns=services.now_ns(), code="upstream_auth", message=words)
+    # Of whichever project the page begins with.
+    for project in (await town.ask("GET", "/api/projects"))["projects"]:
+        breaker.note_failure(f"proj_{parse_id(project['id'])}", failure)
     async with look(browser, town.gateway, size=size, scheme=scheme, email=ADA) as sight:
         await sight.open("/providers")
         row = sight.page.get_by_role("row").filter(has_text="openai").filter(has_text=words)
