@@ -32,6 +32,8 @@ MAX_EXTRA_DEPTH = 8
 BAD_REQUEST, RATE_LIMITED = 400, 429
 # Statuses of a provider that the caller can act on: they pass as they are.
 RELAYED = frozenset({400, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 424, 431, 451})
+# Those of them that another target would answer as well: who asked has to ask for something else.
+CALLERS = RELAYED - {409}
 # Statuses that speak of the gateway's own account at the provider.
 PAYMENT_REQUIRED = 402
 OWN_TROUBLE = {401: "upstream_auth", 403: "upstream_auth", PAYMENT_REQUIRED: "upstream_quota"}
@@ -51,6 +53,11 @@ def clean(text: str) -> str:
 def _word(text: str) -> str | None:
     """A provider's type, code or field, where it is one word and no credential."""
     return text if WORD.fullmatch(text) and CREDENTIAL.search(text) is None else None
+
+
+def is_callers(error: ProviderError) -> bool:
+    """Whether the caller's own request is at fault, so that neither the provider is ill nor another would take it."""
+    return isinstance(error, Unsupported) or (isinstance(error, Refused) and error.upstream_status in CALLERS)
 
 
 def mask(error: ProviderError, backend: Backend) -> None:

@@ -10,6 +10,7 @@ from gateway.backends.interface import Client
 from gateway.errors import Fault
 from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.passage import Passage
+from gateway.pipeline import reply
 from gateway.pipeline.flow import Inbound
 from gateway.pipeline.services import Services
 from gateway.telemetry import Metrics
@@ -120,6 +121,15 @@ async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, servi
         await passage.enter(_bound_tokens(call), count, is_all_input=not _reply_tokens(call))
     finally:
         client.lines = passage.lines
+
+
+async def refuse(request_id: str, passage: Passage, client: Client, fault: Fault) -> None:
+    """Refuse a request that cannot become a call: it counts as one all the same."""
+    try:
+        await passage.pass_requests()
+    except Fault as limit:
+        fault = limit
+    reply.refuse(request_id, LimitedClient(client, passage.lines), fault)
 
 
 def _bound_tokens(call: Call) -> int:

@@ -251,15 +251,6 @@ async def run_limited(inbound: Inbound, passage: Passage, client: Client, servic
                 limited.flush()
 
 
-async def refuse_limited(request_id: str, passage: Passage, client: Client, fault: Fault) -> None:
-    """Refuse a request that cannot become a call: it counts as one all the same."""
-    try:
-        await passage.pass_requests()
-    except Fault as limit:
-        fault = limit
-    reply.refuse(request_id, limits.LimitedClient(client, passage.lines), fault)
-
-
 async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     """How an answer ended whose usage has to be counted, or that was a stream."""
     call, model = journey.sent.call, upstream.target.model

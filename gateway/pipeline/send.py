@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.backends.breaker import LastFailure
-from gateway.backends.failure import as_fault, describe
+from gateway.backends.failure import as_fault, describe, is_callers
 from gateway.backends.interface import Client, Exchange, WholeReply
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
@@ -40,7 +40,6 @@ from providers.wire import Call, WireRequest
 
 HTTP_OK, HTTP_REDIRECTION = 200, 300
 MAX_ERROR_BYTES = 262_144
-CALLERS_FAULT = frozenset({400, 404, 405, 406, 410, 411, 413, 414, 415, 422, 424, 431, 451})
 # A Retry-After may be shorter than our own wait, but a crowd that obeys it to the millisecond comes back as a crowd.
 RETRY_AFTER_SPREAD = 10
 
@@ -150,7 +149,7 @@ async def send(journey: Journey, route: Route) -> Upstream:
                 # Another target was asked and failed: that is what happened to the call.
                 continue
             error, failed_at = failure, target
-            if journey.client.is_gone or _is_callers_fault(failure):
+            if journey.client.is_gone or is_callers(failure):
                 break
             if journey.attempts >= services.settings.retries.max_tries:
                 break
@@ -347,18 +346,12 @@ def _ignore_pressure(is_slow: bool) -> None:
     """Nothing has been written to the client yet."""
 
 
-def _is_callers_fault(error: ProviderError) -> bool:
-    if isinstance(error, Unsupported):
-        return True
-    return isinstance(error, Refused) and error.upstream_status in CALLERS_FAULT
-
-
 def _note_failure(journey: Journey, target: Target, error: ProviderError) -> str:
     """Count a failed try, and tell its public code."""
     services = journey.services
     code = as_fault(error, target.backend).code
     services.metrics.observe_attempt(target.backend.name, code)
-    if _is_callers_fault(error) or isinstance(error, PoolExhausted):
+    if is_callers(error) or isinstance(error, PoolExhausted):
         # The provider is well: it understood the request and refused it, or we have no room ourselves.
         if isinstance(error, Refused):
             target.breaker.succeeded()

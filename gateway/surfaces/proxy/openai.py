@@ -129,7 +129,7 @@ class OpenAiDoor:
         call = visit.refusal or _decode(visit.endpoint, body)
         if isinstance(call, Fault):
             if passage is not None:
-                return run.refuse_limited(request_id, passage, client, call)
+                return limits.refuse(request_id, passage, client, call)
             reply.refuse(request_id, client, call)
             return None
         inbound = Inbound(

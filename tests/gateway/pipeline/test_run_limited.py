@@ -28,7 +28,8 @@ from gateway.counters.local_limits import LocalSlots
 from gateway.counters.memory import MemoryCounters
 from gateway.errors import Fault
 from gateway.limits.passage import Passage
-from gateway.pipeline.run import refuse_limited, run_limited
+from gateway.pipeline import limits
+from gateway.pipeline.run import run_limited
 from providers.errors import Refused
 
 LIMITS = {"requests_per_minute": 5, "tokens_per_minute": 10_000, "max_concurrent": 1}
@@ -191,7 +192,7 @@ async def test_a_request_that_cannot_become_a_call_counts_as_one() -> None:
     path = LimitedPath(FakeBackend(whole()), requests_per_minute=1)
     for status in (415, 429):
         passage, client = path.make_passage("other"), FakeClient()
-        await refuse_limited("r1", passage, cast("Client", client), Fault("unsupported_media_type", "No."))
+        await limits.refuse("r1", passage, cast("Client", client), Fault("unsupported_media_type", "No."))
         assert (client.status, client.headers["x-ratelimit-remaining"]) == (status, "0")
 
 
