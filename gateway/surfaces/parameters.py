@@ -112,8 +112,9 @@ def asked(request: AnyRequest) -> dict[str, str]:
 
 
 def asked_once(request: AnyRequest) -> dict[str, str]:
-    """As ``asked``, where nothing else may be there, and nothing twice: of two values one would be passed over."""
+    """As ``asked``, where nothing else may be there, nothing empty, and nothing twice: it would be passed over."""
     refuse_unknown(request)
+    refuse_empty(request)
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name in seen:

@@ -71,8 +71,8 @@ async def ask(address: str) -> httpx.Response:
 
 async def test_what_may_stand_once_is_read() -> None:
     """Of two values one would be passed over, so it is refused as a name is that nobody reads."""
-    assert (await ask("/once?model=a&key=")).json() == {"model": "a"}
-    for address, param in (("/once?model=a&model=a", "model"), ("/once?modle=a", "modle")):
+    assert (await ask("/once?model=a&key=b")).json() == {"model": "a", "key": "b"}
+    for address, param in (("/once?model=a&model=a", "model"), ("/once?modle=a", "modle"), ("/once?key=", "key")):
         answer = await ask(address)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 

@@ -185,7 +185,7 @@ def test_the_parameters_of_views_are_told(whole: dict[str, Any]) -> None:
         "/api/dashboard/stats": {"period"},
         "/v1/usage": {"period"},
         "/api/simulation": {"model", "range", "from", "to", "project_id"},
-        "/api/budgets/simulation": {"scope", "scope_id", "window", "limit_usd"},
+        "/api/budgets/simulation": {"scope", "scope_id", "installation", "window", "limit_usd"},
         "/api/providers/health": {"range", "from", "to", "project_id"},
         "/api/catalogue": {"search", "provider", "callable", "limit", "after"},
     }

@@ -62,7 +62,7 @@ def compare_content(golden: dict[str, Any], text: str, calls: list[tuple[str, st
 
 
 def compare_end(golden: dict[str, Any], finish: str | None, usage: Usage | None) -> list[str]:
-    """Tell whether the finish or the usage differ from a golden; compaction alone is an anomaly."""
+    """Tell whether the finish or the usage differ from a golden; compaction and searches alone are anomalies."""
     wrong = []
     if finish != FINISH_REASONS[golden["finish"]]:
         wrong.append(f"finish {finish!r}")
@@ -75,8 +75,10 @@ def compare_end(golden: dict[str, Any], finish: str | None, usage: Usage | None)
         "output_total": usage.total_output_tokens,
         "reasoning": usage.reasoning_tokens,
     }
-    is_compacted = "compaction" in json.dumps(golden["usage_raw"])
-    if counted != expected or usage is None or usage.estimated or usage.anomalous is not is_compacted:
+    raw = golden["usage_raw"] or {}
+    searches = (raw.get("server_tool_use") or {}).get("web_search_requests")
+    has_more = "compaction" in json.dumps(raw) or bool(searches)
+    if counted != expected or usage is None or usage.estimated or usage.anomalous is not has_more:
         wrong.append(f"usage {usage}")
     return wrong
 
