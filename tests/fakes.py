@@ -297,6 +297,10 @@ class FakeRecorder:
         if self.failure is not None:
             raise self.failure
 
+    async def commit(self, row: UsageRow) -> None:
+        """Keep a row with others."""
+        self.record(row)
+
     async def synced(self) -> None:
         """Survive a loss of power."""
         self.log.append("synced")

@@ -88,13 +88,18 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
 def _watch(gateway: Gateway) -> list[UsageRow]:
     rows: list[UsageRow] = []
     recorder = gateway.services.recorder
-    record = recorder.record
+    commit, record = recorder.commit, recorder.record
 
-    def keep(row: UsageRow) -> None:
+    async def keep(row: UsageRow) -> None:
+        rows.append(row)
+        await commit(row)
+
+    def keep_at_once(row: UsageRow) -> None:
         rows.append(row)
         record(row)
 
-    recorder.record = keep  # type: ignore[method-assign]
+    recorder.commit = keep  # type: ignore[method-assign]
+    recorder.record = keep_at_once  # type: ignore[method-assign]
     return rows
 
 

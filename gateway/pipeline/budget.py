@@ -268,12 +268,15 @@ def limit_reply(call: Call, max_tokens: int) -> Call:
     return msgspec.structs.replace(call, body=body, max_tokens=max_tokens)
 
 
-def send_off(funds: Funds, services: Services) -> None:
+async def send_off(funds: Funds, services: Services) -> None:
     """Make what is held survive this process before the call goes out; raises Fault where that cannot be."""
     if not funds.is_open or not funds.bound.targets:
         return
     try:
-        services.recorder.hold(funds.doubt)
+        if services.metrics.requests_in_flight > 1:
+            await services.recorder.hold(funds.doubt)
+        else:
+            services.recorder.hold_at_once(funds.doubt)
     except JournalFull as full:
         raise Fault(
             "service_unavailable",
@@ -305,7 +308,7 @@ async def cover(
         funds.doubt = msgspec.structs.replace(
             funds.doubt, cost_pusd=funds.doubt.cost_pusd + lost_pusd, attempts=attempts + 1
         )
-        send_off(funds, services)
+        await send_off(funds, services)
         return lost_pusd
     if usage is None and not doubtful.target.backend.is_free:
         usage = await meter.measure(inbound.call, doubtful.target.model, Produced(reported=None), services)

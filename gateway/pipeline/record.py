@@ -101,25 +101,23 @@ def _who_answered(outcome: Outcome) -> tuple[str, str, bool]:
     return ("", "", False) if stored is None else (stored.provider, stored.upstream_model, stored.is_free)
 
 
-def write(row: UsageRow, services: Services) -> None:
+async def write(row: UsageRow, services: Services) -> None:
     """Make the row durable and count it.
 
     A journal that takes no more keeps the row in memory and admits no further call; the answer that the row is for
     has been paid, so the client still gets it.
     """
     try:
-        services.recorder.record(row)
+        if services.metrics.requests_in_flight > 1:
+            await services.recorder.commit(row)
+        else:
+            # Nobody is there to share a write with, so waiting for the end of the loop's turn would gain nothing.
+            services.recorder.record(row)
+        if services.settings.ledger.sync == "strict":
+            await services.recorder.synced()
     except JournalFull as full:
         log.error("usage of request %s waits in memory: %s", row.request_id, full)
     services.metrics.observe_call(row)
-
-
-async def sync(row: UsageRow, services: Services) -> None:
-    """Wait until the disk itself has the row; one that refuses is told of in the log."""
-    try:
-        await services.recorder.synced()
-    except JournalFull as full:
-        log.error("a loss of power would take the usage of request %s: %s", row.request_id, full)
 
 
 def keep_prompt(

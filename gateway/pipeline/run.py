@@ -378,9 +378,7 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
         services.caching.audits.spend(inbound.caller.project_id, row.cost_pusd)
     if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
         budget.settle(row, inbound, funds, journey.budgets_revision, services)
-    record.write(row, services)
-    if services.settings.ledger.sync == "strict":
-        await record.sync(row, services)
+    await record.write(row, services)
     if services.prompts.projects:
         record.keep_prompt(row, inbound, outcome, journey.upstream, services)
     if funds is not None and funds.is_unsettled:

@@ -173,7 +173,7 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
     call = journey.sent.call
     request = backend.dialect.encode(call, target.model)
     if journey.funds is not None and not journey.attempts:
-        budget.send_off(journey.funds, services)
+        await budget.send_off(journey.funds, services)
     while True:
         journey.attempts += 1
         started_ns = ticks_ns()

@@ -9,8 +9,7 @@ from collections.abc import Generator
 
 import msgspec
 
-from gateway.ledger.recording.journal import Journal
-from gateway.ledger.recording.segment import Segment
+from gateway.ledger.recording.journal import Journal, Segment
 from gateway.ledger.row import UsageRow
 
 # What is read from the disk at once.

@@ -1,7 +1,8 @@
 """The journal: usage rows on disk from the moment they are recorded until the database has them.
 
-Once ``append`` returns the row is the operating system's, so it survives the end of the process, kill -9 included. A
-loss of power is survived by what ``sync`` (shared by all who wait) has brought to the disk itself.
+``append`` hands the row to the operating system in one write, so it survives the end of the process, kill -9
+included, once it returns. A loss of power is survived by what ``sync`` (shared by all who wait) has brought to the
+disk itself.
 
 Before a call that money is held for goes out, its hold is written too. A hold whose row never came is what a dead
 process may have had billed: ``find_open_holds`` tells those of the orphans.
@@ -11,22 +12,22 @@ taken over by the next one that opens the folder. Each has a name there, ``owner
 the folder has taken over all that the dead left: ``heirs_of`` names them, and what is in no record of theirs was never
 written.
 
-Failure behavior: a row that finds no room raises JournalFull and leaves no part of itself behind; of one that its
-process died over there may be a part, which readers pass over. Damage found in a segment is logged, costs the damaged
-records alone, and keeps the file under the ending ``.damaged``.
+Failure behavior: a row that cannot be written whole raises JournalFull and leaves no part of itself behind, or only
+such a part as a reader passes over. Damage found in a segment is logged, costs the damaged records alone, and keeps
+the file under the ending ``.damaged``.
 """
 
 import asyncio
 import errno
 import fcntl
+import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from gateway.ids import new_id
-from gateway.ledger.recording.records import HOLD_MARK, write_record
-from gateway.ledger.recording.segment import Segment
+from gateway.ledger.recording.records import HOLD_MARK, read_records, write_record
 from gateway.ledger.row import UsageRow
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -34,15 +35,56 @@ MAX_JOURNAL_BYTES = 4 * 1024 * 1024 * 1024
 REFUSED_FILE = "refused.records"
 _SUFFIX = ".journal"
 _DRAFT_SUFFIX = ".draft"
+_DAMAGED_SUFFIX = ".damaged"
 _BATCH_ROWS = 500
 _OWNER_SUFFIX = ".owner"
 _LOCK_TIMEOUT_S = 5.0
 _LOCK_PAUSE_S = 0.01
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_log = logging.getLogger(__name__)
 
 
 class JournalFull(Exception):
     """The row could not be made durable; no call may be answered as if it were."""
+
+
+class Segment:
+    """One locked file of the journal."""
+
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.size = size
+        self.is_damaged = False
+
+    def read(self, max_rows: int, start: int = 0) -> Generator[list[UsageRow], None, None]:
+        """Yield every row from ``start`` on, in lists of at most ``max_rows``; damage is logged and passed over."""
+        data = os.pread(self.descriptor, self.size - start, start)
+        position = 0
+        while position < len(data):
+            stretch = read_records(data, position, max_rows)
+            if stretch.damaged_bytes:
+                self.is_damaged = True
+                _log.error(
+                    "%d bytes of %s between %d and %d hold no usage row and were passed over; the file is kept as %s",
+                    *(stretch.damaged_bytes, self.path, start + position, start + stretch.end, _DAMAGED_SUFFIX),
+                )
+            position = stretch.end
+            if stretch.rows:
+                yield stretch.rows
+
+    def has_holds(self) -> bool:
+        """Whether there may be a hold in it, told by the mark alone."""
+        return HOLD_MARK in os.pread(self.descriptor, self.size, 0)
+
+    def read_holds(self) -> Generator[UsageRow, None, None]:
+        """Yield every hold, in the order in which they were written."""
+        data = os.pread(self.descriptor, self.size, 0)
+        position = 0
+        while position < len(data):
+            stretch = read_records(data, position, _BATCH_ROWS)
+            position = stretch.end
+            yield from stretch.holds
 
 
 class Journal:
@@ -55,7 +97,7 @@ class Journal:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._max_bytes = max_bytes
-        # Records appended, and how many of them are known to be on the disk itself.
+        # Rows appended, and how many of them are known to be on the disk itself.
         self.appended = 0
         self._synced = 0
         self._syncing: asyncio.Task[None] | None = None
@@ -85,31 +127,32 @@ class Journal:
         """Whether everything appended is on the disk itself."""
         return self._synced >= self.appended
 
-    def append(self, row: UsageRow) -> int:
-        """Make a row survive this process's end; returns where in the active segment it begins. Raises JournalFull."""
-        return self._append(write_record(row))
+    def append(self, *rows: UsageRow, holds: Sequence[UsageRow] = (), is_move: bool = False) -> int:
+        """Hand rows, and holds, to the operating system at once; returns where in the active segment they begin.
 
-    def hold(self, row: UsageRow) -> None:
-        """The same with a hold."""
-        self._append(write_record(row, HOLD_MARK))
-
-    def move(self, holds: Iterable[UsageRow]) -> None:
-        """Write holds once more, beyond the bound too, since that makes room. Raises JournalFull, and writes none."""
-        self._append(b"".join([write_record(hold, HOLD_MARK) for hold in holds]), is_bounded=False)
-
-    def _append(self, record: bytes, *, is_bounded: bool = True) -> int:
+        Raises JournalFull, and none is recorded then. What only moves is let in beyond the bound: it makes room.
+        """
+        record = write_record(rows[0]) if len(rows) == 1 else b"".join(map(write_record, rows))
+        if holds:
+            record += b"".join([write_record(hold, HOLD_MARK) for hold in holds])
         active = self.active
-        if is_bounded and active.size + self._sealed_bytes + len(record) > self._max_bytes:
+        size = len(record)
+        if active.size + self._sealed_bytes + size > self._max_bytes and not is_move:
             raise JournalFull(f"{self._max_bytes} bytes of usage already wait for the database: bring it back")
         try:
-            start = active.append(record)
+            written = os.write(active.descriptor, record)
         except OSError as error:
+            _cut(active)
             raise JournalFull(f"{active.path} cannot be written ({error.strerror}): make room on the disk") from error
-        self.appended += 1
+        if written != size:
+            _cut(active)
+            raise JournalFull(f"{active.path} was not written whole: make room on the disk")
+        start, active.size = active.size, active.size + size
+        self.appended += len(rows)
         return start
 
     async def sync(self) -> None:
-        """Wait until everything appended so far is on the disk itself; all who wait share the disk's syncs.
+        """Wait until every row appended so far is on the disk itself; all who wait share the disk's syncs.
 
         Raises JournalFull when the disk refuses.
         """
@@ -128,7 +171,6 @@ class Journal:
         sealed = self.active
         try:
             self.active = self._begin(now_ns)
-            sealed.seal()
         except OSError as error:
             raise JournalFull(f"no segment can be added in {self._folder} ({error.strerror}): make room") from error
         self._unsynced.append(os.dup(sealed.descriptor))
@@ -173,16 +215,15 @@ class Journal:
         """Delete a sealed segment whose rows the database has; one that was damaged is kept under another name."""
         self._sealed.remove(segment)
         self._sealed_bytes -= segment.size
-        segment.remove()
+        _remove(segment)
 
     async def close(self, *, is_folded: bool) -> None:
         """Close the files; where the database has every row (``is_folded``) the active one is deleted too."""
         if self._syncing is not None:
             await asyncio.wait((self._syncing,))
         if is_folded:
-            self.active.remove()
+            _remove(self.active)
         else:
-            self.active.seal()
             os.close(self.active.descriptor)
         for descriptor in (*(segment.descriptor for segment in self._sealed), *self._unsynced, self._tenure):
             os.close(descriptor)
@@ -203,7 +244,7 @@ class Journal:
         """Make a file that is locked before it bears the name by which others look for orphans."""
         path = self._folder / f"{new_id(now_ns)}{_SUFFIX}"
         draft = path.with_suffix(_DRAFT_SUFFIX)
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(draft, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             draft.rename(path)
@@ -273,6 +314,22 @@ def _take_orphans(folder: Path) -> tuple[list[Segment], bool]:
             # Another process took it over and deleted it before its lock fell.
             os.close(descriptor)
     return orphans, is_whole
+
+
+def _cut(segment: Segment) -> None:
+    """Cut a half-written record off; where even this fails, readers pass over it."""
+    try:
+        os.ftruncate(segment.descriptor, segment.size)
+    except OSError:
+        segment.size = os.fstat(segment.descriptor).st_size
+
+
+def _remove(segment: Segment) -> None:
+    if segment.is_damaged:
+        segment.path.rename(segment.path.with_suffix(_DAMAGED_SUFFIX))
+    else:
+        segment.path.unlink(missing_ok=True)
+    os.close(segment.descriptor)
 
 
 def _sync_files(descriptors: list[int]) -> None:

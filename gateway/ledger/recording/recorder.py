@@ -19,7 +19,7 @@ the database refuses for its values goes to ``refused.records`` in the journal's
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -31,6 +31,7 @@ from gateway.ledger import store
 from gateway.ledger.recording.backlog import READ_ROWS, Backlog
 from gateway.ledger.recording.journal import Journal, JournalFull
 from gateway.ledger.row import UsageRow
+from providers.handoff import Handoff
 
 # Also the most that one transaction stores: each costs as much as 200 rows, so under load few and large ones keep pace.
 MAX_QUEUED_ROWS = 8_192
@@ -70,6 +71,7 @@ class Recorder:
         self._take_stored = take_stored
         # Holds of this process for which no row came yet, by their calls' ids.
         self._holds: dict[str, UsageRow] = {}
+        self._new_holds: list[UsageRow] = []
         self._has_holds_behind = False
         self._database = database
         self.journal = journal
@@ -78,6 +80,9 @@ class Recorder:
         self._settings = settings or RecorderSettings()
         self._queue: deque[UsageRow] = deque()
         self._deferred: deque[UsageRow] = deque()
+        # Rows of this turn of the event loop, and who waits for them.
+        self._waiting: list[tuple[UsageRow | None, Handoff[None]]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._noted_ns: dict[str, int] = {}
         # Rows ever queued, and how many of those the database has.
         self._queued = 0
@@ -121,13 +126,21 @@ class Recorder:
         """Name the rows that are recorded and not stored; nothing may be awaited meanwhile."""
         yield from self._queue
         yield from self._deferred
+        for row, _ in self._waiting:
+            if row is not None:
+                yield row
 
-    def hold(self, row: UsageRow) -> None:
-        """Make a hold survive this process's end, until the row of the same id comes; a later one takes its place.
+    def hold(self, row: UsageRow) -> Awaitable[None]:
+        """Make a hold survive this process's end, until the row of the same id comes; as ``commit`` otherwise.
 
-        Raises JournalFull, and the hold is not kept then.
+        A later hold of one id takes its place. Awaiting raises JournalFull, and the hold is not kept then.
         """
-        self.journal.hold(row)
+        self._new_holds.append(row)
+        return self._await_write(None)
+
+    def hold_at_once(self, row: UsageRow) -> None:
+        """As ``hold``, for a call that has nobody to share a write with. Raises JournalFull."""
+        self.journal.append(holds=[row])
         self._holds[row.request_id] = row
 
     def record(self, row: UsageRow) -> None:
@@ -137,7 +150,45 @@ class Recorder:
         except JournalFull:
             self._defer(row)
             raise
-        self._enqueue(row, start)
+        self._enqueue((row,), start)
+
+    def commit(self, row: UsageRow) -> Awaitable[None]:
+        """As ``record``, but all rows of one turn of the event loop share one write, whose cost is mostly fixed.
+
+        The row is written also when the caller is cancelled meanwhile. Awaiting raises JournalFull.
+        """
+        return self._await_write(row)
+
+    def _await_write(self, row: UsageRow | None) -> Awaitable[None]:
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        written: Handoff[None] = Handoff(loop=loop)
+        self._waiting.append((row, written))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._write_waiting)
+        return written
+
+    def _write_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        rows = [row for row, _ in waiting if row is not None]
+        holds: list[UsageRow] = []
+        if self._new_holds:
+            holds, self._new_holds = self._new_holds, []
+        full: JournalFull | None = None
+        try:
+            start = self.journal.append(*rows, holds=holds)
+        except JournalFull as error:
+            full = error
+            for row in rows:
+                self._defer(row)
+        else:
+            for hold in holds:
+                self._holds[hold.request_id] = hold
+            self._enqueue(rows, start)
+        for _, written in waiting:
+            if not written.done():
+                written.hand(None) if full is None else written.fail(full)
 
     async def synced(self) -> None:
         """Wait until all that was recorded survives a loss of power too. Raises JournalFull."""
@@ -158,6 +209,8 @@ class Recorder:
 
     async def close(self) -> None:
         """Fold what there is and stop; the journal stays for the next start where the database does not take it."""
+        if self._waiting:
+            self._write_waiting()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_ms / 1_000):
                 await self.flush()
@@ -176,24 +229,27 @@ class Recorder:
             _log.error("%d usage rows could be written nowhere and are lost", len(self._deferred))
         await self.journal.close(is_folded=is_folded)
 
-    def _enqueue(self, row: UsageRow, start: int) -> None:
-        """Have a row folded that was appended at ``start``: from memory, or from the disk once memory is full."""
+    def _enqueue(self, rows: Sequence[UsageRow], start: int) -> None:
+        """Have rows folded that were appended at ``start``: from memory, or from the disk once memory is full."""
+        if not rows:
+            return
         if self._holds:
-            self._holds.pop(row.request_id, None)
+            for row in rows:
+                self._holds.pop(row.request_id, None)
         queue, limit = self._queue, self._settings.max_queued_rows
         before = len(queue)
-        if self._spilled_from is not None or before >= limit:
+        if self._spilled_from is not None or before + len(rows) > limit:
             # All that follows in this segment too, so that reading from there on finds no row that was in memory.
             if self._spilled_from is None:
                 self._spilled_from = start
-            self._spilled += 1
+            self._spilled += len(rows)
             self._wake.set()
             return
-        queue.append(row)
-        self._queued += 1
+        queue.extend(rows)
+        self._queued += len(rows)
         if not before:
             self._wake.set()
-        elif before + 1 == limit // 2:
+        elif before < limit // 2 <= len(queue):
             self._hurry.set()
 
     def _defer(self, row: UsageRow) -> None:
@@ -246,7 +302,7 @@ class Recorder:
             self._rotate()
             while self._deferred:
                 start = self.journal.append(self._deferred[0])
-                self._enqueue(self._deferred.popleft(), start)
+                self._enqueue((self._deferred.popleft(),), start)
         except JournalFull as full:
             return full
         return None
@@ -264,7 +320,7 @@ class Recorder:
     def _move_holds(self) -> None:
         """Write the open holds again, so that they do not go with the segment that they were in."""
         if self._has_holds_behind:
-            self.journal.move(self._holds.values())
+            self.journal.append(holds=list(self._holds.values()), is_move=True)
             self._has_holds_behind = False
 
     async def _fold_queue(self) -> bool:

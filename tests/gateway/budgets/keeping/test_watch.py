@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,6 @@ from gateway.ledger.recording.journal import Journal
 from gateway.ledger.recording.recorder import Recorder
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable
-from tests.gateway.ledger.recording.killed import kill
 from tests.gateway.usage_rows import NOW_NS
 
 
@@ -48,7 +48,8 @@ async def killed(alive: Treasure, folder: Path) -> AsyncIterator[Treasure]:
     recorder.journal.sign()
     books = Books(alive.books.counters, alive.books.directory, lambda: NOW_NS)
     yield Treasure(msgspec.structs.replace(alive.treasury, recorder=recorder, books=books))
-    kill(journal)
+    os.close(journal.active.descriptor)
+    os.close(journal._tenure)
 
 
 async def note_nothing(*_: object) -> None:
@@ -131,8 +132,8 @@ async def test_what_a_dead_process_never_sent_is_free_at_its_next_start(
         await hold(alive, 1)
         async with killed(alive, tmp_path) as dead:
             never_sent, sent, ended = [await hold(dead, amount) for amount in (500, 100, 30)]
-            dead.recorder.hold(row_of(request_id=sent, status="in_doubt", cost_pusd=100))
-            dead.recorder.record(row_of(request_id=ended, cost_pusd=7))
+            await dead.recorder.hold(row_of(request_id=sent, status="in_doubt", cost_pusd=100))
+            await dead.recorder.commit(row_of(request_id=ended, cost_pusd=7))
             owner = dead.recorder.journal.owner
         assert await look(alive) == (0, 631)
         async with sharing(database, tmp_path, redis_url, namespace) as heir:

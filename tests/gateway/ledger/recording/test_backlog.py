@@ -1,11 +1,11 @@
 """The backlog: a segment goes when the database has all of it, and nothing is read that was in memory."""
 
+import os
 from pathlib import Path
 
 from gateway.ledger.recording.backlog import READ_ROWS, Backlog
 from gateway.ledger.recording.journal import Journal
 from gateway.ledger.row import UsageRow
-from tests.gateway.ledger.recording.killed import kill
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 ROWS = [make_row(request_id=f"{number:026d}") for number in range(6)]
@@ -28,9 +28,10 @@ def files(folder: Path) -> int:
 def fill_half(folder: Path) -> tuple[Journal, Backlog]:
     """A sealed segment: its first four rows are in memory too, the last two are on the disk alone."""
     journal = Journal(folder, NOW_NS)
-    starts = [journal.append(row) for row in ROWS]
+    journal.append(*ROWS[:4])
+    start = journal.append(*ROWS[4:])
     backlog = Backlog(journal)
-    backlog.add(journal.seal(NOW_NS), queued=4, unread_from=starts[4], unread=2)
+    backlog.add(journal.seal(NOW_NS), queued=4, unread_from=start, unread=2)
     return journal, backlog
 
 
@@ -76,8 +77,7 @@ async def test_rows_come_again_until_they_are_stored(tmp_path: Path) -> None:
     """The database may not take them at the first time."""
     journal = Journal(tmp_path, NOW_NS)
     rows = [make_row(request_id=f"{number:026d}") for number in range(READ_ROWS + 1)]
-    for row in rows:
-        journal.append(row)
+    journal.append(*rows)
     backlog = Backlog(journal)
     backlog.add(journal.seal(NOW_NS), queued=0, unread_from=0, unread=len(rows))
     assert backlog.read() == backlog.read() == rows[:READ_ROWS]
@@ -92,9 +92,8 @@ async def test_rows_come_again_until_they_are_stored(tmp_path: Path) -> None:
 async def test_what_a_dead_process_left_is_read_whole(tmp_path: Path) -> None:
     """Nobody knows how much of it the database has."""
     dead = Journal(tmp_path, NOW_NS)
-    for row in ROWS:
-        dead.append(row)
-    kill(dead)
+    dead.append(*ROWS)
+    os.close(dead.active.descriptor)
     journal = Journal(tmp_path, NOW_NS)
     backlog = Backlog(journal)
     assert backlog

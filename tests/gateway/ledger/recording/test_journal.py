@@ -3,17 +3,15 @@
 import asyncio
 import errno
 import logging
-import mmap
 import os
 from pathlib import Path
 
 import pytest
 
-from gateway.ledger.recording import journal, segment
+from gateway.ledger.recording import journal
 from gateway.ledger.recording.journal import REFUSED_FILE, Journal, JournalFull
-from gateway.ledger.recording.records import read_records, write_record
+from gateway.ledger.recording.records import read_records
 from gateway.ledger.row import UsageRow
-from tests.gateway.ledger.recording.killed import kill
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 ROWS = [make_row(request_id=f"{number:026d}") for number in range(6)]
@@ -102,41 +100,48 @@ async def test_orphans_count_towards_the_end(tmp_path: Path) -> None:
     await second.close(is_folded=True)
 
 
+@pytest.mark.parametrize("written", [-1, 0, 1, 100])
 async def test_a_full_disk_is_told_and_leaves_a_readable_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row for which there is no room is refused, those before and after it are there."""
-    monkeypatch.setattr(segment, "WINDOW_BYTES", mmap.PAGESIZE)
+    """An error or a short write: the row is refused, those before and after it are there."""
     journal = Journal(tmp_path, NOW_NS)
     journal.append(ROWS[0])
+    write = os.write
+
+    def write_little(descriptor: int, data: bytes) -> int:
+        if written < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[:written])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", write_little)
+        with pytest.raises(JournalFull, match="make room"):
+            journal.append(ROWS[1])
+    journal.append(ROWS[2])
+    assert journal.active.size == journal.active.path.stat().st_size
+    assert read_records(journal.active.path.read_bytes(), 0, 10).rows == [ROWS[0], ROWS[2]]
+    await journal.close(is_folded=True)
+
+
+async def test_a_half_written_row_that_cannot_be_cut_off_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full and broken: the rows around the fragment are still read."""
+    journal = Journal(tmp_path, NOW_NS)
+    write = os.write
 
     def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(errno.EIO, "Input/output error")
 
-    big = make_row(request_id=f"{9:026d}", tags="x" * mmap.PAGESIZE)
     with monkeypatch.context() as patched:
-        patched.setattr(os, "posix_fallocate", refuse)
-        with pytest.raises(JournalFull, match=r"No space left on device.*make room"):
-            journal.append(big)
-    journal.append(ROWS[1])
-    journal.append(big)
-    assert read_records(journal.active.path.read_bytes(), 0, 10).rows == [*ROWS[:2], big]
-    await journal.close(is_folded=False)
-    assert journal.active.size == journal.active.path.stat().st_size
-
-
-async def test_a_row_that_its_process_died_over_is_passed_over(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It was answered to nobody; those before it are taken over, and nothing is called damaged."""
-    dead = Journal(tmp_path, NOW_NS)
-    dead.append(ROWS[0])
-    dead.active.append(write_record(ROWS[1])[:50])
-    kill(dead)
-    after = Journal(tmp_path, NOW_NS)
-    assert read_orphans(after) == ROWS[:1]
-    assert not caplog.records
-    await after.close(is_folded=True)
+        patched.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:50]))
+        patched.setattr(os, "ftruncate", refuse)
+        with pytest.raises(JournalFull):
+            journal.append(ROWS[1])
+    journal.append(ROWS[2])
+    assert read_records(journal.active.path.read_bytes(), 0, 10).rows == [ROWS[2]]
+    await journal.close(is_folded=True)
 
 
 async def test_damage_is_logged_and_the_file_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,24 +242,28 @@ async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 def test_who_is_alone_in_a_folder_is_the_heir_of_the_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One beside another is not; what was there before the machine was started anew is nobody's."""
 
+    def die(one: Journal) -> None:
+        for descriptor in (one.active.descriptor, one._tenure, *(orphan.descriptor for orphan in one.orphans)):
+            os.close(descriptor)
+
     first = Journal(tmp_path, 1)
     first.sign()
     second = Journal(tmp_path, 2_000_000)
     second.sign()
     assert (first.heirs_of, second.heirs_of) == ((), ())
-    kill(first)
+    die(first)
     third = Journal(tmp_path, 3_000_000)
     assert third.heirs_of == ()
-    kill(second)
-    kill(third)
+    die(second)
+    die(third)
     fourth = Journal(tmp_path, 4_000_000)
     assert fourth.heirs_of == (first.owner, second.owner)
     fourth.bury(first.owner)
-    kill(fourth)
+    die(fourth)
     boot_id = tmp_path / "boot_id"
     boot_id.write_text("another")
     monkeypatch.setattr(journal, "_BOOT_ID", boot_id)
     fifth = Journal(tmp_path, 5)
     assert fifth.heirs_of == ()
-    kill(fifth)
+    die(fifth)
     assert not list(tmp_path.glob("*.owner"))

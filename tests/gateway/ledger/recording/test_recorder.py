@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import logging
-import mmap
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,11 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger import store
-from gateway.ledger.recording import segment
 from gateway.ledger.recording.journal import REFUSED_FILE, Journal, JournalFull
 from gateway.ledger.recording.recorder import NOTE_INTERVAL_NS, Recorder, RecorderSettings
 from gateway.ledger.row import UsageRow
-from tests.gateway.ledger.recording.killed import kill
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 QUICK = RecorderSettings(fold_interval_ms=1, sync_interval_ms=5, drain_ms=5_000)
@@ -92,7 +89,7 @@ def leave_behind(folder: Path, rows: list[UsageRow]) -> None:
     journal = Journal(folder / "journal", NOW_NS)
     for row in rows:
         journal.append(row)
-    kill(journal)
+    os.close(journal.active.descriptor)
 
 
 async def test_what_was_recorded_is_stored(database: Database, tmp_path: Path) -> None:
@@ -204,9 +201,8 @@ async def test_no_row_is_stored_twice_after_a_flood(
     settings = RecorderSettings(fold_interval_ms=1, max_queued_rows=50)
     async with recording(database, tmp_path, settings) as recorder:
         for start in range(0, len(rows), 7):
-            for row in rows[start : start + 7]:
-                recorder.record(row)
-            await asyncio.sleep(0)
+            written = [recorder.commit(row) for row in rows[start : start + 7]]
+            await asyncio.gather(*written)
         assert recorder.pending > 50
         await recorder.flush()
     assert await stored_ids(database) == ids_of(rows)
@@ -253,24 +249,24 @@ async def test_a_full_journal_is_told_and_heals(
 ) -> None:
     """A call learns that its row is not durable; when there is room again the row is stored all the same."""
     rows = make_rows(3)
-    refused = make_row(request_id="9" * 26, tags="x" * mmap.PAGESIZE)
-    monkeypatch.setattr(segment, "WINDOW_BYTES", mmap.PAGESIZE)
-
-    def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     async with recording(database, tmp_path) as recorder:
+        write = os.write
+
+        def refuse(descriptor: int, data: bytes) -> int:
+            if descriptor == recorder.journal.active.descriptor:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(descriptor, data)
+
         recorder.record(rows[0])
         with monkeypatch.context() as patched:
-            patched.setattr(os, "posix_fallocate", refuse)
+            patched.setattr(os, "write", refuse)
             with pytest.raises(JournalFull, match="No space left"):
-                recorder.record(refused)
+                recorder.record(rows[1])
             assert not recorder.is_accepting
         await recorder.flush()
         assert recorder.is_accepting
-        for row in rows[1:]:
-            recorder.record(row)
-    assert await stored_ids(database) == ids_of([*rows, refused])
+        recorder.record(rows[2])
+    assert await stored_ids(database) == ids_of(rows)
 
 
 @pytest.mark.parametrize("max_queued", [10, 1_000])
@@ -283,7 +279,7 @@ async def test_a_journal_that_filled_up_heals_when_the_database_is_back(
     settings = RecorderSettings(fold_interval_ms=1, max_queued_rows=max_queued)
     recorder = Recorder(outage, journal, Notes().note, lambda: NOW_NS, settings)  # type: ignore[arg-type]
     recorder.start()
-    recorder.hold(make_row(request_id="8" * 26))
+    recorder.hold_at_once(make_row(request_id="8" * 26))
     outage.is_away = True
     for row in rows:
         with suppress(JournalFull):
