@@ -41,7 +41,7 @@ from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import settle_call
 from gateway.pipeline import meter
-from gateway.pipeline.flow import Doubtful, Inbound, Route, Target
+from gateway.pipeline.flow import Doubtful, Inbound, Route, Target, refuse_unrecorded
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
@@ -57,7 +57,6 @@ from providers.wire import Call, StreamReader
 _TIERS, _TIER = ("priority",), b'"service_tier"'
 _TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
 _NEWER_LIMIT, _OLDER_LIMIT = b'"max_completion_tokens"', b'"max_tokens"'
-_RETRY_MS = 5_000
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -278,11 +277,7 @@ async def send_off(funds: Funds, services: Services) -> None:
         else:
             services.recorder.hold_at_once(funds.doubt)
     except JournalFull as full:
-        raise Fault(
-            "service_unavailable",
-            "The usage ledger cannot be written, so no call is made. The operator has to make room on the disk.",
-            retry_after_ms=_RETRY_MS,
-        ) from full
+        raise refuse_unrecorded() from full
 
 
 def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:

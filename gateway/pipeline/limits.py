@@ -11,7 +11,7 @@ from gateway.errors import Fault
 from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.passage import Passage
 from gateway.pipeline import reply
-from gateway.pipeline.flow import Inbound
+from gateway.pipeline.flow import Inbound, refuse_unrecorded
 from gateway.pipeline.services import Services
 from gateway.telemetry import Metrics
 from providers.wire import Call
@@ -36,11 +36,7 @@ class Hold:
 def admit(recorder: Recorder, metrics: Metrics) -> Hold:
     """Open a hold for one call; raises Fault while the ledger is full."""
     if not recorder.is_accepting:
-        raise Fault(
-            "service_unavailable",
-            "The usage ledger cannot be written, so no call is made. The operator has to make room on the disk.",
-            retry_after_ms=5_000,
-        )
+        raise refuse_unrecorded()
     return Hold(metrics)
 
 
