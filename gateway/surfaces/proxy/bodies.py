@@ -95,6 +95,44 @@ class ChatBody(msgspec.Struct, frozen=True):
     stream_options: StreamOptions | None = None
 
 
+# What passes as it stands is not even made a value.
+UNREAD = msgspec.Raw()
+
+
+class PlainMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message of text alone."""
+
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | None = None
+    name: str | None = None
+
+
+class PlainBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A chat of which nothing but its text and its reply is billed, as most are: it has no member besides these.
+
+    Read first: what is found plain need not be searched for what is billed otherwise (gateway.budgets.exclusions).
+    """
+
+    model: ModelName
+    messages: Annotated[list[PlainMessage], msgspec.Meta(min_length=1)]
+    stream: bool | UnsetType | None = UNSET
+    n: Count | UnsetType | None = UNSET
+    max_tokens: TokenLimit | UnsetType | None = UNSET
+    max_completion_tokens: TokenLimit | UnsetType | None = UNSET
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    stop: Stops = None
+    response_format: ResponseFormat | None = None
+    stream_options: StreamOptions | None = None
+    frequency_penalty: msgspec.Raw = UNREAD
+    presence_penalty: msgspec.Raw = UNREAD
+    seed: msgspec.Raw = UNREAD
+    user: msgspec.Raw = UNREAD
+    logprobs: msgspec.Raw = UNREAD
+    top_logprobs: msgspec.Raw = UNREAD
+    reasoning_effort: msgspec.Raw = UNREAD
+
+
 class CompletionBody(msgspec.Struct, frozen=True):
     """POST /v1/completions."""
 
@@ -133,6 +171,7 @@ NAMES_GIVEN: dict[tuple[bool, bool, bool], Names] = {
     for n in (False, True)
     for limit in (False, True)
 }
+PLAIN_CHAT = msgspec.json.Decoder(PlainBody)
 CHAT = msgspec.json.Decoder(ChatBody)
 COMPLETION = msgspec.json.Decoder(CompletionBody)
 EMBEDDING = msgspec.json.Decoder(EmbeddingBody)
@@ -179,7 +218,11 @@ def _too_deep() -> Fault:
 
 
 def _decode_chat(body: bytes) -> tuple[Call, Names]:
-    chat = CHAT.decode(body)
+    chat: PlainBody | ChatBody
+    try:
+        chat, is_plain = PLAIN_CHAT.decode(body), True
+    except msgspec.ValidationError:
+        chat, is_plain = CHAT.decode(body), False
     options, stream, n = chat.stream_options, chat.stream, chat.n
     longest, most = chat.max_completion_tokens, chat.max_tokens
     call = Call(
@@ -190,6 +233,7 @@ def _decode_chat(body: bytes) -> tuple[Call, Names]:
         wants_usage=options is not None and options.include_usage is True,
         max_tokens=longest or most or None,
         n=n or 1,
+        is_plain=is_plain,
     )
     has_limit = longest is not UNSET or most is not UNSET
     return call, NAMES_GIVEN[stream is not UNSET, n is not UNSET, has_limit]

@@ -2,14 +2,63 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from fakes import chat_body
 from hypothesis import given
 from hypothesis import strategies as st
 from request_bodies import CHAT, COMPLETIONS, EMBEDDINGS, HI, call_of, chat, refused
 
+from gateway.budgets.exclusions import EXCLUSIONS, read_shape
+from gateway.budgets.exclusions import PLAIN as SHAPE_OF_PLAIN
 from gateway.errors import Fault
 from gateway.surfaces.proxy.bodies import MAX_DEPTH, decode
+
+# --- Plain chats ---
+
+# Members that change nothing of what is billed, and messages that are text.
+PLAIN = ["", '"stream":true,"n":2', '"temperature":0.2,"top_p":1,"stop":["a"],"seed":1,"user":"u","logprobs":true']
+EXCLUDED = [member for exclusion in EXCLUSIONS for member in exclusion.members]
+BILLED_OTHERWISE = [
+    *[f'"{member}":{{}}' for member in EXCLUDED],
+    '"tools":[]',
+    '"functions":[]',
+    '"service_tier":"priority"',
+    '"modalities":["audio"]',
+    '"audio":{"voice":"a"}',
+    '"cache_control":{"type":"ephemeral","ttl":"1h"}',
+    '"nobody_knows":1',
+]
+
+
+@pytest.mark.parametrize("more", PLAIN)
+def test_a_chat_of_text_alone_is_plain(more: str) -> None:
+    """It need not be searched for what is billed otherwise."""
+    call = decode(CHAT, chat(more))
+    assert call.is_plain
+    assert read_shape(call) is read_shape(msgspec.structs.replace(call, is_plain=False)) is SHAPE_OF_PLAIN
+
+
+@pytest.mark.parametrize("more", BILLED_OTHERWISE)
+def test_a_chat_with_any_other_member_is_not_plain(more: str) -> None:
+    """Neither with one that is billed otherwise nor with one that nobody knows yet."""
+    assert not decode(CHAT, chat(more)).is_plain
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"role":"user","content":[{"type":"text","text":"a"}]}',
+        '{"role":"user","content":"a","cache_control":{"type":"ephemeral","ttl":"1h"}}',
+        '{"role":"assistant","content":null,"audio":{"id":"a"}}',
+        '{"role":"tool","content":"a","tool_call_id":"b"}',
+    ],
+)
+def test_a_chat_with_another_message_is_not_plain(message: str) -> None:
+    """What stands in it has to be read."""
+    body = f'{{"model":"m","messages":[{message}]}}'.encode()
+    assert not decode(CHAT, body).is_plain
+
 
 # --- JSON ---
 

