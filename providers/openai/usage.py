@@ -58,7 +58,7 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     cost: Decimal | None = None
     # Where the cached share of the prompt stands at others: DeepSeek (https://api-docs.deepseek.com/guides/kv_cache,
-    # 2026-11-27), Moonshot (https://platform.moonshot.ai/docs/api/chat, 2026-11-28), and gateways before Anthropic.
+    # 2026-11-27), Moonshot (as its clients read it; its document was not at hand), and gateways before Anthropic.
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     cache_read_input_tokens: int | None = None

@@ -62,11 +62,10 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
-    """OpenAI's three kinds, vLLM's structural tags, and what other servers document (each read 2026-11-28).
+    """OpenAI's three kinds, vLLM's structural tags, and what other servers take.
 
-    Fireworks' grammar (https://docs.fireworks.ai/structured-responses), Together's regex
-    (https://docs.together.ai/docs/json-mode) and the json of Hugging Face's servers
-    (https://huggingface.co/docs/text-generation-inference/basic_tutorials/using_guidance).
+    Fireworks' grammar (https://docs.fireworks.ai/structured-responses/structured-output-grammar-based, 2026-11-28), and
+    Together's regex and the json of Hugging Face's servers as clients send them; their documents were not at hand.
     """
 
     type: Literal["text", "json_object", "json_schema", "structural_tag", "grammar", "regex", "json"]
