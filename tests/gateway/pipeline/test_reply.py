@@ -20,7 +20,7 @@ from fakes import (
     make_target,
     turn,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.backends.in_process import HeaderList
@@ -212,11 +212,12 @@ async def test_the_providers_bytes_stay_as_they_are() -> None:
     assert finished(upstream_of(body=odd)).data.startswith(odd.rstrip(b" }"))
 
 
-@given(st.dictionaries(st.text(max_size=10), st.integers() | st.text(max_size=10), max_size=4))
+@example(members={"WatchLLM": 0})
+@given(members=st.dictionaries(st.text(max_size=10), st.integers() | st.text(max_size=10), max_size=4))
 async def test_any_answer_stays_json_and_keeps_its_members(members: dict[str, Any]) -> None:
-    """Splicing breaks no body."""
+    """Splicing breaks no body; the names of the gateway's own figures are longer than any here."""
     body = finished(upstream_of(body=json.dumps(members).encode())).json
-    assert {name: body[name] for name in members if "WatchLLM" not in name} == members
+    assert {name: body[name] for name in members} == members
 
 
 async def test_the_settled_figures_ride_with_the_finish_reason() -> None:
