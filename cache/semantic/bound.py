@@ -109,14 +109,15 @@ def fit_curve(scores: NDArray[np.float32], wrong: NDArray[np.bool_]) -> Curve:
     rows = _spread_odds(np.bincount(places, odds)[kept] / number)
     right = number - np.bincount(places, wrong)[kept]
     terms = _BELIEF.copy()
+    gradient, hessian = _find_slope(terms, rows, number, right)
     for _ in range(_MOST_STEPS):
-        gradient, hessian = _find_slope(terms, rows, number, right)
         step: Numbers = np.linalg.solve(hessian, gradient).astype(np.float64)
         promised = float(gradient @ step)
         if promised < _PRECISION:
             break
         terms = _advance(terms, step, promised, partial(_find_loss, rows=rows, number=number, right=right))
-    covariance: Numbers = np.linalg.inv(_find_slope(terms, rows, number, right)[1]).astype(np.float64)
+        gradient, hessian = _find_slope(terms, rows, number, right)
+    covariance: Numbers = np.linalg.inv(hessian).astype(np.float64)
     return Curve(terms=terms.astype(np.float64), covariance=covariance)
 
 

@@ -46,12 +46,14 @@ _LIST_KEYS = text(
     "keys.last_used_ns FROM keys JOIN projects ON projects.project_id = keys.project_id "
     "ORDER BY keys.created_ns, keys.key_id"
 )
-# With a key go those that it made, and what those made.
+# What a key made, what that made, and so on.
+WITH_MADE = (
+    "WITH RECURSIVE made (key_id) AS (SELECT keys.key_id FROM keys WHERE keys.made_by = :key_id "
+    "UNION SELECT keys.key_id FROM keys JOIN made ON keys.made_by = made.key_id)"
+)
 _REVOKE_KEY = text(
-    "WITH RECURSIVE ended (key_id) AS (SELECT keys.key_id FROM keys WHERE keys.key_id = :key_id "
-    "UNION SELECT keys.key_id FROM keys JOIN ended ON keys.made_by = ended.key_id) "
-    "UPDATE keys SET revoked_ns = :now_ns, revision = :revision "
-    "WHERE revoked_ns IS NULL AND key_id IN (SELECT key_id FROM ended)"
+    f"{WITH_MADE} UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE "  # noqa: S608 - made of constants
+    "revoked_ns IS NULL AND (key_id = :key_id OR key_id IN (SELECT key_id FROM made))"
 )
 _HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")

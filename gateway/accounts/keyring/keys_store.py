@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts.keys import Issuer, KeyCache, KeyKind
-from gateway.accounts.store import read_row, write_json, write_words
+from gateway.accounts.store import WITH_MADE, read_row, write_json, write_words
 
 _COLUMNS = (
     "keys.key_id, keys.project_id, keys.name, keys.kind, keys.issuer, keys.is_managing, keys.is_account_wide, "
@@ -26,12 +26,10 @@ _FIND_SUCCESSOR = text("SELECT key_id FROM keys WHERE replaces = :key_id AND rev
 _FIND_MAKER = text("SELECT user_id FROM keys JOIN users ON users.user_id = keys.made_by WHERE key_id = :key_id")
 _FIND_ACTIVE = text(f"{_ACTIVE} AND keys.key_id = :key_id")
 _READ_END = text("SELECT expires_ns FROM keys WHERE key_id = :key_id")
-# What a key made, what that made, and so on.
 _SHORTEN_MADE = text(
-    "WITH RECURSIVE made (key_id) AS (SELECT keys.key_id FROM keys WHERE keys.made_by = :key_id "
-    "UNION SELECT keys.key_id FROM keys JOIN made ON keys.made_by = made.key_id) "
-    "UPDATE keys SET expires_ns = :ends_ns, revision = :revision WHERE revoked_ns IS NULL "
-    "AND (expires_ns IS NULL OR expires_ns > :ends_ns) AND key_id IN (SELECT key_id FROM made) RETURNING key_id"
+    f"{WITH_MADE} UPDATE keys SET expires_ns = :ends_ns, revision = :revision WHERE "  # noqa: S608 - as above
+    "revoked_ns IS NULL AND (expires_ns IS NULL OR expires_ns > :ends_ns) "
+    "AND key_id IN (SELECT key_id FROM made) RETURNING key_id"
 )
 _COUNT = text("SELECT COUNT(*) FROM keys WHERE project_id = :project_id AND revoked_ns IS NULL")
 _UPDATE = text(

@@ -77,11 +77,9 @@ class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = None
 
 
-class ChatBody(msgspec.Struct, frozen=True):
-    """POST /v1/chat/completions."""
+class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of every chat beside its messages."""
 
-    model: ModelName
-    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
     stream: bool | UnsetType | None = UNSET
     n: Count | UnsetType | None = UNSET
     max_tokens: TokenLimit | UnsetType | None = UNSET
@@ -89,9 +87,16 @@ class ChatBody(msgspec.Struct, frozen=True):
     temperature: Temperature | None = None
     top_p: Share | None = None
     stop: Stops = None
-    tools: list[Tool] | None = None
     response_format: ResponseFormat | None = None
     stream_options: StreamOptions | None = None
+
+
+class ChatBody(ChatOptions, frozen=True):
+    """POST /v1/chat/completions."""
+
+    model: ModelName
+    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
+    tools: list[Tool] | None = None
 
 
 # What passes as it stands is not even made a value.
@@ -106,7 +111,7 @@ class PlainMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
 
 
-class PlainBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlainBody(ChatOptions, frozen=True, forbid_unknown_fields=True):
     """A chat of which nothing but its text and its reply is billed, as most are: it has no member besides these.
 
     Read first: what is found plain need not be searched for what is billed otherwise (gateway.budgets.exclusions).
@@ -114,15 +119,6 @@ class PlainBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     model: ModelName
     messages: Annotated[list[PlainMessage], msgspec.Meta(min_length=1)]
-    stream: bool | UnsetType | None = UNSET
-    n: Count | UnsetType | None = UNSET
-    max_tokens: TokenLimit | UnsetType | None = UNSET
-    max_completion_tokens: TokenLimit | UnsetType | None = UNSET
-    temperature: Temperature | None = None
-    top_p: Share | None = None
-    stop: Stops = None
-    response_format: ResponseFormat | None = None
-    stream_options: StreamOptions | None = None
     frequency_penalty: msgspec.Raw = UNREAD
     presence_penalty: msgspec.Raw = UNREAD
     seed: msgspec.Raw = UNREAD

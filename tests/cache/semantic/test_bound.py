@@ -1,5 +1,8 @@
 """The bound is kept where it can be, and nothing is served where it cannot be proven."""
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 import numpy as np
 import pytest
@@ -19,29 +22,47 @@ from cache.semantic.bound import (
 )
 from cache.semantic.values import Settings
 
+SETTINGS = Settings()
+
+
+def answer(
+    window: Window, source: np.random.Generator, threshold: float, score: float, is_right: Callable[[], bool]
+) -> bool:
+    """Serve a candidate, and check it, as the engine does; tells whether it was served."""
+    served, chance = score >= threshold, 1.0
+    if served:
+        chance = find_audit_chance(
+            score,
+            window.hits,
+            share=SETTINGS.audit_share,
+            first=SETTINGS.first_audits,
+            factor=SETTINGS.first_audit_factor,
+        )
+    at = window.add(Record(score=score, served=served, chance=chance))
+    if source.random() < chance:
+        window.label(at, is_right=is_right())
+    return served
+
+
+def holds(source: np.random.Generator, chance: float) -> bool:
+    """Draw what has a chance; nothing is drawn for what has none."""
+    return chance > 0 and bool(source.random() < chance)
+
 
 def play(bounds: Bounds, *, seed: int, requests: int = 6_000, drift: float = 0.0) -> tuple[float, float, float]:
     """Serve as the engine does where a score is as honest as it claims, less ``drift``; returns hits, ÷ all, ÷ hits."""
-    source, window, settings = np.random.default_rng(seed), Window(2_000), Settings()
+    source, window = np.random.default_rng(seed), Window(2_000)
     hits = wrong = 0
     threshold = NOTHING
     for number in range(requests):
         if number % 50 == 0:
-            threshold = choose(window, bounds, deviations=settings.deviations, fewest=200).threshold
+            threshold = choose(window, bounds, deviations=SETTINGS.deviations, fewest=200).threshold
         score = float(source.beta(2, 1))
         right = bool(source.random() < score - drift)
         if source.random() < 0.5:
             window.add(None)
             continue
-        served = score >= threshold
-        chance = 1.0
-        if served:
-            chance = find_audit_chance(
-                score, hits, share=settings.audit_share, first=settings.first_audits, factor=settings.first_audit_factor
-            )
-        at = window.add(Record(score=score, served=served, chance=chance))
-        if source.random() < chance:
-            window.label(at, is_right=right)
+        served = answer(window, source, threshold, score, partial(bool, right))
         hits += served
         wrong += served and not right
     return hits / requests, wrong / requests, wrong / max(1, hits)
@@ -71,12 +92,12 @@ def test_a_bound_on_hits_is_kept(limit: float) -> None:
 @pytest.mark.parametrize("shadow", [0, 3_000])
 def test_what_came_in_the_shadow_spares_nothing_for_later(shadow: int) -> None:
     """Wrong ÷ all is about requests that may be answered: those before are no allowance for more wrong ones."""
-    source, window, settings = np.random.default_rng(3), Window(6_000), Settings()
+    source, window = np.random.default_rng(3), Window(6_000)
     bounds, threshold, wrong, hits = Bounds(max_wrong_rate=0.05), NOTHING, 0, 0
     for number in range(shadow + 3_000):
         window.is_live = number >= shadow
         if number % 50 == 0:
-            threshold = choose(window, bounds, deviations=settings.deviations, fewest=200).threshold
+            threshold = choose(window, bounds, deviations=SETTINGS.deviations, fewest=200).threshold
         score = float(source.beta(2, 1))
         served = window.is_live and score >= threshold
         at = window.add(Record(score=score, served=served, chance=1.0))
@@ -119,23 +140,15 @@ def test_a_curve_says_as_much_wrong_as_was(seed: int, spoiled: int) -> None:
 @pytest.mark.parametrize("limit", [0.02, 0.05, 0.1])
 def test_answers_that_all_turn_wrong_are_soon_served_no_more(limit: float) -> None:
     """A source that says something else from one request on: after a few checks nothing more is given."""
-    bounds, settings = Bounds(max_wrong_hit_rate=limit), Settings()
+    bounds = Bounds(max_wrong_hit_rate=limit)
     source, window = np.random.default_rng(1), Window(2_000)
     threshold, hits, late = NOTHING, 0, [0, 0]
     for number in range(4_000):
         if number % 50 == 0:
-            threshold = choose(window, bounds, deviations=settings.deviations, fewest=200).threshold
+            threshold = choose(window, bounds, deviations=SETTINGS.deviations, fewest=200).threshold
         score = float(source.beta(4, 0.3))
         is_spoiled = number >= 2_000
-        served = score >= threshold
-        chance = 1.0
-        if served:
-            chance = find_audit_chance(
-                score, hits, share=settings.audit_share, first=settings.first_audits, factor=settings.first_audit_factor
-            )
-        at = window.add(Record(score=score, served=served, chance=chance))
-        if source.random() < chance:
-            window.label(at, is_right=not is_spoiled and bool(source.random() < score))
+        served = answer(window, source, threshold, score, partial(holds, source, 0.0 if is_spoiled else score))
         hits += served
         if is_spoiled:
             late[number >= 2_200] += served
