@@ -8,7 +8,7 @@ import asyncio
 import importlib
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import msgspec
@@ -67,6 +67,9 @@ def build_upstreams(
     settings: Settings, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack, guard: AddressGuard
 ) -> Upstreams:
     """One backend a configured provider, each with connections of its own: one that hangs starves no other."""
+    if choose_weights() is not None:
+        # Ten seconds and more on a machine with a device, which its first call shall not wait for.
+        loop.run_in_executor(None, _import_transformers)
     plain = OpenAiDialect(
         endpoints=frozenset({"chat/completions", "completions", "embeddings"}),
         quirks=(),
@@ -210,6 +213,12 @@ async def open_export(
     metrics.gauges["watchllm_spans_dropped_total"] = lambda: exporter.dropped
     await exporter.start()
     stack.push_async_callback(exporter.close)
+
+
+def _import_transformers() -> None:
+    # Where it fails, so will the first call, which tells why.
+    with suppress(ImportError, OSError):
+        importlib.import_module("sentence_transformers")
 
 
 def _import_layer() -> Callable[..., Layer]:

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from bench.semantic.play import Request
-from bench.semantic.vectors import VectorStore
+from bench.semantic.vectors import VectorStore, open_model
 from cache.semantic.bound import Bounds
 from cache.semantic.engine import Engine
 from cache.semantic.equivalence import digest
 from cache.semantic.index import Vector, VectorIndex
 from cache.semantic.values import Question
-from providers.local.minilm import MiniLm
 
 STORED = 10_000
 ASKED = 400
@@ -24,7 +23,7 @@ REBUILT = 100_000
 def measure_latency(requests: Sequence[Request], vectors: VectorStore) -> dict[str, float]:
     """Return times in ms and memory in MB, each by its name."""
     prompts = list(dict.fromkeys(request.prompt for request in requests))
-    model, before = MiniLm(), _read_memory_mb()
+    model, before = open_model(), _read_memory_mb()
     model.embed(["load the model"])
     loaded = _read_memory_mb()
 

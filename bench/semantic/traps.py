@@ -7,11 +7,10 @@ import msgspec
 import numpy as np
 
 from bench.semantic.play import SCOPE, Request
-from bench.semantic.vectors import VectorStore
+from bench.semantic.vectors import VectorStore, open_model
 from cache.semantic.bound import Bounds
 from cache.semantic.engine import Engine
 from cache.semantic.values import Question
-from providers.local.minilm import MiniLm
 
 ATTACKS = 60
 SUFFIXES = 48
@@ -61,7 +60,7 @@ def measure_collisions(engine: Engine, requests: Sequence[Request], vectors: Vec
 
     The attacker knows the embedder, as the published attack does, and stores its question in the victim's partition.
     """
-    source, model = np.random.default_rng(5), MiniLm()
+    source, model = np.random.default_rng(5), open_model()
     prompts = list(dict.fromkeys(request.prompt for request in requests))
     places: list[int] = source.choice(len(prompts), 2 * ATTACKS, replace=False).tolist()
     chosen = [prompts[at] for at in places]

@@ -1,4 +1,7 @@
-"""Vectors of the benchmark's texts, kept under bench/build so that each text is embedded once."""
+"""Vectors of the benchmark's texts, kept under bench/build so that each text is embedded once.
+
+By the embedder that the gateway has on this machine: the bundled one, or the ``gpu`` extra's where there is a device.
+"""
 
 import hashlib
 import sys
@@ -7,17 +10,24 @@ from pathlib import Path
 
 import numpy as np
 
-from providers.local.minilm import MODEL_SHA256, MiniLm, Vectors
+from providers.local.choice import choose_weights, name_embedder
+from providers.local.minilm import MODEL_SHA256, Embedder, Vectors
+from providers.local.transformer import open_embedder
 
 BUILD = Path(__file__).parents[1] / "build"
 _PORTION = 512
+
+
+def open_model() -> Embedder:
+    """Return the embedder that the gateway would take here."""
+    return open_embedder(folder=choose_weights())
 
 
 class VectorStore:
     """A text's vector, from disk or from the model."""
 
     def __init__(self, folder: Path = BUILD) -> None:
-        self._file = folder / f"vectors-{MODEL_SHA256[:8]}.npz"
+        self._file = folder / f"vectors-{_hash(name_embedder() + MODEL_SHA256).hex()[:8]}.npz"
         self._places: dict[bytes, int] = {}
         self._vectors: Vectors = np.empty((0, 384), np.float32)
         if self._file.exists():
@@ -30,7 +40,7 @@ class VectorStore:
         missing = [text for text in dict.fromkeys(texts) if _hash(text) not in self._places]
         if not missing:
             return
-        model = MiniLm()
+        model = open_model()
         parts = [self._vectors]
         for start in range(0, len(missing), _PORTION):
             parts.append(model.embed(missing[start : start + _PORTION]))

@@ -35,6 +35,9 @@ MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6
 class Embedder(Protocol):
     """Turns texts into unit vectors; slow, so called from a worker thread."""
 
+    # So many texts are embedded together in little more time for each than in larger batches.
+    batch_texts: int
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one unit vector for each text: (n, 384) float32."""
         ...
@@ -58,6 +61,8 @@ class _Session(Protocol):
 
 class MiniLm:
     """The bundled all-MiniLM-L6-v2 on the CPU; loads at the first use, in 0.5 s."""
+
+    batch_texts = 64
 
     def __init__(self, *, threads: int | None = None) -> None:
         """``threads`` compute one batch together; None: two, where this process may use two cores."""

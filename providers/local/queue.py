@@ -52,15 +52,14 @@ class _Waiting:
 class EmbeddingQueue:
     """Embeds for all calls of an event loop in one worker thread: whatever waits goes into the next batch.
 
-    A long call gives at most ``SHARE_TEXTS`` texts to a batch while others wait, so that a short one passes it.
+    A long call gives at most a quarter of a batch while others wait, so that a short one passes it.
     """
 
-    BATCH_TEXTS = 64
-    SHARE_TEXTS = 16
     PATIENT_TEXTS = 2
 
     def __init__(self, embedder: Embedder, *, max_waiting_texts: int = 8_192) -> None:
         self._embedder = embedder
+        self._batch_texts, self._share_texts = embedder.batch_texts, embedder.batch_texts // 4
         self._max_waiting_texts = max_waiting_texts
         self._waiting: deque[_Waiting] = deque()
         self._patient: deque[_Waiting] = deque()
@@ -114,7 +113,7 @@ class EmbeddingQueue:
 
     def _next_shares(self) -> list[tuple[_Waiting, Sequence[str]]]:
         """Take the next batch: of those who wait for it, or of the patient ones, in turns where there are both."""
-        kinds = [(self._waiting, self.BATCH_TEXTS), (self._patient, self.PATIENT_TEXTS)]
+        kinds = [(self._waiting, self._batch_texts), (self._patient, self.PATIENT_TEXTS)]
         for waiting, room in reversed(kinds) if self._is_patients_turn else kinds:
             shares = self._take(waiting, room)
             if shares:
@@ -130,7 +129,7 @@ class EmbeddingQueue:
             if call.reply.done():
                 self._waiting_texts -= len(call.texts) - call.taken
                 continue
-            share = call.take(min(room, self.SHARE_TEXTS))
+            share = call.take(min(room, self._share_texts))
             shares.append((call, share))
             self._waiting_texts -= len(share)
             room -= len(share)

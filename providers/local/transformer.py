@@ -13,45 +13,62 @@ from typing import Any
 import numpy as np
 
 from providers.errors import Unreachable
-from providers.local.minilm import BATCH_TEXTS, MAX_PIECES, Embedder, MiniLm, Vectors
+from providers.local.minilm import DIMENSIONS, MAX_PIECES, Embedder, MiniLm, Vectors
 
 
 class SentenceTransformerEmbedder:
     """The same model, or one of its kind with 384 dimensions, in sentence-transformers; for a CUDA device."""
 
+    # Of 8,000 questions on an H100, 3,800 a second in batches of 64 and 5,800 in batches of 256 (2026-11-28).
+    batch_texts = 256
+
     def __init__(self, folder: Path, *, device: str) -> None:
         self._folder = folder
         self._device = device
         self._loading = threading.Lock()
-        self._loaded: Any = None
+        self._loaded: tuple[Any, Any] | None = None
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return one unit vector for each text: (n, 384) float32; raises Unreachable when the weights are missing."""
-        vectors = self._load().encode(
-            list(texts),
-            batch_size=BATCH_TEXTS,
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
-        return np.asarray(vectors, np.float32)
+        """Return one unit vector for each text: (n, 384) float32; raises Unreachable when the weights are missing.
+
+        Not by the model's own ``encode``, which sets the device and the mode of every layer anew for each text: that
+        takes as long as the embedding.
+        """
+        torch, model = self._load()
+        # Texts of like length share a batch, so that little of it is padding.
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(order), self.batch_texts):
+                batch = order[start : start + self.batch_texts]
+                pieces = model.tokenizer(
+                    [texts[i] for i in batch],
+                    padding=True,
+                    truncation=True,
+                    max_length=MAX_PIECES,
+                    return_tensors="pt",
+                ).to(self._device)
+                found = model(dict(pieces))["sentence_embedding"]
+                vectors[batch] = torch.nn.functional.normalize(found, dim=1).cpu().numpy()
+        return vectors
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return how many word pieces of each text are embedded, [CLS] and [SEP] included, at most 256."""
-        encoded = self._load().tokenizer(list(texts), truncation=True, max_length=MAX_PIECES)
+        _, model = self._load()
+        encoded = model.tokenizer(list(texts), truncation=True, max_length=MAX_PIECES)
         return [len(ids) for ids in encoded["input_ids"]]
 
-    def _load(self) -> Any:
+    def _load(self) -> tuple[Any, Any]:
+        """Return torch and the model."""
         with self._loading:
             if self._loaded is None:
-                # Loaded here because sentence-transformers and torch cost 6 s, and belong to an extra.
-                module: Any = importlib.import_module("sentence_transformers")
                 if not self._folder.is_dir():
                     message = f"no weights of the embedding model in {str(self._folder)!r}: set the folder"
                     raise Unreachable(message, sent=False)
+                # Loaded here because sentence-transformers and torch cost 6 s, and belong to an extra.
+                module: Any = importlib.import_module("sentence_transformers")
                 model = module.SentenceTransformer(str(self._folder), device=self._device, local_files_only=True)
-                model.max_seq_length = MAX_PIECES
-                self._loaded = model
+                self._loaded = importlib.import_module("torch"), model.eval()
             return self._loaded
 
 

@@ -1,6 +1,7 @@
 """Settings become what answers calls: which backends there are, who is routed to, and at which price."""
 
 import asyncio
+import types
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -140,6 +141,23 @@ def test_without_the_operators_the_bundled_prices_hold(tmp_path: Path) -> None:
     price = build_prices(settings_of(tmp_path), load_catalogue()).lookup("openai", "gpt-4", AT_NS)
     assert price is not None
     assert price.is_operator is False
+
+
+async def test_on_a_machine_with_a_device_its_library_is_imported_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first embedding does not wait ten seconds for it; a library that is broken stops nothing."""
+    asked = asyncio.Queue[str]()
+
+    def import_module(name: str) -> None:
+        loop.call_soon_threadsafe(asked.put_nowait, name)
+        raise ImportError(name)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr("gateway.upstreams.importlib", types.SimpleNamespace(import_module=import_module))
+    monkeypatch.setattr("gateway.upstreams.choose_weights", lambda: tmp_path)
+    await upstreams_of(settings_of(tmp_path))
+    assert await asyncio.wait_for(asked.get(), 5) == "sentence_transformers"
 
 
 def stored(base_url: str | None = None) -> ActiveCredential:

@@ -17,6 +17,8 @@ from providers.local.queue import EmbeddingQueue
 class Lengths:
     """An embedder without a model: a text's vector begins with its length; it can be held to let calls gather."""
 
+    batch_texts = 64
+
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.go = threading.Event()
@@ -103,10 +105,15 @@ async def test_patient_work_that_was_given_up_holds_nobody_up(queue: EmbeddingQu
     assert embedder.batches == [["call"], ["call"]]
 
 
-async def test_batches_are_bounded(queue: EmbeddingQueue, embedder: Lengths) -> None:
-    """No batch has more than 64 texts."""
+@pytest.mark.parametrize(("most", "batches"), [(64, [64, 64, 64, 8]), (256, [200])])
+async def test_batches_are_as_large_as_is_good_for_the_embedder(most: int, batches: list[int]) -> None:
+    """A device takes more at once than a processor."""
+    embedder = Lengths()
+    embedder.batch_texts = most
+    queue = EmbeddingQueue(embedder)
     await queue.embed(["x"] * 200)
-    assert [len(batch) for batch in embedder.batches] == [64, 64, 64, 8]
+    await queue.close()
+    assert [len(batch) for batch in embedder.batches] == batches
 
 
 @given(st.lists(st.integers(min_value=1, max_value=90), min_size=1, max_size=12))
