@@ -35,6 +35,7 @@ from gateway.budgets.directory import Standing
 from gateway.budgets.exclusions import PLAIN, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds, only_alert
 from gateway.budgets.keeping.keeper import Tighten, Wish
+from gateway.budgets.reply_limit import has_both_limits, limit_reply
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
 from gateway.ledger.recording.journal import JournalFull
@@ -45,7 +46,6 @@ from gateway.pipeline.flow import Doubtful, Inbound, Route, Target, refuse_unrec
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
-from providers import splice
 from providers.chat import Usage
 from providers.delivered import Delivered
 from providers.errors import ProviderError, Refused
@@ -55,8 +55,6 @@ from providers.wire import Call, StreamReader
 
 # A tier of its own price that the caller may ask for.
 _TIERS, _TIER = ("priority",), b'"service_tier"'
-_TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
-_NEWER_LIMIT, _OLDER_LIMIT = b'"max_completion_tokens"', b'"max_tokens"'
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -110,6 +108,27 @@ def may_govern(inbound: Inbound, services: Services) -> bool:
     return not services.budgets.books.directory.is_empty or inbound.max_cost_pusd is not None
 
 
+def hold_at_once(inbound: Inbound, table: RouteTable, services: Services) -> Funds | None:
+    """Hold for a plain call like others before it, of which all fits, as most are; None: ``hold`` has to be asked."""
+    caller, call = inbound.caller, inbound.call
+    if not call.is_plain or caller.kind == "test":
+        return None
+    standings = services.budgets.books.directory.find(caller, inbound.tags)
+    route = table.find(call.model)
+    if (
+        not standings
+        or route is None
+        or (caller.allowed_models is not None and call.model not in caller.allowed_models)
+    ):
+        return None
+    tariff = route.tariffs.find(call, inbound.created_ns)
+    if tariff is None or tariff.needs_limit or not tariff.targets or has_both_limits(call):
+        return None
+    bound = bound_plainly(call, tariff)
+    doubt = _doubt(inbound, route.targets[0], bound.cost_pusd(bound.output_tokens))
+    return services.budgets.reserve_at_once(standings, bound, inbound.max_cost_pusd, doubt)
+
+
 async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple[Inbound, Funds | None]:
     """Hold what a call may cost; the call comes back as it may go out. Raises Fault.
 
@@ -123,8 +142,7 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
     if route is None or (caller.allowed_models is not None and call.model not in caller.allowed_models):
         # Refused in the room that routes.
         return inbound, None
-    limit, body = call.max_tokens, call.body
-    has_both = limit is not None and body.find(_NEWER_LIMIT) >= 0 and body.find(_OLDER_LIMIT) >= 0
+    limit, has_both = call.max_tokens, has_both_limits(call)
     if limit is not None and has_both and not only_alert(standings, cap):
         # Which of two that differ a provider believes is its own choice: it gets the one that is held for.
         call = limit_reply(call, limit)
@@ -228,10 +246,7 @@ def assess(call: Call, route: Route, services: Services, at_ns: int) -> Assessme
 
 
 def _bound_plainly(call: Call, route: Route, services: Services, at_ns: int) -> Bound | None:
-    """The bound of a call that can cause no rare rate, by targets of one price each: most calls, and in half the time.
-
-    None: it has to be looked at more closely.
-    """
+    """The bound of a call that can cause no rare rate, by targets of one price each; None: look more closely."""
     if call.body.find(_TIER) >= 0:
         return None
     tariff = route.tariffs.find(call, at_ns) or _find_tariff(call, route, services, at_ns)
@@ -254,17 +269,6 @@ def _find_tariff(call: Call, route: Route, services: Services, at_ns: int) -> Ta
     tariff = join_worsts(worsts, from_ns, until_ns)
     route.tariffs.keep(call, tariff)
     return tariff
-
-
-def limit_reply(call: Call, max_tokens: int) -> Call:
-    """Splice a limit on the reply into the body: into the caller's own members where there are any."""
-    body, value, has_any = call.body, str(max_tokens).encode(), False
-    for name in _TOKEN_LIMITS:
-        if b'"%s"' % name.encode() in body and splice.find(body, name) is not None:
-            body, has_any = splice.replace(body, name, value), True
-    if not has_any:
-        body = splice.append(body, b'"max_tokens":' + value)
-    return msgspec.structs.replace(call, body=body, max_tokens=max_tokens)
 
 
 async def send_off(funds: Funds, services: Services) -> None:
@@ -373,9 +377,8 @@ async def _tighten(call: Call, model: str, found: Assessment, services: Services
 
 
 def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> UsageRow:
-    """The row of a call of which nothing more is heard."""
+    """The row of a call of which nothing more is heard; by position as far as it goes, see UsageRow."""
     call, caller = inbound.call, inbound.caller
-    # By position as far as it goes: see UsageRow.
     return UsageRow(
         inbound.request_id,
         inbound.created_ns,

@@ -40,22 +40,14 @@ def admit(recorder: Recorder, metrics: Metrics) -> Hold:
     return Hold(metrics)
 
 
-class LimitedClient:
-    """The client of a limited call: every answer to it has the lines of the limits.
+class ToldClient:
+    """A client every answer to which has the lines of limits."""
 
-    An answer ends when the call has given back what it took, so that a client which asks again at once finds it free:
-    at once where that needs no waiting, else with ``flush``.
-    """
+    __slots__ = ("_client", "lines")
 
-    __slots__ = ("_client", "_held", "_passage", "lines")
-
-    def __init__(self, client: Client, lines: bytes = b"", passage: Passage | None = None) -> None:
+    def __init__(self, client: Client, lines: bytes) -> None:
         self.lines = lines
         self._client = client
-        # None: nothing is given back.
-        self._passage = passage
-        # What is held back: a whole answer, or a stream's end. The first one counts, as it does for the client.
-        self._held: tuple[int, bytes, tuple[bytes | memoryview, ...]] | bytes | None = None
 
     @property
     def is_gone(self) -> bool:
@@ -64,10 +56,7 @@ class LimitedClient:
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
-        if self._passage is None or self._passage.settle_at_once():
-            self._client.send(status, head + self.lines, *body)
-        elif self._held is None:
-            self._held = status, head + self.lines, body
+        self._client.send(status, head + self.lines, *body)
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""
@@ -83,31 +72,71 @@ class LimitedClient:
 
     def end(self, data: bytes) -> None:
         """Send the last part."""
-        if self._passage is None or self._passage.settle_at_once():
+        self._client.end(data)
+
+
+class LimitedClient(ToldClient):
+    """The client of a limited call.
+
+    An answer ends when the call has given back what it took, so that a client which asks again at once finds it free:
+    at once where that needs no waiting, else with ``settle``.
+    """
+
+    __slots__ = ("_held", "_is_settled", "passage")
+
+    def __init__(self, client: Client, passage: Passage) -> None:
+        # As of a ToldClient, which is not called: this is made for each call.
+        self.lines = b""
+        self._client = client
+        self.passage = passage
+        # What is held back: a whole answer, or a stream's end. The first one counts, as it does for the client.
+        self._held: tuple[int, bytes, tuple[bytes | memoryview, ...]] | bytes | None = None
+        self._is_settled = False
+
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
+        """Answer at once, or when the call has settled."""
+        if self.settle_at_once():
+            self._client.send(status, head + self.lines, *body)
+        elif self._held is None:
+            self._held = status, head + self.lines, body
+
+    def end(self, data: bytes) -> None:
+        """Send the last part at once, or when the call has settled."""
+        if self.settle_at_once():
             self._client.end(data)
         elif self._held is None:
             self._held = data
 
-    def flush(self) -> None:
-        """Send what was held back."""
-        held, self._held = self._held, None
-        if isinstance(held, bytes):
-            self._client.end(held)
-        elif held is not None:
-            status, head, body = held
-            self._client.send(status, head, *body)
+    def settle_at_once(self) -> bool:
+        """Give back what the call took, where that needs no waiting; False: ``settle`` has to be asked."""
+        if not self._is_settled:
+            self._is_settled = self.passage.settle_at_once()
+        return self._is_settled
+
+    async def settle(self) -> None:
+        """Give back what the call took, and send what was held back."""
+        try:
+            await self.passage.settle()
+        finally:
+            held, self._held = self._held, None
+            if isinstance(held, bytes):
+                self._client.end(held)
+            elif held is not None:
+                status, head, body = held
+                self._client.send(status, head, *body)
 
 
-def enter_at_once(inbound: Inbound, passage: Passage, client: LimitedClient) -> bool:
+def enter_at_once(inbound: Inbound, client: LimitedClient) -> bool:
     """As ``enter``, where that needs no waiting; False: nothing was taken, and ``enter`` has to be asked."""
+    passage = client.passage
     is_inside = passage.enter_at_once(_bound_tokens(inbound.call))
     client.lines = passage.lines
     return is_inside
 
 
-async def enter(inbound: Inbound, passage: Passage, client: LimitedClient, services: Services) -> None:
-    """Take what the limits allow; raises Fault. Whoever calls this settles the passage, whatever happens."""
-    call = inbound.call
+async def enter(inbound: Inbound, client: LimitedClient, services: Services) -> None:
+    """Take what the limits allow; raises Fault. Whoever calls this settles the client, whatever happens."""
+    call, passage = inbound.call, client.passage
 
     async def count() -> int:
         prompt = await services.loop.run_in_executor(None, services.tokenizers.count_prompt, call.model, call.body)
@@ -125,14 +154,17 @@ async def refuse(request_id: str, passage: Passage, client: Client, fault: Fault
         await passage.pass_requests()
     except Fault as limit:
         fault = limit
-    reply.refuse(request_id, LimitedClient(client, passage.lines), fault)
+    reply.refuse(request_id, ToldClient(client, passage.lines), fault)
 
 
 def _bound_tokens(call: Call) -> int:
     """The most that a call may use: a token has at least one byte."""
-    return len(call.body) + _reply_tokens(call)
+    max_tokens = call.max_tokens
+    if not max_tokens or call.endpoint == "embeddings":
+        return len(call.body)
+    return len(call.body) + max_tokens * call.n * call.prompts
 
 
 def _reply_tokens(call: Call) -> int:
     """The most that a reply may have; 0 where the request sets no bound, and then the truth is taken afterwards."""
-    return 0 if call.endpoint == "embeddings" else (call.max_tokens or 0) * call.answers
+    return _bound_tokens(call) - len(call.body)

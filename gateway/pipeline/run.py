@@ -18,7 +18,6 @@ from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
-from gateway.limits.passage import Passage
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import Inbound, Outcome, Route, tells_limits
@@ -43,7 +42,10 @@ async def meet(credentials: Credentials, services: Services) -> KeyRecord:
 
 
 async def run(inbound: Inbound, client: Client, services: Services) -> None:
-    """Answer one call."""
+    """Answer one call. What it took of the limits that govern it is given back once, before its answer ends."""
+    passage = inbound.passage
+    limited = None if passage is None else limits.LimitedClient(client, passage)
+    client = limited or client
     journey = send.Journey(inbound, client, services)
     metrics = services.metrics
     metrics.requests_in_flight += 1
@@ -51,17 +53,17 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     fault: Fault | None = None
     found = lookup.NOT_ASKED
     try:
+        if limited is not None and not limits.enter_at_once(inbound, limited):
+            await _enter(inbound, limited, services)
         hold = limits.admit(services.recorder, metrics)
         table = services.routes_of(inbound.caller)
-        body = inbound.call.body
         if budget.may_govern(inbound, services):
-            inbound, journey.funds = await budget.hold(inbound, table, services)
-            journey.inbound = inbound
+            journey.funds = budget.hold_at_once(inbound, table, services)
+            if journey.funds is None:
+                journey.inbound, journey.funds = await budget.hold(inbound, table, services)
         path = route.choose(table, inbound.call.model, inbound.caller)
-        found = await _look(journey, body, path)
-        if not found.is_known:
-            await _call(journey, path, found)
-        elif not await _spare(journey, found):
+        found = await _look(journey, inbound.call.body, path)
+        if not (found.is_known and await _spare(journey, found)):
             await _call(journey, path, found)
     except Fault as refusal:
         fault = refusal
@@ -76,12 +78,27 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
         fault = Fault("server_error", "The gateway failed; its log has the reason.")
         await _stop(journey, fault)
     finally:
-        metrics.requests_in_flight -= 1
-        found.land(fault)
-        if journey.funds is not None:
-            journey.funds.release()
-        if hold is not None:
-            hold.release()
+        _leave(journey, hold, found, fault)
+        if limited is not None and not limited.settle_at_once():
+            await limited.settle()
+
+
+async def _enter(inbound: Inbound, client: limits.LimitedClient, services: Services) -> None:
+    """Wait to be let in by the limits; raises Fault. Who is stopped here has made no call yet."""
+    try:
+        await limits.enter(inbound, client, services)
+    except asyncio.CancelledError as stopped:
+        raise _stopping() from stopped
+
+
+def _leave(journey: send.Journey, hold: limits.Hold | None, found: lookup.Found, fault: Fault | None) -> None:
+    """End what the call has open, whatever became of it."""
+    journey.services.metrics.requests_in_flight -= 1
+    found.land(fault)
+    if journey.funds is not None:
+        journey.funds.release()
+    if hold is not None:
+        hold.release()
 
 
 async def _look(journey: send.Journey, body: bytes, path: Route) -> lookup.Found:
@@ -232,25 +249,6 @@ def _given(given: lookup.Given, layer: str = "exact", waited_ns: int = 0) -> Out
     )
 
 
-async def run_limited(inbound: Inbound, passage: Passage, client: Client, services: Services) -> None:
-    """Answer one call that limits govern: what it took of them is given back once, before its answer ends."""
-    limited = limits.LimitedClient(client, passage=passage)
-    try:
-        if not limits.enter_at_once(inbound, passage, limited):
-            await limits.enter(inbound, passage, limited, services)
-        await run(inbound, limited, services)
-    except Fault as fault:
-        reply.refuse(inbound.request_id, limited, fault)
-    except asyncio.CancelledError:
-        reply.break_off(inbound.request_id, limited, _stopping(), has_begun=False)
-    finally:
-        if not passage.settle_at_once():
-            try:
-                await passage.settle()
-            finally:
-                limited.flush()
-
-
 async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     """How an answer ended whose usage has to be counted, or that was a stream."""
     call, model = journey.sent.call, upstream.target.model
@@ -371,7 +369,7 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
     """Record a call, its money settled in the same turn of the loop."""
     inbound, services, funds = journey.inbound, journey.services, journey.funds
     row = record.compose(inbound, outcome, services, journey.trail)
-    if funds is not None or journey.lost_pusd:
+    if journey.lost_pusd or (funds is not None and (is_in_doubt or row.is_estimated)):
         row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
     journey.is_recorded = True
     if inbound.check is not None:
@@ -381,7 +379,7 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
     await record.write(row, services)
     if services.prompts.projects:
         record.keep_prompt(row, inbound, outcome, journey.upstream, services)
-    if funds is not None and funds.is_unsettled:
+    if funds is not None and funds.unsettled:
         await funds.finish()
     return row
 

@@ -18,8 +18,8 @@ class Funds:
     """What is held for a call; without a budget only its cap of its own, and then nothing is held."""
 
     __slots__ = (
-        "_books", "_open", "_unsettled", "bound", "cap_pusd", "doubt", "lost_pusd", "max_tokens", "refusal",
-        "standings",
+        "_books", "_open", "bound", "cap_pusd", "doubt", "lost_pusd", "max_tokens", "refusal", "standings",
+        "unsettled",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - all that is known of it, made for each call
@@ -47,7 +47,8 @@ class Funds:
         # What the call itself says that it may cost, None where it says nothing.
         self.cap_pusd = cap_pusd
         self._open: tuple[str, ...] = (doubt.request_id,) if standings else ()
-        self._unsettled: list[Unsettled] = []
+        # The holds of whose end Redis does not know yet, so that ``finish`` has to be awaited.
+        self.unsettled: list[Unsettled] = []
 
     def opened(self, hold_id: str) -> None:
         """One more hold is the call's."""
@@ -68,11 +69,6 @@ class Funds:
         """Whether nothing that governs the call refuses or changes anything."""
         return only_alert(self.standings, self.cap_pusd)
 
-    @property
-    def is_unsettled(self) -> bool:
-        """Whether Redis does not know yet how the holds ended, so that ``finish`` has to be awaited."""
-        return bool(self._unsettled)
-
     def settle(self, cost_pusd: int) -> None:
         """End every hold with what the call cost; the caller records the row in the same turn of the loop."""
         opened, self._open = self._open, ()
@@ -80,12 +76,12 @@ class Funds:
         local = books.local
         for hold_id in opened:
             if local is None:
-                self._unsettled.append(Unsettled(hold_id, cost_pusd))
+                self.unsettled.append(Unsettled(hold_id, cost_pusd))
                 books.end(hold_id)
             else:
-                settled = local.settle(hold_id, cost_pusd, books.now_ns())
-                if cost_pusd:
-                    self._note(settled.spent_pusd)
+                spent_pusd = local.end(hold_id, cost_pusd, books.now_ns())
+                if cost_pusd and spent_pusd:
+                    self._note(spent_pusd)
             # Whatever was spent is the first one's: together they are at least as much.
             cost_pusd = 0
 
@@ -97,14 +93,14 @@ class Funds:
 
     async def finish(self) -> None:
         """Wait until Redis knows how the holds ended."""
-        unsettled, self._unsettled = self._unsettled, []
+        unsettled, self.unsettled = self.unsettled, []
         books = self._books
         while unsettled:
             hold_id, amount_pusd = unsettled[0]
             try:
                 settled = await books.settle(hold_id, amount_pusd)
             except CountersUnavailable:
-                self._unsettled = unsettled
+                self.unsettled = unsettled
                 self._defer()
                 return
             del unsettled[0]
@@ -120,8 +116,8 @@ class Funds:
                     self._books.note_spent(standing, created_ns, spent)
 
     def _defer(self) -> None:
-        self._books.waiting.extend(self._unsettled)
-        self._unsettled = []
+        self._books.waiting.extend(self.unsettled)
+        self.unsettled = []
         self._books.wake.set()
 
 

@@ -146,8 +146,6 @@ class OpenAiDoor:
             max_cost_pusd=visit.max_cost_pusd,
             allowed=visit.allowed,
         )
-        if passage is not None:
-            return run.run_limited(inbound, passage, client, services)
         return run.run(inbound, client, services)
 
     def refuse(self, client: Client, fault: Fault, address: str = "") -> None:
@@ -156,7 +154,7 @@ class OpenAiDoor:
         strangers = self._services.limiting.strangers
         if strangers is not None and fault.status == UNAUTHORIZED:
             shown_window, limit = strangers.count(address, "models", now_ns)
-            client, fault = limits.LimitedClient(client, lines_of(shown_window)), limit or fault
+            client, fault = limits.ToldClient(client, lines_of(shown_window)), limit or fault
         reply.refuse(self._services.ids.new(now_ns), client, fault)
 
 

@@ -24,7 +24,7 @@ PATIENT = LinkLimits(timeout_ms=20_000, slow_ms=10_000)
 
 
 async def settle(passage: Passage) -> None:
-    """Give back what was taken, as run_limited does."""
+    """Give back what was taken, as the path does."""
     if not passage.settle_at_once():
         await passage.settle()
 

@@ -11,7 +11,7 @@ from gateway.backends.interface import Client
 from gateway.errors import Fault
 from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.passage import Passage
-from gateway.pipeline.limits import Hold, LimitedClient, admit, enter
+from gateway.pipeline.limits import Hold, LimitedClient, ToldClient, admit, enter
 from gateway.telemetry import Metrics
 from providers.wire import Call
 
@@ -63,7 +63,7 @@ def test_every_answer_of_a_limited_call_has_its_lines() -> None:
     """Whole and streamed; the rest passes as it is."""
     for answer in (lambda client: client.send(429, b"a: b\r\n", b"x"), lambda client: client.start(b"a: b\r\n")):
         client = FakeClient()
-        answer(LimitedClient(cast("Client", client), LINES))
+        answer(ToldClient(cast("Client", client), LINES))
         assert client.headers == {"a": "b", "x-ratelimit-limit": "5"}
 
 
@@ -74,7 +74,7 @@ async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> 
     gate.local = None
     policy = gate.policy_of(replace(CALLER, max_concurrent=1))
     assert policy is not None
-    limited = LimitedClient(cast("Client", client), LINES, Passage(gate, policy, "lease", lambda: 0))
+    limited = LimitedClient(cast("Client", client), Passage(gate, policy, "lease", lambda: 0))
     if is_stream:
         limited.start(b"")
         limited.write(b"begin ")
@@ -82,8 +82,8 @@ async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> 
     else:
         limited.send(200, b"", b"begin end")
     before = (client.is_whole, client.data)
-    limited.flush()
-    limited.flush()
+    await limited.settle()
+    await limited.settle()
     assert (before, client.data) == ((False, b"begin " if is_stream else b""), b"begin end")
     assert (client.is_whole, client.answers) == (True, 1)
 
@@ -91,7 +91,7 @@ async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> 
 def test_a_limited_client_is_gone_when_its_client_is() -> None:
     """And is told as it would be."""
     client, told = FakeClient(), []
-    limited = LimitedClient(cast("Client", client))
+    limited = ToldClient(cast("Client", client), LINES)
     limited.watch(lambda: told.append("gone"), told.append)
     assert not limited.is_gone
     client.leave()
@@ -119,9 +119,9 @@ async def test_the_bound_is_a_token_a_byte_and_the_longest_reply(call: dict[str,
         tokenizers = cast("Any", Counting(10**6))
         services = make_services(tokenizers=tokenizers)
         passage = Passage(gate, policy, "lease", services.now_ns)
-        client = LimitedClient(cast("Client", FakeClient()))
+        client = LimitedClient(cast("Client", FakeClient()), passage)
         try:
-            await enter(make_inbound(made, passage=passage), passage, client, services)
+            await enter(make_inbound(made, passage=passage), client, services)
             outcomes.append(True)
         except Fault:
             outcomes.append(False)
@@ -148,9 +148,8 @@ async def test_where_the_bound_has_no_room_tokens_are_counted() -> None:
     call = make_call(body=b"x" * 500, max_tokens=20)
     for admitted in (True, False):
         passage = Passage(gate, policy, "lease", services.now_ns)
-        entering = enter(
-            make_inbound(call, passage=passage), passage, LimitedClient(cast("Client", FakeClient())), services
-        )
+        limited = LimitedClient(cast("Client", FakeClient()), passage)
+        entering = enter(make_inbound(call, passage=passage), limited, services)
         if admitted:
             await entering
         else:

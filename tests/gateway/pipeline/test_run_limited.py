@@ -29,7 +29,7 @@ from gateway.counters.memory import MemoryCounters
 from gateway.errors import Fault
 from gateway.limits.passage import Passage
 from gateway.pipeline import limits
-from gateway.pipeline.run import run_limited
+from gateway.pipeline.run import run
 from providers.errors import Refused
 
 LIMITS = {"requests_per_minute": 5, "tokens_per_minute": 10_000, "max_concurrent": 1}
@@ -87,7 +87,7 @@ class LimitedPath:
     async def run(self) -> None:
         """Go through to the end."""
         inbound = make_inbound(self.call, caller=self.caller, passage=self.passage)
-        await run_limited(inbound, self.passage, cast("Client", self.client), self.services)
+        await run(inbound, cast("Client", self.client), self.services)
 
     @property
     def used_tokens(self) -> list[int]:
