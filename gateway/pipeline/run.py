@@ -63,20 +63,17 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
                 journey.inbound, journey.funds = await budget.hold(inbound, table, services)
         path = route.choose(table, inbound.call.model, inbound.caller)
         found = await _look(journey, inbound.call.body, path)
-        if not (found.is_known and await _spare(journey, found)):
+        if not found.is_known:
+            await _call(journey, path, found)
+        elif not await _spare(journey, found):
             await _call(journey, path, found)
     except Fault as refusal:
         fault = refusal
         reply.refuse(inbound.request_id, client, refusal)
     except SendFailed as failed:
         fault = await _fail(journey, failed)
-    except asyncio.CancelledError:
-        fault = _stopping()
-        await _stop(journey, fault)
-    except Exception:
-        log.exception("request %s failed", inbound.request_id)
-        fault = Fault("server_error", "The gateway failed; its log has the reason.")
-        await _stop(journey, fault)
+    except (asyncio.CancelledError, Exception) as error:
+        fault = await _stop(journey, error)
     finally:
         _leave(journey, hold, found, fault)
         if limited is not None and not limited.settle_at_once():
@@ -326,15 +323,19 @@ def _stopping() -> Fault:
     return Fault("maintenance", "The gateway is shutting down; ask again.", retry_after_ms=1_000)
 
 
-async def _stop(journey: send.Journey, fault: Fault) -> None:
-    """The client left before the answer began, or the process ends: whatever was produced is estimated."""
-    upstream = journey.upstream
+async def _stop(journey: send.Journey, error: BaseException) -> Fault:
+    """The client left before the answer began, the process ends, or we failed: what was produced is estimated."""
+    fault, upstream = _stopping(), journey.upstream
+    if not isinstance(error, asyncio.CancelledError):
+        log.error("request %s failed", journey.inbound.request_id, exc_info=error)
+        fault = Fault("server_error", "The gateway failed; its log has the reason.")
     has_begun = upstream is not None and upstream.relay is not None and upstream.relay.is_attached
     try:
         if not journey.is_recorded:
             await _record_stopped(journey, fault)
     finally:
         reply.break_off(journey.inbound.request_id, journey.client, fault, has_begun=has_begun)
+    return fault
 
 
 async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
