@@ -67,8 +67,12 @@ class _Hold(msgspec.Struct):
     is_claimed: bool = False
 
 
-# How a hold ended: until when that is remembered, what it was charged, what it had held. A tuple: each call makes one.
-_Ended = tuple[int, int, int]
+class _Ended(msgspec.Struct, frozen=True):
+    """How a hold ended, and until when that is remembered."""
+
+    kept_until_ns: int
+    charged_pusd: int
+    held_pusd: int
 
 
 class LocalHolds:
@@ -124,8 +128,9 @@ class LocalHolds:
         """Hold all of an amount, of 0 to MAX_PUSD, where that fits; False: nothing is held, ``reserve`` tells why.
 
         Most calls need no more, and making what ``reserve`` is asked with and answers would double what this costs.
+        The id is new, as each call's own is, and its owner ends it with ``end``.
         """
-        if hold_id in self._open or hold_id in self._settled or hold_id in self._settled_before:
+        if hold_id in self._open:
             return False
         known = self._lines
         counted: list[_Line] = []
@@ -170,10 +175,19 @@ class LocalHolds:
             check_pusd(amount_pusd)
             return self._find_settled(hold_id, now_ns) or Settled(outcome="unknown")
         spent = self.end(hold_id, amount_pusd, now_ns)
+        if len(self._settled) >= MAX_SETTLED_KEPT // 2:
+            self._begin_generation()
+        ended = _Ended(now_ns + SETTLED_KEPT_NS, amount_pusd, hold.amount_pusd)
+        self._settled[hold_id] = ended
+        # Never less than before: a clock that stepped back shortens nothing.
+        self._kept_until_ns = max(self._kept_until_ns, ended.kept_until_ns)
         return Settled("settled", amount_pusd, hold.amount_pusd, spent or ())
 
     def end(self, hold_id: str, amount_pusd: int, now_ns: int) -> tuple[int, ...] | None:
-        """As ``settle``, and tell no more than what each line has spent; None: the hold is not open."""
+        """As ``settle``, by the one who took the hold with ``hold``: it ends it once, so that nothing is remembered.
+
+        Returns what each line has spent; None where the hold is not open.
+        """
         if not 0 <= amount_pusd <= MAX_PUSD:
             check_pusd(amount_pusd)
         hold = self._open.pop(hold_id, None)
@@ -188,13 +202,6 @@ class LocalHolds:
             line.open = others = line.open - 1
             if not others:
                 line.rest(now_ns)
-        if len(self._settled) >= MAX_SETTLED_KEPT // 2:
-            self._begin_generation()
-        kept_until_ns = now_ns + SETTLED_KEPT_NS
-        self._settled[hold_id] = kept_until_ns, amount_pusd, held_pusd
-        if kept_until_ns > self._kept_until_ns:  # noqa: PLR1730 - a call of max() costs twice as much
-            # Never less than before: a clock that stepped back shortens nothing.
-            self._kept_until_ns = kept_until_ns
         return spent
 
     def release(self, hold_id: str, now_ns: int) -> Settled:
@@ -274,12 +281,9 @@ class LocalHolds:
 
     def _find_settled(self, hold_id: str, now_ns: int) -> Settled | None:
         kept = self._settled.get(hold_id) or self._settled_before.get(hold_id)
-        if kept is None:
+        if kept is None or kept.kept_until_ns <= now_ns:
             return None
-        kept_until_ns, charged_pusd, held_pusd = kept
-        if kept_until_ns <= now_ns:
-            return None
-        return Settled(outcome="repeated", charged_pusd=charged_pusd, held_pusd=held_pusd)
+        return Settled(outcome="repeated", charged_pusd=kept.charged_pusd, held_pusd=kept.held_pusd)
 
     def _begin_generation(self) -> None:
         self._settled_before, self._before_until_ns = self._settled, self._kept_until_ns
@@ -290,7 +294,7 @@ class LocalHolds:
         if self._before_until_ns <= now_ns:
             self._settled_before = {}
         oldest = next(iter(self._settled.values()), None)
-        if oldest is not None and oldest[0] <= now_ns and not self._settled_before:
+        if oldest is not None and oldest.kept_until_ns <= now_ns and not self._settled_before:
             self._begin_generation()
             if self._before_until_ns <= now_ns:
                 self._settled_before = {}

@@ -13,7 +13,7 @@ Failure behavior: where what was spent cannot be asked there is a 503, where the
 unless all budgets only alert; a hold that the journal does not take lets nothing out.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -38,11 +38,10 @@ from gateway.budgets.keeping.keeper import Tighten, Wish
 from gateway.budgets.reply_limit import has_both_limits, limit_reply
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
-from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import settle_call
 from gateway.pipeline import meter
-from gateway.pipeline.flow import Doubtful, Inbound, Route, Target, refuse_unrecorded
+from gateway.pipeline.flow import Doubtful, Inbound, Route, Target
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
@@ -271,17 +270,17 @@ def _find_tariff(call: Call, route: Route, services: Services, at_ns: int) -> Ta
     return tariff
 
 
-async def send_off(funds: Funds, services: Services) -> None:
-    """Make what is held survive this process before the call goes out; raises Fault where that cannot be."""
+def send_off(funds: Funds, services: Services) -> Awaitable[None] | None:
+    """Make what is held survive this process before the call goes out; None: it does.
+
+    Raises JournalFull where that cannot be, as awaiting what is returned does.
+    """
     if not funds.is_open or not funds.bound.targets:
-        return
-    try:
-        if services.metrics.requests_in_flight > 1:
-            await services.recorder.hold(funds.doubt)
-        else:
-            services.recorder.hold_at_once(funds.doubt)
-    except JournalFull as full:
-        raise refuse_unrecorded() from full
+        return None
+    if services.metrics.requests_in_flight > 1:
+        return services.recorder.hold(funds.doubt)
+    services.recorder.hold_at_once(funds.doubt)
+    return None
 
 
 def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
@@ -307,7 +306,8 @@ async def cover(
         funds.doubt = msgspec.structs.replace(
             funds.doubt, cost_pusd=funds.doubt.cost_pusd + lost_pusd, attempts=attempts + 1
         )
-        await send_off(funds, services)
+        if (written := send_off(funds, services)) is not None:
+            await written
         return lost_pusd
     if usage is None and not doubtful.target.backend.is_free:
         usage = await meter.measure(inbound.call, doubtful.target.model, Produced(reported=None), services)

@@ -17,10 +17,11 @@ from gateway.caching.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
 from gateway.errors import Fault
+from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
-from gateway.pipeline.flow import Inbound, Outcome, Route, tells_limits
+from gateway.pipeline.flow import Inbound, Outcome, Route, refuse_unrecorded, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
@@ -67,9 +68,9 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             await _call(journey, path, found)
         elif not await _spare(journey, found):
             await _call(journey, path, found)
-    except Fault as refusal:
-        fault = refusal
-        reply.refuse(inbound.request_id, client, refusal)
+    except (Fault, JournalFull) as refusal:
+        fault = refusal if isinstance(refusal, Fault) else refuse_unrecorded()
+        reply.refuse(inbound.request_id, client, fault)
     except SendFailed as failed:
         fault = await _fail(journey, failed)
     except (asyncio.CancelledError, Exception) as error:

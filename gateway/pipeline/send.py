@@ -172,8 +172,9 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
     journey.target = target
     call = journey.sent.call
     request = backend.dialect.encode(call, target.model)
-    if journey.funds is not None and not journey.attempts:
-        await budget.send_off(journey.funds, services)
+    funds = None if journey.attempts else journey.funds
+    if funds is not None and (written := budget.send_off(funds, services)) is not None:
+        await written
     while True:
         journey.attempts += 1
         started_ns = ticks_ns()

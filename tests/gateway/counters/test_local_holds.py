@@ -162,3 +162,16 @@ def test_a_hold_joins_a_line_that_is_begun_after_it() -> None:
     assert [count and (count.spent_pusd, count.held_pusd) for count in holds.look([old, new])] == [(3, 7), (3, 7)]  # type: ignore[list-item]
     assert holds.settle("a", 5, START_NS).spent_pusd == (8, 8)
     assert [count and (count.spent_pusd, count.held_pusd) for count in holds.look([old, new])] == [(8, 0), (8, 0)]  # type: ignore[list-item]
+
+
+def test_a_hold_that_its_owner_ends_is_not_remembered() -> None:
+    """Each line tells what it has spent; there is nothing to end a second time, and nothing that grows."""
+    holds, line = LocalHolds(), BudgetLine(budget_key="b", window_key="w", limit_pusd=100, resets_ns=None)
+    holds.begin(line)
+    assert holds.hold("h1", (line,), 60, 0, 1_000)
+    assert not holds.hold("h1", (line,), 1, 0, 1_000)
+    assert not holds.hold("h2", (line,), 41, 0, 1_000)
+    assert (holds.end("h1", 70, 0), holds.end("h1", 70, 0)) == ((70,), None)
+    assert (len(holds), holds.count_kept()) == (0, (1, 0))
+    with pytest.raises(ValueError, match="picodollars"):
+        holds.end("h1", -1, 0)
