@@ -4,6 +4,7 @@ from collections import Counter
 from itertools import pairwise
 
 from cache.semantic.lexical.contrast import is_condition, is_other_thing
+from cache.semantic.lexical.grammar import find_small
 from cache.semantic.profile import Profile, stem
 from cache.semantic.words import ANTONYMS, SCOPES, SYMMETRIC
 
@@ -29,7 +30,7 @@ _PREFIXES = ("un", "in", "im", "ir", "il", "dis", "non", "mis", "de")
 def find_vetoes(asked: Profile, stored: Profile) -> tuple[str, ...]:
     """Return the names of the guards that forbid the stored answer for what is asked: none, and they are silent."""
     names = tuple(name for name, forbids in GUARDS.items() if forbids(asked, stored))
-    return (*names, "padding") if is_padded(asked, stored) else names
+    return (*names, *find_small(asked, stored), *(("padding",) if is_padded(asked, stored) else ()))
 
 
 def is_padded(asked: Profile, stored: Profile) -> bool:

@@ -7,12 +7,15 @@ import msgspec
 from cache.semantic.words import (
     DATES,
     DAY_HALVES,
+    DOUBTFUL_MONTHS,
     NEGATIONS,
     NUMBER_WORDS,
     PERIODS,
     RELATIVES,
+    ROMAN_NUMBERS,
     SHORT_UNITS,
     STOP,
+    TASKS,
     UNITS,
 )
 
@@ -33,6 +36,15 @@ _SPANS = re.compile(
     r"`[^`]+`|\"[^\"]{1,200}\"|“[^”]{1,200}”|(?<!\w)'[^']{1,200}'(?!\w)|https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+"
     r"|\b\w+(?:_\w+)+\b|\b[A-Za-z]\w*(?:\.\w+)+\(?\)?|\b\w+\(\)|(?<!\S)--?[A-Za-z][\w-]*|[/\\]\w+[/\\]\S+"
 )
+# Signs that only code, formulas and pictures have; then every mark counts. The name C++ is none of them.
+_CODE = re.compile(
+    r"[=<>|^~\\{}\[\]*`]|(?<![Cc])\+\+|--|&&|!!|\?[.?]|(?<!\w)[!&](?=\w)|\$(?=[^\d\s])|(?<=\s)\+(?=\s)|(?<=\w)\+(?=\d)"
+    r"|[\u2190-\u23ff\u25a0-\u2bff\U0001f000-\U0001faff]"
+)
+# A mark, or "++" with its variable: "i++" is not "++i".
+_MARK = re.compile(r"[A-Za-z]?(?:\+\+|--)[A-Za-z]?|[^\w\s'\"\u2018-\u201d]")
+# A task, a colon, and what it is about.
+_TASK = re.compile(r"\s*(\w+)[^:\n]{0,60}:\s+(.+)", re.DOTALL)
 _NUMBER = re.compile(r"([0-9][0-9.,:/]*)([^\W\d_]*)$", re.UNICODE)
 _PLAIN = re.compile(r"[0-9]{1,3}(,[0-9]{2,3})+(\.[0-9]+)?$")
 _SUFFIXES = (
@@ -90,6 +102,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     foreign: tuple[str, ...]
     # Stems of words written with a capital inside a sentence, or with digits in them.
     names: frozenset[str]
+    # In order: every mark of a text that has signs of code, a formula or a picture; none of any other.
+    marks: tuple[str, ...]
+    # The words of what a task is to be done with, as "hello" in "Translate: hello".
+    material: tuple[str, ...]
     # The words of each quote, piece of code and address.
     spans: tuple[frozenset[str], ...]
     # Numbers with the unit behind them, as "150 mile".
@@ -159,7 +175,20 @@ def profile(text: str) -> Profile:
         if len(reading.words) >= MAX_WORDS:
             spans.append(frozenset((text[previous_end:MAX_CHARACTERS],)))
             break
-    return reading.finish(tuple(spans))
+    return reading.finish(tuple(spans), _read_marks(text), _read_material(text))
+
+
+def _read_marks(text: str) -> tuple[str, ...]:
+    if _CODE.search(text) is None:
+        return ()
+    return tuple(_MARK.findall(text[:MAX_CHARACTERS].rstrip(" .?!*\n")))
+
+
+def _read_material(text: str) -> tuple[str, ...]:
+    task = _TASK.match(text)
+    if task is None or task[1].lower() not in TASKS:
+        return ()
+    return tuple(re.findall(r"\w+", task[2][:MAX_CHARACTERS].lower()))
 
 
 class _Reading:
@@ -182,6 +211,7 @@ class _Reading:
         self._number = ""
         self._relative = ""
         self._minus = ""
+        self._is_behind_name = False
 
     def take(self, token: str, *, opens: bool) -> None:
         """Take the next word; ``opens``: it begins a sentence, where a capital says nothing."""
@@ -197,6 +227,16 @@ class _Reading:
             self.foreign.append(word)
         stemmed = stem(word)
         self.words.append(stemmed)
+        self._take_measure(word, token, before=before, opens=opens)
+        if word in NEGATIONS:
+            self.negations += 1
+        elif word not in STOP:
+            self.content.append(stemmed)
+        self._take_name(word, token, stemmed, opens=opens)
+
+    def _take_measure(self, word: str, token: str, *, before: str, opens: bool) -> None:
+        """Take what a word counts, or measures, or when; ``before`` is the number in front of it."""
+        is_written_as_name = token[0].isupper() and not opens
         if word in NUMBER_WORDS:
             self.numbers.append(NUMBER_WORDS[word])
         elif word in UNITS:
@@ -205,15 +245,22 @@ class _Reading:
                 self.amounts.append(f"{before} {UNITS[word]}")
         elif word in DATES:
             self.dates.append(DATES[word])
-        if word in NEGATIONS:
-            self.negations += 1
-        elif word not in STOP:
-            self.content.append(stemmed)
+        elif word in DOUBTFUL_MONTHS and (is_written_as_name or self.raw[-2:-1] == ["in"]):
+            self.dates.append(word)
+        elif token in ROMAN_NUMBERS or (word == "i" and self._is_behind_name):
+            self.numbers.append(ROMAN_NUMBERS.get(token, "1"))
+
+    def _take_name(self, word: str, token: str, stemmed: str, *, opens: bool) -> None:
+        """Take a word that is written as a name."""
         named = token[0].isupper() and not opens and word not in STOP and word != "i"
         # "iPad", "easyJet": a capital inside a word makes it a name, wherever it stands.
         named = named or (token[0].islower() and any(map(str.isupper, token)))
         if named or (len(token) > 1 and token.isupper()) or (not token.isalpha() and any(map(str.isdigit, token))):
             self.names.append(stemmed)
+        elif word == "a" and token.isupper() and not opens:
+            # The letter: the article is the same word in small letters.
+            self.names.append(token)
+        self._is_behind_name = named
 
     def take_sign(self, sign: str, *, before: str, behind: str) -> None:
         """Take a sign between two terms, or a number's minus; the characters around it tell a hyphen from them."""
@@ -256,7 +303,7 @@ class _Reading:
             self.content.append(digits + tail)
             self.names.append(digits + tail)
 
-    def finish(self, spans: tuple[frozenset[str], ...]) -> Profile:
+    def finish(self, spans: tuple[frozenset[str], ...], marks: tuple[str, ...], material: tuple[str, ...]) -> Profile:
         """Put together what was read."""
         asks = next((_QUESTIONS[word] for word in self.raw if word in _QUESTIONS), "")
         if asks == "how":
@@ -273,6 +320,8 @@ class _Reading:
             dates=tuple(self.dates),
             relatives=tuple(self.relatives),
             foreign=tuple(self.foreign),
+            marks=marks,
+            material=material,
             names=frozenset(self.names),
             spans=spans,
             amounts=frozenset(self.amounts),

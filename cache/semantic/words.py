@@ -32,8 +32,24 @@ NUMBER_WORDS = {
     "twenty": "20", "thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80",
     "ninety": "90", "hundred": "100", "thousand": "1000", "million": "1000000", "billion": "1000000000",
     "dozen": "12", "third": "#3", "fourth": "#4", "fifth": "#5", "sixth": "#6", "seventh": "#7", "eighth": "#8",
-    "ninth": "#9", "tenth": "#10",
+    "ninth": "#9", "tenth": "#10", "eleventh": "#11", "twelfth": "#12", "thirteenth": "#13", "fourteenth": "#14",
+    "fifteenth": "#15", "sixteenth": "#16", "seventeenth": "#17", "eighteenth": "#18", "nineteenth": "#19",
+    "twentieth": "#20",
 }  # fmt: skip
+
+# As written in capitals; what a single letter means only its neighbours tell.
+ROMAN_NUMBERS = {
+    "II": "2", "III": "3", "IV": "4", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "XI": "11", "XII": "12",
+    "XIII": "13", "XIV": "14", "XV": "15", "XVI": "16", "XVII": "17", "XVIII": "18", "XIX": "19", "XX": "20",
+}  # fmt: skip
+# Months that are other words too, unless they are written as names or behind "in".
+DOUBTFUL_MONTHS = frozenset(("march", "may"))
+# What stands behind these and a colon is no question but a text to be worked on, word for word.
+TASKS = frozenset(
+    """translate classify fix correct uppercase lowercase capitalize summarize summarise rewrite rephrase paraphrase
+    count sort reverse explain is proofread detect extract convert spell simplify solve evaluate complete continue say
+    repeat format tag label rate""".split()
+)
 
 UNITS = {
     alias: unit
@@ -50,6 +66,7 @@ UNITS = {
         "yen": "yen jpy ¥", "percent": "percent percentage %", "gb": "gb gigabyte gigabytes",
         "mb": "mb megabyte megabytes", "tb": "tb terabyte terabytes", "kb": "kb kilobyte kilobytes",
         "watt": "watt watts", "volt": "volt volts", "mph": "mph", "kph": "kph kmh", "acre": "acre acres",
+        "hectare": "hectare hectares ha", "cent": "cent cents",
     }.items()
     for alias in aliases.split()
 }  # fmt: skip
@@ -154,7 +171,12 @@ angel demon|beginning end|beginner expert|amateur professional|undergraduate pos
 bachelor master|pass retake|present absent|presence absence|attend skip|awake asleep|find lose|hide reveal|hide seek|
 ask answer|teach learn|approved rejected|accepted rejected|accepted declined|increased decreased|allowed banned|
 eligible ineligible|covered excluded|included extra|taxable nontaxable|deductible nondeductible|nextday sameday|
-inpatient outpatient|hypertension hypotension|hyperthyroidism hypothyroidism|hyperglycemia hypoglycemia|acute chronic|
+inpatient outpatient|heavier lighter|heaviest lightest|frequently rarely|frequently seldom|often rarely|often seldom|
+usually rarely|always rarely|believe doubt|felony misdemeanor|viral fungal|bacterial fungal|commonest rarest|
+common rare|northeast southeast|northeast northwest|southeast southwest|northwest southwest|northeast southwest|
+northwest southeast|singular plural|necessary sufficient|rename delete|boil fry|boil bake|fry bake|boil grill|
+previous current|former current|beforehand afterwards|missing present|
+hypertension hypotension|hyperthyroidism hypothyroidism|hyperglycemia hypoglycemia|acute chronic|
 benign malignant|bacterial viral|vein artery|systolic diastolic|antibiotic antiviral|vaccine antidote|gain reduce|
 gain burn|gain shed|same next|next last|next previous|he she|him her|himself herself"""
 ANTONYMS: dict[str, frozenset[str]] = {}
