@@ -47,12 +47,12 @@ _LIST_KEYS = text(
     "ORDER BY keys.created_ns, keys.key_id"
 )
 # What a key made, what that made, and so on.
-WITH_MADE = (
+_WITH_MADE = (
     "WITH RECURSIVE made (key_id) AS (SELECT keys.key_id FROM keys WHERE keys.made_by = :key_id "
     "UNION SELECT keys.key_id FROM keys JOIN made ON keys.made_by = made.key_id)"
 )
 _REVOKE_KEY = text(
-    f"{WITH_MADE} UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE "  # noqa: S608 - made of constants
+    f"{_WITH_MADE} UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE "  # noqa: S608 - made of constants
     "revoked_ns IS NULL AND (key_id = :key_id OR key_id IN (SELECT key_id FROM made))"
 )
 _HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")

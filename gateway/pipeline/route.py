@@ -225,6 +225,11 @@ def choose(table: RouteTable, model: str, caller: KeyRecord) -> Route:
 
 
 def _explain_limit(model: str, allowed: frozenset[str]) -> str:
+    if not allowed:
+        return (
+            f"This key may not use the model {shown(model)}, nor any other: its maker was narrowed to models "
+            "that it does not have. Have who may change it give it some."
+        )
     names = sorted(allowed, key=lambda name: (name not in closest(model, sorted(allowed)), name))[:MAX_TOLD_MODELS]
     more = f" and {len(allowed) - len(names)} more" if len(allowed) > len(names) else ""
     return (

@@ -11,12 +11,12 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts.keys import Issuer, KeyCache, KeyKind
-from gateway.accounts.store import WITH_MADE, read_row, write_json, write_words
+from gateway.accounts.store import read_row, write_json, write_words
 
 _COLUMNS = (
     "keys.key_id, keys.project_id, keys.name, keys.kind, keys.issuer, keys.is_managing, keys.is_account_wide, "
     "keys.display, keys.scopes, keys.allowed_models, keys.tags, keys.requests_per_minute, keys.tokens_per_minute, "
-    "keys.max_concurrent, keys.cache, keys.expires_ns, keys.made_by, keys.replaces, keys.limits_in, "
+    "keys.max_concurrent, keys.cache, keys.expires_ns, keys.made_by, keys.replaces, keys.root_id, keys.limits_in, "
     "keys.spends_in, keys.created_ns, keys.last_used_ns"
 )
 _ACTIVE = f"SELECT {_COLUMNS} FROM keys WHERE keys.revoked_ns IS NULL"  # noqa: S608 - made of constants
@@ -26,11 +26,6 @@ _FIND_SUCCESSOR = text("SELECT key_id FROM keys WHERE replaces = :key_id AND rev
 _FIND_MAKER = text("SELECT user_id FROM keys JOIN users ON users.user_id = keys.made_by WHERE key_id = :key_id")
 _FIND_ACTIVE = text(f"{_ACTIVE} AND keys.key_id = :key_id")
 _READ_END = text("SELECT expires_ns FROM keys WHERE key_id = :key_id")
-_SHORTEN_MADE = text(
-    f"{WITH_MADE} UPDATE keys SET expires_ns = :ends_ns, revision = :revision WHERE "  # noqa: S608 - as above
-    "revoked_ns IS NULL AND (expires_ns IS NULL OR expires_ns > :ends_ns) "
-    "AND key_id IN (SELECT key_id FROM made) RETURNING key_id"
-)
 _COUNT = text("SELECT COUNT(*) FROM keys WHERE project_id = :project_id AND revoked_ns IS NULL")
 _UPDATE = text(
     "UPDATE keys SET name = :name, scopes = :scopes, allowed_models = :allowed_models, tags = :tags, "
@@ -71,6 +66,8 @@ class KeyDetail(msgspec.Struct, frozen=True, kw_only=True):
     expires_ns: int | None
     made_by: str | None
     replaces: str | None
+    # The first key of its line of rotations; None: it took over from none.
+    root_id: str | None
     limits_in: dict[str, str] | None
     spends_in: tuple[str, ...]
     created_ns: int
@@ -111,12 +108,6 @@ async def read_end(connection: AsyncConnection, maker_id: str | None) -> int | N
     """Tell when a maker ends; None: never, as people and keys without expiry."""
     ends_ns: int | None = (await connection.execute(_READ_END, {"key_id": maker_id})).scalar_one_or_none()
     return ends_ns
-
-
-async def shorten_made(connection: AsyncConnection, key_id: str, ends_ns: int, revision: int) -> list[str]:
-    """Let whatever a key made, and what that made, end when it does at the latest; tells which keys now end sooner."""
-    values = {"key_id": key_id, "ends_ns": ends_ns, "revision": revision}
-    return sorted((await connection.execute(_SHORTEN_MADE, values)).scalars())
 
 
 async def count_keys(connection: AsyncConnection, project_id: str) -> int:

@@ -3,7 +3,8 @@
 What a maker may is asked in the transaction of the change: a role that was taken away a moment ago, or a key that was
 just revoked, makes nothing any more. Keys belong to their project and yet never outlive their maker's rights: whoever
 leaves an account takes the keys along that they made, since they know them; whoever steps down leaves keys that may no
-more than they may now; and with a key go the keys that it made, whether it is revoked, expires or is rotated away.
+more than they may now; with a key go the keys that it made, whether it is revoked, expires or is rotated away, and a
+key that is narrowed narrows them.
 
 Failure behavior: raises Refusal where a rule forbids it and DatabaseUnavailable as gateway.db does; nothing is then
 changed. Every process honours a change within 1 s, this one at once.
@@ -19,6 +20,7 @@ from gateway.accounts import store
 from gateway.accounts.audit import Occasion, note
 from gateway.accounts.directory import KeyRecord
 from gateway.accounts.keyring import keys_store, projects_store
+from gateway.accounts.keyring.following import follow_key
 from gateway.accounts.keyring.keys_store import KeyDetail
 from gateway.accounts.keyring.rights import (
     KeyGrant,
@@ -163,7 +165,7 @@ class ProjectKeys:
             revision = await store.take_revision(connection)
             await keys_store.update_key(connection, changed, revision)
             await note(connection, occasion, "key.change", key_id, ", ".join(sorted(changes)))
-            await _shorten_made(connection, changed, revision, occasion)
+            await follow_key(connection, found, changed, revision, occasion)
         await self._follow()
         return changed
 
@@ -197,7 +199,7 @@ class ProjectKeys:
             ending = msgspec.structs.replace(old, expires_ns=ends_ns)
             revision = await store.take_revision(connection)
             await keys_store.update_key(connection, ending, revision)
-            await _shorten_made(connection, ending, revision, occasion)
+            await follow_key(connection, old, ending, revision, occasion)
         await self._follow()
         return RotatedKey(fresh=fresh, old_ends_ns=ends_ns)
 
@@ -269,14 +271,6 @@ async def _require_within_life(connection: AsyncConnection, key: KeyDetail) -> N
             f"the key {key.made_by!r} made this one and ends before that: give a moment until then, or make a new key",
             "expires_at",
         )
-
-
-async def _shorten_made(connection: AsyncConnection, key: KeyDetail, revision: int, occasion: Occasion) -> None:
-    """Let what a key made end with it."""
-    if key.expires_ns is None:
-        return
-    for made_id in await keys_store.shorten_made(connection, key.key_id, key.expires_ns, revision):
-        await note(connection, occasion, "key.shorten", made_id, f"its maker {key.key_id} ends")
 
 
 async def _find_changeable(connection: AsyncConnection, rights: Rights, project_id: str, key_id: str) -> KeyDetail:

@@ -169,6 +169,13 @@ def test_a_refusal_names_the_models_that_the_key_may_use() -> None:
     assert "and 13 more. Name one of them" in message
 
 
+def test_a_key_that_is_left_without_a_model_says_so() -> None:
+    """There is none to name."""
+    with pytest.raises(Fault) as refused:
+        choose(table("openai"), "gpt-4", replace(CALLER, allowed_models=frozenset()))
+    assert "'gpt-4', nor any other" in refused.value.message
+
+
 def test_an_unknown_model_is_refused_with_close_names() -> None:
     """A typing error is seen at once."""
     with pytest.raises(Fault) as refused:

@@ -65,21 +65,6 @@ async def test_what_a_maker_made_is_found_to_the_last(ring: Ring) -> None:
         assert await list_made_by(None, made[0]) == set()
 
 
-async def test_what_a_key_made_ends_with_it(ring: Ring) -> None:
-    """All of it that would have lived longer; what ends sooner stays as it is."""
-    makers, made = [ring.by()], list[str]()
-    for ends_ns in (None, None, NOW_NS + 5, None):
-        fresh = await ring.create(makers[-1], scopes=frozenset({"admin"}), expires_ns=ends_ns)
-        makers.append(Maker(key=ring.record(fresh)))
-        made.append(fresh.detail.key_id)
-    async with ring.database.write() as connection:
-        revision = await store.take_revision(connection)
-        assert await keys_store.shorten_made(connection, made[0], NOW_NS + 9, revision) == [made[1]]
-        assert await keys_store.shorten_made(connection, made[0], NOW_NS + 3, revision) == sorted(made[1:])
-        ends = [await keys_store.read_end(connection, key_id) for key_id in (*made, None, "user_1")]
-    assert ends == [None, *[NOW_NS + 3] * 3, None, None]
-
-
 async def test_a_maker_that_is_a_person_is_told(ring: Ring) -> None:
     """A key's and the command line's is none."""
     fresh = await ring.create()

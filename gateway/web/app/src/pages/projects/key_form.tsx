@@ -73,8 +73,17 @@ export function NewKey({ projectId, onClose }: { projectId: string; onClose: () 
   );
 }
 
+/** What a person changed: what is sent is set, and a limit that is set no longer counts with the key's maker. */
+function changesOf(before: Limits, after: Limits) {
+  const was = bodyOf(before);
+  const entries = Object.entries(bodyOf(after));
+  return Object.fromEntries(
+    entries.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(was[name as keyof typeof was])),
+  );
+}
+
 export function EditKey({ projectId, of, onClose }: { projectId: string; of: KeyView; onClose: () => void }) {
-  const [limits, setLimits] = useState<Limits>({
+  const before: Limits = {
     name: of.name,
     models: (of.allowed_models ?? []).join(", "),
     tags: of.tags.join(", "),
@@ -82,12 +91,16 @@ export function EditKey({ projectId, of, onClose }: { projectId: string; of: Key
     requests: String(of.requests_per_minute ?? ""),
     tokens: String(of.tokens_per_minute ?? ""),
     concurrent: String(of.max_concurrent ?? ""),
-  });
+  };
+  const [limits, setLimits] = useState(before);
   const deed = useDeed(async () => {
-    await call("PATCH /api/projects/{project_id}/keys/{key_id}", {
-      path: { project_id: projectId, key_id: of.id },
-      body: bodyOf(limits),
-    });
+    const body = changesOf(before, limits);
+    if (Object.keys(body).length > 0) {
+      await call("PATCH /api/projects/{project_id}/keys/{key_id}", {
+        path: { project_id: projectId, key_id: of.id },
+        body,
+      });
+    }
     onClose();
   });
   return (

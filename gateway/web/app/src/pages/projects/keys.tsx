@@ -82,7 +82,7 @@ function Row({ of, may, onAsk }: { of: KeyView; may: boolean; onAsk: (what: "edi
     of.requests_per_minute && `${of.requests_per_minute} requests/min`,
     of.tokens_per_minute && `${of.tokens_per_minute} tokens/min`,
     of.max_concurrent && `${of.max_concurrent} at once`,
-    of.allowed_models?.join(", "),
+    of.allowed_models && (of.allowed_models.join(", ") || "no model"),
     of.expires_at && `until ${new Date(of.expires_at).toLocaleDateString()}`,
   ].filter(Boolean);
   return (
