@@ -53,6 +53,13 @@ def caller_of(connection: Connection) -> Caller:
     return caller
 
 
+def may_read_prompts(caller: Caller) -> bool:
+    """Whether the caller may see what others asked and were answered: more than looking at figures needs."""
+    if caller.person is not None:
+        return may(caller.person.role, "prompts:read")
+    return caller.key is not None and caller.key.is_managing
+
+
 def may_in_account(permission: Permission, *, scope: str | None = None) -> Guard:
     """Guard: a person with the permission, or an account-wide key with the scope; without one, people only."""
 

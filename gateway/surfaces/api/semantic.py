@@ -14,7 +14,6 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from gateway.analytics.moments import moment_text
-from gateway.caching.policy import Policy
 from gateway.caching.semantic import store
 from gateway.caching.semantic.packing import Damaged, read_answer, read_text, unpack_answer
 from gateway.caching.semantic.store import Decision, OwnRow
@@ -22,7 +21,7 @@ from gateway.db import Database
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
 from gateway.pipeline.services import Services
-from gateway.surfaces.access import caller_of, may_in_project
+from gateway.surfaces.access import Caller, caller_of, may_in_project, may_read_prompts
 from gateway.surfaces.api.cache import PATH, SCOPE, TAG, AnyRequest
 from gateway.surfaces.api.projects import project_of
 from gateway.surfaces.parameters import Parameter, asked_once, count_of, takes
@@ -48,7 +47,7 @@ class HitView(msgspec.Struct, frozen=True, kw_only=True):
     neighbours: list[str]
     # Whether the entry's answer was right; null: not known.
     right: bool | None
-    # What was asked; null unless the project's `prompts` is on, and was on then.
+    # What was asked; null unless the project's `prompts` is on and was on then, and for who may not read prompts.
     question: str | None
 
 
@@ -60,7 +59,7 @@ class HitsView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored question; texts are null unless the project's `prompts` is on."""
+    """A stored question; texts are null unless the project's `prompts` is on, and for who may not read prompts."""
 
     entry: str
     model: str
@@ -99,12 +98,13 @@ async def list_hits(
     database: NamedDependency[Database],
 ) -> HitsView:
     """The calls that got a stored answer, or would have, newest first."""
-    own, given = project_of(caller_of(request)), asked_once(request)
+    caller, given = caller_of(request), asked_once(request)
+    own = project_of(caller)
     limit, before = count_of(request, "limit"), _read_before(given.get("before"))
     await _settle(services)
     async with database.read() as connection:
         found = await store.read_decisions(connection, own, before, limit)
-    prompts = services.caching.policy_of(own).prompts
+    prompts = _shows_texts(caller, services)
     following = found[-1].request_id if len(found) == limit else None
     return HitsView(hits=[_hit(each, prompts=prompts) for each in found], next=following)
 
@@ -123,7 +123,8 @@ async def show_hit(
     database: NamedDependency[Database],
 ) -> HitDetail:
     """The id is the reply's `x-watchllm-request-id`."""
-    own = project_of(caller_of(request))
+    caller = caller_of(request)
+    own = project_of(caller)
     await _settle(services)
     async with database.read() as connection:
         found = await store.read_decision(connection, own, request_id)
@@ -132,7 +133,7 @@ async def show_hit(
             raise Fault("not_found", message, param="request_id")
         names = [found.entry_id, *filter(None, found.neighbours.split(","))]
         entries = await store.read_named(connection, own, names)
-    prompts = services.caching.policy_of(own).prompts
+    prompts = _shows_texts(caller, services)
     shown_entries = {name: _entry(row, prompts=prompts) for name, row in entries.items()}
     return HitDetail(
         hit=_hit(found, prompts=prompts),
@@ -157,9 +158,9 @@ async def export_cache(
 ) -> Stream:
     """JSON Lines: `{"type": "entry", …}` of each stored question, then `{"type": "decision", …}` of each decision."""
     asked_once(request)
-    own = project_of(caller_of(request))
+    caller = caller_of(request)
     await _settle(services)
-    lines = _export(database, own, services.caching.policy_of(own))
+    lines = _export(database, project_of(caller), prompts=_shows_texts(caller, services))
     # Read before anything is said: a database that is away is told as such.
     first = await anext(lines)
     return Stream(
@@ -175,12 +176,12 @@ async def _go_on(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield lines
 
 
-async def _export(database: Database, project_id: str, policy: Policy) -> AsyncIterator[bytes]:
+async def _export(database: Database, project_id: str, *, prompts: bool) -> AsyncIterator[bytes]:
     after = -1
     while True:
         async with database.read() as connection:
             rows = await store.read_own(connection, project_id, after, EXPORTED_AT_ONCE)
-        yield b"".join(_line("entry", _entry(row, prompts=policy.prompts)) for row in rows)
+        yield b"".join(_line("entry", _entry(row, prompts=prompts)) for row in rows)
         if len(rows) < EXPORTED_AT_ONCE:
             break
         after = rows[-1].number
@@ -188,7 +189,7 @@ async def _export(database: Database, project_id: str, policy: Policy) -> AsyncI
     while True:
         async with database.read() as connection:
             found = await store.read_decisions(connection, project_id, before, EXPORTED_AT_ONCE)
-        yield b"".join(_line("decision", _hit(each, prompts=policy.prompts)) for each in found)
+        yield b"".join(_line("decision", _hit(each, prompts=prompts)) for each in found)
         if len(found) < EXPORTED_AT_ONCE:
             break
         before = found[-1].request_id
@@ -196,6 +197,11 @@ async def _export(database: Database, project_id: str, policy: Policy) -> AsyncI
 
 def _line(kind: str, value: EntryView | HitView) -> bytes:
     return msgspec.json.encode({"type": kind, **msgspec.structs.asdict(value)}) + b"\n"
+
+
+def _shows_texts(caller: Caller, services: Services) -> bool:
+    """What was asked is shown where the project wants it, and to whom a call's content is shown."""
+    return services.caching.policy_of(project_of(caller)).prompts and may_read_prompts(caller)
 
 
 async def _settle(services: Services) -> None:

@@ -14,7 +14,6 @@ from litestar import Request, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from gateway.accounts.tenancy.roles import may
 from gateway.analytics.moments import moment_text
 from gateway.analytics.store import Call, find_call
 from gateway.db import Database
@@ -24,7 +23,7 @@ from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.row import UsageRow, read_trail
 from gateway.pipeline.services import Services
 from gateway.prompts.content import Content
-from gateway.surfaces.access import Caller, caller_of, may_in_own
+from gateway.surfaces.access import Caller, caller_of, may_in_own, may_read_prompts
 from gateway.surfaces.views.usage import FRESHNESS_S, SCOPE, TAG, usd_number, wait_for_rows
 from providers.pricing.prices import Price, PriceTable, format_usd
 
@@ -170,15 +169,8 @@ async def show_request(
     call, caller = await _find(request_id, services, database), caller_of(request)
     if call is None or not _is_own(call, caller):
         raise Fault("foreign", f"There is no request {shown(request_id)} of yours.", param="request_id")
-    content = await _find_content(call, services) if _may_read(caller) else None
+    content = await _find_content(call, services) if may_read_prompts(caller) else None
     return _view(call, services.prices, content)
-
-
-def _may_read(caller: Caller) -> bool:
-    """Whether the caller may see what others asked: more than looking at figures needs."""
-    if caller.person is not None:
-        return may(caller.person.role, "prompts:read")
-    return caller.key is not None and caller.key.is_managing
 
 
 async def _find_content(call: Call, services: Services) -> Content | None:

@@ -137,6 +137,24 @@ async def test_texts_are_shown_where_the_project_wants_them(ann: Home) -> None:
     assert {hit["question"] for hit in (await get(ann, "/hits"))["hits"]} == {None}
 
 
+async def test_texts_are_for_who_may_read_prompts(ann: Home) -> None:
+    """A viewer is let in to look at figures: of a hit, of its page and in the export the texts are missing."""
+    path = f"/api/projects/{ann.project_id}/cache"
+    await ann.person.patch(path, json={"prompts": True})
+    _, second = await ask_twice(ann, "moss")
+    rests = ("/hits", f"/hits/{second.headers['x-watchllm-request-id']}", "/export")
+    seen: dict[str, list[bool]] = {}
+    for role in ("viewer", "owner"):
+        async with ann.database.write() as connection:
+            change = text("UPDATE members SET role = :role WHERE account_id = :account_id")
+            await connection.execute(change, {"role": role, "account_id": ann.account_id})
+        answers = [await ann.person.get(f"{path}{rest}") for rest in rests]
+        assert [answer.status_code for answer in answers] == [200] * len(rests)
+        seen[role] = ["moss" in answer.text for answer in answers]
+    assert seen == {"viewer": [False] * len(rests), "owner": [True] * len(rests)}
+    await ann.person.patch(path, json={"prompts": None})
+
+
 async def test_pages_of_hits_follow_each_other(ann: Home) -> None:
     """Newest first, none twice."""
     for thing in ("tar", "milk"):
