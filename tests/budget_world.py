@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from gateway.accounts.audit import Actor
 from gateway.accounts.directory import KeyRecord
 from gateway.budgets import store
 from gateway.budgets.bound import Bound, Worst
@@ -28,6 +29,7 @@ from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import NOW_NS, make_row
 
 ACCOUNT, PROJECT, KEY = "acct_1", "proj_1", "key_1"
+ANN = Actor(kind="user", actor_id="usr_1", origin="192.0.2.7")
 CALLER = KeyRecord(key_id=KEY, project_id=PROJECT, kind="live", account_id=ACCOUNT)
 
 

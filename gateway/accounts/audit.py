@@ -56,6 +56,10 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
 
 
+# Who holds the machine is not asked who they are.
+COMMAND_LINE = Actor(kind="command", actor_id=None, origin="")
+
+
 class Deed(msgspec.Struct, frozen=True, kw_only=True):
     """What is done."""
 

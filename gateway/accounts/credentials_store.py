@@ -64,6 +64,7 @@ _COUNT_BY_KEY = text(
     "GROUP BY substr(secret, 1, 13) ORDER BY key_name"
 )
 _REWRAP = text("UPDATE credentials SET secret = :fresh WHERE credential_id = :credential_id AND secret = :found")
+_FIND_ACCOUNT = text("SELECT account_id FROM projects WHERE project_id = :project_id")
 _DISCARD = text(f"{_DELETE.text} AND secret = :found")
 
 T = TypeVar("T")
@@ -220,6 +221,12 @@ async def replace_seal(connection: AsyncConnection, found: SealedCredential, fre
     """Store another seal of the same secret; false where the one that was found is not there any more."""
     values = {"credential_id": found.credential_id, "found": found.secret, "fresh": fresh}
     return (await connection.execute(_REWRAP, values)).rowcount > 0
+
+
+async def find_account(connection: AsyncConnection, project_id: str) -> str | None:
+    """Find whose a project is; None: the operator's."""
+    account_id: str | None = (await connection.execute(_FIND_ACCOUNT, {"project_id": project_id})).scalar_one()
+    return account_id
 
 
 async def discard(connection: AsyncConnection, found: SealedCredential, now_ns: int, revision: int) -> bool:

@@ -2,7 +2,8 @@
 
 A run goes through the rows in batches, each a transaction of its own; what it has done stays done, so the next run goes
 on where an interrupted one ended. A seal is replaced only where it is still the one that was read: of two runs, or of a
-run and a new secret, the first wins and nothing is lost. Readers know every key and notice nothing.
+run and a new secret, the first wins and nothing is lost. Readers know every key and notice nothing. Each transaction
+has its entry in the audit log.
 
 Failure behavior: raises DatabaseUnavailable between batches as gateway.db does. A seal that no given key opens is
 counted and left, or discarded where that is asked for.
@@ -12,8 +13,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts import credentials_store as store
+from gateway.accounts.audit import Deed, Occasion, append_entry, note
 from gateway.accounts.master import MasterKeyError
 from gateway.accounts.vault import Vault, VaultError, show_key
 from gateway.db import Database
@@ -58,18 +61,22 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
-async def begin_version(database: Database) -> int:
+async def begin_version(database: Database, occasion: Occasion) -> int:
     """Make a newer version of the key-encryption key, which seals from then on; ``rotate`` then has work."""
     async with database.write() as connection:
         await store.take_revision(connection)
-        return await store.take_version(connection)
+        version = await store.take_version(connection)
+        await note(connection, occasion, "vault.new_version", str(version))
+        return version
 
 
-async def rotate(database: Database, vault: Vault, *, discard_ns: int | None = None) -> AsyncGenerator[Progress]:
+async def rotate(
+    database: Database, vault: Vault, occasion: Occasion, *, discards: bool = False
+) -> AsyncGenerator[Progress]:
     """Wrap every secret's key anew under the newest key-encryption key; yields after each batch, and at the end.
 
-    ``discard_ns`` is the moment at which credentials that no given key opens are deleted; None leaves them. May be
-    stopped at any time, and run by several processes at once.
+    ``discards``: credentials that no given key opens are deleted. May be stopped at any time, and run by several
+    processes at once.
     """
     progress = Progress(planned=(await read_status(database, vault)).behind)
     has_missed = True
@@ -81,7 +88,7 @@ async def rotate(database: Database, vault: Vault, *, discard_ns: int | None = N
         after = ""
         while (batch := await _read_batch(database, vault, after)).rows:
             after = batch.rows[-1].credential_id
-            done = await _rewrap(database, vault, batch, discard_ns)
+            done = await _rewrap(database, vault, batch, occasion, discards=discards)
             has_missed |= done.rewrapped + done.lost < len(batch.rows)
             progress = Progress(
                 planned=progress.planned,
@@ -129,7 +136,7 @@ async def _read_batch(database: Database, vault: Vault, after: str) -> _Batch:
     return _Batch(rows=rows, version=version)
 
 
-async def _rewrap(database: Database, vault: Vault, batch: _Batch, discard_ns: int | None) -> Progress:
+async def _rewrap(database: Database, vault: Vault, batch: _Batch, occasion: Occasion, *, discards: bool) -> Progress:
     """Replace the seals of one batch in a transaction; tells what was done."""
     fresh: list[tuple[store.SealedCredential, bytes]] = []
     lost: list[store.SealedCredential] = []
@@ -140,12 +147,23 @@ async def _rewrap(database: Database, vault: Vault, batch: _Batch, discard_ns: i
             lost.append(row)
     discarded = 0
     async with database.write() as connection:
-        if lost and discard_ns is not None:
+        if lost and discards:
             # Before any row, as everybody takes it: two transactions never wait crosswise.
             revision = await store.take_revision(connection)
             for row in lost:
-                discarded += await store.discard(connection, row, discard_ns, revision)
+                if await store.discard(connection, row, occasion.now_ns, revision):
+                    discarded += 1
+                    await _note_discard(connection, row, occasion)
         rewrapped = 0
         for row, seal in fresh:
             rewrapped += await store.replace_seal(connection, row, seal)
+        if rewrapped:
+            await note(connection, occasion, "vault.rotate", str(batch.version), f"{rewrapped} credentials re-wrapped")
     return Progress(planned=len(batch.rows), rewrapped=rewrapped, lost=len(lost), discarded=discarded)
+
+
+async def _note_discard(connection: AsyncConnection, row: store.SealedCredential, occasion: Occasion) -> None:
+    """In the log of whoever had stored it."""
+    account_id = None if row.project_id is None else await store.find_account(connection, row.project_id)
+    deed = Deed(account_id=account_id, action="credential.discard", object_id=row.credential_id, detail=row.provider)
+    await append_entry(connection, occasion.actor, deed, occasion.now_ns)

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.accounts.audit import COMMAND_LINE, Deed, append_entry
 from gateway.accounts.keys import Issuer, KeyCache, KeyDigester, KeyKind, display_of, make_key
 from gateway.db import Database
 from gateway.ids import new_id
@@ -53,9 +54,12 @@ _WITH_MADE = (
 )
 _REVOKE_KEY = text(
     f"{_WITH_MADE} UPDATE keys SET revoked_ns = :now_ns, revision = :revision WHERE "  # noqa: S608 - made of constants
-    "revoked_ns IS NULL AND (key_id = :key_id OR key_id IN (SELECT key_id FROM made))"
+    "revoked_ns IS NULL AND (key_id = :key_id OR key_id IN (SELECT key_id FROM made)) RETURNING key_id"
 )
-_HAS_KEY = text("SELECT COUNT(*) FROM keys WHERE key_id = :key_id")
+_FIND_OWNER = text(
+    "SELECT projects.account_id FROM keys JOIN projects ON projects.project_id = keys.project_id "
+    "WHERE keys.key_id = :key_id"
+)
 _READ_REVISION = text("SELECT value FROM revisions WHERE name = 'keys'")
 _READ_CHANGES = text(
     "SELECT keys.digest, keys.key_id, keys.project_id, keys.kind, keys.is_managing, keys.scopes, keys.allowed_models, "
@@ -189,9 +193,14 @@ async def create_project(database: Database, name: str, provider: str | None, no
 
 
 async def find_or_create_project(database: Database, name: str, now_ns: int) -> Project:
-    """Give the operator's project of this name, made where it is missing."""
+    """Give the operator's project of this name, made by the command line where it is missing."""
     async with database.write() as connection:
-        return await _find_or_insert_project(connection, name, now_ns)
+        made = await insert_project(connection, None, name, None, now_ns)
+        if made is None:
+            return await _find_own_project(connection, name)
+        deed = Deed(account_id=None, action="project.create", object_id=made.project_id, detail=name)
+        await append_entry(connection, COMMAND_LINE, deed, now_ns)
+        return made
 
 
 async def find_project(database: Database, project_id: str) -> Project | None:
@@ -202,12 +211,17 @@ async def find_project(database: Database, project_id: str) -> Project | None:
 
 
 async def create_key(database: Database, digester: KeyDigester, wanted: NewKey, now_ns: int) -> MadeKey:
-    """Make a key; every process honours it as soon as it is shown.
+    """Make a key by the command line; every process honours it as soon as it is shown.
 
     Raises SQLAlchemy's IntegrityError without such a project.
     """
     async with database.write() as connection:
-        return await insert_key(connection, digester, wanted, now_ns)
+        made = await insert_key(connection, digester, wanted, now_ns)
+        account_id = (await connection.execute(_FIND_OWNER, {"key_id": made.key_id})).scalar_one()
+        told = " ".join(sorted(wanted.scopes))
+        deed = Deed(account_id=account_id, action="key.create", object_id=made.key_id, detail=told)
+        await append_entry(connection, COMMAND_LINE, deed, now_ns)
+        return made
 
 
 async def list_keys(database: Database) -> list[KeyListing]:
@@ -217,15 +231,19 @@ async def list_keys(database: Database) -> list[KeyListing]:
 
 
 async def revoke_key(database: Database, key_id: str, now_ns: int) -> bool:
-    """Revoke a key with those that it made, in every process within 1 s; tell whether there is such a key.
+    """Revoke a key with those that it made by the command line, in every process within 1 s; tell whether it is there.
 
     Repeating it changes nothing.
     """
     async with database.write() as connection:
-        if not (await connection.execute(_HAS_KEY, {"key_id": key_id})).scalar_one():
+        owner = (await connection.execute(_FIND_OWNER, {"key_id": key_id})).one_or_none()
+        if owner is None:
             return False
-        revision = await take_revision(connection)
-        await connection.execute(_REVOKE_KEY, {"key_id": key_id, "now_ns": now_ns, "revision": revision})
+        values = {"key_id": key_id, "now_ns": now_ns, "revision": await take_revision(connection)}
+        # Keys make those of their own account alone.
+        for ended_id in sorted((await connection.execute(_REVOKE_KEY, values)).scalars()):
+            deed = Deed(account_id=owner.account_id, action="key.revoke", object_id=ended_id)
+            await append_entry(connection, COMMAND_LINE, deed, now_ns)
         return True
 
 
@@ -255,7 +273,8 @@ async def bootstrap(database: Database, digester: KeyDigester, now_ns: int) -> B
             return None
         if (await connection.execute(_COUNT_KEYS)).scalar_one():
             return None
-        project_id = (await _find_or_insert_project(connection, "default", now_ns)).project_id
+        made = await insert_project(connection, None, "default", None, now_ns)
+        project_id = (made or await _find_own_project(connection, "default")).project_id
         live = NewKey(project_id=project_id, kind="live", name="default")
         test = NewKey(project_id=project_id, kind="test", name="sandbox")
         return BootstrapKeys(
@@ -323,8 +342,5 @@ def read_row(row: RowMapping, into: type[T]) -> T:
     return msgspec.convert(fields, into)
 
 
-async def _find_or_insert_project(connection: AsyncConnection, name: str, now_ns: int) -> Project:
-    inserted = await insert_project(connection, None, name, None, now_ns)
-    if inserted is not None:
-        return inserted
+async def _find_own_project(connection: AsyncConnection, name: str) -> Project:
     return read_row((await connection.execute(_FIND_PROJECT, {"name": name})).mappings().one(), Project)

@@ -1,7 +1,8 @@
 """What people do with budgets: make, see and delete them, tell of money spent elsewhere, and set a window back.
 
 Failure behavior: raises DatabaseUnavailable as gateway.db does, and CountersUnavailable where Redis cannot be asked how
-something stands. What was stored is never told as if it were not: it is answered with what is known.
+something stands. A change is one transaction with its entry in the audit log. What was stored is never told as if it
+were not: it is answered with what is known.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from contextlib import suppress
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.accounts.audit import Actor, Deed, append_entry
 from gateway.budgets import store
 from gateway.budgets.budget import Action, Budget, Scope, Span
 from gateway.budgets.directory import Standing
@@ -21,6 +23,7 @@ from gateway.budgets.windows import Window, window_of
 from gateway.counters.interface import MAX_PUSD, CountersUnavailable, LineCount, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.ids import new_id
+from providers.pricing.prices import format_usd
 
 # More than a person needs, and few enough that each can be looked at.
 MAX_BUDGETS = 1_000
@@ -40,6 +43,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     limit_pusd: int
     action: Action
     thresholds: tuple[float, ...]
+    # Who asks.
+    actor: Actor
 
 
 class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +67,14 @@ async def create(treasury: Treasury, wanted: Wanted) -> BudgetState:
     """
     books = treasury.books
     now_ns = books.now_ns()
-    budget = Budget(budget_id=f"bud_{new_id(now_ns)}", created_ns=now_ns, **msgspec.structs.asdict(wanted))
+    words = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "actor"}
+    budget = Budget(budget_id=f"bud_{new_id(now_ns)}", created_ns=now_ns, **words)
     await _flush(treasury)
     async with treasury.recorder.folding, treasury.database.write() as connection:
         if await store.count_own(connection, wanted.account_id) >= MAX_BUDGETS:
             raise TooManyBudgets
         await store.insert(connection, budget)
+        await _note_budget(connection, wanted.actor, "budget.create", budget, now_ns)
         budget = await store.read(connection, budget.budget_id)
         window = window_of(budget.span, budget.zone, now_ns)
         (known_pusd,) = await treasury.spending.read_in(connection, treasury.recorder, [(budget, window)])
@@ -85,10 +92,12 @@ async def list_own(treasury: Treasury, account_id: str | None, *, with_operators
     return await look(treasury, budgets)
 
 
-async def delete(treasury: Treasury, budget_id: str) -> None:
+async def delete(treasury: Treasury, budget: Budget, actor: Actor) -> None:
     """Let a budget refuse no more."""
+    now_ns = treasury.books.now_ns()
     async with treasury.database.write() as connection:
-        await store.delete(connection, budget_id, treasury.books.now_ns())
+        if await store.delete(connection, budget.budget_id, now_ns):
+            await _note_budget(connection, actor, "budget.delete", budget, now_ns)
     await spread(treasury)
 
 
@@ -141,13 +150,14 @@ async def sum_month(treasury: Treasury, account_id: str, zone: str) -> int:
     return view.spent_pusd
 
 
-async def record_spending(treasury: Treasury, account_id: str, amount_pusd: int, made_by: str | None) -> int:
+async def record_spending(treasury: Treasury, account_id: str, amount_pusd: int, actor: Actor) -> int:
     """Book money that the account spent elsewhere; it counts in every window of the account. Returns its month."""
     now_ns = treasury.books.now_ns()
     await _flush(treasury)
     async with treasury.recorder.folding:
         async with treasury.database.write() as connection:
-            await store.insert_entry(connection, _entry(account_id, "spending", None, amount_pusd, made_by, now_ns))
+            entry = _entry(account_id, "spending", None, amount_pusd, actor, now_ns)
+            await _book(connection, actor, entry)
             month = _month_of(account_id, await store.read_zone(connection, account_id), now_ns)
             concerned = treasury.books.directory.of_account(account_id)
             month_pusd, *totals = await _sum(treasury, connection, [month, *_budgets(concerned)], now_ns)
@@ -155,7 +165,7 @@ async def record_spending(treasury: Treasury, account_id: str, amount_pusd: int,
     return max(month_pusd, 0)
 
 
-async def reset(treasury: Treasury, account_id: str, span: Span, made_by: str | None) -> None:
+async def reset(treasury: Treasury, account_id: str, span: Span, actor: Actor) -> None:
     """Set what an account has spent in the window of now to 0, by an entry that says so; other windows keep theirs."""
     now_ns = treasury.books.now_ns()
     await _flush(treasury)
@@ -173,7 +183,8 @@ async def reset(treasury: Treasury, account_id: str, span: Span, made_by: str | 
             (total,) = await _sum(treasury, connection, [shape], now_ns)
             spent_pusd = max(total, 0)
             for part_pusd in _parts(spent_pusd):
-                await store.insert_entry(connection, _entry(account_id, "reset", span, -part_pusd, made_by, now_ns))
+                entry = _entry(account_id, "reset", span, -part_pusd, actor, now_ns)
+                await _book(connection, actor, entry)
         concerned = [found for found in treasury.books.directory.of_account(account_id) if found.budget.span == span]
         _count(treasury.books, concerned, [total - spent_pusd] * len(concerned), -spent_pusd, now_ns)
 
@@ -214,7 +225,7 @@ def _parts(amount_pusd: int) -> list[int]:
 
 
 def _entry(  # noqa: PLR0913, PLR0917 - the words of an entry
-    account_id: str, kind: str, span: Span | None, amount_pusd: int, made_by: str | None, now_ns: int
+    account_id: str, kind: str, span: Span | None, amount_pusd: int, actor: Actor, now_ns: int
 ) -> Entry:
     return Entry(
         entry_id=f"ent_{new_id(now_ns)}",
@@ -222,9 +233,29 @@ def _entry(  # noqa: PLR0913, PLR0917 - the words of an entry
         kind=kind,
         span=span,
         amount_pusd=amount_pusd,
-        made_by=made_by,
+        made_by=actor.actor_id,
         created_ns=now_ns,
     )
+
+
+async def _book(connection: AsyncConnection, actor: Actor, entry: Entry) -> None:
+    await store.insert_entry(connection, entry)
+    amount = f"{'-' if entry.amount_pusd < 0 else ''}{format_usd(abs(entry.amount_pusd))} USD"
+    deed = Deed(
+        account_id=entry.account_id,
+        action="spending.record" if entry.span is None else "spending.reset",
+        object_id=entry.entry_id,
+        detail=amount if entry.span is None else f"{entry.span}: {amount}",
+    )
+    await append_entry(connection, actor, deed, entry.created_ns)
+
+
+async def _note_budget(connection: AsyncConnection, actor: Actor, action: str, budget: Budget, now_ns: int) -> None:
+    told = f"{budget.scope} {budget.tag or budget.scope_id}, {budget.span}, {format_usd(budget.limit_pusd)} USD"
+    deed = Deed(
+        account_id=budget.account_id, action=action, object_id=budget.budget_id, detail=f"{told}, {budget.action}"
+    )
+    await append_entry(connection, actor, deed, now_ns)
 
 
 def _month_of(account_id: str, zone: str, now_ns: int) -> Budget:

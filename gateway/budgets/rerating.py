@@ -1,8 +1,8 @@
 """Re-rating: what calls cost by the prices in force now, and corrections for those that were charged otherwise.
 
 Each page of rows is read without a lock. Where rows lack a correction a short transaction books it: the correction, the
-sums of usage and what the call's budgets have spent, all or nothing. So it may be stopped at any moment and run again,
-twice at once too: what is booked is counted, and nothing is booked twice.
+sums of usage, what the call's budgets have spent and an entry in the audit log, all or nothing. So it may be stopped at
+any moment and run again, twice at once too: what is booked is counted, and nothing is booked twice.
 
 Failure behavior: raises DatabaseUnavailable as gateway.db does; what was booked before stays.
 """
@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.accounts.audit import COMMAND_LINE, Deed, append_entry
 from gateway.budgets.spending import Amount, Spending
 from gateway.db import Database
 from gateway.ledger.correcting import store
@@ -21,7 +22,7 @@ from gateway.ledger.correcting.rating import RatedRow, rate
 from gateway.ledger.correcting.store import Booked, Correction, Place, compare
 from gateway.ledger.rollups import fold_history
 from gateway.ledger.settle import Cost
-from providers.pricing.prices import PriceTable
+from providers.pricing.prices import PriceTable, format_usd
 
 # Rows that are in memory at once, and the most that one transaction corrects.
 PAGE_ROWS = 1_000
@@ -76,7 +77,7 @@ async def rerate(database: Database, prices: PriceTable, wanted: Wanted, now_ns:
                 booked = await store.read_booked(connection, [row.request_id for row in rows])
             lacking = _find_lacking(rows, booked, prices, owed)
             if lacking and wanted.books:
-                lacking = await _book(database, spending, lacking, now_ns)
+                lacking = await _book(database, spending, lacking, owed, now_ns)
                 await asyncio.sleep(PAUSE_S)
             _add(owed, lacking)
             if len(rows) < PAGE_ROWS:
@@ -100,9 +101,17 @@ async def book(
     return lacking
 
 
-async def _book(database: Database, spending: Spending, lacking: Sequence[Correction], now_ns: int) -> list[Correction]:
+async def _book(
+    database: Database, spending: Spending, lacking: Sequence[Correction], owed: Owed, now_ns: int
+) -> list[Correction]:
     async with database.write() as connection:
-        return await book(connection, spending, [(each.row, each.cost) for each in lacking], now_ns)
+        booked = await book(connection, spending, [(each.row, each.cost) for each in lacking], now_ns)
+        if booked:
+            amount = format_usd(abs(delta_pusd := sum(each.delta_pusd for each in booked)))
+            told = f"{'-' if delta_pusd < 0 else ''}{amount} USD for {len(booked)} calls"
+            deed = Deed(account_id=owed.account_id, action="ledger.rerate", object_id=owed.project_id, detail=told)
+            await append_entry(connection, COMMAND_LINE, deed, now_ns)
+        return booked
 
 
 async def _open(database: Database, project_id: str) -> Owed:

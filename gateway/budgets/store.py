@@ -113,10 +113,11 @@ async def read(connection: AsyncConnection, budget_id: str) -> Budget:
     return _read((await connection.execute(_READ, {"budget_id": budget_id})).mappings().one())
 
 
-async def delete(connection: AsyncConnection, budget_id: str, now_ns: int) -> None:
-    """Let a budget refuse no more."""
+async def delete(connection: AsyncConnection, budget_id: str, now_ns: int) -> bool:
+    """Let a budget refuse no more; false where it was deleted before."""
     revision = (await connection.execute(_NEXT_REVISION)).scalar_one()
-    await connection.execute(_DELETE, {"budget_id": budget_id, "now_ns": now_ns, "revision": revision})
+    values = {"budget_id": budget_id, "now_ns": now_ns, "revision": revision}
+    return (await connection.execute(_DELETE, values)).rowcount > 0
 
 
 async def list_own(connection: AsyncConnection, account_id: str | None, *, with_operators: bool) -> list[Budget]:

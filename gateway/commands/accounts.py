@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 
 import msgspec
 
-from gateway.accounts.audit import Actor, Deed, append_entry
+from gateway.accounts.audit import COMMAND_LINE, Deed, append_entry
 from gateway.accounts.master import load_master_key
 from gateway.accounts.tenancy.people_store import begin_claim_link
 from gateway.accounts.tenancy.tokens import make_claim_token
@@ -20,8 +20,6 @@ from gateway.config.settings import Settings
 from gateway.limits.plans import InvalidPlan
 from gateway.limits.plans_store import WantedPlan, list_plans, set_plan
 from gateway.web.claim import claim_url
-
-ACTOR = Actor(kind="command", actor_id=None, origin="")
 
 
 class UnknownAccount(Exception):
@@ -56,7 +54,7 @@ async def change_plan(settings: Settings, wanted: argparse.Namespace, now_ns: in
     """Put an account on a plan; every process follows within a second. Raises UnknownAccount, InvalidPlan."""
     plan = WantedPlan(account_id=wanted.account_id, plan=wanted.plan, rate_overrides=dict(wanted.limit or ()))
     async with open_existing(settings) as database:
-        if not await set_plan(database, plan, ACTOR, now_ns):
+        if not await set_plan(database, plan, COMMAND_LINE, now_ns):
             raise UnknownAccount(f"there is no account {wanted.account_id!r}; see watchllm accounts list")
     if wanted.json:
         return msgspec.json.encode(plan).decode()
@@ -72,7 +70,7 @@ async def make_link(settings: Settings, wanted: argparse.Namespace, now_ns: int)
     async with open_database(settings) as database, database.write() as connection:
         number = await begin_claim_link(connection)
         deed = Deed(account_id=None, action="installation.make_link", object_id=str(number))
-        await append_entry(connection, ACTOR, deed, now_ns)
+        await append_entry(connection, COMMAND_LINE, deed, now_ns)
     server = settings.server
     # The command line of the gateway may have named another port than the settings do.
     listening = read_address(settings.data_dir) or f"http://{server.host}:{server.port}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 import msgspec
 
 from gateway.accounts import credentials, rotation
-from gateway.accounts.audit import Actor, Occasion
+from gateway.accounts.audit import COMMAND_LINE, Occasion
 from gateway.accounts.credentials import CredentialError, NewCredential
 from gateway.accounts.credentials_store import CredentialListing
 from gateway.accounts.master import MasterKeyError
@@ -53,12 +53,12 @@ class Rotated(msgspec.Struct, frozen=True, kw_only=True):
 
 async def rotate(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
     """Bring every stored secret under the newest key; may be stopped and run again. Raises CredentialsLost."""
-    progress = Progress(planned=0)
+    progress, occasion = Progress(planned=0), _occasion(now_ns)
     async with open_existing(settings) as database:
         vault = load_vault(settings.master_key, settings.previous_master_keys, settings.data_dir)
         if wanted.new_version:
-            await rotation.begin_version(database)
-        async for progress in rotation.rotate(database, vault, discard_ns=now_ns if wanted.discard_lost else None):
+            await rotation.begin_version(database, occasion)
+        async for progress in rotation.rotate(database, vault, occasion, discards=wanted.discard_lost):
             if not wanted.json:
                 print(f"re-wrapped {progress.rewrapped} of {progress.planned}", file=sys.stderr)
         status = await rotation.read_status(database, vault)
@@ -174,4 +174,4 @@ def _listed(listing: CredentialListing) -> ListedCredential:
 
 
 def _occasion(now_ns: int) -> Occasion:
-    return Occasion(actor=Actor(kind="command", actor_id=None, origin=""), account_id=None, now_ns=now_ns)
+    return Occasion(actor=COMMAND_LINE, account_id=None, now_ns=now_ns)

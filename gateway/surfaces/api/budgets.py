@@ -30,6 +30,7 @@ from gateway.ids import parse_id
 from gateway.ledger.figures.tags import split_tags
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_account
+from gateway.surfaces.api.projects import occasion_of
 from gateway.surfaces.parameters import Parameter, asked, takes
 from gateway.surfaces.views.usage import wait_for_rows
 from providers.pricing.prices import format_usd, parse_usd
@@ -133,7 +134,7 @@ async def make_budget(
     So it does in every process; one that was not heard of for 5 s takes the budget over when it answers again.
     """
     treasury = services.budgets.treasury
-    wanted = await _resolve(data, caller_of(request), database)
+    wanted = await _resolve(data, request, database)
     try:
         return view_budget(await administration.create(treasury, wanted))
     except TooManyBudgets:
@@ -214,7 +215,7 @@ async def delete_budget(request: AnyRequest, budget_id: FromPath[str], services:
     """It refuses no more; what was spent stays in the ledger."""
     treasury = services.budgets.treasury
     budget = await _find(treasury, caller_of(request), budget_id)
-    await administration.delete(treasury, budget.budget_id)
+    await administration.delete(treasury, budget, occasion_of(request).actor)
     return Deleted()
 
 
@@ -290,11 +291,11 @@ async def _find(treasury: Treasury, caller: Caller, given: str) -> Budget:
     return found
 
 
-async def _resolve(body: BudgetBody, caller: Caller, database: Database) -> Wanted:
+async def _resolve(body: BudgetBody, request: AnyRequest, database: Database) -> Wanted:
     """Find whose the scope is; raises Fault where it is not the caller's."""
     thresholds = tuple(sorted(set(body.thresholds)))
     limit_pusd = read_amount(str(body.limit_usd), "limit_usd")
-    owner, scope_id = await _find_scope(body, caller, database)
+    owner, scope_id = await _find_scope(body, caller_of(request), database)
     return Wanted(
         account_id=owner,
         scope=body.scope,
@@ -303,6 +304,7 @@ async def _resolve(body: BudgetBody, caller: Caller, database: Database) -> Want
         limit_pusd=limit_pusd,
         action=body.action,
         thresholds=thresholds,
+        actor=occasion_of(request).actor,
     )
 
 

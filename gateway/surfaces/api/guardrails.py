@@ -22,6 +22,7 @@ from gateway.errors import Fault, shown
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_account
 from gateway.surfaces.api.budgets import read_amount
+from gateway.surfaces.api.projects import occasion_of
 from providers.pricing.prices import format_usd
 
 AnyRequest = Request[Any, Any, Any]
@@ -142,10 +143,9 @@ async def record_spending(
     request: AnyRequest, data: JSONBody[RecordBody], services: NamedDependency[Services]
 ) -> Recorded:
     """It counts in every window of the account, as if the gateway had spent it."""
-    treasury, caller = services.budgets.treasury, caller_of(request)
-    account_id = _account_of(caller)
+    treasury, account_id = services.budgets.treasury, _account_of(caller_of(request))
     amount = _read_number(await request.body(), "amount")
-    month_pusd = await administration.record_spending(treasury, account_id, amount, _maker(caller))
+    month_pusd = await administration.record_spending(treasury, account_id, amount, occasion_of(request).actor)
     return Recorded(new_total=_number(month_pusd))
 
 
@@ -192,9 +192,8 @@ async def check_spending(
 )
 async def reset_spending(request: AnyRequest, data: JSONBody[ResetBody], services: NamedDependency[Services]) -> Reset:
     """An entry in the ledger takes off what the account has spent in the window of now; nothing is deleted."""
-    treasury, caller = services.budgets.treasury, caller_of(request)
-    account_id = _account_of(caller)
-    await administration.reset(treasury, account_id, SPANS[data.window_name], _maker(caller))
+    treasury, account_id = services.budgets.treasury, _account_of(caller_of(request))
+    await administration.reset(treasury, account_id, SPANS[data.window_name], occasion_of(request).actor)
     return Reset()
 
 
@@ -205,12 +204,6 @@ def _account_of(caller: Caller) -> str:
     if caller.account_id is None:
         raise Fault("rule_broken", "The operator's own projects have no account, so no guardrails.")
     return caller.account_id
-
-
-def _maker(caller: Caller) -> str | None:
-    if caller.person is not None:
-        return caller.person.user_id
-    return None if caller.key is None else caller.key.key_id
 
 
 async def _spent_this_month(treasury: Treasury, account_id: str) -> int:

@@ -219,8 +219,8 @@ async def test_a_secret_is_in_no_file_of_the_database(tmp_path: Path) -> None:
     for secret in secrets[2:]:
         wanted = Replacement(project_id=project_id, credential_id=credential_id, secret=Secret(secret))
         await replace_credential(database, VAULT, wanted, AT)
-    await begin_version(database)
-    assert [progress.rewrapped async for progress in rotate(database, VAULT)] == [2, 2]
+    await begin_version(database, AT)
+    assert [progress.rewrapped async for progress in rotate(database, VAULT, AT)] == [2, 2]
     running = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert len(running["watchllm.db-wal"]) > 0
     await database.close()

@@ -10,6 +10,7 @@ from households import AT
 
 from gateway.accounts import credentials_store as sql
 from gateway.accounts import rotation
+from gateway.accounts.audit import read_entries
 from gateway.accounts.credential_directory import ActiveCredential, CredentialDirectory
 from gateway.accounts.credentials import (
     NewCredential,
@@ -61,6 +62,15 @@ async def create(database: Database, vault: Vault, provider: str) -> str:
     return (await create_credential(database, vault, [provider], wanted, AT)).credential_id
 
 
+async def list_deeds(database: Database) -> list[tuple[str, str, str]]:
+    """What the audit log tells of the vault, the oldest first."""
+    async with database.read() as connection:
+        entries = await read_entries(connection, None, 100)
+    assert {entry.actor_kind for entry in entries} == {"command"}
+    deeds = [(entry.action, entry.object_id, entry.detail) for entry in reversed(entries)]
+    return [deed for deed in deeds if deed[0] != "credential.create"]
+
+
 async def finish(steps: AsyncGenerator[Progress]) -> Progress:
     """Run a rotation to its end."""
     return [progress async for progress in steps][-1]
@@ -76,23 +86,24 @@ async def read_all(database: Database, vault: Vault) -> dict[str, str]:
 
 async def test_every_secret_comes_under_the_newest_key(filled: Database) -> None:
     """In steps that are told; afterwards the old master key is not needed."""
-    steps = [progress async for progress in rotate(filled, AFTER)]
+    steps = [progress async for progress in rotate(filled, AFTER, AT)]
     assert [step.rewrapped for step in steps] == [5, 10, 12, 12]
     assert steps[-1] == Progress(planned=COUNT, rewrapped=COUNT)
     assert await read_all(filled, Vault(NEW)) == {name: f"secret-of-{name}" for name in PROVIDERS}
-    assert await finish(rotate(filled, AFTER)) == Progress(planned=0)
+    assert await finish(rotate(filled, AFTER, AT)) == Progress(planned=0)
 
 
 async def test_a_version_is_rotated_under_one_master_key(filled: Database) -> None:
     """What is written from then on has the new version, and what was written before comes after."""
-    assert await begin_version(filled) == 2
+    assert await begin_version(filled, AT) == 2
+    assert await list_deeds(filled) == [("vault.new_version", "2", "")]
     await create(filled, BEFORE, "late")
     status = await read_status(filled, BEFORE)
     assert [(use.key[-2:], use.state, use.credentials) for use in status.keys] == [
         ("/2", "newest", 1),
         ("/1", "older", COUNT),
     ]
-    assert (await finish(rotate(filled, BEFORE))).rewrapped == COUNT
+    assert (await finish(rotate(filled, BEFORE, AT))).rewrapped == COUNT
     assert (await read_status(filled, BEFORE)).behind == 0
     assert len(await read_all(filled, BEFORE)) == COUNT + 1
 
@@ -103,7 +114,7 @@ async def test_rotation_changes_nothing_that_others_see(filled: Database) -> Non
     directory = CredentialDirectory(filled, BEFORE)
     await directory.refresh()
     revision = directory.revision
-    await finish(rotate(filled, AFTER))
+    await finish(rotate(filled, AFTER, AT))
     await directory.refresh()
     assert directory.revision == revision
     assert isinstance(directory.find("any", PROVIDERS[0]), ActiveCredential)
@@ -124,20 +135,20 @@ async def test_an_interrupted_run_is_resumed(filled: Database, monkeypatch: pyte
     with monkeypatch.context() as patched:
         patched.setattr(sql, "replace_seal", fail)
         with pytest.raises(RuntimeError, match="killed"):
-            await finish(rotate(filled, AFTER))
+            await finish(rotate(filled, AFTER, AT))
     assert (await read_status(filled, AFTER)).behind == COUNT - 5
     assert len(await read_all(filled, AFTER)) == COUNT
-    assert await finish(rotate(filled, AFTER)) == Progress(planned=COUNT - 5, rewrapped=COUNT - 5)
+    assert await finish(rotate(filled, AFTER, AT)) == Progress(planned=COUNT - 5, rewrapped=COUNT - 5)
     assert len(await read_all(filled, Vault(NEW))) == COUNT
 
 
 async def test_a_run_may_be_left_between_two_steps(filled: Database) -> None:
     """It holds nothing open: whoever stops asking leaves a database in which all is well."""
-    steps = rotate(filled, AFTER)
+    steps = rotate(filled, AFTER, AT)
     assert (await anext(steps)).rewrapped == 5
     await steps.aclose()
     assert len(await read_all(filled, AFTER)) == COUNT
-    assert (await finish(rotate(filled, AFTER))).rewrapped == COUNT - 5
+    assert (await finish(rotate(filled, AFTER, AT))).rewrapped == COUNT - 5
 
 
 async def test_an_outage_in_the_middle_is_told(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +157,7 @@ async def test_an_outage_in_the_middle_is_told(filled: Database, monkeypatch: py
     async def fail(*_: object) -> bool:
         raise DatabaseUnavailable("taken away")
 
-    steps = rotate(filled, AFTER)
+    steps = rotate(filled, AFTER, AT)
     await anext(steps)
     with monkeypatch.context() as patched:
         patched.setattr(sql, "replace_seal", fail)
@@ -157,17 +168,17 @@ async def test_an_outage_in_the_middle_is_told(filled: Database, monkeypatch: py
 
 async def test_two_runs_at_once_do_it_together(filled: Database, beside: Database) -> None:
     """Each seal is replaced once; which of the two does it does not matter."""
-    runs = await asyncio.gather(*(finish(rotate(one, AFTER)) for one in (filled, beside, filled)))
+    runs = await asyncio.gather(*(finish(rotate(one, AFTER, AT)) for one in (filled, beside, filled)))
     assert sum(run.rewrapped for run in runs) == COUNT
     assert len(await read_all(filled, Vault(NEW))) == COUNT
 
 
 async def test_a_newer_version_is_not_undone_by_an_older_run(filled: Database, beside: Database) -> None:
     """A run takes up the version that another begins in its middle."""
-    steps = rotate(filled, AFTER)
+    steps = rotate(filled, AFTER, AT)
     await anext(steps)
-    await begin_version(beside)
-    await finish(rotate(beside, AFTER))
+    await begin_version(beside, AT)
+    await finish(rotate(beside, AFTER, AT))
     assert (await finish(steps)).rewrapped == 5
     status = await read_status(filled, AFTER)
     assert (status.behind, status.keys[0].key[-2:]) == (0, "/2")
@@ -193,7 +204,7 @@ async def test_a_secret_that_changes_in_the_middle_stays(filled: Database, monke
         return rows
 
     monkeypatch.setattr(sql, "read_behind", read_then_change)
-    progress = await finish(rotate(filled, AFTER))
+    progress = await finish(rotate(filled, AFTER, AT))
     assert progress == Progress(planned=COUNT, rewrapped=COUNT - 2)
     secrets = await read_all(filled, Vault(NEW))
     assert [secrets.get(name) for name in providers] == ["changed", "changed", None]
@@ -227,14 +238,14 @@ async def test_nobody_notices_a_rotation(filled: Database, beside: Database) -> 
     async def turn_keys() -> None:
         nonlocal is_over
         for _ in range(4):
-            await begin_version(filled)
-            await asyncio.gather(*(finish(rotate(one, AFTER)) for one in (filled, beside)))
+            await begin_version(filled, AT)
+            await asyncio.gather(*(finish(rotate(one, AFTER, AT)) for one in (filled, beside)))
         is_over = True
 
     async with asyncio.TaskGroup() as group:
         for work in (write, read, read, turn_keys):
             group.create_task(work())
-    await finish(rotate(filled, AFTER))
+    await finish(rotate(filled, AFTER, AT))
     status = await read_status(filled, Vault(NEW))
     assert (status.behind, status.credentials, len(status.keys)) == (0, COUNT, 1)
     assert reads > 0
@@ -245,19 +256,23 @@ async def test_nobody_notices_a_rotation(filled: Database, beside: Database) -> 
 async def test_what_no_key_opens_is_left_and_counted(filled: Database) -> None:
     """The rest is rotated; nothing that a forgotten key might still open is thrown away unasked."""
     await create(filled, Vault(LOST), "late")
-    assert await finish(rotate(filled, AFTER)) == Progress(planned=COUNT + 1, rewrapped=COUNT, lost=1)
+    assert await finish(rotate(filled, AFTER, AT)) == Progress(planned=COUNT + 1, rewrapped=COUNT, lost=1)
     assert len(await read_all(filled, Vault(NEW, [LOST]))) == COUNT + 1
 
 
 async def test_what_no_key_opens_is_discarded_where_that_is_asked_for(filled: Database) -> None:
     """So that an installation whose old key is gone can start; others learn of it as of any deletion."""
     credential_id = await create(filled, Vault(LOST), "late")
-    progress = await finish(rotate(filled, AFTER, discard_ns=NOW_NS))
+    progress = await finish(rotate(filled, AFTER, AT, discards=True))
     assert progress == Progress(planned=COUNT + 1, rewrapped=COUNT, lost=1, discarded=1)
     await check_keys(filled, Vault(NEW))
     async with filled.read() as connection:
         _, changes = await sql.read_changes(connection, COUNT)
     assert [(change.credential_id, change.secret) for change in changes] == [(credential_id, None)]
+    deeds = await list_deeds(filled)
+    assert [deed for deed in deeds if deed[0] != "vault.rotate"] == [("credential.discard", credential_id, "late")]
+    rotated = [told for action, version, told in deeds if (action, version) == ("vault.rotate", "1")]
+    assert sum(int(told.partition(" ")[0]) for told in rotated) == COUNT
 
 
 async def test_a_missing_key_is_told_before_anything_starts(filled: Database) -> None:
@@ -275,4 +290,4 @@ async def test_the_status_of_an_empty_vault(database: Database) -> None:
     status = await read_status(database, AFTER)
     assert (status.credentials, status.behind) == (0, 0)
     assert status.keys == [KeyUse(key=status.keys[0].key, state="newest", credentials=0)]
-    assert await finish(rotate(database, AFTER)) == Progress(planned=0)
+    assert await finish(rotate(database, AFTER, AT)) == Progress(planned=0)

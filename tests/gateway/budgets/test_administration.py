@@ -6,11 +6,12 @@ from unittest.mock import AsyncMock, patch
 
 import msgspec
 import pytest
-from budget_world import ACCOUNT, PROJECT, give_credit, row_of, treasure
+from budget_world import ACCOUNT, ANN, PROJECT, give_credit, row_of, treasure
 from budgeting import home
 from running import always, chat_reply, json_reply, upstream
 
-from gateway.budgets import administration
+from gateway.accounts.audit import read_entries
+from gateway.budgets import administration, store
 from gateway.budgets.administration import MAX_BUDGETS, TooManyBudgets, Wanted
 from gateway.budgets.directory import BudgetDirectory
 from gateway.budgets.keeping.books import Books
@@ -27,6 +28,7 @@ WANTED = Wanted(
     limit_pusd=100,
     action="block",
     thresholds=(1.0,),
+    actor=ANN,
 )
 
 
@@ -36,16 +38,38 @@ async def test_a_budget_stands_as_the_ledger_says(database: Database, tmp_path: 
         house.recorder.record(row_of(cost_pusd=30))
         state = await administration.create(house.treasury, WANTED)
         assert (state.spent_pusd, state.held_pusd) == (30, 0)
-        await administration.record_spending(house.treasury, ACCOUNT, 12, "usr_1")
+        await administration.record_spending(house.treasury, ACCOUNT, 12, ANN)
         (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
         assert state.spent_pusd == 42
         assert await administration.sum_month(house.treasury, ACCOUNT, "UTC") == 42
-        await administration.reset(house.treasury, ACCOUNT, "month", "usr_1")
+        await administration.reset(house.treasury, ACCOUNT, "month", ANN)
         (state,) = await administration.list_own(house.treasury, ACCOUNT, with_operators=False)
         assert state.spent_pusd == 0
-        await administration.delete(house.treasury, state.budget.budget_id)
+        await administration.delete(house.treasury, state.budget, ANN)
         assert await administration.list_own(house.treasury, ACCOUNT, with_operators=False) == []
         assert house.books.directory.is_empty
+
+
+async def test_every_deed_is_in_the_audit_log(database: Database, tmp_path: Path) -> None:
+    """Who set the spending back and who took the budget away is seen by others; what cannot be stored is not told."""
+    async with treasure(database, tmp_path) as house:
+        state = await administration.create(house.treasury, WANTED)
+        await administration.record_spending(house.treasury, ACCOUNT, 12 * 10**12, ANN)
+        await administration.reset(house.treasury, ACCOUNT, "month", ANN)
+        for _ in range(2):
+            await administration.delete(house.treasury, state.budget, ANN)
+        with patch.object(store, "insert", side_effect=RuntimeError), pytest.raises(RuntimeError):
+            await administration.create(house.treasury, WANTED)
+        async with database.read() as connection:
+            entries = await read_entries(connection, ACCOUNT, 100)
+    told = f"account {ACCOUNT}, month, 0.0000000001 USD, block"
+    assert sorted((entry.action, entry.detail) for entry in entries) == [
+        ("budget.create", told),
+        ("budget.delete", told),
+        ("spending.record", "12 USD"),
+        ("spending.reset", "month: -12 USD"),
+    ]
+    assert {(entry.actor_kind, entry.actor_id) for entry in entries} == {("user", "usr_1")}
 
 
 async def test_a_threshold_is_told_of_as_spending_is_recorded(
@@ -54,19 +78,19 @@ async def test_a_threshold_is_told_of_as_spending_is_recorded(
     """No call has to come first; while the ledger cannot be read nothing is booked, so that it can be told again."""
     async with treasure(database, tmp_path) as house:
         await administration.create(house.treasury, WANTED)
-        await administration.record_spending(house.treasury, ACCOUNT, 99, None)
+        await administration.record_spending(house.treasury, ACCOUNT, 99, ANN)
         assert not house.books.crossings
-        await administration.record_spending(house.treasury, ACCOUNT, 1, None)
+        await administration.record_spending(house.treasury, ACCOUNT, 1, ANN)
         (crossing,) = house.books.crossings
         assert (crossing.threshold, crossing.spent_pusd) == (1.0, 100)
         with monkeypatch.context() as broken:
             broken.setattr(type(house.recorder), "has_rows_on_disk_alone", True)
             broken.setattr(house.recorder, "flush", AsyncMock())
             with pytest.raises(DatabaseUnavailable):
-                await administration.record_spending(house.treasury, ACCOUNT, 5, None)
+                await administration.record_spending(house.treasury, ACCOUNT, 5, ANN)
             with pytest.raises(DatabaseUnavailable):
                 await administration.create(house.treasury, WANTED)
-        assert await administration.record_spending(house.treasury, ACCOUNT, 5, None) == 105
+        assert await administration.record_spending(house.treasury, ACCOUNT, 5, ANN) == 105
         (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
         assert state.spent_pusd == 105
         assert len(house.books.crossings) == 1
@@ -75,9 +99,9 @@ async def test_a_threshold_is_told_of_as_spending_is_recorded(
 async def test_a_window_that_is_set_back_at_once_by_many_is_set_back_once(database: Database, tmp_path: Path) -> None:
     """Each takes off what is left; none leaves room that nobody gave."""
     async with treasure(database, tmp_path) as house:
-        await administration.record_spending(house.treasury, ACCOUNT, 10, None)
-        await asyncio.gather(*(administration.reset(house.treasury, ACCOUNT, "month", None) for _ in range(8)))
-        assert await administration.record_spending(house.treasury, ACCOUNT, 5, None) == 5
+        await administration.record_spending(house.treasury, ACCOUNT, 10, ANN)
+        await asyncio.gather(*(administration.reset(house.treasury, ACCOUNT, "month", ANN) for _ in range(8)))
+        assert await administration.record_spending(house.treasury, ACCOUNT, 5, ANN) == 5
 
 
 async def test_a_sum_beyond_all_integers_is_set_back(database: Database, tmp_path: Path) -> None:
@@ -85,8 +109,8 @@ async def test_a_sum_beyond_all_integers_is_set_back(database: Database, tmp_pat
     async with treasure(database, tmp_path) as house:
         await administration.create(house.treasury, WANTED)
         for _ in range(2):
-            await administration.record_spending(house.treasury, ACCOUNT, MAX_PUSD - 1, None)
-        await administration.reset(house.treasury, ACCOUNT, "month", None)
+            await administration.record_spending(house.treasury, ACCOUNT, MAX_PUSD - 1, ANN)
+        await administration.reset(house.treasury, ACCOUNT, "month", ANN)
         (state,) = await administration.look_at_account(house.treasury, ACCOUNT)
         assert state.spent_pusd == 0
 
@@ -101,7 +125,7 @@ async def test_what_was_booked_is_not_denied_while_redis_is_away(
         with patch.object(counters, "look", AsyncMock(side_effect=CountersUnavailable)):
             state = await administration.create(house.treasury, WANTED)
             assert (state.spent_pusd, state.held_pusd) == (30, 0)
-            assert await administration.record_spending(house.treasury, ACCOUNT, 12, None) == 42
+            assert await administration.record_spending(house.treasury, ACCOUNT, 12, ANN) == 42
             with pytest.raises(CountersUnavailable):
                 await administration.look_at_account(house.treasury, ACCOUNT)
     await counters.close()
@@ -123,7 +147,7 @@ async def test_a_change_is_answered_when_every_process_has_it(database: Database
             await other.beat()
             state = await making
             with patch.object(administration, "SPREAD_S", 0.05):
-                await administration.delete(treasury, state.budget.budget_id)
+                await administration.delete(treasury, state.budget, ANN)
         assert house.books.directory.is_empty
 
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from gateway.accounts.audit import read_entries
 from gateway.analytics.verify import find_differences
 from gateway.analytics.verify_figures import find_differences as find_figure_differences
 from gateway.budgets import rerating
@@ -69,6 +70,10 @@ async def test_what_was_charged_too_little_or_too_much_is_booked_once(database: 
         delta = owed.delta_pusd
         assert await sums(house) == [*(each + delta for each in before[:3]), 300_000_000]
         assert await run(database, table()) == []
+        async with database.read() as connection:
+            (entry,) = await read_entries(connection, ACCOUNT, 10)
+        assert (entry.actor_kind, entry.action, entry.object_id) == ("command", "ledger.rerate", PROJECT)
+        assert entry.detail == "-0.0003000001 USD for 2 calls"
         # By another price later; what was booked counts.
         (owed,) = await run(database, table("4"))
         assert (owed.calls, owed.delta_pusd) == (3, 900_000_000)

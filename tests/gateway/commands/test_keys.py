@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.accounts.audit import read_entries
 from gateway.accounts.directory import KeyDirectory, KeyFault, KeyRecord
 from gateway.accounts.keys import KeyDigester
 from gateway.accounts.master import API_KEYS, derive_key, load_master_key
@@ -97,6 +98,27 @@ async def test_a_revoked_key_is_refused(settings: Settings) -> None:
     for _ in range(2):
         await revoke_key(settings, argparse.Namespace(key_id=made["key_id"], json=False), NOW_NS)
     assert await find(settings, made["key"]) is KeyFault.REVOKED
+
+
+async def test_what_is_done_is_in_the_audit_log(settings: Settings) -> None:
+    """The project and the key that are made, and the key's end, once; in the installation's log."""
+    made = await create(settings, project="shop")
+    other = await create(settings, project="shop")
+    for _ in range(2):
+        await revoke_key(settings, argparse.Namespace(key_id=made["key_id"], json=False), NOW_NS + 1)
+    database = await Database.open(None, settings.data_dir)
+    async with database.read() as connection:
+        entries = await read_entries(connection, None, 10)
+    await database.close()
+    assert {entry.actor_kind for entry in entries} == {"command"}
+    deeds = [(entry.action, entry.object_id, entry.detail) for entry in entries]
+    assert deeds[0] == ("key.revoke", made["key_id"], "")
+    assert sorted(deeds[1:]) == sorted(
+        [
+            ("project.create", made["project_id"], "shop"),
+            *[("key.create", key_id, "proxy usage:read") for key_id in (made["key_id"], other["key_id"])],
+        ]
+    )
 
 
 @pytest.mark.parametrize(

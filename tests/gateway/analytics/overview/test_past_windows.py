@@ -3,7 +3,7 @@
 import itertools
 from pathlib import Path
 
-from budget_world import ACCOUNT, KEY, PROJECT, make_budget, row_of, treasure
+from budget_world import ACCOUNT, ANN, KEY, PROJECT, make_budget, row_of, treasure
 
 from gateway.analytics.overview.past_windows import LOOKS_BACK, list_windows, read_past
 from gateway.budgets import administration, store
@@ -44,7 +44,7 @@ async def test_sums_are_the_ledgers(database: Database, tmp_path: Path) -> None:
         for row in ROWS:
             house.recorder.record(row)
         await house.recorder.flush()
-        await administration.record_spending(house.treasury, ACCOUNT, 7, None)
+        await administration.record_spending(house.treasury, ACCOUNT, 7, ANN)
         for span, zone, (scope, scope_id) in itertools.product(SPANS, ("UTC", "Asia/Kathmandu"), SCOPES):
             case = (span, zone, scope)
             windows = list_windows(span, zone, NOW_NS)
@@ -68,7 +68,7 @@ async def test_sums_are_the_ledgers(database: Database, tmp_path: Path) -> None:
 async def test_what_was_spent_elsewhere_counts_for_an_account(database: Database, tmp_path: Path) -> None:
     """In the window in which it was told; what no call cost is no tag's."""
     async with treasure(database, tmp_path) as house:
-        await administration.record_spending(house.treasury, ACCOUNT, 7, None)
+        await administration.record_spending(house.treasury, ACCOUNT, 7, ANN)
         tomorrow_ns = NOW_NS + 24 * HOUR_NS
         account = await read_past(database, house.treasury, make_budget(scope="account", scope_id=ACCOUNT), tomorrow_ns)
         assert [spent for _, spent in account.windows] == [7]
