@@ -313,7 +313,7 @@ def build_estate(
         project_keys=keys,
         projects=Projects(database, keys, names | services.settings.providers.keys(), follow, end_project),
         credentials=Credentials(database, vault, names, guard, follow),
-        members=Members(database),
+        members=Members(database, follow),
         accounts=Accounts(database, set_zone),
         listeners=Listeners(),
     )

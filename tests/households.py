@@ -41,10 +41,15 @@ class House:
         self.database = database
         self.passwords = Passwords(CHEAP)
         self.people = self.at_cost(self.passwords)
-        self.members = Members(database)
+        self.members = Members(database, self._follow_keys)
+        # How often this process was to honour changed keys.
+        self.follows = 0
         # What budgets were told.
         self.zones: list[tuple[str, str]] = []
         self.accounts = Accounts(database, self._note_zone)
+
+    async def _follow_keys(self) -> None:
+        self.follows += 1
 
     async def _note_zone(self, _connection: AsyncConnection, account_id: str, zone: str) -> None:
         self.zones.append((account_id, zone))
@@ -77,7 +82,7 @@ class House:
         admission = Admission(is_open=False, invitation=made.token)
         return await self.people.register(wanted, admission, ORIGIN, NOW_NS)
 
-    async def list_actions(self, account_id: str) -> list[str]:
+    async def list_actions(self, account_id: str | None) -> list[str]:
         """List what the audit log tells of an account, by name, since here everything happens at one moment."""
         async with self.database.read() as connection:
             return sorted(entry.action for entry in await read_entries(connection, account_id, 100))

@@ -140,7 +140,9 @@ class KeyDirectory(Follower):
 
 def _to_entry(row: store.KeyChange) -> KeyRecord | KeyFault:
     if row.revoked_ns is not None:
-        return KeyFault.REVOKED
+        # What had expired is cleared away later, which is nobody's deed.
+        is_over = row.expires_ns is not None and row.expires_ns <= row.revoked_ns
+        return KeyFault.EXPIRED if is_over else KeyFault.REVOKED
     return KeyRecord(
         key_id=row.key_id,
         project_id=row.project_id,

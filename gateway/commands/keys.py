@@ -178,9 +178,11 @@ def _listed(key: store.KeyListing, now_ns: int) -> ListedKey:
 
 
 def _state(key: store.KeyListing, now_ns: int) -> str:
-    if key.revoked_ns is not None:
-        return "revoked"
-    return "expired" if key.expires_ns is not None and key.expires_ns <= now_ns else "active"
+    # One that had expired when it was cleared away was not revoked by anybody.
+    ended_ns = now_ns if key.revoked_ns is None else key.revoked_ns
+    if key.expires_ns is not None and key.expires_ns <= ended_ns:
+        return "expired"
+    return "active" if key.revoked_ns is None else "revoked"
 
 
 def _timestamp(moment_ns: int | None) -> str | None:

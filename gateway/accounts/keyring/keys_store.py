@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.accounts.keys import Issuer, KeyCache, KeyKind
-from gateway.accounts.store import read_row, write_json, write_words
+from gateway.accounts.store import read_row, take_revision, write_json, write_words
 
 _COLUMNS = (
     "keys.key_id, keys.project_id, keys.name, keys.kind, keys.issuer, keys.is_managing, keys.is_account_wide, "
@@ -27,6 +27,10 @@ _FIND_MAKER = text("SELECT user_id FROM keys JOIN users ON users.user_id = keys.
 _FIND_ACTIVE = text(f"{_ACTIVE} AND keys.key_id = :key_id")
 _READ_END = text("SELECT expires_ns FROM keys WHERE key_id = :key_id")
 _COUNT = text("SELECT COUNT(*) FROM keys WHERE project_id = :project_id AND revoked_ns IS NULL")
+# The longest over first.
+_ENDED = "SELECT key_id FROM keys WHERE revoked_ns IS NULL AND expires_ns <= :ended_ns"
+_LIST_ENDED = text(f"{_ENDED} ORDER BY expires_ns, key_id LIMIT :limit")
+_LIST_PROJECTS_ENDED = text(f"{_ENDED} AND project_id = :project_id ORDER BY expires_ns, key_id LIMIT :limit")
 _UPDATE = text(
     "UPDATE keys SET name = :name, scopes = :scopes, allowed_models = :allowed_models, tags = :tags, "
     "requests_per_minute = :requests_per_minute, tokens_per_minute = :tokens_per_minute, "
@@ -140,6 +144,24 @@ async def list_made_by(connection: AsyncConnection, account_id: str | None, make
     """List the keys in an account that a person or a key made, and those that these made."""
     rows = await connection.execute(_MADE_BY, {"account_id": account_id, "maker_id": maker_id})
     return [read_row(row, KeyDetail) for row in rows.mappings()]
+
+
+async def clear_ended(
+    connection: AsyncConnection, ended_ns: int, limit: int, now_ns: int, project_id: str | None = None
+) -> int:
+    """Revoke up to ``limit`` keys, of a project or of all, that had expired by a moment; tell how many.
+
+    The longest over go first. They are neither listed nor counted any more; their rows stay, for their usage.
+    """
+    values: dict[str, Any] = {"ended_ns": ended_ns, "limit": limit}
+    if project_id is None:
+        found = await connection.execute(_LIST_ENDED, values)
+    else:
+        found = await connection.execute(_LIST_PROJECTS_ENDED, {**values, "project_id": project_id})
+    ended = list(found.scalars())
+    if ended:
+        await revoke_keys(connection, ended, now_ns, await take_revision(connection))
+    return len(ended)
 
 
 async def revoke_keys(connection: AsyncConnection, key_ids: Collection[str], now_ns: int, revision: int) -> None:

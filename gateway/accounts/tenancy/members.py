@@ -6,6 +6,8 @@ Failure behavior: raises Refusal where a rule forbids it and DatabaseUnavailable
 changed.
 """
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,10 +37,11 @@ class MadeInvitation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Members:
-    """The members of every account."""
+    """The members of every account. ``follow`` has this process honour a change of their keys at once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, follow: Callable[[], Awaitable[None]]) -> None:
         self._database = database
+        self._follow = follow
 
     async def invite(self, person: Person, email: str, role: Role, origin: str, now_ns: int) -> MadeInvitation:
         """Invite somebody to the person's account; an earlier invitation of theirs ends. Valid for 7 days, once.
@@ -103,6 +106,7 @@ class Members:
             await follow_role(connection, user_id, role, _occasion(person, origin, now_ns))
             deed = _deed(person, "member.change_role", user_id, role)
             await append_entry(connection, _actor(person, origin), deed, now_ns)
+        await self._follow()
 
     async def remove_member(self, person: Person, user_id: str, origin: str, now_ns: int) -> None:
         """Remove a member from the person's account, or leave it; their sessions there end, and the keys that they
@@ -113,6 +117,7 @@ class Members:
             await follow_role(connection, user_id, None, _occasion(person, origin, now_ns))
             deed = _deed(person, "member.remove", user_id)
             await append_entry(connection, _actor(person, origin), deed, now_ns)
+        await self._follow()
 
 
 async def join(  # noqa: PLR0913, PLR0917 - who joins by what, and when and from where

@@ -128,8 +128,7 @@ class People:
             deed = Deed(account_id=account_id, action="user.register", object_id=user.user_id)
             await append_entry(connection, actor, deed, now_ns)
             if admission.claim is not None:
-                claimed = Deed(account_id=account_id, action="installation.claim", object_id=user.user_id)
-                await self._claim(connection, actor, claimed, admission.claim, now_ns)
+                await self._claim(connection, actor, user.user_id, admission.claim, now_ns)
             if admission.invitation is not None:
                 invitation = await members.join(connection, user, admission.invitation, "invitation", origin, now_ns)
                 account_id = invitation.account_id
@@ -266,16 +265,17 @@ class People:
     async def claim(self, person: Person, claim: Secret, origin: str, now_ns: int) -> None:
         """Make a person who is signed in the installation's operator. Raises Refusal."""
         actor = Actor(kind="user", actor_id=person.user_id, origin=origin)
-        deed = Deed(account_id=person.account_id, action="installation.claim", object_id=person.user_id)
         async with self._database.write() as connection:
-            await self._claim(connection, actor, deed, claim, now_ns)
+            await self._claim(connection, actor, person.user_id, claim, now_ns)
 
-    async def _claim(self, connection: AsyncConnection, actor: Actor, deed: Deed, claim: Secret, now_ns: int) -> None:
+    async def _claim(self, connection: AsyncConnection, actor: Actor, user_id: str, claim: Secret, now_ns: int) -> None:
         number = await people_store.find_claim_link(connection)
         is_right = is_claim_token(claim, self._make_claim(number))
-        if not is_right or not await people_store.claim(connection, deed.object_id, number, now_ns):
+        if not is_right or not await people_store.claim(connection, user_id, number, now_ns):
             message = "the claim link is wrong or was used: 'watchllm admin link' prints a new one"
             raise Refusal(RefusalKind.INVALID, message, "claim")
+        # In the log that every operator reads: it concerns no account.
+        deed = Deed(account_id=None, action="installation.claim", object_id=user_id)
         await append_entry(connection, actor, deed, now_ns)
 
     async def _sign_in(

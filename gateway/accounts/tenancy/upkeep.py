@@ -1,5 +1,5 @@
 """Deletes what is over: old sessions, refresh tokens and invitations, and the audit log's oldest entries where its
-retention is set; once an hour while the gateway runs.
+retention is set; clears keys away that expired long ago. Once an hour while the gateway runs.
 
 Failure behavior: while the database is away nothing is deleted, the log says so, and the next hour tries again. What is
 over is not honoured anyhow; deleting it only keeps the tables short.
@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from gateway.accounts import audit
+from gateway.accounts.keyring import keys_store
 from gateway.accounts.tenancy import members_store, sessions
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.db import Database, DatabaseUnavailable
@@ -20,6 +21,8 @@ BATCH_ROWS = 1_000
 MAX_BATCHES = 100
 PAUSE_S = 0.02
 NS_PER_DAY = 86_400 * 10**9
+# As long as an overlap of a rotation at most: until then who looks for a key that is over finds it in its list.
+KEY_DAYS = 30
 _log = logging.getLogger(__name__)
 
 
@@ -62,6 +65,10 @@ class Upkeep:
                 batch += await members_store.purge_invitations(connection, now_ns, BATCH_ROWS)
                 if self._audit_days:
                     batch += await audit.purge(connection, now_ns - self._audit_days * NS_PER_DAY, BATCH_ROWS)
+            async with self._database.write() as connection:
+                # Apart: whoever changes keys takes their revision before anything else.
+                ended_ns = now_ns - KEY_DAYS * NS_PER_DAY
+                batch += await keys_store.clear_ended(connection, ended_ns, BATCH_ROWS, now_ns)
             deleted += batch
             if batch < BATCH_ROWS:
                 break
@@ -74,6 +81,6 @@ class Upkeep:
             try:
                 deleted = await self.purge()
             except DatabaseUnavailable as error:
-                _log.warning("old sessions, invitations and audit entries could not be deleted: %s", error)
+                _log.warning("old sessions, invitations, keys and audit entries could not be deleted: %s", error)
             else:
-                _log.info("deleted %d old sessions, refresh tokens, invitations and audit entries", deleted)
+                _log.info("deleted %d old sessions, refresh tokens, invitations, keys and audit entries", deleted)

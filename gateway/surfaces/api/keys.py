@@ -159,7 +159,7 @@ async def make_key(
 async def list_keys(
     request: AnyRequest, project_id: FromPath[str], project_keys: NamedDependency[ProjectKeys]
 ) -> KeyList:
-    """Oldest first, expired ones included and revoked ones not; never their texts."""
+    """Oldest first, never their texts; expired ones for 30 days, unless revoked or in the way of a new key."""
     return KeyList(api_keys=[_view(key) for key in await project_keys.list_keys(project_of(caller_of(request)))])
 
 

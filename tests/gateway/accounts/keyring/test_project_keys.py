@@ -152,6 +152,27 @@ async def test_a_revoked_key_makes_nothing_though_somebody_still_believes_it(rin
         await ring.create(stale, scopes=frozenset({"proxy"}))
 
 
+async def test_a_key_whose_maker_stepped_down_touches_no_key(ring: Ring, house: House) -> None:
+    """Though a process still believes that it manages keys; the one that changed the role knows at once."""
+    bob = await house.join(ring.owner, "bob", "admin")
+    parent, other = await ring.create(ring.by(bob), scopes=ADMIN), await ring.create()
+    stale = Maker(key=ring.record(parent))
+    follows = house.follows
+    await house.members.change_role(ring.owner.person, bob.person.user_id, "member", "here", NOW_NS)
+    assert house.follows == follows + 1
+    place = (ring.project_id, other.detail.key_id)
+    for deed in (
+        ring.create(stale, scopes=frozenset({"proxy"})),
+        ring.keys.change(stale, *place, KeyEdit(name="x"), ring.at()),
+        ring.keys.rotate(stale, *place, 0, ring.at()),
+        ring.keys.revoke(stale, *place, ring.at()),
+    ):
+        with refused(RefusalKind.NOT_ALLOWED, "lost the scope 'admin'"):
+            await deed
+    await house.members.remove_member(ring.owner.person, bob.person.user_id, "here", NOW_NS)
+    assert house.follows == follows + 2
+
+
 async def test_a_key_stays_within_its_makers_key(ring: Ring) -> None:
     """Wider models, a longer life and higher limits are refused; left open they are the maker's."""
     parent = await ring.create(scopes=ADMIN, allowed_models=frozenset({"a", "b"}), requests_per_minute=5)
@@ -320,6 +341,24 @@ async def test_a_project_has_so_many_keys(ring: Ring, monkeypatch: pytest.Monkey
         await ring.create()
     await ring.keys.revoke(ring.by(), ring.project_id, first.detail.key_id, ring.at())
     await ring.create()
+
+
+async def test_keys_that_are_over_make_room(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest over first: who rotates for ever is never told that there are too many; those that live stay."""
+    monkeypatch.setattr(project_keys, "MAX_KEYS", 3)
+    current, other = await ring.create(), await ring.create()
+    gone: list[str] = []
+    for turn in range(4):
+        now = ring.at(now_ns=NOW_NS + turn)
+        rotated = await ring.keys.rotate(ring.by(), ring.project_id, current.detail.key_id, 0, now)
+        gone.append(current.detail.key_id)
+        assert ring.find(current, NOW_NS + turn) is KeyFault.EXPIRED
+        current = rotated.fresh
+    listed = {key.key_id for key in await ring.keys.list_keys(ring.project_id)}
+    assert listed == {current.detail.key_id, other.detail.key_id, gone[-1]}
+    await ring.keys.create(ring.by(), ring.project_id, KeyWish(), ring.at(now_ns=NOW_NS + 9))
+    with refused(RefusalKind.CONFLICT, "3 keys"):
+        await ring.keys.create(ring.by(), ring.project_id, KeyWish(), ring.at(now_ns=NOW_NS + 9))
 
 
 async def test_a_deleted_project_gets_no_key(ring: Ring) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from households import NOW_NS, ORIGIN, House
+from keyrings import Ring
 from sqlalchemy import text
 
+from gateway.accounts.directory import KeyFault
 from gateway.accounts.tenancy import upkeep
 from gateway.accounts.tenancy.sessions import Lifetimes
 from gateway.accounts.tenancy.upkeep import Upkeep
@@ -64,6 +66,22 @@ async def test_the_audit_log_goes_back_as_far_as_it_is_wanted(house: House, monk
     for days, left in ((0, 5), (201, 5), (200, 5), (199, 0)):
         await Upkeep(house.database, Lifetimes(), lambda: LATER_NS, days).purge()
         assert (days, await count_entries(house)) == (days, left)
+
+
+async def test_keys_that_expired_long_ago_are_cleared_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 30 days, in as many batches as it takes; what lives stays, and who shows one is told that it is over."""
+    monkeypatch.setattr(upkeep, "BATCH_ROWS", 2)
+    monkeypatch.setattr(upkeep, "PAUSE_S", 0)
+    ring = await Ring.make(house)
+    brief = [await ring.create(expires_ns=NOW_NS + number) for number in range(1, 6)]
+    lasting = await ring.create()
+    edge_ns = NOW_NS + 5 + upkeep.KEY_DAYS * upkeep.NS_PER_DAY
+    for now_ns, listed in ((edge_ns - 1, {brief[-1].detail.key_id}), (edge_ns, set[str]())):
+        await Upkeep(house.database, Lifetimes(), lambda now_ns=now_ns: now_ns).purge()  # type: ignore[misc]
+        await ring.directory.refresh()
+        keys = await ring.keys.list_keys(ring.project_id)
+        assert {key.key_id for key in keys} == {*listed, lasting.detail.key_id}
+    assert {ring.find(key, edge_ns) for key in brief} == {KeyFault.EXPIRED}
 
 
 async def test_it_runs_by_itself_until_it_is_closed(house: House) -> None:

@@ -139,7 +139,7 @@ async def test_the_installations_log_is_the_operators(desk: Desk, operator: Sign
     """What concerns no account."""
     await desk.ask("POST", "/api/v1/auth/login", {"email": "who@example.com", "password": "whatever"})
     answer = await desk.ask("GET", "/api/audit/installation", by=operator)
-    assert [entry["action"] for entry in answer.json()["entries"]] == ["user.wrong_password"]
+    assert {entry["action"] for entry in answer.json()["entries"]} == {"user.wrong_password", "installation.claim"}
     assert (await desk.ask("GET", "/api/audit/installation", by=ann)).status_code == 403
 
 
