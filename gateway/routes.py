@@ -20,6 +20,7 @@ from gateway.db import Database
 from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces import faults
+from gateway.surfaces.access import note_lost
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.api.budgets import BUDGET_ROUTES
 from gateway.surfaces.api.cache import CACHE_ROUTES
@@ -139,6 +140,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
         before_request=_let_in,
         after_request=faults.name_answer,
         before_send=[
+            note_lost,
             show_limits,
             tell_methods,
             guard_answers(services.settings.server.public_url, frozenset(map(bytes.decode, PATHS))),

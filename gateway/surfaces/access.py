@@ -7,17 +7,20 @@ Failure behavior: what belongs to somebody else is told as if it were not there,
 While the database is away the answer is 503.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
+from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Message, Scope
 
 from gateway.accounts import store
 from gateway.accounts.audit import Actor
 from gateway.accounts.directory import KeyRecord
 from gateway.accounts.tenancy.roles import Permission, may
 from gateway.accounts.tenancy.sessions import Person
-from gateway.db import Database
+from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
 from gateway.pipeline import run
@@ -26,6 +29,7 @@ from gateway.pipeline.services import Services
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.guards import COOKIE, TOKEN_DOTS, Connection, Guard, find_person
 from gateway.surfaces.limits import note_caller
+from gateway.surfaces.paths import group_of
 
 PROJECT_ID = "project_id"
 
@@ -91,6 +95,20 @@ def may_in_own(permission: Permission, *, scope: str) -> Guard:
         connection.state["caller"] = await _find_caller(connection, permission, scope, is_projects=True)
 
     return guard
+
+
+async def note_lost(message: Message, scope: Scope) -> None:
+    """Know who asks for what is not there, or in a way that it does not take: no guard did, and it counts too."""
+    if message["type"] != "http.response.start" or "route_handler" in scope:
+        return
+    connection: Connection = ASGIConnection(scope)
+    services: Services = connection.app.state.services
+    if not services.limiting.gate.enforce or group_of(connection.url.path, connection.headers) is None:
+        return
+    # What is wrong with the credentials is not what is answered.
+    with suppress(Fault, DatabaseUnavailable):
+        if await _find_key(connection) is None:
+            await find_person(connection)
 
 
 async def _find_caller(

@@ -7,7 +7,6 @@ Failure behavior: as gateway.limits.gate; while the database is away a person's 
 503.
 """
 
-import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,10 +26,8 @@ from gateway.limits.limiting import Limiting
 from gateway.limits.plans import find_windows
 from gateway.limits.plans_store import read_plan
 from gateway.limits.refusals import Headers, choose_shown, headers_of, refuse_rate
-from gateway.pipeline import run
 from gateway.pipeline.services import Services
 from gateway.surfaces import faults
-from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.paths import group_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -38,7 +35,6 @@ Connection = ASGIConnection[Any, Any, Any, Any]
 # Where a request keeps who makes it, once that is known, and what its answer shows.
 KNOWN, BY_COOKIE, SHOWN = "known_caller", "is_by_cookie", "rate_headers"
 UNAUTHORIZED = 401
-PROXY = "/v1/"
 
 
 def note_caller(connection: Connection, caller: KeyRecord | Person, *, by_cookie: bool = False) -> None:
@@ -55,12 +51,10 @@ async def count_request(request: AnyRequest) -> None:
 
 
 async def show_limits(message: Message, scope: Scope) -> None:
-    """Give the answer its headers; a request that its guard refused to a known caller is counted here."""
+    """Give the answer its headers; a request of a known caller that no handler was to answer is counted here."""
     if message["type"] != "http.response.start":
         return
     kept: dict[str, Any] = scope["state"]
-    if "route_handler" not in scope:
-        _note_lost(scope)
     if SHOWN not in kept and KNOWN in kept:
         await _count(ASGIConnection(scope))
     headers: Headers = kept.get(SHOWN, ())
@@ -105,16 +99,6 @@ async def attempting(
 def address_of(request: AnyRequest) -> str:
     """The network address that a request came from; what it says itself of where it came from is not asked."""
     return "" if request.client is None else request.client.host
-
-
-def _note_lost(scope: Scope) -> None:
-    """Know who asks for what is not there, where no guard did: a program's key, if it is known."""
-    connection: Connection = ASGIConnection(scope)
-    services: Services = connection.app.state.services
-    headers = list(scope["headers"])
-    if services.limiting.gate.enforce and connection.url.path.startswith(PROXY):
-        with contextlib.suppress(Fault):
-            note_caller(connection, run.admit(read_credentials(headers, dict(headers)), services))
 
 
 async def _count(connection: Connection) -> Fault | None:

@@ -21,6 +21,7 @@ from gateway.counters.interface import RateWindow
 from gateway.errors import Fault
 from gateway.limits.plans_store import WantedPlan, set_plan
 from gateway.surfaces import faults
+from gateway.surfaces.access import note_lost
 from gateway.surfaces.api.auth import AUTH_ROUTES
 from gateway.surfaces.guards import COOKIE, Identity, anybody, may_as_person, with_key
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
@@ -122,7 +123,7 @@ class Town:
                 "database": Provide(lambda: house.database, sync_to_thread=False),
             },
             before_request=count_request,
-            before_send=[show_limits],
+            before_send=[note_lost, show_limits],
             after_request=faults.name_answer,
             exception_handlers={**faults.HANDLERS, Fault: answer_fault},
             state=State({"services": services, "identity": identity, "database": house.database}),
@@ -309,6 +310,24 @@ async def test_a_stranger_is_limited_by_address(town: Town) -> None:
     answers = [await town.ask("/v1/usage", "rubbish") for _ in range(101)]
     assert [answer.status_code for answer in answers] == [401] * 100 + [429]
     assert shown(answers[-1]) == (100, 0, RESET_S["hour"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/api/nothing", 404), ("DELETE", "/api/dashboard/stats", 405)]
+)
+async def test_what_is_not_there_counts_too(town: Town, ann: SignedIn, method: str, path: str, status: int) -> None:
+    """For a person by token and by cookie as for a program, as any other refusal does."""
+    token, cookie = ann.tokens.access_token.reveal(), f"{COOKIE}={ann.cookie.reveal()}"
+    page = {"cookie": cookie, "origin": "http://gateway.test", "content_type": "application/json"}
+    for left in (1, 2):
+        answers = [await town.ask(path, key, method) for key in (token, "free")]
+        answers.append(await town.ask(path, method=method, **page))
+        assert {answer.status_code for answer in answers} == {status}
+        assert [shown(answer)[:2] for answer in answers] == [(10, 10 - left)] * 2 + [(600, 600 - left)]
+    # Who shows nothing, or nonsense, is told nothing.
+    for key in ("", "rubbish"):
+        assert "x-ratelimit-limit" not in (await town.ask(path, key, method)).headers
+    assert shown(await town.ask("/v1/nothing", "free"))[:2] == (10, 9)
 
 
 @pytest.mark.parametrize(("path", "key"), [("/health", ""), ("/v1/usage", "own"), ("/nowhere", "free")])
