@@ -17,8 +17,9 @@ from gateway.errors import Fault, shown
 
 AnyRequest = Request[Any, Any, Any]
 _NUL, _ESCAPED_NUL = "\0", b"%00"
-# Where a route keeps what it takes.
-QUERY = "query"
+# Where a route keeps what it takes in its query, and which component of the OpenAPI document its body is where the
+# framework does not read it.
+QUERY, BODY = "query", "body"
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,28 +79,13 @@ def check_address(request: AnyRequest) -> None:
             raise Fault("invalid_request", f"{shown(name)} is {shown(value)}: a NUL is in no name.", param=name)
 
 
-def refuse_unknown(request: AnyRequest) -> None:
-    """Refuse a parameter that the route does not take: a filter that is mistyped would show more than was asked for.
-
-    Raises Fault, which names the one that was meant.
-    """
-    known = _taken(request)
-    for name in request.query_params:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            meant = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(sorted(known))}."
-            raise Fault("invalid_request", f"There is no parameter {shown(name)} here. {meant}", param=name)
-
-
-def refuse_empty(request: AnyRequest) -> None:
-    """Refuse a parameter without a value, as a script sends it whose variable is not set. Raises Fault."""
-    for name, value in request.query_params.items():
-        if not value:
-            raise Fault("invalid_request", f"'{name}' is empty: give it a value or leave it out.", param=name)
-
-
 def asked(request: AnyRequest) -> dict[str, str]:
-    """What a request gives of the parameters that its route takes, without empty ones. Raises Fault."""
+    """What a request gives of the parameters that its route takes, without empty ones. Raises Fault.
+
+    Another parameter, or one that is there twice, is refused: a filter that is passed over shows more than was asked
+    for.
+    """
+    _refuse_others(request)
     given: dict[str, str] = {}
     for name, parameter in _taken(request).items():
         value = request.query_params.get(name)
@@ -111,15 +97,12 @@ def asked(request: AnyRequest) -> dict[str, str]:
     return given
 
 
-def asked_once(request: AnyRequest) -> dict[str, str]:
-    """As ``asked``, where nothing else may be there, nothing empty, and nothing twice: it would be passed over."""
-    refuse_unknown(request)
-    refuse_empty(request)
-    seen: set[str] = set()
-    for name, _ in request.query_params.multi_items():
-        if name in seen:
-            raise Fault("invalid_request", f"{shown(name)} is there more than once: give it one value.", param=name)
-        seen.add(name)
+def asked_in_full(request: AnyRequest) -> dict[str, str]:
+    """As ``asked``, where nothing may be empty either, as a script sends it whose variable is not set. Raises Fault."""
+    _refuse_others(request)
+    for name, value in request.query_params.items():
+        if not value:
+            raise Fault("invalid_request", f"'{name}' is empty: give it a value or leave it out.", param=name)
     return asked(request)
 
 
@@ -128,6 +111,21 @@ def count_of(request: AnyRequest, name: str) -> int:
     default = _taken(request)[name].default
     given = asked(request).get(name)
     return int(default or 1) if given is None else int(given)
+
+
+def _refuse_others(request: AnyRequest) -> None:
+    """Refuse a parameter that the route does not take, naming the one that was meant, and one that is there twice."""
+    known = _taken(request)
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            those = f"There are {', '.join(sorted(known))}." if known else "It takes none."
+            meant = f"Did you mean {close[0]!r}?" if close else those
+            raise Fault("invalid_request", f"There is no parameter {shown(name)} here. {meant}", param=name)
+        if name in seen:
+            raise Fault("invalid_request", f"{shown(name)} is there more than once: give it one value.", param=name)
+        seen.add(name)
 
 
 def _taken(request: AnyRequest) -> dict[str, Parameter]:

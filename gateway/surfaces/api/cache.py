@@ -26,7 +26,7 @@ from gateway.ids import parse_id
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.projects import occasion_of, project_of
-from gateway.surfaces.parameters import Parameter, asked_once, takes
+from gateway.surfaces.parameters import Parameter, asked_in_full, takes
 from gateway.surfaces.views.usage import wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -109,7 +109,7 @@ async def purge_cache(
 ) -> Purged:
     """What meets every term given; without one, everything."""
     # A term that is mistyped, or empty, would purge more than was meant.
-    given = asked_once(request)
+    given = asked_in_full(request)
     wanted = Purge(
         project_id=project_of(caller_of(request)),
         entry_ids=frozenset((given["entry"],)) if "entry" in given else None,

@@ -24,7 +24,7 @@ from gateway.pipeline.services import Services
 from gateway.surfaces.access import Caller, caller_of, may_in_project, may_read_prompts
 from gateway.surfaces.api.cache import PATH, SCOPE, TAG, AnyRequest
 from gateway.surfaces.api.projects import project_of
-from gateway.surfaces.parameters import Parameter, asked_once, count_of, takes
+from gateway.surfaces.parameters import Parameter, asked_in_full, count_of, takes
 
 MAX_HITS, DEFAULT_HITS, EXPORTED_AT_ONCE = 1_000, 100, 500
 Decided = Literal["serve", "audit", "holdout", "shadow"]
@@ -98,7 +98,7 @@ async def list_hits(
     database: NamedDependency[Database],
 ) -> HitsView:
     """The calls that got a stored answer, or would have, newest first."""
-    caller, given = caller_of(request), asked_once(request)
+    caller, given = caller_of(request), asked_in_full(request)
     own = project_of(caller)
     limit, before = count_of(request, "limit"), _read_before(given.get("before"))
     await _settle(services)
@@ -157,7 +157,7 @@ async def export_cache(
     database: NamedDependency[Database],
 ) -> Stream:
     """JSON Lines: `{"type": "entry", …}` of each stored question, then `{"type": "decision", …}` of each decision."""
-    asked_once(request)
+    asked_in_full(request)
     caller = caller_of(request)
     await _settle(services)
     lines = _export(database, project_of(caller), prompts=_shows_texts(caller, services))

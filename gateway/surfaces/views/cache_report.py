@@ -21,7 +21,7 @@ from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.cache import PATH, SCOPE, TAG, AnyRequest
 from gateway.surfaces.api.projects import project_of
-from gateway.surfaces.parameters import Parameter, asked_once, takes
+from gateway.surfaces.parameters import Parameter, asked_in_full, takes
 from gateway.surfaces.views.usage import usd_number, wait_for_rows
 
 # What the curve is drawn at, besides the project's own bounds.
@@ -113,7 +113,7 @@ async def show_report(
     """Hits, savings and wrong answers by bound, on the project's own traffic, or on that of its test keys."""
     own = project_of(caller_of(request))
     policy = services.caching.policy_of(own)
-    scope = f"{own}/test" if asked_once(request).get("keys") == "test" else own
+    scope = f"{own}/test" if asked_in_full(request).get("keys") == "test" else own
     bounds = [Allowed(max_wrong_rate=rate) for rate in RATES] + [Allowed(max_wrong_hit_rate=rate) for rate in HIT_RATES]
     layer = services.caching.semantics.want() if policy.is_semantic else services.caching.semantics.layer
     seen = _EMPTY if layer is None else await layer.report(scope, bounds, policy.allowed)

@@ -24,7 +24,7 @@ from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
-from gateway.surfaces.parameters import Parameter, asked, refuse_unknown, takes
+from gateway.surfaces.parameters import Parameter, asked, takes
 from gateway.surfaces.views.listeners import Listeners
 from gateway.surfaces.views.log import TERMS, view_line
 from gateway.surfaces.views.reach import PROJECT, AnyRequest, find_projects
@@ -54,7 +54,6 @@ async def follow_requests(
     listeners: NamedDependency[Listeners],
 ) -> Stream:
     """Events `request` (as in the list), `gap` (some were missed), `end`. `Last-Event-ID` or `after`; terms."""
-    refuse_unknown(request)
     given = asked(request)
     project_ids = await find_projects(request, caller_of(request), database)
     try:

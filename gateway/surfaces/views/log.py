@@ -20,7 +20,7 @@ from gateway.errors import Fault
 from gateway.ledger.figures.tags import split_tags
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_own
-from gateway.surfaces.parameters import Parameter, asked, count_of, refuse_unknown, takes
+from gateway.surfaces.parameters import Parameter, asked, count_of, takes
 from gateway.surfaces.views.reach import PROJECT, AnyRequest, find_projects, period, period_of
 from gateway.surfaces.views.usage import SCOPE, TAG, usd_number, wait_for_rows
 from providers.pricing.prices import format_usd
@@ -98,7 +98,6 @@ async def list_requests(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> LogPage:
     """All terms that are given must hold; a parameter that is none of these is refused."""
-    refuse_unknown(request)
     given = asked(request)
     wanted, cursor, limit = _read_filter(given), given.get("cursor"), count_of(request, "limit")
     meant = period_of(request, services.now_ns(), DEFAULT_RANGE)
@@ -122,7 +121,6 @@ async def export_requests(
     request: AnyRequest, services: NamedDependency[Services], database: NamedDependency[Database]
 ) -> Stream:
     """The same terms as the list; all calls that match, newest first."""
-    refuse_unknown(request)
     wanted = _read_filter(asked(request))
     meant = period_of(request, services.now_ns(), DEFAULT_RANGE)
     project_ids = await find_projects(request, caller_of(request), database)
