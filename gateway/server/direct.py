@@ -1,11 +1,14 @@
 """The client of a call that came in by the short way: its answer is written straight to the socket."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from gateway.envelope import envelope
+from gateway.envelope import render
 from gateway.errors import Fault
+from gateway.ids import new_id
+from gateway.surfaces.paths import surface_of
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 # Up to here one copy of the body is cheaper than a second write.
@@ -20,12 +23,20 @@ def status_line(status: int) -> bytes:
     return STATUS_LINES.get(status) or UNNAMED.format(status).encode()
 
 
-def last_answer(fault: Fault) -> bytes:
-    """All of the answer to what cannot become a call, after which the connection closes."""
-    body = envelope(fault)
-    return b"%scontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (
-        status_line(fault.status),
+def last_answer(fault: Fault, url: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    """All of the answer to what cannot become a call, after which the connection closes; as its path's document says.
+
+    ``url`` and ``headers`` are what is known of the request by then.
+    """
+    path = url.partition(b"?")[0].decode("latin-1")
+    surface = surface_of(path, {name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
+    request_id = new_id(time.time_ns())
+    status, body = render(fault, surface, request_id)
+    return b"%scontent-type: application/json\r\nx-request-id: req_%s\r\ncontent-length: %d\r\n%s\r\n%s" % (
+        status_line(status),
+        request_id.encode(),
         len(body),
+        CLOSE,
         body,
     )
 

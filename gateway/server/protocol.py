@@ -367,7 +367,8 @@ class GatewayProtocol(HttpToolsProtocol):
         client, self._client = self._client, None
         if client is not None and self._phase == ANSWERING:
             client.left()
-        self.transport.write(last_answer(fault))
+        url, headers = (self.url, self.headers) if self._is_within else (b"", [])
+        self.transport.write(last_answer(fault, url, headers))
         if lingers:
             self._linger()
         else:

@@ -16,7 +16,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import SkipValidation
 
-from gateway.envelope import envelope
+from gateway.envelope import Envelope, envelope
 from gateway.errors import Fault
 from gateway.surfaces.guards import anybody
 from gateway.surfaces.pages import API_VERSION, timestamp
@@ -91,7 +91,16 @@ async def show_health(ops: Ops) -> Response[Health]:
     return Response(health, status_code=200 if healthy else 503, headers={"cache-control": "no-store"})
 
 
-@get("/metrics", guards=[anybody], tags=[_TAG], summary="Export metrics for Prometheus", media_type=MediaType.TEXT)
+@get(
+    "/metrics",
+    guards=[anybody],
+    tags=[_TAG],
+    summary="Export metrics for Prometheus",
+    media_type=MediaType.TEXT,
+    responses={
+        403: ResponseSpec(Envelope, description="The address is not in `[ops] allow`.", generate_examples=False)
+    },
+)
 async def show_metrics(request: AnyRequest, ops: Ops) -> Response[bytes]:
     """Only for sockets from the networks of `[ops] allow`; forwarded addresses are not believed."""
     peer = request.client.host if request.client else ""

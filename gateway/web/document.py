@@ -12,17 +12,20 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.serialization import encode_json
 
 from gateway.envelope import Envelope, EnvelopeA, EnvelopeE, EnvelopeS, Surface
-from gateway.surfaces.parameters import QUERY
+from gateway.surfaces.parameters import BODY, QUERY
 from gateway.surfaces.paths import surface_of
 
-# The statuses with which each surface tells a fault, besides those that a handler declares (row C2).
+# The statuses with which each surface tells a fault, besides those that a handler declares (row C2). Where a surface
+# lacks one, such as 413, it says 400.
 STATUSES: dict[Surface, tuple[int, ...]] = {
-    "W": (400, 401, 403, 404, 413, 415, 429, 500, 503),
+    "W": (400, 401, 403, 404, 413, 414, 415, 429, 431, 500, 503),
     "S": (400, 401, 403, 404, 422, 429, 500),
     "A": (400, 401, 403, 404, 429, 500, 503),
     "E": (400, 401, 403, 404, 429, 500),
 }
 ENVELOPES: dict[Surface, type[msgspec.Struct]] = {"W": Envelope, "S": EnvelopeS, "A": EnvelopeA, "E": EnvelopeE}
+# What is wrong with a body, which these methods have none of.
+OF_BODIES, BODILESS = (413, 415), ("get", "head")
 # What the framework says of a bad request, and what is never sent: each surface has its own envelope.
 _FRAMEWORKS_OWN = "Validation Exception"
 # Paths below these are asked with a credential, or change something.
@@ -69,7 +72,10 @@ def describe_routes(derived: Document, routes: Iterable[Any]) -> dict[str, Any]:
                 if method in paths.get(route.path_format, {}):
                     known = paths[route.path_format][method]
                     taken = [parameter.describe() for parameter in handler.opt.get(QUERY, {}).values()]
-                    told = {"parameters": [*known.get("parameters", ()), *taken]} if taken else {}
+                    told: dict[str, Any] = {"parameters": [*known.get("parameters", ()), *taken]} if taken else {}
+                    if BODY in handler.opt:
+                        schema = {"$ref": f"#/components/schemas/{handler.opt[BODY]}"}
+                        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
                     paths[route.path_format][method] = {**known, **told, "security": find_security(handler)}
     return {**derived, "paths": paths}
 
@@ -107,8 +113,8 @@ def join_documents(derived: Document, written: Document) -> dict[str, Any]:
     }
 
 
-def _without(paths: Document, known: Document) -> dict[str, Any]:
-    return {path: item for path, item in paths.items() if path not in known}
+def _without(items: Document, known: Document) -> dict[str, Any]:
+    return {name: item for name, item in items.items() if name not in known}
 
 
 def _describe_faults(path: str, item: Document) -> dict[str, Any]:
@@ -117,10 +123,12 @@ def _describe_faults(path: str, item: Document) -> dict[str, Any]:
     content = {"application/json": {"schema": schema}}
     statuses = STATUSES[surface] if path.startswith(_GUARDED) else ()
     faults = {str(status): {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
-    return {
-        method: {**operation, "responses": {**faults, **_without_frameworks(operation.get("responses", {}))}}
-        for method, operation in item.items()
-    }
+    bodiless = _without(faults, dict.fromkeys(map(str, OF_BODIES)))
+    described: dict[str, Any] = {}
+    for method, operation in item.items():
+        own = _without_frameworks(operation.get("responses", {}))
+        described[method] = {**operation, "responses": {**(bodiless if method in BODILESS else faults), **own}}
+    return described
 
 
 def _without_frameworks(responses: Document) -> dict[str, Any]:

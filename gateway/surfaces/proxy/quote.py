@@ -14,6 +14,7 @@ from gateway.pipeline import budget, route, send
 from gateway.pipeline.flow import Route
 from gateway.pipeline.services import Services
 from gateway.surfaces.guards import key_of, with_key
+from gateway.surfaces.parameters import BODY
 from gateway.surfaces.proxy import bodies
 from providers.pricing.prices import format_usd
 
@@ -46,7 +47,14 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     unbounded: list[str]
 
 
-@post("/v1/quote", summary="Ask what a chat would cost at most", tags=["Proxy"], status_code=200, guards=[with_key])
+@post(
+    "/v1/quote",
+    summary="Ask what a chat would cost at most",
+    tags=["Proxy"],
+    status_code=200,
+    opt={BODY: "ChatRequest"},
+    guards=[with_key],
+)
 async def quote_chat(request: AnyRequest, services: NamedDependency[Services]) -> Quote:
     """Takes a chat's body and calls nobody. The bound holds for every target, and every try that may be billed."""
     body = await request.body()

@@ -1,12 +1,14 @@
 """The client of the short way: exact bytes on the socket, and when it tells whom."""
 
 import asyncio
+import json
 from http import HTTPStatus
 from typing import cast
 
 import pytest
 
-from gateway.server.direct import DirectClient, status_line
+from gateway.errors import Fault
+from gateway.server.direct import DirectClient, last_answer, status_line
 
 HEAD = b"x-a: 1\r\n"
 
@@ -137,6 +139,30 @@ def test_an_answer_within_a_stream_does_not_begin_a_second_head() -> None:
     connection.client.write(b"a")
     connection.client.send(500, HEAD, b"fault")
     assert connection.socket.data.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "status", "code"),
+    [
+        (b"", [], 413, ("error", "code", "request_too_large")),
+        (b"/api/projects", [], 413, ("error", "code", "request_too_large")),
+        (b"/api/v1/guardrails/spending?a=b", [], 400, ("code", "VALIDATION_ERROR")),
+        (b"/api/v1/deployments", [], 400, ("error", "code", "INVALID_INPUT")),
+        (b"/api/v1/auth/login", [(b"x-api-surface", b"s")], 400, ("error", "code", "INVALID_INPUT")),
+        (b"/v1/usage", [], 400, ("error", "code", "invalid_request")),
+    ],
+)
+def test_what_is_turned_away_is_told_as_its_paths_document_says(
+    url: bytes, headers: list[tuple[bytes, bytes]], status: int, code: tuple[str, ...]
+) -> None:
+    """Its envelope and its statuses; every answer has an id."""
+    head, _, body = last_answer(Fault("request_too_large", "Too large."), url, headers).partition(b"\r\n\r\n")
+    told = json.loads(body)
+    for name in code[:-1]:
+        told = told[name]
+    assert (int(head[9:12]), told) == (status, code[-1])
+    assert b"\r\nx-request-id: req_" in head
+    assert head.endswith(b"connection: close")
 
 
 def test_leaving_is_told() -> None:

@@ -209,6 +209,11 @@ async def test_a_body_that_says_it_is_too_large_is_not_read(gateway: Running) ->
     async with line(gateway) as client:
         client.send(post(gateway, length=1 << 30))
         assert await client.refusal() == (413, "request_too_large")
+    # As the document of the path says it.
+    async with line(gateway) as client:
+        client.send(b"POST /api/v1/auth/login HTTP/1.1\r\nhost: gateway\r\ncontent-length: 9999\r\n\r\n")
+        status, _, body = await client.answer()
+        assert (status, json.loads(body)["code"]) == (400, "VALIDATION_ERROR")
 
 
 async def test_a_body_that_grows_too_large_is_refused(gateway: Running) -> None:

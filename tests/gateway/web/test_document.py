@@ -101,8 +101,10 @@ def test_a_fault_is_described_as_its_surface_tells_it(path: str) -> None:
     """Its statuses and its envelope; what the framework believes of a bad request goes, what a handler says stays."""
     surface, name = SURFACES[path]
     own = {"200": {"description": "own"}, "503": {"description": "mine"}, "400": FRAMEWORKS}
-    described = describe_faults({"paths": {path: {"get": {"responses": own}}}})
-    responses = described["paths"][path]["get"]["responses"]
+    described = describe_faults({"paths": {path: {"get": {"responses": own}, "post": {"responses": own}}}})
+    responses = described["paths"][path]["post"]["responses"]
+    # What is asked without a body has none that is wrong.
+    assert described["paths"][path]["get"]["responses"].keys() == responses.keys() - {"413", "415"}
     assert responses.keys() == {str(status) for status in STATUSES[surface]} | {"200", "503"}  # type: ignore[index]
     assert (responses["200"], responses["503"]) == (own["200"], own["503"])
     reference = f"#/components/schemas/{name}"
@@ -174,6 +176,13 @@ def test_a_proxied_call_tells_its_refusals_and_what_steers_it(path: str) -> None
         "x-watchllm-session",
         "x-watchllm-tags",
     }
+
+
+def test_what_the_framework_does_not_read_is_told_too(whole: dict[str, Any]) -> None:
+    """A quote's body is a chat's; the metrics are not for every address."""
+    body = whole["paths"]["/v1/quote"]["post"]["requestBody"]
+    assert body["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ChatRequest"}
+    assert whole["paths"]["/metrics"]["get"]["responses"].keys() == {"200", "403"}
 
 
 def test_the_parameters_of_views_are_told(whole: dict[str, Any]) -> None:
