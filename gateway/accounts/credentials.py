@@ -15,6 +15,7 @@ from gateway.accounts import credentials_store as store
 from gateway.accounts.audit import Occasion, note
 from gateway.accounts.credentials_store import CredentialListing
 from gateway.accounts.keyring.projects_store import lock_project
+from gateway.accounts.tenancy.names import MAX_NAME_CHARS, to_name
 from gateway.accounts.vault import Vault
 from gateway.config.secret import Secret
 from gateway.db import Database
@@ -24,7 +25,6 @@ from providers.transport.address_guard import AddressGuard, AddressRefused
 from providers.transport.origin import parse_base_url
 
 MAX_SECRET_CHARS = 4_096
-MAX_NAME_CHARS = 128
 # A shorter secret would be half told by its ends.
 _LEAST_SHOWN_CHARS = 12
 
@@ -91,13 +91,13 @@ async def create_credential(
     if wanted.provider not in providers:
         known = ", ".join(sorted(providers))
         raise CredentialInvalid(f"{wanted.provider!r} is no provider here; there are {known}", "provider")
-    _check_name(wanted.name)
+    name = _check_name(wanted.name)
     _check_secret(wanted.secret, wanted.base_url)
     listing = CredentialListing(
         credential_id=f"cred_{new_id(occasion.now_ns)}",
         project_id=wanted.project_id,
         provider=wanted.provider,
-        name=wanted.name,
+        name=name,
         display=display_of(wanted.secret),
         base_url=wanted.base_url,
         created_ns=occasion.now_ns,
@@ -127,8 +127,7 @@ async def replace_credential(
 
     Raises CredentialInvalid, UnknownCredential or CredentialExists.
     """
-    if wanted.name is not None:
-        _check_name(wanted.name)
+    name = None if wanted.name is None else _check_name(wanted.name)
     _check_secret(wanted.secret, wanted.base_url)
     async with database.write() as connection:
         revision = await store.take_revision(connection)
@@ -140,7 +139,7 @@ async def replace_credential(
             found,
             display=display_of(wanted.secret),
             base_url=wanted.base_url,
-            name=found.name if wanted.name is None else wanted.name,
+            name=found.name if name is None else name,
             disabled_ns=None,
         )
         await store.replace_secret(connection, fresh, await _seal(connection, vault, fresh, wanted.secret), revision)
@@ -249,9 +248,11 @@ def display_of(secret: Secret) -> str:
     return f"{text[:3]}...{text[-4:]}" if len(text) >= _LEAST_SHOWN_CHARS else ""
 
 
-def _check_name(name: str) -> None:
-    if len(name) > MAX_NAME_CHARS or not name.isprintable():
+def _check_name(name: str) -> str:
+    written = to_name(name)
+    if written is None:
         raise CredentialInvalid(f"the name {name[:MAX_NAME_CHARS]!r} is not {MAX_NAME_CHARS} printable letters", "name")
+    return written
 
 
 def _check_secret(secret: Secret, base_url: str | None) -> None:

@@ -18,12 +18,12 @@ from gateway.accounts.keyring.keys_store import KeyDetail
 from gateway.accounts.keyring.project_keys import FreshKey, Maker, ProjectKeys
 from gateway.accounts.keyring.rights import KeyWish
 from gateway.accounts.store import Project
+from gateway.accounts.tenancy.names import check_name
 from gateway.accounts.tenancy.refusals import Refusal, RefusalKind
 from gateway.db import Database
 from gateway.errors import shown
 
 MAX_PROJECTS = 1_000
-MAX_NAME_CHARS = 128
 FIRST_KEY = "Default"
 
 
@@ -76,7 +76,7 @@ class Projects:
 
     async def create(self, maker: Maker, name: str, provider: str | None, occasion: Occasion) -> MadeProject:
         """Make a project with a first key. Raises Refusal."""
-        written = _check_name(name)
+        written = check_name(name, least_chars=1)
         if provider is not None and provider not in self._providers:
             raise Refusal(
                 RefusalKind.INVALID,
@@ -97,7 +97,7 @@ class Projects:
 
     async def rename(self, project_id: str, name: str, occasion: Occasion) -> Project:
         """Give a project another name. Raises Refusal."""
-        written = _check_name(name)
+        written = check_name(name, least_chars=1)
         try:
             async with self._database.write() as connection:
                 if not await projects_store.rename_project(connection, project_id, written):
@@ -127,15 +127,6 @@ class Projects:
                 await self._end(connection, project_id, now_ns)
             await note(connection, occasion, "project.delete", project_id, f"{len(keys)} keys")
         await self._follow()
-
-
-def _check_name(name: str) -> str:
-    written = name.strip()
-    if not written or len(written) > MAX_NAME_CHARS or not written.isprintable():
-        raise Refusal(
-            RefusalKind.INVALID, f"{shown(name)} is no name: 1 to {MAX_NAME_CHARS} printable characters", "name"
-        )
-    return written
 
 
 def _taken(name: str) -> Refusal:

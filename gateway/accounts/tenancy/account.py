@@ -60,7 +60,7 @@ class Accounts:
             raise Refusal(RefusalKind.INVALID, "there is nothing to change: give a name or a zone", "name")
         changes: dict[str, str] = {}
         if name is not None:
-            changes["name"] = _check_account_name(name)
+            changes["name"] = check_name(name, least_chars=1)
         if zone is not None:
             changes["zone"] = check_zone(zone)
         async with self._database.write() as connection:
@@ -109,10 +109,3 @@ def check_zone(text: str) -> str:
             # No such file, a file that is none, a folder.
             pass
     raise Refusal(RefusalKind.INVALID, f"{shown(text)} is no time zone: write one like Europe/Berlin or UTC", "zone")
-
-
-def _check_account_name(text: str) -> str:
-    name = check_name(text, "name")
-    if not name:
-        raise Refusal(RefusalKind.INVALID, "the account needs a name of at least one character", "name")
-    return name

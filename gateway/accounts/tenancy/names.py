@@ -1,4 +1,4 @@
-"""What people and accounts may be called, and when two spellings are one name."""
+"""What people, accounts and their things may be called, and when two spellings are one name."""
 
 import re
 import unicodedata
@@ -57,11 +57,20 @@ def check_username(text: str) -> str:
     return written
 
 
-def check_name(text: str, param: str) -> str:
-    """Trim a name that is only shown, and may be empty. Raises Refusal."""
-    written = text.strip()
-    if len(written) > MAX_NAME_CHARS or not written.isprintable():
-        raise Refusal(
-            RefusalKind.INVALID, f"{shown(text)} is no name: up to {MAX_NAME_CHARS} printable characters", param
-        )
+def to_name(text: str) -> str | None:
+    """Write a name that is only shown, and may be empty, as it is kept; None: it cannot be one.
+
+    In NFC, so that what looks alike is alike, and without what nobody sees: controls, signs without width, and those
+    that turn the direction of writing round.
+    """
+    written = unicodedata.normalize("NFC", text.strip())
+    return written if len(written) <= MAX_NAME_CHARS and written.isprintable() else None
+
+
+def check_name(text: str, param: str = "name", *, least_chars: int = 0) -> str:
+    """Give such a name as it is kept. Raises Refusal."""
+    written = to_name(text)
+    if written is None or len(written) < least_chars:
+        many = f"{least_chars} to {MAX_NAME_CHARS}" if least_chars else f"up to {MAX_NAME_CHARS}"
+        raise Refusal(RefusalKind.INVALID, f"{shown(text)} is no name: {many} printable characters", param)
     return written

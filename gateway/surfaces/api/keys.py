@@ -4,7 +4,6 @@ Failure behavior: as gateway.surfaces.access for who may, as gateway.accounts.ke
 is in the answer that makes it and never again.
 """
 
-import re
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -17,6 +16,7 @@ from gateway.accounts.keyring.keys_store import KeyDetail
 from gateway.accounts.keyring.project_keys import FreshKey, KeyEdit, ProjectKeys
 from gateway.accounts.keyring.rights import MAX_MODELS, MAX_TAGS, MODEL_NAME, KeyWish
 from gateway.accounts.keys import Issuer, KeyCache, KeyKind
+from gateway.accounts.tenancy.names import check_name
 from gateway.analytics.moments import MAX_NS, moment_text, parse_moment
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
@@ -28,7 +28,6 @@ AnyRequest = Request[Any, Any, Any]
 TAG = "Keys"
 DEFAULT_OVERLAP_S = 86_400
 SAVE_IT = "Save this API key securely. It will not be shown again."
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*")
 
 Name = Annotated[str, Meta(max_length=128)]
 Models = Annotated[frozenset[Annotated[str, Meta(pattern=MODEL_NAME)]], Meta(min_length=1, max_length=MAX_MODELS)]
@@ -136,7 +135,7 @@ async def make_key(
     """It may at most what its maker may, and is shown only now."""
     caller = caller_of(request)
     wish = KeyWish(
-        name=_name(data.name),
+        name=check_name(data.name),
         kind=data.kind,
         issuer=data.issuer,
         is_managing=data.manage,
@@ -174,7 +173,7 @@ async def change_key(
     """Name, models, expiry, tags, limits and wishes of the cache; every process obeys within a second."""
     caller = caller_of(request)
     edit = KeyEdit(
-        name=data.name if data.name is UNSET else _name(data.name),
+        name=data.name if data.name is UNSET else check_name(data.name),
         allowed_models=data.allowed_models,
         expires_ns=data.expires_at if data.expires_at is UNSET else _moment(data.expires_at),
         tags=data.tags,
@@ -239,7 +238,7 @@ async def make_account_key(
     person = caller_of(request).person
     assert person is not None, "the guard lets people in only"  # noqa: S101 - for the type checkers
     fresh = await project_keys.create_account_key(
-        person, _name(data.name), _moment(data.expires_at), occasion_of(request)
+        person, check_name(data.name), _moment(data.expires_at), occasion_of(request)
     )
     return _unkept(
         AccountKeyView(
@@ -260,13 +259,6 @@ def _key_id(given: str) -> str:
         return f"key_{parse_id(given)}"
     except ValueError:
         raise Fault("not_found", f"There is no key {shown(given)} in this project.", param="key_id") from None
-
-
-def _name(given: str) -> str:
-    written = given.strip()
-    if not _PRINTABLE.fullmatch(written):
-        raise Fault("rule_broken", f"{shown(given)} is no name: use printable characters.", param="name")
-    return written
 
 
 def _moment(given: str | None) -> int | None:

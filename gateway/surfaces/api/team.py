@@ -11,6 +11,7 @@ import msgspec
 from litestar import Request, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, UnsetType
 
 from gateway.accounts.tenancy.account import Accounts
 from gateway.accounts.tenancy.members import Members
@@ -33,9 +34,9 @@ TAG = "Account"
 class AccountChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What an owner may change; what is left out stays."""
 
-    name: str | None = None
+    name: str | UnsetType = UNSET
     # Of the IANA database, like Europe/Berlin: at its midnight budgets' days, weeks and months begin.
-    zone: str | None = None
+    zone: str | UnsetType = UNSET
 
 
 class RoleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,8 +133,9 @@ async def change_account(
 ) -> AccountView:
     """For owners. Budgets' days, weeks and months begin at the zone's midnight, from the answer on."""
     person, (origin, now_ns) = person_of(request), _moment(request)
-    account = await accounts.change(person, data.name, data.zone, origin, now_ns)
-    if data.zone is not None:
+    name, zone = (None if word is UNSET else word for word in (data.name, data.zone))
+    account = await accounts.change(person, name, zone, origin, now_ns)
+    if zone is not None:
         await spread(services.budgets.treasury)
     return _account(account, person)
 

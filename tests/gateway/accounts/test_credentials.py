@@ -136,7 +136,7 @@ async def test_another_secret_replaces_the_first(
     kept = await replace_credential(database, VAULT, wanted, AT)
     assert (named.name, kept.name, await list_credentials(database, project_id)) == ("ours", "ours", [kept])
     with pytest.raises(CredentialInvalid, match="the name"):
-        await replace_credential(database, VAULT, msgspec.structs.replace(wanted, name="a\n"), AT)
+        await replace_credential(database, VAULT, msgspec.structs.replace(wanted, name="a\nb"), AT)
 
 
 async def test_replacing_makes_a_disabled_one_active(

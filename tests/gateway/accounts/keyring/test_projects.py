@@ -67,6 +67,10 @@ async def test_a_name_is_kept_apart_from_others(ring: Ring) -> None:
     """Renaming obeys the same rules as making."""
     made = await ring.projects.create(ring.by(), "shop", None, ring.at())
     assert (await ring.projects.rename(made.project.project_id, "store", ring.at())).name == "store"
+    accented = await ring.projects.create(ring.by(), "caf\u00e9", None, ring.at())
+    with refused(RefusalKind.TAKEN, "caf"):
+        await ring.projects.create(ring.by(), "cafe\u0301", None, ring.at())
+    assert accented.project.name == "caf\u00e9"
     for deed in (
         ring.projects.create(ring.by(), "store", None, ring.at()),
         ring.projects.rename(ring.project_id, "store", ring.at()),

@@ -81,7 +81,10 @@ def test_a_username_is_kept_as_it_is_written() -> None:
     assert check_username(" Ada_Løvelace ") == "Ada_Løvelace"
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a" * 129, "\x1b[31m"], ids=["lines", "long", "escape"])
+NO_NAMES = {"lines": "a\nb", "long": "a" * 129, "escape": "\x1b[31m", "turned": "a\u202eb", "unseen": "a\u200bb"}
+
+
+@pytest.mark.parametrize("name", NO_NAMES.values(), ids=NO_NAMES.keys())
 def test_what_is_no_name_is_refused(name: str) -> None:
     """Names are shown in tables and mails."""
     with pytest.raises(Refusal, match="is no name") as caught:
@@ -92,6 +95,13 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 def test_a_name_may_be_empty() -> None:
     """Nobody has to say it."""
     assert check_name("  ", "full_name") == ""
+    with pytest.raises(Refusal, match="1 to 128"):
+        check_name("  ", "full_name", least_chars=1)
+
+
+def test_what_looks_alike_is_one_name() -> None:
+    """However the keyboard composes it."""
+    assert check_name(" Cafe\u0301 ") == check_name("Caf\u00e9") == "Caf\u00e9"
 
 
 @given(st.text(st.characters(exclude_categories=[])))

@@ -184,6 +184,8 @@ async def test_a_key_makes_keys_within_itself(ann: Office) -> None:
         ({"expires_at": "tomorrow"}, "expires_at"),
         ({"expires_at": "9999-12-31T23:59:59Z"}, "expires_at"),
         ({"name": "a\nb"}, "name"),
+        ({"name": "a\u202eb"}, "name"),
+        ({"name": "a\u200bb"}, "name"),
         ({"requests_per_minute": 0}, "requests_per_minute"),
         ({"tags": ["a b"]}, "tags"),
         ({"allowed_models": []}, "allowed_models"),

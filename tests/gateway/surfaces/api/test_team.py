@@ -49,7 +49,13 @@ async def test_an_owner_changes_name_and_zone(desk: Desk, ann: SignedIn) -> None
 
 @pytest.mark.parametrize(
     ("body", "param"),
-    [({}, "name"), ({"zone": "Mars/Base"}, "zone"), ({"name": " "}, "name"), ({"plan": "enterprise"}, None)],
+    [
+        ({}, "name"),
+        ({"zone": "Mars/Base"}, "zone"),
+        ({"zone": None}, "zone"),
+        ({"name": " "}, "name"),
+        ({"plan": "enterprise"}, None),
+    ],
 )
 async def test_a_bad_change_is_refused(desk: Desk, ann: SignedIn, body: dict[str, str], param: str | None) -> None:
     """400 with the field; the plan is no field of theirs."""
