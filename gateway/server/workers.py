@@ -2,12 +2,14 @@
 
 Failure behavior: a worker that dies is replaced after a pause that grows while workers keep dying young; a worker
 that cannot start at all ends the whole, with its exit code. SIGTERM and SIGINT are passed on, and the parent leaves
-when the last worker has drained.
+when the last worker has drained. Where the parent is gone without a word (kill -9), each worker ends by itself as if
+SIGTERM had come, so that the address is free for the next start.
 """
 
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -34,6 +36,8 @@ class Supervisor:
         self._running: dict[int, tuple[int, float]] = {}
         self._is_ending = False
         self._pause_s = FIRST_PAUSE_S
+        # Nobody writes: only the parent holds the second end, so the first one ends with the parent.
+        self._ends = os.pipe()
 
     def run(self) -> int:
         """Fork the workers, replace those that die, and return the exit code once all have ended."""
@@ -79,6 +83,7 @@ class Supervisor:
             # The child: it has its own signal handling once its loop runs.
             for ending in ENDING_SIGNALS:
                 signal.signal(ending, signal.SIG_DFL)
+            os.close(self._ends[1])
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
         if process_id == 0:
             self._run_child(number)
@@ -86,6 +91,7 @@ class Supervisor:
     def _run_child(self, number: int) -> NoReturn:
         # Ctrl-C in a terminal reaches its whole process group: the parent passes it on, once.
         os.setpgrp()
+        threading.Thread(target=self._outlive_nobody, name="parent", daemon=True).start()
         code = 1
         try:
             code = self._work(number)
@@ -95,6 +101,11 @@ class Supervisor:
             # Without the parent's own clean-up, which is not the child's.
             logging.shutdown()
             os._exit(code)
+
+    def _outlive_nobody(self) -> None:
+        """Wait in a worker until its parent is gone, however it went, and end as the parent would have had it."""
+        os.read(self._ends[0], 1)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         self._is_ending = True

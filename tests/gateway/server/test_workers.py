@@ -111,6 +111,19 @@ def test_the_end_waits_for_every_drain(tmp_path: Path) -> None:
         assert (code, said.count("drained")) == (0, 2)
 
 
+def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
+    """Killed, it can pass nothing on: each drains by itself, and the address is free again."""
+    with house("drain", tmp_path) as started:
+        workers = started.hear_two()
+        started.tell(signal.SIGKILL)
+        try:
+            code, said, _ = started.end()
+        finally:
+            for worker in filter(is_alive, workers):
+                os.kill(worker, signal.SIGKILL)
+        assert (code, said.count("drained")) == (-KILLED, 2)
+
+
 def test_a_drain_that_fails_is_the_exit_code(tmp_path: Path) -> None:
     """Whoever started it learns that not all went well."""
     with house("drain badly", tmp_path) as started:
