@@ -1,8 +1,9 @@
 """What a provider's failure means to the caller: its own mistake, the provider's trouble, or ours.
 
-A provider's 401, 402 and 403 concern the gateway's credential, never the caller's, and are not shown as such. Texts
-of providers may quote credentials, so what looks like one is masked. Where its message goes, the members go along that
-it documents beside OpenAI's (Groq's failed_generation), masked as well.
+A provider's 401, 402 and 403 concern the gateway's credential, never the caller's, and are not shown as such; but for a
+403 that says that the caller's words were flagged. Texts of providers may quote credentials, so what looks like one is
+masked. Where its message goes, the members go along that it documents beside OpenAI's (Groq's failed_generation),
+masked as well.
 """
 
 import re
@@ -11,7 +12,16 @@ from typing import Any, cast
 
 from gateway.backends.interface import Backend
 from gateway.errors import KINDS, Fault
-from providers.errors import InvalidAnswer, ProviderError, Refused, TimedOut, Truncated, Unreachable, Unsupported
+from providers.errors import (
+    InvalidAnswer,
+    PoolExhausted,
+    ProviderError,
+    Refused,
+    TimedOut,
+    Truncated,
+    Unreachable,
+    Unsupported,
+)
 
 CREDENTIAL = re.compile(
     r"(?i)\b(?:(?:sk|pk|rk|ak|gsk|lgw|efg|xai)[-_]|AIza)[\w\-*.…]{6,}|bearer\s+\S+|\b[\w-]{4,}\*{3,}[\w-]*"
@@ -29,7 +39,7 @@ TIMEOUTS = {
 MAX_MESSAGE_CHARS = 1_000
 # A further member of an error is left out below so many levels.
 MAX_EXTRA_DEPTH = 8
-BAD_REQUEST, RATE_LIMITED = 400, 429
+BAD_REQUEST, RATE_LIMITED, SERVER_ERROR = 400, 429, 500
 # Statuses of a provider that the caller can act on: they pass as they are.
 RELAYED = frozenset({400, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 424, 431, 451})
 # Those of them that another target would answer as well: who asked has to ask for something else.
@@ -38,6 +48,12 @@ CALLERS = RELAYED - {409}
 PAYMENT_REQUIRED = 402
 OWN_TROUBLE = {401: "upstream_auth", 403: "upstream_auth", PAYMENT_REQUIRED: "upstream_quota"}
 TIMED_OUT = frozenset({408, 504, 524})
+FORBIDDEN = 403
+# What OpenRouter adds to a 403 that is about the caller's words, not the gateway's account. Source:
+# https://openrouter.ai/docs/api/reference/errors-and-debugging (2026-11-28).
+FLAGGED = ("flagged_input", "reasons")
+# The 4xx that tell of the provider or of the gateway's account there; all others are about the request.
+ILL = frozenset({*OWN_TROUBLE, 408, RATE_LIMITED})
 # The gateway did not even ask, so asking again soon is right.
 NOT_TRIED = frozenset({"upstream_busy", "provider_unavailable"})
 NOT_TRIED_RETRY_MS = 1_000
@@ -57,7 +73,23 @@ def _word(text: str) -> str | None:
 
 def is_callers(error: ProviderError) -> bool:
     """Whether the caller's own request is at fault, so that neither the provider is ill nor another would take it."""
-    return isinstance(error, Unsupported) or (isinstance(error, Refused) and error.upstream_status in CALLERS)
+    if isinstance(error, Refused):
+        return error.upstream_status in CALLERS or _is_flagged(error)
+    return isinstance(error, Unsupported)
+
+
+def is_well(error: ProviderError) -> bool:
+    """Whether the target is no worse for this failure: it refused one request, or was never asked."""
+    if isinstance(error, Refused):
+        status = error.upstream_status
+        return _is_flagged(error) or (BAD_REQUEST <= status < SERVER_ERROR and status not in ILL)
+    return isinstance(error, (Unsupported, PoolExhausted))
+
+
+def _is_flagged(error: Refused) -> bool:
+    """Whether a 403 is moderation's, of what the caller wrote."""
+    told = error.extras.get("metadata")
+    return error.upstream_status == FORBIDDEN and isinstance(told, dict) and not told.keys().isdisjoint(FLAGGED)
 
 
 def mask(error: ProviderError, backend: Backend) -> None:
@@ -164,7 +196,7 @@ def _refusal(error: Refused, name: str) -> Fault:
     message = clean(error.message)
     if error.is_out_of_credit:
         status = PAYMENT_REQUIRED
-    if status in RELAYED:
+    if status in RELAYED or _is_flagged(error):
         return Fault(
             "invalid_request",
             message,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.backends.breaker import LastFailure
-from gateway.backends.failure import as_fault, describe, is_callers
+from gateway.backends.failure import as_fault, describe, is_callers, is_well
 from gateway.backends.interface import Client, Exchange, WholeReply
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
@@ -27,7 +27,6 @@ from gateway.pipeline.services import Services
 from providers.chat import Answer
 from providers.errors import (
     InvalidAnswer,
-    PoolExhausted,
     ProviderError,
     Refused,
     TimedOut,
@@ -352,7 +351,7 @@ def _note_failure(journey: Journey, target: Target, error: ProviderError) -> str
     services = journey.services
     code = as_fault(error, target.backend).code
     services.metrics.observe_attempt(target.backend.name, code)
-    if is_callers(error) or isinstance(error, PoolExhausted):
+    if is_well(error):
         # The provider is well: it understood the request and refused it, or we have no room ourselves.
         if isinstance(error, Refused):
             target.breaker.succeeded()

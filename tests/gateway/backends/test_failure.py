@@ -9,7 +9,7 @@ from fakes import FakeBackend, make_call, plain_dialect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.failure import as_fault, as_stream_fault, clean, describe
+from gateway.backends.failure import as_fault, as_stream_fault, clean, describe, is_callers, is_well
 from gateway.envelope import envelope
 from gateway.errors import KINDS, Fault
 from providers.errors import (
@@ -63,6 +63,32 @@ def test_each_status_of_a_provider_has_its_meaning(status: int, shown: int, code
     """The caller's mistakes pass as they are; the provider's trouble and our account's are 502 or 504."""
     fault = fault_of(status)
     assert (fault.status, fault.code) == (shown, code)
+
+
+@pytest.mark.parametrize("metadata", [{"reasons": ["violence"]}, {"flagged_input": "how to"}])
+def test_words_that_moderation_flagged_are_the_callers(metadata: dict[str, object]) -> None:
+    """OpenRouter's 403 for a prompt says nothing of the gateway's account, and no operator can mend it."""
+    error = Refused("flagged", upstream_status=403, upstream_code="403", extras={"metadata": metadata})
+    fault = as_fault(error, FakeBackend())
+    assert (fault.status, fault.message, fault.extras) == (403, "flagged", {"metadata": metadata})
+    assert (is_callers(error), is_well(error)) == (True, True)
+
+
+@pytest.mark.parametrize("extras", [{}, {"metadata": "flagged_input"}, {"metadata": {"provider_name": "x"}}])
+def test_another_403_is_the_gateways_own(extras: dict[str, object]) -> None:
+    """A key without the permission."""
+    error = Refused("no", upstream_status=403, extras=extras)
+    assert (as_fault(error, FakeBackend()).code, is_callers(error), is_well(error)) == ("upstream_auth", False, False)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "well"),
+    [((400, 404, 405, 409, 413, 415, 418, 422, 424, 425, 451, 499), True),
+     ((200, 401, 402, 403, 408, 429, 500, 503, 529), False)],
+)  # fmt: skip
+def test_a_refusal_of_one_request_says_nothing_against_the_target(statuses: tuple[int, ...], well: bool) -> None:
+    """Else one caller could have it spared for all."""
+    assert {is_well(Refused("x", upstream_status=status)) for status in statuses} == {well}
 
 
 @pytest.mark.parametrize("status", [200, 429])

@@ -100,6 +100,14 @@ async def test_a_refusal_of_the_callers_request_ends_the_call(sender: Sender, st
     assert (failed.target.backend.name, second.requests) == ("a", [])
 
 
+@pytest.mark.parametrize("status", [409, 418, 425, 499])
+async def test_a_refusal_of_the_request_spares_no_target(sender: Sender, status: int) -> None:
+    """Whoever else calls the target is served, however often one caller is refused."""
+    target = make_target(FakeBackend(refusal(status)), breaker=Breaker(failures=1, cooldown_ms=10_000))
+    await sender.fail(target)
+    assert target.breaker.state(sender.clock()) == "closed"
+
+
 async def test_what_a_dialect_cannot_say_ends_the_call(sender: Sender) -> None:
     """Unsupported is the caller's to change, and nothing was sent."""
     backend = FakeBackend(Unsupported("no", param="logit_bias"))
