@@ -16,7 +16,8 @@ STREAM_OPTIONS = b'"stream_options"'
 INCLUDE_USAGE = b'"include_usage":true'
 # Callers can invent model names; the quirks of this many are remembered.
 MAX_REMEMBERED_MODELS = 1_024
-UNSET_VALUES = frozenset({b"null", b"false", b"{}", b"[]"})
+NULL = b"null"
+UNSET_VALUES = frozenset({NULL, b"false", b"{}", b"[]"})
 
 
 class OpenAiDialect:
@@ -92,8 +93,14 @@ def apply_quirk(body: bytes, quirk: Quirk, dropped: list[str]) -> bytes:
         return body
     if quirk.action == "refuse":
         raise Unsupported(f"{quirk.param!r} cannot be used with this model: {quirk.reason}.", param=quirk.param)
-    if quirk.action == "rename" and splice.find(body, quirk.to) is None:
-        return splice.rename(body, quirk.param, quirk.to)
+    if quirk.action == "rename":
+        named = splice.find(body, quirk.to)
+        if named is None:
+            return splice.rename(body, quirk.param, quirk.to)
+        if body[named.value_start : named.value_end] == NULL:
+            # It says nothing, so the old name is the one that counts.
+            body = splice.replace(body, quirk.to, body[member.value_start : member.value_end])
+            return splice.remove(body, quirk.param)
     if quirk.when == "any":
         # Dropping what is as good as left out changes nothing that the caller asked for.
         dropped.append(quirk.param)
@@ -106,7 +113,7 @@ def fits(when: When, value: bytes) -> bool:
         case "any":
             return True
         case "null":
-            return value == b"null"
+            return value == NULL
         case "unset":
             return value in UNSET_VALUES
         case "above_one":

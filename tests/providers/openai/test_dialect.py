@@ -99,6 +99,8 @@ def test_a_renamed_parameter_keeps_its_value() -> None:
     assert encode(call(b'{"model":"o1","max_tokens":5}'), "o1").body == b'{"model":"o1","max_completion_tokens":5}'
     both = b'{"model":"o1","max_tokens":5,"max_completion_tokens":7}'
     assert encode(call(both), "o1").body == b'{"model":"o1","max_completion_tokens":7}'
+    null = b'{"model":"o1","max_tokens":5,"max_completion_tokens": null}'
+    assert encode(call(null), "o1").body == b'{"model":"o1","max_completion_tokens": 5}'
     assert encode(call(b'{"model":"gpt-4o","max_tokens":5}'), "gpt-4o").body == b'{"model":"gpt-4o","max_tokens":5}'
 
 
