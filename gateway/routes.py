@@ -34,7 +34,7 @@ from gateway.surfaces.api.semantic import SEMANTIC_ROUTES
 from gateway.surfaces.api.team import TEAM_ROUTES
 from gateway.surfaces.api.trial import try_provider
 from gateway.surfaces.guards import Identity
-from gateway.surfaces.headers import guard_answers, tell_methods
+from gateway.surfaces.headers import answer_heads, guard_answers, tell_methods
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
 from gateway.surfaces.media import check_media, check_types
 from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_networks
@@ -125,7 +125,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
         now_ns=services.now_ns,
         ticks_ns=services.ticks_ns,
     )
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *HANDLERS,
             *proxied_routes(door, services),
@@ -159,6 +159,9 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
         plugins=[ClosedStructs()],
         logging_config=None,
     )
+    # Before a route is chosen, which no middleware of the framework is.
+    app.asgi_handler = answer_heads(app.asgi_handler)
+    return app
 
 
 async def _let_in(request: Request[Any, Any, Any]) -> None:

@@ -18,6 +18,7 @@ from gateway.db import DatabaseUnavailable
 from gateway.envelope import Surface, fault_headers, render
 from gateway.errors import KINDS, Fault, shown
 from gateway.ids import new_id
+from gateway.surfaces.headers import name_methods
 from gateway.surfaces.paths import surface_of
 
 AnyRequest = Request[Any, Any, Any]
@@ -115,9 +116,8 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> Response
             request, Fault(code, f"There is nothing at {request.url.path!r}; GET /docs lists all paths.")
         )
     if code == "method_not_allowed":
-        return answer_fault(
-            request, not_allowed(request.url.path, str(request.method), (error.headers or {}).get("allow", "GET"))
-        )
+        allow = name_methods((error.headers or {}).get("allow", "GET").split(", "))
+        return answer_fault(request, not_allowed(request.url.path, str(request.method), allow))
     detail, param = _explain(request, error)
     return answer_fault(request, Fault(code, detail, param=param, status=error.status_code))
 

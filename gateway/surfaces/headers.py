@@ -1,15 +1,15 @@
 """The headers by which browsers guard what ordinary routes answer; the proxied calls, which programs make, have none.
-And those that tell which methods a path takes.
+And what tells which methods a path takes, of which HEAD goes where GET does.
 
 A page names its own content security policy, which stays.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from litestar import Litestar
 from litestar.routes import HTTPRoute
-from litestar.types import Message, Scope
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 Hook = Callable[[Message, Scope], Coroutine[None, None, None]]
 GUARDING: tuple[tuple[bytes, bytes], ...] = (
@@ -52,4 +52,31 @@ async def tell_methods(message: Message, scope: Scope) -> None:
     if methods:
         headers: list[tuple[bytes, bytes]] = given["headers"]
         headers[:] = [pair for pair in headers if pair[0].lower() != b"allow"]
-        headers.append((b"allow", ", ".join(sorted(methods)).encode()))
+        headers.append((b"allow", name_methods(methods).encode()))
+
+
+def name_methods(methods: Iterable[str]) -> str:
+    """Name the methods of a path as Allow does; where there is GET there is HEAD."""
+    listed = set(methods)
+    return ", ".join(sorted(listed | {"HEAD"} if "GET" in listed else listed))
+
+
+def answer_heads(app: ASGIApp) -> ASGIApp:
+    """Make HEAD a GET whose answer ends with its headers, the length of the body that is not sent among them."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        asked: dict[str, Any] = dict(scope)
+        if asked.get("method") != "HEAD":
+            await app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                # At once: an answer that goes on for ever sees that nobody listens, and the rest finds no reader.
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        as_get: Any = {**asked, "method": "GET"}
+        await app(as_get, receive, send_head)
+
+    return answer

@@ -13,6 +13,8 @@ from gateway.routes import describe_api
 
 GUARDS = ("gateway.surfaces.guards", "gateway.surfaces.access")
 PERSON = {"email": "ann@example.com", "password": "correct horse battery"}
+# Their bodies tell of times or counts, and so differ in length.
+UNSTEADY = {"/", "/health", "/metrics", "/stats"}
 HELLO = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -62,7 +64,7 @@ class TestRoutes:
     @pytest.mark.parametrize(
         ("path", "allow"),
         [
-            ("/api/projects", "GET, OPTIONS, POST"),
+            ("/api/projects", "GET, HEAD, OPTIONS, POST"),
             ("/api/projects/x/keys/y", "DELETE, OPTIONS, PATCH"),
             ("/v1/quote", "OPTIONS, POST"),
         ],
@@ -72,6 +74,28 @@ class TestRoutes:
         async with gateway.client() as client:
             answer = await client.options(path)
         assert (answer.status_code, answer.headers["allow"]) == (204, allow)
+
+    async def test_head_says_what_get_does_without_its_body(self, gateway: Running) -> None:
+        """At every address that is asked without an id, refusals and the stream that never ends included."""
+        routes = [route for route in gateway.gateway.app.routes if "{" not in route.path]
+        paths = sorted({route.path for route in routes if "GET" in getattr(route, "methods", ())})
+        assert {"/", "/health", "/metrics", "/docs", "/v1/models", "/api/requests/live"} <= set(paths)
+        async with gateway.client() as client:
+            for path in paths:
+                head = await client.head(path)
+                async with client.stream("GET", path) as asked:
+                    assert (path, head.status_code, head.content) == (path, asked.status_code, b"")
+                    assert head.headers.keys() == asked.headers.keys() - {"transfer-encoding"}
+                    if path not in UNSTEADY:
+                        assert head.headers.get("content-length") == asked.headers.get("content-length"), path
+
+    @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/quote"])
+    async def test_head_is_no_method_of_what_is_not_read(self, gateway: Running, path: str) -> None:
+        """Nor does the connection have to end for it."""
+        async with gateway.client() as client:
+            head = await client.head(path)
+            assert (head.status_code, "GET" in head.headers["allow"], head.content) == (405, False, b"")
+            assert (await client.get("/health")).status_code == 200
 
     async def test_the_document_needs_no_gateway(self, gateway: Running) -> None:
         """What watchllm openapi prints, and the dashboard's types are made from, is what a gateway serves."""

@@ -148,8 +148,8 @@ async def test_a_wrong_method_is_405(client: httpx.AsyncClient) -> None:
     """The path exists, but not for this method; the message and a header tell those that it takes."""
     response = await client.get("/store")
     assert (response.status_code, error_of(response)["code"]) == (405, "method_not_allowed")
-    assert "does not take GET; it takes POST, OPTIONS." in error_of(response)["message"]
-    assert response.headers["allow"] == "POST, OPTIONS"
+    assert "does not take GET; it takes OPTIONS, POST." in error_of(response)["message"]
+    assert response.headers["allow"] == "OPTIONS, POST"
 
 
 async def test_a_fault_keeps_its_headers(client: httpx.AsyncClient) -> None:

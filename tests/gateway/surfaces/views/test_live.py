@@ -14,6 +14,7 @@ from running import Running, running
 from gateway.surfaces.views import live
 
 PERSON = {"email": "ann@example.com", "password": "correct horse battery", "name": "Ann"}
+TYPE = "text/event-stream; charset=utf-8"
 CHAT = {"model": "gpt-4", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -54,7 +55,7 @@ class Listener:
 async def listen(client: httpx.AsyncClient, **headers: str) -> AsyncIterator[Listener]:
     """Open a stream."""
     async with client.stream("GET", "/api/requests/live", headers=headers) as response:
-        assert (response.status_code, response.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert (response.status_code, response.headers["content-type"]) == (200, TYPE)
         yield Listener(response)
 
 
@@ -88,6 +89,9 @@ async def test_a_session_follows_calls(tmp_path: Path) -> None:
             first = await call(found, key)
             event = await listener.next()
             assert (event["event"], json.loads(event["data"])["id"]) == ("request", first)
+        await wait_until_nobody_listens(found)
+        head = await person.head("/api/requests/live")
+        assert (head.status_code, head.headers["content-type"], head.content) == (200, TYPE, b"")
         await wait_until_nobody_listens(found)
         second = await call(found, key)
         async with listen(person, **{"last-event-id": event["id"]}) as listener:
