@@ -44,7 +44,7 @@ from gateway.budgets.spending import Spending
 from gateway.budgets.store import set_zone
 from gateway.caching.administration import forget_project as forget_answers
 from gateway.caching.caching import Caching
-from gateway.config.listening import note_address
+from gateway.config.listening import note_address, write_address
 from gateway.config.settings import Settings
 from gateway.counters.interface import Counters
 from gateway.counters.memory import MemoryCounters
@@ -375,13 +375,14 @@ async def _serve(settings: Settings, listener: socket.socket, exchange: MetricsE
         told: dict[str, Any] = {"file": sys.stderr, "flush": True}
 
         claim = await gateway.identity.people.find_open_claim()
-        base_url = settings.server.public_url or f"http://{host}:{port}"
+        listening = write_address(host, port)
+        base_url = settings.server.public_url or listening
         note_address(settings.data_dir, base_url)
 
         def announce() -> None:
             if claim is not None:
                 print(f"Nobody is its operator yet; who opens this link may be: {claim_url(base_url, claim)}", **told)
-            print(f"WatchLLM is ready on http://{host}:{port}/v1", **told)
+            print(f"WatchLLM is ready on {listening}/v1", **told)
 
         def sweep(now_s: float) -> None:
             for relay in list(gateway.services.relays):

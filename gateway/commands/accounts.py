@@ -15,7 +15,7 @@ from gateway.accounts.tenancy.tokens import make_claim_token
 from gateway.commands.keys import REFUSALS as STORAGE_REFUSALS
 from gateway.commands.keys import open_database, open_existing
 from gateway.config.checks import explain_web_address
-from gateway.config.listening import read_address
+from gateway.config.listening import read_address, write_address
 from gateway.config.settings import Settings
 from gateway.limits.plans import InvalidPlan
 from gateway.limits.plans_store import WantedPlan, list_plans, set_plan
@@ -73,7 +73,7 @@ async def make_link(settings: Settings, wanted: argparse.Namespace, now_ns: int)
         await append_entry(connection, COMMAND_LINE, deed, now_ns)
     server = settings.server
     # The command line of the gateway may have named another port than the settings do.
-    listening = read_address(settings.data_dir) or f"http://{server.host}:{server.port}"
+    listening = read_address(settings.data_dir) or write_address(server.host, server.port)
     base_url = wanted.url or server.public_url or listening
     link = claim_url(base_url, make_claim_token(master, number))
     return msgspec.json.encode(MadeLink(link=link)).decode() if wanted.json else link

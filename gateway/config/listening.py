@@ -1,6 +1,6 @@
-"""Where a gateway of this data directory listened last, told to commands that have no part in how it was started.
+"""Where a gateway listens, as an address: written for people, and kept in the data directory for its commands.
 
-Failure behavior: it is only a hint. What cannot be written or read is as if no gateway had ever started.
+Failure behavior: what is kept is only a hint. What cannot be written or read is as if no gateway had ever started.
 """
 
 import contextlib
@@ -8,6 +8,11 @@ from pathlib import Path
 
 _FILE = "address"
 _MAX_CHARS = 300
+
+
+def write_address(host: str, port: int) -> str:
+    """Write where a gateway listens as the beginning of a URL; an IPv6 address stands in brackets there."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def note_address(data_dir: Path, base_url: str) -> None:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.listening import note_address, read_address
+from gateway.config.listening import note_address, read_address, write_address
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "http://127.0.0.1:80"), ("llm.example.org", "http://llm.example.org:80"), ("::1", "http://[::1]:80")],
+)
+def test_an_address_is_a_url(host: str, address: str) -> None:
+    """Also where the host has colons of its own."""
+    assert write_address(host, 80) == address
 
 
 def test_the_last_address_is_kept(tmp_path: Path) -> None:
