@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from gateway.config.reading import Source, suggest
 from gateway.config.secret import Secret
 from gateway.config.settings import ProviderSettings, Settings
+from gateway.errors import shown
 from providers.pricing.prices import format_usd, parse_usd
 from providers.registry import PROVIDERS
 
@@ -23,7 +24,8 @@ _REDIS = ("redis", "rediss", "unix")
 _POSTGRES = tuple(scheme for scheme in _DATABASES if scheme.startswith("postgres"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-_MODEL = re.compile(r"[!-~]{1,256}")
+MAX_MODEL_CHARS = 256
+_MODEL = re.compile(rf"[!-~]{{1,{MAX_MODEL_CHARS}}}")
 # The gateway writes these itself; a second one would make the request ambiguous.
 _OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection"})
 _MASTER_KEY_BYTES = 32
@@ -38,6 +40,9 @@ def check_settings(settings: Settings, source: Source) -> None:
 
 
 def _check_addresses(settings: Settings, source: Source) -> None:
+    host = settings.server.host
+    if "[" in host or "]" in host:
+        source.reject("server.host", f"{host!r} has brackets, which only URLs have; write {host.strip('[]')!r}")
     for path, url in (("server.public_url", settings.server.public_url), ("otel_endpoint", settings.otel_endpoint)):
         if url:
             _check_web_address(path, url, source)
@@ -129,14 +134,23 @@ def _check_provider_words(path: str, provider: ProviderSettings, source: Source)
         if not _HEADER.fullmatch(header) or header.lower() in _OWN_HEADERS:
             source.reject(f"{path}.headers", f"{header!r} is not a header that can be added")
     for n, model in enumerate(provider.models):
-        if not _MODEL.fullmatch(model):
-            source.reject(f"{path}.models[{n}]", f"{model!r} is not a model name (printable ASCII without spaces)")
+        if not is_model_name(model):
+            source.reject(f"{path}.models[{n}]", _no_model_name(model))
+
+
+def is_model_name(name: str) -> bool:
+    """Whether callers can name a model so."""
+    return _MODEL.fullmatch(name) is not None
+
+
+def _no_model_name(name: str) -> str:
+    return f"{shown(name)} is not a model name (up to {MAX_MODEL_CHARS} printable ASCII characters, no spaces)"
 
 
 def _check_models(settings: Settings, source: Source) -> None:
     for n, model in enumerate(settings.models):
-        if not _MODEL.fullmatch(model.name):
-            source.reject(f"models[{n}].name", f"{model.name!r} is not a model name (printable ASCII without spaces)")
+        if not is_model_name(model.name):
+            source.reject(f"models[{n}].name", _no_model_name(model.name))
         for k, target in enumerate(model.targets):
             if target.provider not in settings.providers:
                 source.reject(

@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 import yaml
 
+from gateway.config.checks import is_model_name
 from gateway.config.reading import is_list, is_table
 from providers.registry import PROVIDERS
 
@@ -21,6 +22,12 @@ _COMPATIBLE = frozenset({"openai", "hosted_vllm", "vllm", "openai_like", "custom
 # Azure's v1 API is OpenAI's protocol below this path and needs no api-version.
 # Source: https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle, read 2026-11-21.
 _AZURE_PATH = "/openai/v1"
+# Ollama speaks OpenAI's protocol below this path, and LiteLLM's addresses of it are without, since it speaks Ollama's own.
+# Source: https://docs.ollama.com/api/openai-compatibility (2026-11-28).
+_OLLAMA = frozenset({"ollama", "ollama_chat"})
+_OLLAMA_PATH = "/v1"
+# Where LiteLLM looks for it.
+_OLLAMA_ADDRESS = "http://localhost:11434"
 _PRICES = {
     "input_cost_per_token": "input",
     "output_cost_per_token": "output",
@@ -87,6 +94,9 @@ def _read_model(path: str, entry: object, found: _Import) -> None:
         found.notes.append(f"{path}: has no litellm_params.model, not carried over")
         return
     name = str(entry.get("model_name") or model)
+    if not is_model_name(name):
+        found.notes.append(f"{path}: {name!r} is not a model name here (printable ASCII, no spaces), not carried over")
+        return
     prefix, upstream = _split(model, params)
     provider = _find_provider(path, prefix, params, found)
     if provider is None:
@@ -118,11 +128,7 @@ def _split(model: str, params: dict[str, object]) -> tuple[str, str]:
 
 def _find_provider(path: str, prefix: str, params: dict[str, object], found: _Import) -> str | None:
     """Name the provider of an entry, made where address or key differ from one that is there already."""
-    base_url = params.get("api_base") or params.get("base_url")
-    address = _reference(base_url)
-    if prefix == "azure" and address is not None:
-        address = address.split("/openai")[0].rstrip("/") + _AZURE_PATH
-        found.notes.append(f"{path}: uses Azure's v1 API at {address}; api_version is not needed there")
+    address = _find_address(path, prefix, params, found)
     if prefix not in PROVIDERS and address is None:
         found.notes.append(f"{path}: provider {prefix!r} is not known here; add [providers.{_plain(prefix)}] yourself")
         return None
@@ -140,6 +146,19 @@ def _find_provider(path: str, prefix: str, params: dict[str, object], found: _Im
     found.providers[name] = identity
     found.dialects[name] = row.dialect if row is not None else "openai"
     return name
+
+
+def _find_address(path: str, prefix: str, params: dict[str, object], found: _Import) -> str | None:
+    """Where an entry's provider speaks OpenAI's protocol; None: at its own address."""
+    address = _reference(params.get("api_base") or params.get("base_url"))
+    if prefix in _OLLAMA:
+        address = address or _OLLAMA_ADDRESS
+        if not address.startswith("env:"):
+            address = address.rstrip("/").removesuffix(_OLLAMA_PATH) + _OLLAMA_PATH
+    elif prefix == "azure" and address is not None:
+        address = address.split("/openai")[0].rstrip("/") + _AZURE_PATH
+        found.notes.append(f"{path}: uses Azure's v1 API at {address}; api_version is not needed there")
+    return address
 
 
 def _reference(value: object) -> str | None:

@@ -55,6 +55,7 @@ def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
         ({"redis_url": Secret("http://h")}, "redis_url"),
         ({"otel_endpoint": "h:4318"}, "otel_endpoint"),
         ({"server": Server(public_url="h")}, "server.public_url"),
+        ({"server": Server(host="[::1]")}, "server.host"),
         ({"ops": Ops(allow=("10.0.0.0/8", "10.0.0.0/99"))}, "ops.allow[1]"),
         ({"providers": {"a/b": GOOD}}, "providers.a/b"),
         ({"providers": {"p": msgspec.structs.replace(GOOD, models=("a b",))}}, "providers.p.models[0]"),

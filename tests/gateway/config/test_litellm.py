@@ -74,6 +74,25 @@ def test_a_model_is_split_as_litellm_does(tmp_path: Path, model: str, provider: 
     assert (target.provider, target.model) == (provider, name)
 
 
+@pytest.mark.parametrize("prefix", ["ollama", "ollama_chat"])
+@pytest.mark.parametrize("given", ["http://h:11434", "http://h:11434/", "http://h:11434/v1", None])
+def test_ollama_is_called_where_it_speaks_openais_protocol(tmp_path: Path, prefix: str, given: str | None) -> None:
+    """LiteLLM's address is that of Ollama's own, and has a default."""
+    text = convert_entry(model=f"{prefix}/llama3", **({"api_base": given} if given else {}))
+    base_url = load(tmp_path, text).providers[prefix].base_url
+    assert base_url == ("http://h:11434/v1" if given else "http://localhost:11434/v1")
+
+
+@pytest.mark.parametrize("name", ["w\u00ebird name", "a b", "x" * 257])
+def test_a_name_that_cannot_be_called_becomes_a_comment(tmp_path: Path, name: str) -> None:
+    """What is printed still loads."""
+    text = convert_litellm(
+        yaml.safe_dump({"model_list": [{"model_name": name, "litellm_params": {"model": "openai/m"}}]})
+    )
+    assert load(tmp_path, text).models == ()
+    assert "is not a model name here" in text
+
+
 def test_two_addresses_of_one_provider_are_two_providers(tmp_path: Path) -> None:
     """Each keeps its own address and key."""
     entries = [
