@@ -30,7 +30,7 @@ HEADS = [
     PLAIN.replace(b"good", b"goods"),
 ]
 CHUNKED = PLAIN.replace(b"content-length: {}", b"transfer-encoding: chunked")
-_ID = re.compile(rb"(?<=\n)x-request-id: req_[0-9a-z]+")
+ANSWER_ID = re.compile(rb"x-request-id: req_[0-9a-z]{26}")
 # Bodies that are answered so by the lobby below.
 AT_ONCE, AFTER_A_WAIT, IN_PARTS = b"\1at once", b"\3after a wait", b"\4in parts"
 
@@ -44,11 +44,10 @@ class Socket(asyncio.Transport):
         self.is_closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Keep what is written."""
+        """Keep what is written, but for the id of an answer, which no other has."""
         assert b"<eof>" not in self.log
         if not self.is_closed:
-            # Of two that are answered alike the ids differ.
-            self.log.append(_ID.sub(b"x-request-id: req_", bytes(data)))
+            self.log.append(ANSWER_ID.sub(b"x-request-id: req_", bytes(data)))
 
     def write_eof(self) -> None:
         """Note it."""

@@ -30,6 +30,8 @@ PASSED = re.compile(
     re.IGNORECASE,
 )
 _LIMITS_BEGIN = b"x-ratelimit-"
+# Where official clients look for a request's name.
+_NAME_BEGINS = b"x-request-id:"
 # Where providers put the name that they gave a request: OpenAI and Groq, Anthropic, OpenRouter.
 REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id")
 LEDGER_RETRY_MS = 5_000
@@ -48,6 +50,16 @@ def tells_limits(line: bytes) -> bool:
     return line[: len(_LIMITS_BEGIN)].lower() == _LIMITS_BEGIN
 
 
+def keep_one_name(lines: list[bytes]) -> bool:
+    """Leave of the lines that name the request the first, as the call's row has it; False: there is none."""
+    names = [line for line in lines if line[: len(_NAME_BEGINS)].lower() == _NAME_BEGINS]
+    told = [line for line in names if line[len(_NAME_BEGINS) :].strip()]
+    for line in names:
+        if not told or line is not told[0]:
+            lines.remove(line)
+    return bool(told)
+
+
 class Gist(msgspec.Struct, frozen=True):
     """What is wanted of an answer's head: the lines that pass, each with its CRLF, and its own name for the request."""
 
@@ -57,11 +69,14 @@ class Gist(msgspec.Struct, frozen=True):
     unlimited: bytes
     # The body is one JSON text.
     is_json: bool = False
+    # Among ``passed`` is the provider's name for the request.
+    is_named: bool = False
 
 
 def read_gist(head: Head, secrets: tuple[bytes, ...] = ()) -> Gist:
     """Read what goes on of an answer's head, which may say again what the provider was sent: ``secrets`` are masked."""
     lines = head.lines(PASSED)
+    is_named = keep_one_name(lines)
     passed = b"".join([line + b"\r\n" for line in lines])
     if hide(passed, secrets) != passed:
         lines = [hide(line, secrets) for line in lines]
@@ -72,8 +87,8 @@ def read_gist(head: Head, secrets: tuple[bytes, ...] = ()) -> Gist:
         value = head.get(name)
         if value:
             request_id = hide(value, secrets)[:MAX_REQUEST_ID_BYTES].decode("latin-1")
-            return Gist(passed, request_id, unlimited, is_json)
-    return Gist(passed, "", unlimited, is_json)
+            return Gist(passed, request_id, unlimited, is_json, is_named)
+    return Gist(passed, "", unlimited, is_json, is_named)
 
 
 def gist_reader(secrets: Iterable[str]) -> Callable[[Head], Gist]:

@@ -11,7 +11,7 @@ from gateway.envelope import envelope, fault_headers
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import meter
-from gateway.pipeline.flow import PASSED, Inbound, Target, header_text
+from gateway.pipeline.flow import PASSED, Inbound, Target, header_text, keep_one_name
 from gateway.pipeline.lookup import Given
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
@@ -21,6 +21,8 @@ from providers.wire import Headers, StreamReader
 
 JSON_TYPE = b"content-type: application/json\r\n"
 STREAM_TYPE = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+# Official clients read it; where the provider has a name for the request, that stands there.
+NAME = b"x-request-id: %b\r\n"
 DONE = b"data: [DONE]\n\n"
 
 
@@ -31,10 +33,11 @@ def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, told: bytes, fig
         dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
     if inbound.limited_tokens is not None:
         dropped += b"x-watchllm-max-tokens: %d\r\n" % inbound.limited_tokens
-    gist = upstream.gist
-    return b"%bx-watchllm-request-id: %b\r\n%b%b%b%b%b" % (
+    gist, request_id = upstream.gist, inbound.request_id.encode()
+    return b"%bx-watchllm-request-id: %b\r\n%b%b%b%b%b%b" % (
         kind,
-        inbound.request_id.encode(),
+        request_id,
+        b"" if gist.is_named else NAME % request_id,
         told,
         upstream.target.lines,
         figures,
@@ -137,12 +140,14 @@ def end_joined(inbound: Inbound, given: Given, rest: bytes, client: Client, row:
 
 
 def _given_head(inbound: Inbound, lines: bytes, told: bytes, latency_ms: int, overhead_ms: float) -> bytes:
+    request_id = inbound.request_id.encode()
     return (
-        b"%bx-watchllm-request-id: %b\r\n%b%bx-watchllm-cost-usd: 0\r\nx-watchllm-latency-ms: %d\r\n"
-        b"x-watchllm-overhead-ms: %.3f\r\n"
+        b"%bx-watchllm-request-id: %b\r\nx-request-id: %b\r\n%b%bx-watchllm-cost-usd: 0\r\n"
+        b"x-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n"
         % (
             STREAM_TYPE if inbound.call.stream else JSON_TYPE,
-            inbound.request_id.encode(),
+            request_id,
+            request_id,
             told,
             lines,
             latency_ms,
@@ -157,10 +162,12 @@ def refuse(request_id: str, client: Client, fault: Fault, target: Target | None 
     passed = PASSED.findall(
         b"".join([b"\r\n%s: %s" % header for header in headers if not header[0].startswith(b"retry-after")])
     )
+    own = request_id.encode()
     head = b"".join(
         [
             JSON_TYPE,
-            b"x-watchllm-request-id: %s\r\n" % request_id.encode(),
+            b"x-watchllm-request-id: %s\r\n" % own,
+            b"" if keep_one_name(passed) else NAME % own,
             b"" if target is None else target.lines,
             *(line + b"\r\n" for line in passed),
             *(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in fault_headers(fault)),

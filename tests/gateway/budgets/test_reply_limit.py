@@ -12,7 +12,10 @@ from gateway.budgets.reply_limit import has_both_limits, limit_reply
         (b"", b'{"model":"m","max_tokens":7}'),
         (b',"max_tokens":100', b'{"model":"m","max_tokens":7}'),
         (b', "max_completion_tokens" : null', b'{"model":"m", "max_completion_tokens" : 7}'),
-        (b',"max_tokens":null,"max_completion_tokens":null', b'{"model":"m","max_tokens":null,"max_completion_tokens":7}'),
+        (
+            b',"max_tokens":null,"max_completion_tokens":null',
+            b'{"model":"m","max_tokens":null,"max_completion_tokens":7}',
+        ),
         (b',"max_tokens":9,"max_completion_tokens":null', b'{"model":"m","max_tokens":7,"max_completion_tokens":null}'),
         (b',"max_tokens":null,"max_completion_tokens":9', b'{"model":"m","max_tokens":null,"max_completion_tokens":7}'),
         (b',"max_tokens":1,"max_completion_tokens":2', b'{"model":"m","max_tokens":7,"max_completion_tokens":7}'),

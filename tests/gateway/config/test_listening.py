@@ -9,7 +9,11 @@ from gateway.config.listening import note_address, read_address, write_address
 
 @pytest.mark.parametrize(
     ("host", "address"),
-    [("127.0.0.1", "http://127.0.0.1:80"), ("llm.example.org", "http://llm.example.org:80"), ("::1", "http://[::1]:80")],
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("llm.example.org", "http://llm.example.org:80"),
+        ("::1", "http://[::1]:80"),
+    ],
 )
 def test_an_address_is_a_url(host: str, address: str) -> None:
     """Also where the host has colons of its own."""

@@ -1,6 +1,7 @@
 """Rooms 6 and 9: headers, figures and ends, exactly as interface.md lists them."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ from providers.errors import ProviderError, Truncated
 USAGE = Usage(input_tokens=15, output_tokens=10)
 IDENTITY = {
     "x-watchllm-request-id": "r1",
+    "x-request-id": "r1",
     "x-watchllm-cached": "false",
     "x-watchllm-cache": "bypass",
     "x-watchllm-provider": "openai",
@@ -163,6 +165,19 @@ async def test_the_providers_known_headers_pass_under_their_names(name: bytes) -
     """Clients read them as they are."""
     gist = read_gist(HeaderList([(name, b"v")]))
     assert finished(upstream_of(gist=gist)).headers[name.decode()] == "v"
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [([], "r1"), ([b""], "r1"), ([b"theirs"], "theirs"), ([b"first", b"second"], "first")],
+)
+async def test_every_answer_has_one_name_for_its_request(values: list[bytes], named: str) -> None:
+    """The provider's first, which the row keeps too; the gateway's own where it says none. A refusal as well."""
+    headers = [(b"x-request-id", value) for value in values]
+    whole, refused = finished(upstream_of(gist=read_gist(HeaderList(headers)))), FakeClient()
+    refuse("r1", refused, Fault("provider_error", "No."), make_target(FakeBackend()), headers)
+    for client in (whole, refused):
+        assert re.findall(rb"(?im)^x-request-id: (.*)\r$", client.head) == [named.encode()]
 
 
 @pytest.mark.parametrize(
@@ -332,6 +347,7 @@ def test_a_fault_has_its_headers() -> None:
     assert client.headers == {
         "content-type": "application/json",
         "x-watchllm-request-id": "r1",
+        "x-request-id": "r1",
         "retry-after": "2",
         "retry-after-ms": "1500",
         "x-should-retry": "false",
@@ -356,6 +372,7 @@ def test_no_models_name_can_inject_a_header_into_a_fault(model: str) -> None:
     assert [line.split(":")[0] for line in client.head.decode().split("\r\n")] == [
         "content-type",
         "x-watchllm-request-id",
+        "x-request-id",
         "x-watchllm-model",
         "",
     ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from http import HTTPStatus
 from typing import cast
 
@@ -235,3 +236,11 @@ def test_a_known_status_has_its_phrase(status: int) -> None:
 def test_an_unnamed_status_is_sent_all_the_same(status: int) -> None:
     """Providers invent statuses, and the sandbox plays them."""
     assert status_line(status) == f"HTTP/1.1 {status} Unnamed\r\n".encode()
+
+
+def test_what_cannot_become_a_call_has_a_name_too() -> None:
+    """Each its own, so that whoever was refused can be found."""
+    heads = [last_answer(Fault("request_timeout", "Late.")).partition(b"\r\n\r\n")[0] for _ in range(2)]
+    names = [re.findall(rb"\r\nx-request-id: (req_[0-9a-z]{26})\r\n", head) for head in heads]
+    assert [len(name) for name in names] == [1, 1]
+    assert names[0] != names[1]
