@@ -6,6 +6,7 @@ One known key is swapped for the upstream's; bodies pass both ways unread. Only 
 import argparse
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -17,7 +18,7 @@ from gateway.envelope import envelope
 from gateway.errors import Fault
 from gateway.server.direct import DirectClient
 from gateway.server.door import Headers
-from gateway.server.protocol import protocol_class
+from gateway.server.protocol import GatewayProtocol
 from providers.errors import ProviderError
 from providers.transport.origin import Timeouts, parse_base_url
 from providers.transport.pool import Transport
@@ -100,10 +101,11 @@ async def answer_elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> No
 async def serve(port: int) -> None:
     """Run until SIGTERM."""
     door = BareDoor(asyncio.get_running_loop())
+    http: Any = partial(GatewayProtocol, door=door, bounds=Server())
     config = uvicorn.Config(
         answer_elsewhere,
         port=port,
-        http=protocol_class(door, Server()),
+        http=http,
         lifespan="off",
         log_level="warning",
         access_log=False,

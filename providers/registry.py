@@ -31,7 +31,7 @@ class Quirk(msgspec.Struct, frozen=True, kw_only=True):
     param: str
     when: When = "any"
     action: Action
-    # The new name where ``action`` is "rename"; where the body has a value for that one already, the old one is dropped.
+    # The new name where ``action`` is "rename"; where the body has a value for that one, the old one is dropped.
     to: str = ""
     # Beginnings of the upstream's model names; empty: all models.
     models: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ _COMPATIBLE = frozenset({"openai", "hosted_vllm", "vllm", "openai_like", "custom
 # Azure's v1 API is OpenAI's protocol below this path and needs no api-version.
 # Source: https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle, read 2026-11-21.
 _AZURE_PATH = "/openai/v1"
-# Ollama speaks OpenAI's protocol below this path, and LiteLLM's addresses of it are without, since it speaks Ollama's own.
+# Ollama speaks OpenAI's protocol below this path; LiteLLM's addresses of it are without, since it speaks Ollama's own.
 # Source: https://docs.ollama.com/api/openai-compatibility (2026-11-28).
 _OLLAMA = frozenset({"ollama", "ollama_chat"})
 _OLLAMA_PATH = "/v1"

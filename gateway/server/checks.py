@@ -44,6 +44,11 @@ def check_headers(headers: Headers, single: dict[bytes, bytes], *, is_http_11: b
     return None
 
 
+def unknown_version(version: str) -> Fault:
+    """The refusal of what is written as HTTP/1.1 is and calls itself something else."""
+    return Fault("invalid_request", f"HTTP/{version} is not spoken here; send HTTP/1.1.", status=505)
+
+
 def head_too_large(limit_bytes: int) -> Fault:
     """The refusal of a head over the limit."""
     return Fault("invalid_request", f"The request's head is over {limit_bytes} bytes.", status=431)

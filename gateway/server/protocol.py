@@ -5,12 +5,12 @@ and bodies in time, no answer that waits for a slow reader for ever.
 
 Failure behavior: what is not HTTP gets 400 and a closed connection; a head that is too large 431, too slow 408; a
 body that is too large 413 before it is read, too slow 408. A request that was sent before the answer of the one before
-is not read: the connection closes after that answer, and the client sends it again.
+is not read: the connection closes after that answer, which says so. HTTP/1.0 has a connection for each request.
 """
 
 import asyncio
 from time import perf_counter_ns
-from typing import Any, cast
+from typing import Any
 
 import httptools
 from uvicorn.config import Config
@@ -19,7 +19,14 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
 from gateway.errors import Fault
-from gateway.server.checks import body_too_large, check_headers, check_target, head_too_large, parsing_failed
+from gateway.server.checks import (
+    body_too_large,
+    check_headers,
+    check_target,
+    head_too_large,
+    parsing_failed,
+    unknown_version,
+)
 from gateway.server.direct import DirectClient, last_answer
 from gateway.server.door import Door
 from gateway.server.drive import Drive
@@ -74,7 +81,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._first = b""
         self._known: KnownHead | None = None
         self._is_http_11 = True
-        # The parser is inside a message: what comes next is not the beginning of another.
+        # The parser is inside a message.
         self._is_within = False
         self._is_direct = self._is_overrun = self._is_pressed = False
         self._is_ending = self._is_resuming = self._is_lost = False
@@ -134,7 +141,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """Bytes that come while an answer is under way, or after a refusal."""
         if self._phase == ANSWERING:
             # The next request, before this one is answered.
-            self._is_overrun = True
+            self._overrun()
             return
         self._body_bytes += len(data)
         if self._body_bytes > MAX_LINGER_BYTES:
@@ -166,18 +173,27 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_within = True
         if self._phase in (ANSWERING, ELSEWHERE, LINGERING):
             # Before the answer, or behind a refusal that ends the connection.
-            self._is_overrun = True
+            self._overrun()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
+
+    def _overrun(self) -> None:
+        """Nothing is read behind this request; its answer tells that, where it has not begun."""
+        self._is_overrun = True
+        if self._client is not None:
+            self._client.keeps_alive = False
+        elif self._phase == ELSEWHERE:
+            self.cycle.keep_alive = False
 
     def on_headers_complete(self) -> None:
         """The head is whole: check it, and take the short way or uvicorn's."""
         if self._is_resuming or self._is_overrun or self.transport.is_closing() or self._is_lost:
             return
         self._is_direct = False
-        self._is_http_11 = self.parser.get_http_version() == "1.1"
-        fault = self._check_head()
+        version = self.parser.get_http_version()
+        self._is_http_11 = version == "1.1"
+        fault = self._check_head() if self._is_http_11 or version == "1.0" else unknown_version(version)
         if fault is not None:
             self._turn_away(fault)
             return
@@ -226,7 +242,7 @@ class GatewayProtocol(HttpToolsProtocol):
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._body = []
             visit, self._visit = self._visit, None
-            if self._head_bytes == len(self._first) and self._client.keeps_alive and self._is_http_11:
+            if self._head_bytes == len(self._first) and self._client.keeps_alive:
                 self._known = KnownHead.read(self._first, self._single, visit)
             self._first = b""
             self._enter(visit, body, self._client)
@@ -319,7 +335,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _knock(self, endpoint: str, length: int, *, keeps_alive: bool) -> bool:
         self._is_direct = True
-        alive = keeps_alive and not self._is_ending
+        alive = keeps_alive and self._is_http_11 and not self._is_ending
         client = DirectClient(self.transport, self._answered, keeps_alive=alive, is_http_11=self._is_http_11)
         self._client = client
         self._body = []
@@ -383,17 +399,3 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-
-
-def protocol_class(door: Door, bounds: Server) -> type[asyncio.Protocol]:
-    """What uvicorn's ``http`` setting takes: a callable that makes one protocol a connection."""
-
-    def make(
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> GatewayProtocol:
-        return GatewayProtocol(config, server_state, app_state, _loop, door=door, bounds=bounds)
-
-    return cast("type[asyncio.Protocol]", make)

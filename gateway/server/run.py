@@ -10,6 +10,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,7 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server as Bounds
 from gateway.server.door import Door
-from gateway.server.protocol import protocol_class
+from gateway.server.protocol import GatewayProtocol
 from gateway.server.sweeper import Sweeper
 
 log = logging.getLogger("gateway.server")
@@ -143,7 +144,8 @@ def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
     on_end: Callable[[], None] = lambda: None,
 ) -> GatewayServer:
     """The server for one process; ``on_end`` is called when it is told to end, before it drains."""
-    http: Any = protocol_class(door, bounds)
+    # A callable that makes the protocol of one connection.
+    http: Any = partial(GatewayProtocol, door=door, bounds=bounds)
     config = uvicorn.Config(
         app,
         http=http,

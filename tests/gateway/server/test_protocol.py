@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from lines import SECOND_S, line
 from running import (
     STREAM_HEAD,
     Request,
@@ -28,59 +29,7 @@ from gateway.server.checks import MAX_URL_BYTES
 from gateway.server.protocol import MAX_HEAD_BYTES, GatewayProtocol
 
 CHAT = b"/v1/chat/completions"
-SECOND_S = 3.0
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-class Line:
-    """One connection to the gateway, spoken by hand."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    def send(self, data: bytes) -> None:
-        """Write."""
-        self.writer.write(data)
-
-    async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Read one answer with a length, or one that ends with the connection."""
-        async with asyncio.timeout(SECOND_S):
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            first, *lines = head.strip().split("\r\n")
-            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-            length = headers.get("content-length")
-            body = await self.reader.readexactly(int(length)) if length is not None else await self._unmeasured(headers)
-        return int(first.split(" ")[1]), headers, body
-
-    async def _unmeasured(self, headers: dict[str, str]) -> bytes:
-        if "transfer-encoding" not in headers:
-            return await self.reader.read()
-        body = b""
-        while size := int(await self.reader.readuntil(b"\r\n"), 16):
-            body += (await self.reader.readexactly(size + 2))[:size]
-        await self.reader.readexactly(2)
-        return body
-
-    async def refusal(self) -> tuple[int, str]:
-        """Read an answer: its status, and the code in its envelope."""
-        status, _, body = await self.answer()
-        return status, json.loads(body)["error"]["code"]
-
-    async def is_closed(self) -> bool:
-        """Whether nothing more comes but the end."""
-        async with asyncio.timeout(SECOND_S):
-            return await self.reader.read() == b""
-
-
-@asynccontextmanager
-async def line(gateway: Running) -> AsyncIterator[Line]:
-    """Connect."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    try:
-        yield Line(reader, writer)
-    finally:
-        writer.close()
 
 
 @asynccontextmanager
@@ -112,6 +61,9 @@ def post(
     if b"transfer-encoding: chunked" not in lines:
         head.append(b"content-length: %d" % (len(body) if length is None else length))
     return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+HEALTH = b"GET /health HTTP/1.1\r\nhost: gateway\r\n\r\n"
 
 
 def hello(**more: Any) -> bytes:
@@ -148,6 +100,38 @@ async def test_a_request_that_could_be_read_in_two_ways_is_refused(gateway: Runn
     async with line(gateway) as client:
         client.send(head)
         assert await client.refusal() == (400, "invalid_request")
+        assert await client.is_closed()
+
+
+@pytest.mark.parametrize("version", [b"2.0", b"0.9"])
+async def test_another_version_is_not_spoken(gateway: Running, version: bytes) -> None:
+    """Nor answered as if it were HTTP/1.1."""
+    async with line(gateway) as client:
+        client.send(post(gateway, hello(), version=version))
+        assert (await client.refusal())[0] == 505
+        assert await client.is_closed()
+
+
+async def test_http_1_0_has_a_connection_for_each_request(gateway: Running) -> None:
+    """It would wait for an end of the answer that it is not told of, whatever it asked for."""
+    for request in (post(gateway, hello(), b"connection: keep-alive", version=b"1.0"), HEALTH.replace(b"1.1", b"1.0")):
+        async with line(gateway) as client:
+            client.send(request)
+            status, headers, _ = await client.answer()
+            assert (status, headers["connection"]) == (200, "close")
+            assert await client.is_closed()
+
+
+@pytest.mark.parametrize("way", ["short", "ordinary"])
+async def test_an_answer_before_which_another_request_came_says_that_nothing_follows(
+    gateway: Running, way: str
+) -> None:
+    """RFC 9112 section 9.6: so the client knows that the others were not read."""
+    request = HEALTH if way == "ordinary" else post(gateway, hello())
+    async with line(gateway) as client:
+        client.send(request * 3)
+        status, headers, _ = await client.answer()
+        assert (status, headers["connection"]) == (200, "close")
         assert await client.is_closed()
 
 
