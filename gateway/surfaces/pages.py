@@ -61,6 +61,9 @@ class Pages(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference
 
 
+# What a page and JSON are called, the narrowest name first; and what is not named at all.
+KINDS = ("text/html", "text/*"), ("application/json", "application/*", "*/*")
+NEVER = (0.0, 0)
 # The framework would otherwise convert the parts as if they came over the wire.
 Paper = NamedDependency[SkipValidation[Pages]]
 
@@ -77,7 +80,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
 @get("/", guards=[anybody], tags=["Operations"], summary="Greet")
 async def show_welcome(request: AnyRequest, pages: Paper) -> Response[Welcome]:
     """A browser gets the dashboard instead."""
-    if request.accept.best_match(["application/json", "text/html"]) != "text/html":
+    if not wants_page(request.headers.get("accept", "")):
         welcome = Welcome(
             status="healthy",
             message="Welcome to ServeML API",
@@ -137,6 +140,25 @@ def build_pages_router(
         route_handlers=[*PAGE_ROUTES],
         dependencies={"pages": Provide(provide_pages, sync_to_thread=False)},
     )
+
+
+def wants_page(accept: str) -> bool:
+    """Whether a client would rather have a page than JSON, by the weights and the narrowness of what it names."""
+    weights: dict[str, float] = {}
+    for part in accept.split(","):
+        kind, *parameters = (word.strip().lower() for word in part.split(";"))
+        weights[kind] = next((_weight(word[2:]) for word in parameters if word.startswith("q=")), 1.0)
+    page, data = (
+        next(((weights[kind], level) for level, kind in enumerate(kinds) if kind in weights), NEVER) for kinds in KINDS
+    )
+    return page[0] > data[0] or (page[0] == data[0] > 0 and page[1] < data[1])
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def timestamp(now_ns: int) -> str:

@@ -85,7 +85,19 @@ async def ask(client: AsyncTestClient[Litestar], path: str, **headers: str) -> h
 
 
 @pytest.mark.parametrize(
-    "accept", ["", "*/*", "application/json", "application/json, text/html", "text/html;q=0.1, */*"]
+    "accept",
+    [
+        "",
+        "*/*",
+        "application/json",
+        "application/json, text/html",
+        "text/html;q=0.1, */*",
+        "text/html;q=0",
+        "text/html;q=0, */*;q=0",
+        "text/html;q=x",
+        "text/html;level=1;q=0.3, application/*;q=0.4",
+        ";q=1",
+    ],
 )
 async def test_a_program_gets_the_greeting(built: AsyncTestClient[Litestar], accept: str) -> None:
     """Row S18, literally."""
@@ -97,6 +109,12 @@ async def test_a_program_gets_the_greeting(built: AsyncTestClient[Litestar], acc
         "timestamp": NOW,
     }
     assert reply.headers["vary"] == "accept, host"
+
+
+@pytest.mark.parametrize("accept", ["text/html", "TEXT/HTML, */*", "text/*;q=0.2, */*;q=0.1", "text/html ; q=0.5"])
+async def test_who_would_rather_have_a_page_gets_it(built: AsyncTestClient[Litestar], accept: str) -> None:
+    """However that is written."""
+    assert (await ask(built, "/", accept=accept)).content == PAGE.body
 
 
 @pytest.mark.parametrize("path", ["/", *(path.replace("{first:str}", "proj_1") for path in PATHS)])
