@@ -13,14 +13,15 @@ from math import ceil
 
 from providers.wire import Headers
 
-# Longer values are no waiting time, whatever they say.
-_NUMBER = re.compile(rb"\d{1,9}(\.\d{1,9})?")
+_NUMBER = re.compile(rb"\d{1,300}(\.\d{1,300})?")
+# No limit of a provider lasts longer than a month; who names more means: not soon.
+_LONGEST_MS = 31 * 86_400_000
 _DURATION = re.compile(rb"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6}(?:\.\d{1,9})?)s)?(?:(\d{1,9})ms)?")
 _ANSWERS: dict[bytes, bool] = {b"true": True, b"false": False}
 
 
 def parse_retry_after(headers: Headers, now_s: int) -> tuple[int | None, bool | None]:
-    """Read (retry_after_ms, should_retry); the smallest usable wait wins, None where nothing usable was sent.
+    """Read (retry_after_ms, should_retry); the smallest usable wait wins, at most a month of it; None: nothing usable.
 
     A date in the past is a wait of 0. Negative numbers are ignored.
     """
@@ -39,7 +40,7 @@ def parse_retry_after(headers: Headers, now_s: int) -> tuple[int | None, bool | 
             waits_ms.append(wait_ms)
     if not waits_ms:
         waits_ms = _read_resets(dict(headers))
-    return min(waits_ms, default=None), should_retry
+    return min([*waits_ms, _LONGEST_MS]) if waits_ms else None, should_retry
 
 
 def _read_resets(headers: dict[bytes, bytes]) -> list[int]:

@@ -42,10 +42,16 @@ def test_an_http_date_is_read_by_the_clock(offset_s: int, wait_ms: int) -> None:
     assert wait(retry_after=formatdate(NOW_S + offset_s, usegmt=True)) == wait_ms
 
 
-@pytest.mark.parametrize("value", ["", "soon", "-5", "nan", "inf", "1e3", "5s", "9" * 30, "0x10", "Mon, 99 Foo 2025"])
+@pytest.mark.parametrize("value", ["", "soon", "-5", "nan", "inf", "1e3", "5s", "0x10", "Mon, 99 Foo 2025"])
 def test_garbage_is_ignored(value: str) -> None:
     """What cannot be read was not sent; a negative wait neither."""
     assert wait(retry_after=value, retry_after_ms=value) is None
+
+
+@pytest.mark.parametrize("value", ["9999999", "9" * 30, "9" * 30 + ".5", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_without_end_is_a_month(value: str) -> None:
+    """Taken for none, the call would be repeated at once."""
+    assert wait(retry_after=value) == 31 * 86_400_000
 
 
 @pytest.mark.parametrize(("value", "expected"), [("true", True), ("FALSE", False), ("maybe", None)])
