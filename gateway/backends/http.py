@@ -12,7 +12,8 @@ from providers.transport.origin import Origin, Timeouts
 from providers.transport.pool import Transport
 from providers.wire import Call, Dialect, WireRequest
 
-JSON_HEADERS = b"content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: watchllm/1.0\r\n"
+JSON_HEADERS = b"content-type: application/json\r\naccept-encoding: identity\r\n"
+AGENT = b"user-agent: watchllm/1.0\r\n"
 HTTP_PORT, HTTPS_PORT = 80, 443
 # A shorter header value is a word that errors may well contain.
 MIN_SECRET_CHARS = 8
@@ -47,6 +48,8 @@ class HttpBackend:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         is_default_port = origin.port == (HTTPS_PORT if origin.scheme == "https" else HTTP_PORT)
         self._lines = f"host: {host if is_default_port else f'{host}:{origin.port}'}\r\n".encode() + JSON_HEADERS
+        if "user-agent" not in map(str.lower, address.headers):
+            self._lines += AGENT
         self._lines += "".join(f"{name}: {value}\r\n" for name, value in address.headers.items()).encode()
         self.secrets = tuple(
             value.removeprefix("Bearer ") for value in address.headers.values() if len(value) >= MIN_SECRET_CHARS

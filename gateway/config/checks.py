@@ -27,7 +27,9 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 MAX_MODEL_CHARS = 256
 _MODEL = re.compile(rf"[!-~]{{1,{MAX_MODEL_CHARS}}}")
 # The gateway writes these itself; a second one would make the request ambiguous.
-_OWN_HEADERS = frozenset({"content-length", "content-type", "transfer-encoding", "host", "connection"})
+_OWN_HEADERS = frozenset(
+    {"content-length", "content-type", "transfer-encoding", "accept-encoding", "host", "connection"}
+)
 _MASTER_KEY_BYTES = 32
 # The largest integer of a database's column.
 _MAX_PUSD = 2**63 - 1
@@ -133,6 +135,14 @@ def _check_provider_words(path: str, provider: ProviderSettings, source: Source)
     for header in provider.headers:
         if not _HEADER.fullmatch(header) or header.lower() in _OWN_HEADERS:
             source.reject(f"{path}.headers", f"{header!r} is not a header that can be added")
+    for header, count in Counter(map(str.lower, provider.headers)).items():
+        if count > 1:
+            source.reject(f"{path}.headers", f"{header!r} is there {count} times; names of headers have no case")
+    credential = "x-api-key" if provider.dialect == "anthropic" else "authorization"
+    if provider.api_key and credential in map(str.lower, provider.headers):
+        source.reject(
+            f"{path}.headers", f'{credential!r} is what api_key is sent as; set api_key = "" to send your own'
+        )
     for n, model in enumerate(provider.models):
         if not is_model_name(model):
             source.reject(f"{path}.models[{n}]", _no_model_name(model))

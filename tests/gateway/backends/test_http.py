@@ -55,6 +55,12 @@ async def head_of(request: WireRequest = REQUEST, **fields: Any) -> list[str]:
     return head.decode().removesuffix("\r\n").split("\r\n")
 
 
+async def test_the_operators_user_agent_is_the_only_one() -> None:
+    """Some servers let in by it."""
+    lines = await head_of(headers={"User-Agent": "ours/2"})
+    assert [line for line in lines if line.lower().startswith("user-agent")] == ["User-Agent: ours/2"]
+
+
 async def test_a_head_is_exactly_what_a_provider_needs() -> None:
     """The transport adds the length."""
     assert await head_of() == [

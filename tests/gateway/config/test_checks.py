@@ -28,6 +28,24 @@ def problems_of(**changes: object) -> list[str]:
     return source.problems
 
 
+def with_headers(*names: str, **fields: object) -> ProviderSettings:
+    """A provider that is sent these headers."""
+    return msgspec.structs.replace(GOOD, headers={name: Secret("v") for name in names}, **fields)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        with_headers("user-agent", "x-team"),
+        with_headers("authorization", api_key=Secret("")),
+        with_headers("api-key", "x-api-key", api_key=Secret("k")),
+    ],
+)
+def test_the_operator_may_add_headers(provider: ProviderSettings) -> None:
+    """A credential too, where no other is sent in its place."""
+    assert problems_of(providers={"p": provider}) == []
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8081/v1", "https://h", "http://[::1]:9/v1", "http://10.0.0.1"])
 def test_the_operator_may_name_any_address(url: str) -> None:
     """Loopback included: a sidecar's model server is there."""
@@ -61,6 +79,13 @@ def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
         ({"providers": {"p": msgspec.structs.replace(GOOD, models=("a b",))}}, "providers.p.models[0]"),
         ({"providers": {"p": msgspec.structs.replace(GOOD, headers={"a b": Secret("")})}}, "providers.p.headers"),
         ({"providers": {"p": msgspec.structs.replace(GOOD, headers={"Host": Secret("")})}}, "providers.p.headers"),
+        ({"providers": {"p": with_headers("Accept-Encoding")}}, "providers.p.headers"),
+        ({"providers": {"p": with_headers("a", "A")}}, "providers.p.headers"),
+        ({"providers": {"p": with_headers("Authorization", api_key=Secret("k"))}}, "providers.p.headers"),
+        (
+            {"providers": {"p": with_headers("x-api-key", api_key=Secret("k"), dialect="anthropic")}},
+            "providers.p.headers",
+        ),
     ],
 )
 def test_a_rule_names_the_key(change: dict[str, object], path: str) -> None:

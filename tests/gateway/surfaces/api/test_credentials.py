@@ -21,7 +21,7 @@ def config(shared_provider: Upstream) -> str:
     """Two providers with keys of the configuration's, at one address."""
     more = '[providers.other]\ndialect = "openai"\nmodels = ["other"]\napi_key = "sk-configured-other"\n'
     more += f'base_url = "{shared_provider.url}/other"\n'
-    more += 'headers = { x-team = "blue", Authorization = "Basic 12345678" }\n'
+    more += 'headers = { x-team = "blue", X-Api-Key = "12345678" }\n'
     return openai_config(shared_provider, more)
 
 
@@ -95,6 +95,7 @@ async def test_the_operators_headers_go_along_but_for_the_credential(ann: Office
     await ann.chat(key, "other")
     (request,) = provider.requests
     assert (request.headers["x-team"], request.headers["authorization"]) == ("blue", f"Bearer {PROJECTS}")
+    assert "x-api-key" not in request.headers
 
 
 async def test_a_provider_without_a_configured_key_becomes_callable(ann: Office) -> None:
