@@ -13,6 +13,7 @@ from providers.anthropic.parameters import is_given, read_raw
 from providers.errors import Unsupported
 
 _IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+_DATA = "data:"
 _PDF = "application/pdf"
 
 
@@ -152,17 +153,23 @@ def _file(part: _Part, where: str, dropped: list[str]) -> Block:
     if not file.file_data:
         raise Unsupported(f"{where} is a file with neither file_data nor file_id", param=where)
     data = file.file_data
-    if data.startswith(("http://", "https://")):
+    if data[:8].lower().startswith(("http://", "https://")):
         return Document(source=UrlSource(url=data), title=file.filename, cache_control=cache_control)
-    url = data if data.startswith("data:") else f"data:{_PDF};base64,{data}"
+    url = data if _is_data(data) else f"data:{_PDF};base64,{data}"
     return _place(url, where, file.filename, cache_control)
 
 
+def _is_data(url: str) -> bool:
+    """Whether an address holds what it stands for; schemes have no case."""
+    return url[: len(_DATA)].lower() == _DATA
+
+
 def _place(url: str, where: str, title: str | None, cache_control: msgspec.Raw | None) -> Block:
-    if not url.startswith("data:"):
+    if not _is_data(url):
         return Image(source=UrlSource(url=url), cache_control=cache_control)
-    head, _, data = url[5:].partition(",")
-    media_type = head.partition(";")[0].lower().replace("image/jpg", "image/jpeg")
+    head, _, data = url[len(_DATA) :].partition(",")
+    head = head.lower()
+    media_type = head.partition(";")[0].replace("image/jpg", "image/jpeg")
     if not head.endswith(";base64"):
         raise Unsupported(f"{where} is a data URL that is not base64: {url[:40]!r}", param=where)
     if media_type in _IMAGE_TYPES:

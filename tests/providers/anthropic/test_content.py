@@ -32,6 +32,14 @@ def encode(part: dict[str, Any], dropped: list[str] | None = None) -> Any:
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}},
         ),
         (
+            {"type": "image_url", "image_url": "DATA:IMAGE/PNG;BASE64,QUJD"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}},
+        ),
+        (
+            {"type": "file", "file": {"file_data": "HTTPS://x.test/A.pdf"}},
+            {"type": "document", "source": {"type": "url", "url": "HTTPS://x.test/A.pdf"}},
+        ),
+        (
             {"type": "image_url", "image_url": {"url": "data:image/jpg;base64,QUJD"}},
             {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "QUJD"}},
         ),
