@@ -93,8 +93,11 @@ class AnthropicStream:
         if not self.finished and self.failure is None and not self.events:
             # A web page, or an error that came as a success: nothing was begun that could have been cut.
             self.failure = InvalidAnswer("the provider's stream holds no event")
+        elif self.failure is None and self.has_ended and not self.finished:
+            # Its stop_reason and its figures are here: only the word that nothing follows is missing.
+            out += self._stop_message(_Event())
         elif not self.finished and self.failure is None:
-            self.failure = Truncated(f"the provider's stream ended after {self.events} events without message_stop")
+            self.failure = Truncated(f"the provider's stream ended after {self.events} events without a stop_reason")
         return out
 
     def delivered(self) -> Delivered:

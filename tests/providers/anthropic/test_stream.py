@@ -197,6 +197,14 @@ def test_a_missing_end_is_a_truncation(write: Say, stream: Stream) -> None:
     assert (outcome.text, outcome.finish, outcome.finished) == ("Hel", None, False)
 
 
+def test_a_message_that_has_its_reason_is_whole(write: Say, stream: Stream) -> None:
+    """Nothing that the client needs is missing but the word that nothing follows, as at OpenAI."""
+    reason = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 4}}
+    outcome = stream(write(START, HELLO, reason))
+    assert (outcome.failure, outcome.finish, outcome.finished) == (None, "length", True)
+    assert outcome.usage == Usage(input_tokens=25, output_tokens=4)
+
+
 def test_the_placeholder_of_output_is_never_counted(write: Say, stream: Stream) -> None:
     """The input is the provider's, the output is still to be counted from what was delivered."""
     outcome = stream(write(START, HELLO))
