@@ -79,6 +79,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str | msgspec.UnsetType | None = msgspec.UNSET
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: list[_Call] | msgspec.UnsetType = msgspec.UNSET
+    function_call: _Function | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,7 +179,8 @@ def _message(speech: Speech) -> _Message:
         content="".join(speech.content) if spoken else None,
         refusal="".join(speech.refusal) or None,
         reasoning_content="".join(speech.reasoning) or msgspec.UNSET,
-        tool_calls=calls or msgspec.UNSET,
+        tool_calls=msgspec.UNSET if speech.is_older or not calls else calls,
+        function_call=calls[0].function if speech.is_older and calls else msgspec.UNSET,
     )
 
 
@@ -195,7 +197,8 @@ def _chat_deltas(head: Head, index: int, speech: Speech) -> Iterator[_Choice]:
         yield _Choice(index=index, delta=_Message(refusal=token), logprobs=logprobs)
     for place, call in enumerate(speech.calls):
         for piece in _call_pieces(place, call):
-            yield _Choice(index=index, delta=_Message(tool_calls=[piece]))
+            delta = _Message(function_call=piece.function) if speech.is_older else _Message(tool_calls=[piece])
+            yield _Choice(index=index, delta=delta)
     yield _Choice(index=index, delta=_Message(), finish_reason=speech.finish_reason)
 
 

@@ -13,6 +13,7 @@ from providers.chat import Usage
 from providers.errors import Unsupported
 from providers.sandbox import frames
 from providers.sandbox.magic import ERRORS, Behaviour, UnknownPrompt, read_behaviour
+from providers.sandbox.request import Chat, Completion, Format, Function, Message, NamedTool, renew
 from providers.sandbox.schema import invent
 from providers.sandbox.speech import (
     REASONING,
@@ -63,75 +64,6 @@ class SandboxReply(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
-    text: str = ""
-
-
-class _CalledFunction(msgspec.Struct, frozen=True, kw_only=True):
-    name: str = ""
-    arguments: str = ""
-
-
-class _Called(msgspec.Struct, frozen=True, kw_only=True):
-    function: _CalledFunction = _CalledFunction()
-
-
-class _Message(msgspec.Struct, frozen=True, kw_only=True):
-    role: str = ""
-    content: str | list[_Part] | None = None
-    tool_calls: list[_Called] | None = None
-
-    def text(self) -> str:
-        """Return the content without its pictures."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content if part.text)
-        return self.content or ""
-
-
-class _Function(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    parameters: dict[str, object] | None = None
-
-
-class _Tool(msgspec.Struct, frozen=True, kw_only=True):
-    function: _Function | None = None
-
-
-class _NamedFunction(msgspec.Struct, frozen=True, kw_only=True):
-    name: str = ""
-
-
-class _NamedTool(msgspec.Struct, frozen=True, kw_only=True):
-    function: _NamedFunction = _NamedFunction()
-
-
-class _JsonSchema(msgspec.Struct, frozen=True, kw_only=True):
-    schema: object = None
-
-
-class _Format(msgspec.Struct, frozen=True, kw_only=True):
-    type: str = "text"
-    json_schema: _JsonSchema | None = None
-
-
-class _Chat(msgspec.Struct, frozen=True, kw_only=True):
-    messages: list[_Message]
-    stop: str | list[str] | None = None
-    tools: list[_Tool] | None = None
-    tool_choice: str | _NamedTool | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: _Format | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-
-
-class _Completion(msgspec.Struct, frozen=True, kw_only=True):
-    prompt: str | list[str | int | list[int]] | None = ""
-    echo: bool | None = None
-    stop: str | list[str] | None = None
-    logprobs: int | None = None
-
-
 class Sandbox:
     """Plans replies; the clock dates them, all else is a function of the call."""
 
@@ -158,7 +90,7 @@ class Sandbox:
             return _refuse(f"The request is not valid: {error}", param=_param_of(str(error)))
 
     def _chat(self, call: Call) -> SandboxReply:
-        chat = msgspec.json.decode(call.body, type=_Chat)
+        chat = renew(msgspec.json.decode(call.body, type=Chat))
         behaviour = read_behaviour(_asked(chat.messages))
         digest = _digest(call.body)
         most = _share(call, call.n)
@@ -170,7 +102,7 @@ class Sandbox:
         return _deliver(call, behaviour, head, speeches, usage)
 
     def _completion(self, call: Call) -> SandboxReply:
-        request = msgspec.json.decode(call.body, type=_Completion)
+        request = msgspec.json.decode(call.body, type=Completion)
         prompts, prompt_tokens = _prompts(request.prompt)
         behaviours = [read_behaviour(prompt) for prompt in prompts]
         most = _share(call, call.n * len(prompts))
@@ -203,13 +135,13 @@ def _digest(body: bytes) -> str:
     return hashlib.blake2b(body, digest_size=12).hexdigest()
 
 
-def _asked(messages: Sequence[_Message]) -> str:
+def _asked(messages: Sequence[Message]) -> str:
     """Return the last text of the user, of anybody where there is no user."""
     texts = [message.text() for message in messages if message.role == "user"]
     return texts[-1] if texts else "".join(message.text() for message in messages[-1:])
 
 
-def _count_chat(chat: _Chat) -> int:
+def _count_chat(chat: Chat) -> int:
     texts = [message.text() for message in chat.messages]
     calls = [called.function for message in chat.messages for called in message.tool_calls or ()]
     texts.extend(text for called in calls for text in (called.name, called.arguments))
@@ -228,14 +160,15 @@ def _prompts(given: str | list[str | int | list[int]] | None) -> tuple[list[str]
     return texts or [""], tokens
 
 
-def _speak(chat: _Chat, behaviour: Behaviour, index: int, digest: str) -> Speech:
+def _speak(chat: Chat, behaviour: Behaviour, index: int, digest: str) -> Speech:
     """Choose what a chat says: calls of tools, JSON where the request has a format, else text."""
-    answering_tool = bool(chat.messages) and chat.messages[-1].role == "tool"
+    answering_tool = bool(chat.messages) and chat.messages[-1].role in ("tool", "function")
     called = _choose_tools(chat, behaviour, answering_tool)
     if called:
         calls = tuple(_call(function, f"call_{digest}_{index}_{place}") for place, function in enumerate(called))
-        return Speech(calls=calls, finish_reason="tool_calls")
-    response_format = chat.response_format or _Format()
+        is_older = chat.functions is not None
+        return Speech(calls=calls, is_older=is_older, finish_reason="function_call" if is_older else "tool_calls")
+    response_format = chat.response_format or Format()
     if response_format.type != "text" or "json" in behaviour.flags:
         schema = response_format.json_schema.schema if response_format.json_schema else None
         value = {"reply": phrase(behaviour.text, index)} if schema is None else invent(schema)
@@ -257,25 +190,26 @@ def _say(behaviour: Behaviour, index: int, *, text: str | None = None) -> Speech
     return Speech(reasoning=reasoning, content=tokenize(phrase(behaviour.text, index) if text is None else text))
 
 
-def _choose_tools(chat: _Chat, behaviour: Behaviour, answering_tool: bool) -> list[_Function]:
+def _choose_tools(chat: Chat, behaviour: Behaviour, answering_tool: bool) -> list[Function]:
     """Return the tools to call: those that a magic prompt asks for before any result is there, or that are required."""
     given = [tool.function for tool in chat.tools or () if tool.function is not None]
     by_name = {function.name: function for function in given}
     if not answering_tool and behaviour.tool is not None:
-        return [by_name.get(behaviour.tool, _Function(name=behaviour.tool))]
+        return [by_name.get(behaviour.tool, Function(name=behaviour.tool))]
     if not answering_tool and behaviour.calls is not None and chat.parallel_tool_calls is not False:
-        turns = given or [_Function(name="sandbox_tool")]
+        turns = given or [Function(name="sandbox_tool")]
         return [turns[place % len(turns)] for place in range(behaviour.calls)]
-    if isinstance(chat.tool_choice, _NamedTool) and chat.tool_choice.function.name:
+    if isinstance(chat.tool_choice, NamedTool) and chat.tool_choice.function.name:
         name = chat.tool_choice.function.name
         if name not in by_name:
-            raise InvalidRequest(f"Tool choice {name!r} not found in 'tools'.", param="tool_choice")
+            given_in, param = ("functions", "function_call") if chat.functions else ("tools", "tool_choice")
+            raise InvalidRequest(f"Tool choice {name!r} not found in {given_in!r}.", param=param)
         return [by_name[name]]
     wanted = chat.tool_choice == "required" or (not answering_tool and behaviour.calls)
     return given[:1] if wanted else []
 
 
-def _call(function: _Function, call_id: str) -> ToolCall:
+def _call(function: Function, call_id: str) -> ToolCall:
     value = invent({"type": "object"} if function.parameters is None else function.parameters)
     return ToolCall(id=call_id, name=function.name, arguments=tokenize(msgspec.json.encode(value).decode()))
 

@@ -33,6 +33,8 @@ class Speech(msgspec.Struct, frozen=True, kw_only=True):
     content: tuple[str, ...] = ()
     refusal: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
+    # The one call is told by OpenAI's older name, function_call.
+    is_older: bool = False
     finish_reason: str = "stop"
 
 

@@ -11,8 +11,9 @@ import msgspec
 from providers.sandbox.speech import estimate_prompt
 
 DEFAULT_DIMENSIONS = 1_536
-# Of the model that has more (https://platform.openai.com/docs/guides/embeddings, 2026-11-28).
-LARGE_MODEL, LARGE_DIMENSIONS = "text-embedding-3-large", 3_072
+# Of the models that have another number (https://platform.openai.com/docs/guides/embeddings, 2026-11-28), the gateway's
+# own among them.
+DIMENSIONS = {"text-embedding-3-large": 3_072, "all-MiniLM-L6-v2": 384}
 MAX_DIMENSIONS = 4_096
 MAX_INPUTS = 2_048
 
@@ -78,7 +79,7 @@ def render_embeddings(request: EmbeddingsRequest, inputs: list[Input], model: st
     tokens = sum(estimate_prompt([item]) if isinstance(item, str) else len(item) for item in inputs)
     dimensions = request.dimensions
     if dimensions is None:
-        dimensions = LARGE_DIMENSIONS if model == LARGE_MODEL else DEFAULT_DIMENSIONS
+        dimensions = DIMENSIONS.get(model.rpartition("/")[2], DEFAULT_DIMENSIONS)
     data = [
         {"object": "embedding", "index": index, "embedding": _write(embed(item, dimensions), request.encoding_format)}
         for index, item in enumerate(inputs)

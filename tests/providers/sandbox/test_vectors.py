@@ -32,6 +32,8 @@ def test_other_texts_have_other_vectors() -> None:
         ("text-embedding-3-small", None, 1_536),
         ("text-embedding-3-large", None, 3_072),
         ("text-embedding-3-large", 256, 256),
+        ("all-MiniLM-L6-v2", None, 384),
+        ("local/all-MiniLM-L6-v2", None, 384),
     ],
 )
 def test_a_vector_is_as_long_as_the_models(model: str, given: int | None, dimensions: int) -> None:
