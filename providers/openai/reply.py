@@ -144,8 +144,10 @@ def read_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: Ca
     """Check a whole answer and read its usage."""
     if status >= HTTP_ERROR:
         raise read_error(status, headers, body, now_s())
-    if status != HTTP_OK or not body:
+    if status != HTTP_OK:
         raise InvalidAnswer(f"the provider answered status {status} with {len(body)} bytes, not an answer")
+    if not body:
+        raise InvalidAnswer("the provider answered a success without a body")
     return _read_embeddings(body) if call.endpoint == "embeddings" else _read_choices(body)
 
 

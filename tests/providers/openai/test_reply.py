@@ -66,6 +66,8 @@ def test_what_is_no_answer_tells_what_it_used_where_it_says_so(more: dict[str, A
 def test_an_empty_success_is_no_answer() -> None:
     """204 says that there is nothing."""
     assert isinstance(failure(b"", 204), InvalidAnswer)
+    # Which success it was is not known here: a 204 was told as a 200.
+    assert failure(b"").message == "the provider answered a success without a body"
 
 
 def test_an_error_inside_a_success_is_an_error() -> None:
