@@ -146,6 +146,8 @@ def _check_provider_words(path: str, provider: ProviderSettings, source: Source)
     for n, model in enumerate(provider.models):
         if not is_model_name(model):
             source.reject(f"{path}.models[{n}]", _no_model_name(model))
+        elif "*" in model and model != "*":
+            source.reject(f"{path}.models[{n}]", f'{shown(model)} is no pattern: write each name, or "*" for any')
 
 
 def is_model_name(name: str) -> bool:

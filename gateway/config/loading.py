@@ -40,9 +40,11 @@ def load_settings(
     source = Source(environ=environ, folder=path.parent if path else Path())
     for name, key in ENVIRONMENT.items():
         if text := environ.get(name):
-            _place(tree, key, text.lower() if key == "log_level" else text, source, shown_as=name)
+            _place(tree, key, text, source, shown_as=name)
     for key, value in (overrides or {}).items():
         _place(tree, key, value, source, shown_as="--" + key.rpartition(".")[2].replace("_", "-"))
+    if isinstance(level := tree.get("log_level"), str):
+        tree["log_level"] = level.lower()
     settings = _read_tree(tree, source)
     if settings is not None and not source.problems:
         check_settings(settings, source)
@@ -53,8 +55,8 @@ def load_settings(
 
 def _read_toml(path: Path) -> dict[str, object]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        # Editors of Windows begin a file with a byte order mark, which is no TOML.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError((f"the file {str(path)!r} cannot be read: {error.strerror}",)) from None
     except tomllib.TOMLDecodeError as error:

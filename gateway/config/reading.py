@@ -192,8 +192,16 @@ def describe(kind: Any, value: object = None, suffix: str = "") -> str:
 
 
 def _of_integer(info: Any, value: object, suffix: str) -> str:
-    bounds = f" from {info.ge} to {info.le}" if type(value) is int else ""
+    # The environment's numbers are texts.
+    is_integer = type(value) is int or (isinstance(value, str) and value.removeprefix("-").isdecimal())
+    bounds = f" from {info.ge} to {info.le}" if is_integer else ""
     return f"an integer{_UNITS.get(suffix, '')}{bounds}"
+
+
+def _of_number(info: Any, _value: object, _suffix: str) -> str:
+    if info.ge is not None:
+        return f"a number from {info.ge} to {info.le}"
+    return f"a number above {info.gt} and below {info.lt}"
 
 
 def _of_string(info: Any, value: object, _suffix: str) -> str:
@@ -211,10 +219,10 @@ def _of_other(info: Any, _value: object, _suffix: str) -> str:
 _WORDS: dict[type, Callable[[Any, object, str], str]] = {
     inspect.IntType: _of_integer,
     inspect.StrType: _of_string,
+    inspect.FloatType: _of_number,
 }
 _PLAIN_WORDS: dict[type, str] = {
     inspect.BoolType: "true or false",
-    inspect.FloatType: "a number above 0 and below 1",
     inspect.DateType: "a date such as 2024-01-31",
     inspect.VarTupleType: "a list of strings",
 }

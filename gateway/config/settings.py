@@ -20,9 +20,9 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Size = Annotated[int, Meta(ge=1_024, le=1 << 40)]
 Text = Annotated[str, Meta(min_length=1)]
 # USD with up to six decimals: per million tokens that is a whole number of picodollars per token.
-UsdPerMtok = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,6})?$")]
+UsdPerMtok = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$")]
 # USD with up to twelve decimals: a whole number of picodollars.
-Usd = Annotated[str, Meta(pattern=r"^\d{1,9}(\.\d{1,12})?$")]
+Usd = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,12})?$")]
 Rate = Annotated[float, Meta(gt=0, lt=1)]
 CacheMode = Literal["off", "exact", "shadow", "semantic"]
 CacheScope = Literal["project", "key"]

@@ -26,7 +26,7 @@ API_VERSION = "1.0.0"
 NOT_MODIFIED = 304
 _NS_PER_S = 1_000_000_000
 # What a Host header may hold to be shown: a name, an IPv4 address or an IPv6 one in brackets, and a port.
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 AnyRequest = Request[Any, Any, Any]
 

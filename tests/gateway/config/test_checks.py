@@ -77,6 +77,7 @@ def test_an_address_that_cannot_be_called_is_refused(url: str) -> None:
         ({"ops": Ops(allow=("10.0.0.0/8", "10.0.0.0/99"))}, "ops.allow[1]"),
         ({"providers": {"a/b": GOOD}}, "providers.a/b"),
         ({"providers": {"p": msgspec.structs.replace(GOOD, models=("a b",))}}, "providers.p.models[0]"),
+        ({"providers": {"p": msgspec.structs.replace(GOOD, models=("*", "gpt-*"))}}, "providers.p.models[1]"),
         ({"providers": {"p": msgspec.structs.replace(GOOD, headers={"a b": Secret("")})}}, "providers.p.headers"),
         ({"providers": {"p": msgspec.structs.replace(GOOD, headers={"Host": Secret("")})}}, "providers.p.headers"),
         ({"providers": {"p": with_headers("Accept-Encoding")}}, "providers.p.headers"),
@@ -129,6 +130,15 @@ def test_a_target_must_be_configured(provider: str, ending: str) -> None:
     """The message lists what there is and how to get what is missing."""
     problems = problems_of(providers={"opena": GOOD, "groq": GOOD}, models=(target(provider),))
     assert problems == [f"models[0].targets[0].provider: {ending}"]
+
+
+def test_a_long_name_is_not_shown_whole() -> None:
+    """The rest of the line is what the operator needs."""
+    (problem,) = problems_of(
+        providers={"openai": GOOD}, models=(msgspec.structs.replace(target("openai"), name="n" * 3_000),)
+    )
+    assert len(problem) < 320
+    assert problem.endswith("… is not a model name (up to 256 printable ASCII characters, no spaces)")
 
 
 def test_a_model_is_defined_once() -> None:

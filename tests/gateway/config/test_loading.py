@@ -97,6 +97,9 @@ def test_a_wrong_variable_is_named_by_its_own_name() -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(None, {"PORT": "http"})
     assert caught.value.problems == ("PORT: 'http' is not an integer",)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(None, {"PORT": "99999"})
+    assert caught.value.problems == ("PORT: '99999' is not an integer from 0 to 65535",)
 
 
 def test_a_wrong_option_is_named_by_its_own_name() -> None:
@@ -104,6 +107,17 @@ def test_a_wrong_option_is_named_by_its_own_name() -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(None, {}, {"server.port": 70_000})
     assert caught.value.problems == ("--port: 70000 is not an integer from 0 to 65535",)
+
+
+def test_a_level_has_no_case(tmp_path: Path) -> None:
+    """In the file as in the environment."""
+    assert load(tmp_path, 'log_level = "WARNING"').log_level == "warning"
+    assert load(tmp_path, "", LOG_LEVEL="Error").log_level == "error"
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    """Editors of Windows begin a file with it."""
+    assert load(tmp_path, "\ufeff[server]\nport = 9\n").server.port == 9
 
 
 def test_a_built_in_name_inherits_its_row(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ WRONG: list[tuple[type[msgspec.Struct], dict[str, Any], str]] = [
     ),
     (Cache, {"max_wrong_rate": float("nan")}, "x.max_wrong_rate: nan is not a number above 0 and below 1"),
     (Cache, {"max_wrong_rate": 1}, "x.max_wrong_rate: 1 is not a number above 0 and below 1"),
+    (Cache, {"semantic_max_temperature": 3}, "x.semantic_max_temperature: 3 is not a number from 0 to 2"),
     (Ops, {"allow": "10.0.0.0/8"}, "x.allow: '10.0.0.0/8' is not a list of strings"),
     (Ops, {"allow": [1]}, "x.allow: [1] is not a list of strings"),
     (ProviderSettings, {"dialect": "openai", "stream_usage": 1}, "x.stream_usage: 1 is not true or false"),
@@ -63,7 +64,7 @@ def test_a_wrong_value_is_named_by_its_path(cls: type[msgspec.Struct], table: di
     assert read(cls, table, "x") == (None, [problem])
 
 
-@pytest.mark.parametrize("price", [30, 30.5, "-1", "1e3", "", "1.1234567", ".5", "1,5"])
+@pytest.mark.parametrize("price", [30, 30.5, "-1", "1e3", "", "1.1234567", ".5", "1,5", "\u0661"])
 def test_a_price_is_a_decimal_string(price: object) -> None:
     """A float would lose digits, and more than six decimals are no whole picodollars per token."""
     table = {"provider": "p", "model": "m", "effective_from": "2024-01-01", "input": price}
