@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from gateway.analytics import moments
+from gateway.commands.arguments import (
+    read_count,
+    read_duration_ns,
+    read_end,
+    read_limit,
+    read_moment,
+    read_name,
+    read_names,
+    read_note,
+)
 from gateway.config.loading import load_settings
 from gateway.config.settings import ConfigError, Settings
 from gateway.logs import configure_logging
@@ -26,9 +35,6 @@ USAGE_ERROR = 2
 FAILURE = 1
 # As a shell tells of SIGINT.
 INTERRUPTED = 130
-_NS_PER_S = 1_000_000_000
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"([1-9]\d{0,8})([smhdw])")
 
 
 class CommandError(Exception):
@@ -72,6 +78,7 @@ def _fail(problems: Sequence[str], code: int) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Describe every command; ``run`` of the parsed arguments is the function that carries it out."""
     parser = _Parser(prog="watchllm", description="An OpenAI-compatible gateway that meters every call.")
+    parser.add_argument("--version", action="version", version=f"watchllm {version('watchllm-gateway')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     serve = commands.add_parser("serve", help="run the gateway until SIGTERM or SIGINT")
@@ -112,14 +119,16 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_keys(keys: argparse.ArgumentParser) -> None:
     verbs = keys.add_subparsers(title="verbs", metavar="VERB", required=True)
     create = verbs.add_parser("create", help="make a key, and the project when it is missing")
-    create.add_argument("--project", metavar="NAME", type=_project_name, required=True, help="the key's project")
+    create.add_argument("--project", metavar="NAME", type=read_name, required=True, help="the key's project")
     create.add_argument("--test", action="store_true", help="a key that the sandbox answers, free")
     create.add_argument("--issuer", choices=("lgw", "efg"), default="lgw", help="whose form: lgw_proj_ or EFG_sk_live_")
-    create.add_argument("--scopes", metavar="A,B", type=_names, help="what it may; default: the issuer's usual scopes")
+    create.add_argument(
+        "--scopes", metavar="A,B", type=read_names, help="what it may; default: the issuer's usual scopes"
+    )
     create.add_argument("--manage", action="store_true", help="may also change its project's cache settings")
-    create.add_argument("--name", default="", help="a note on what the key is for")
-    create.add_argument("--expires-in", metavar="30d", type=parse_duration_ns, help="s, m, h, d or w; default: never")
-    create.add_argument("--allowed-models", metavar="A,B", type=_names, help="default: every model")
+    create.add_argument("--name", type=read_note, default="", help="a note on what the key is for")
+    create.add_argument("--expires-in", metavar="30d", type=read_duration_ns, help="s, m, h, d or w; default: never")
+    create.add_argument("--allowed-models", metavar="A,B", type=read_names, help="default: every model")
     listing = verbs.add_parser("list", help="list all keys, revoked ones included")
     revoke = verbs.add_parser("revoke", help="revoke a key everywhere within a second")
     revoke.add_argument("key_id", metavar="ID", help="as keys list shows it: key_…")
@@ -161,19 +170,16 @@ def _add_accounts(accounts: argparse.ArgumentParser) -> None:
     plan.add_argument("account_id", metavar="ACCOUNT", help="as accounts list shows it: acct_…")
     plan.add_argument("plan", metavar="PLAN", help="free, starter, pro, agency or enterprise")
     plan.add_argument(
-        "--limit", metavar="NAME=N", type=_limit, action="append", help="a figure of its own; replaces all earlier ones"
+        "--limit",
+        metavar="NAME=N",
+        type=read_limit,
+        action="append",
+        help="a figure of its own; replaces all earlier ones",
     )
     for name, verb in (("list", listing), ("plan", plan)):
         _add_sources(verb)
         verb.add_argument("--json", action="store_true", help="print JSON")
         verb.set_defaults(run=run_accounts, verb=name)
-
-
-def _limit(text: str) -> tuple[str, int]:
-    name, _, figure = text.partition("=")
-    if not figure.isascii() or not figure.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a limit such as proxy_per_minute=1000")
-    return name, int(figure)
 
 
 def _add_admin(admin: argparse.ArgumentParser) -> None:
@@ -189,10 +195,8 @@ def _add_ledger(ledger: argparse.ArgumentParser) -> None:
     verbs = ledger.add_subparsers(title="verbs", metavar="VERB", required=True)
     verify = verbs.add_parser("verify", help="prove that sums of usage, and budgets, are those of the rows")
     rerate = verbs.add_parser("rerate", help="book what calls cost by the prices in force now beyond their charge")
-    rerate.add_argument(
-        "--from", dest="from_ns", metavar="DATE", type=parse_moment, required=True, help="UTC, included"
-    )
-    rerate.add_argument("--to", dest="to_ns", metavar="DATE", type=parse_end, help="UTC, included; default: now")
+    rerate.add_argument("--from", dest="from_ns", metavar="DATE", type=read_moment, required=True, help="UTC, included")
+    rerate.add_argument("--to", dest="to_ns", metavar="DATE", type=read_end, help="UTC, included; default: now")
     rerate.add_argument("--dry-run", action="store_true", help="tell who owes what, and book nothing")
     for name, verb in (("verify", verify), ("rerate", rerate)):
         _add_sources(verb)
@@ -201,7 +205,7 @@ def _add_ledger(ledger: argparse.ArgumentParser) -> None:
 
 
 def _add_demo(demo: argparse.ArgumentParser) -> None:
-    demo.add_argument("--calls", metavar="N", type=_count, default=200_000, help="how many; default: 200000")
+    demo.add_argument("--calls", metavar="N", type=read_count, default=200_000, help="how many; default: 200000")
     demo.add_argument("--seed", metavar="N", type=int, default=1, help="another seed tells another year; default: 1")
     demo.add_argument("--email", metavar="EMAIL", default="demo@example.com", help="whom to sign in as")
     demo.add_argument("--password", metavar="PASSWORD", help="default: one that is drawn and printed")
@@ -211,49 +215,9 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
     demo.set_defaults(run=run_demo)
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 5_000_000 or len(text) > 7:  # noqa: PLR2004
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 5000000")
-    return int(text)
-
-
-def parse_moment(text: str, *, is_end: bool = False) -> int:
-    """Read a date or an RFC 3339 moment into ns since the epoch; with ``is_end`` a date ends with its day."""
-    try:
-        return moments.parse_moment(text, is_end=is_end)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def parse_end(text: str) -> int:
-    """Read the end of a period, which includes a date that is named."""
-    return parse_moment(text, is_end=True)
-
-
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="configuration file (TOML)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of database, journal and master key")
-
-
-def _project_name(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > 128:  # noqa: PLR2004 - fits a table and a page
-        raise argparse.ArgumentTypeError("a project's name is 1 to 128 printable characters")
-    return text
-
-
-def _names(text: str) -> frozenset[str]:
-    names = frozenset(name.strip() for name in text.split(",") if name.strip())
-    if not names:
-        raise argparse.ArgumentTypeError("name at least one, or leave the option out")
-    return names
-
-
-def parse_duration_ns(text: str) -> int:
-    """Read a duration such as 90s, 15m, 12h, 30d or 4w into ns."""
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 15m, 12h, 30d or 4w")
-    return int(match[1]) * _SECONDS[match[2]] * _NS_PER_S
 
 
 def _load(arguments: argparse.Namespace, environ: Environ, *, storage_only: bool = False) -> Settings:
@@ -275,6 +239,8 @@ def run_serve(arguments: argparse.Namespace, environ: Environ) -> int:
         return serve(settings)
     except REFUSALS as error:
         raise CommandError(str(error), FAILURE) from None
+    except (FileExistsError, NotADirectoryError):
+        raise CommandError(f"data_dir is {str(settings.data_dir)!r}, where a file is; name a folder", FAILURE) from None
     except OSError as error:
         raise CommandError(f"cannot start: {error}", FAILURE) from None
 

@@ -13,13 +13,15 @@ from gateway.accounts.master import load_master_key
 from gateway.accounts.tenancy.people_store import begin_claim_link
 from gateway.accounts.tenancy.tokens import make_claim_token
 from gateway.commands.keys import REFUSALS as STORAGE_REFUSALS
-from gateway.commands.keys import open_database, open_existing
+from gateway.commands.keys import align, open_database, open_existing
 from gateway.config.checks import explain_web_address
 from gateway.config.listening import read_address, write_address
 from gateway.config.settings import Settings
 from gateway.limits.plans import InvalidPlan
 from gateway.limits.plans_store import WantedPlan, list_plans, set_plan
 from gateway.web.claim import claim_url
+
+_HEADINGS = ("ACCOUNT", "PLAN", "NAME", "LIMITS")
 
 
 class UnknownAccount(Exception):
@@ -40,14 +42,13 @@ REFUSALS = (*STORAGE_REFUSALS, InvalidPlan, UnknownAccount, InvalidAddress)
 
 
 async def list_accounts(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:
-    """List every account, oldest first, a line each or as JSON."""
+    """List every account, oldest first, as a table or as JSON."""
     async with open_existing(settings) as database:
         accounts = await list_plans(database)
     if wanted.json:
         return msgspec.json.encode(accounts).decode()
-    return "\n".join(
-        " ".join([account.account_id, account.plan, *_limits(account), account.name]) for account in accounts
-    )
+    rows = [(account.account_id, account.plan, account.name, " ".join(_limits(account))) for account in accounts]
+    return align(_HEADINGS, rows)
 
 
 async def change_plan(settings: Settings, wanted: argparse.Namespace, now_ns: int) -> str:

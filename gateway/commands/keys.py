@@ -129,11 +129,16 @@ VERBS: dict[str, Callable[[Settings, argparse.Namespace, int], Coroutine[None, N
 
 def write_table(keys: Sequence[ListedKey]) -> str:
     """Write keys as a table for a terminal."""
-    rows = [tuple(name.removesuffix("_at").replace("_", " ").upper() for name in _COLUMNS)]
-    rows += [tuple(str(getattr(key, name) or "-") for name in _COLUMNS) for key in keys]
+    headings = tuple(name.removesuffix("_at").replace("_", " ").upper() for name in _COLUMNS)
+    return align(headings, [tuple(str(getattr(key, name) or "-") for name in _COLUMNS) for key in keys])
+
+
+def align(headings: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
+    """Write rows of cells below their headings, each column as wide as it has to be."""
+    rows = [headings, *lines]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    written = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in written)
 
 
 @asynccontextmanager

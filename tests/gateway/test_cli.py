@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from gateway import cli
-from gateway.cli import build_parser, main, parse_duration_ns
+from gateway.cli import build_parser, main
 from gateway.counters.occupancy import occupy
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["srve"], "invalid choice: 'srve'"),
         (["keys", "create"], "the following arguments are required: --project"),
         (["keys", "create", "--project", ""], "1 to 128 printable characters"),
+        (["keys", "create", "--project", "a", "--name", "a\nb"], "'a\\nb' is not 1 to 128 printable characters"),
         (["keys", "create", "--project", "a", "--expires-in", "5y"], "'5y' is not a duration such as 90s"),
         (["keys", "create", "--project", "a", "--allowed-models", ","], "name at least one"),
         (["keys", "create", "--project", "a", "--issuer", "ak"], "invalid choice: 'ak'"),
@@ -198,12 +200,18 @@ def test_a_vault_without_its_key_is_told_in_one_line(tmp_path: Path, capsys: pyt
     assert (code, out, err.count("\n")) == (1, "", 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("15m", 900), ("12h", 43_200), ("30d", 2_592_000), ("4w", 2_419_200)]
-)
-def test_a_duration_is_read(text: str, seconds: int) -> None:
-    """Every unit that the help names."""
-    assert parse_duration_ns(text) == seconds * 1_000_000_000
+def test_a_file_is_no_data_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is in the way is told in words."""
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "data"):
+        code, _, err = run(capsys, "serve", "--port", "0", "--data-dir", str(place))
+        assert (code, err) == (1, f"watchllm: data_dir is {str(place)!r}, where a file is; name a folder\n")
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of what is installed."""
+    code, out, _ = run(capsys, "--version")
+    assert (code, out) == (0, f"watchllm {version('watchllm-gateway')}\n")
 
 
 def test_every_command_has_help() -> None:

@@ -40,10 +40,18 @@ async def run(settings: Settings, *words: str) -> str:
 async def test_an_account_is_put_on_a_plan(settings: Settings) -> None:
     """And listed with it."""
     account_id = await make_account(settings)
-    assert await run(settings, "list") == f"{account_id} free shop"
+    assert (await run(settings, "list")).splitlines()[1].split() == [account_id, "free", "shop"]
     changed = await run(settings, "plan", account_id, "enterprise", "--limit", "proxy_per_minute=1000")
     assert changed == f"{account_id} enterprise proxy_per_minute=1000"
-    assert await run(settings, "list") == f"{account_id} enterprise proxy_per_minute=1000 shop"
+    head, line = (await run(settings, "list")).splitlines()
+    assert head.split() == ["ACCOUNT", "PLAN", "NAME", "LIMITS"]
+    assert line.split() == [account_id, "enterprise", "shop", "proxy_per_minute=1000"]
+
+
+async def test_where_there_is_no_account_the_headings_tell(settings: Settings) -> None:
+    """And no empty line."""
+    await (await Database.open(None, settings.data_dir)).close()
+    assert (await run(settings, "list")).split() == ["ACCOUNT", "PLAN", "NAME", "LIMITS"]
 
 
 async def test_both_speak_json(settings: Settings) -> None:
