@@ -1,11 +1,12 @@
 """The spending guardrails of the document A: an account's budgets in its words (rows A29 to A32).
 
-Amounts are JSON numbers that no float has touched. ``monthly`` is the account's tightest budget with window month.
+Amounts are JSON numbers that no float has touched here; what a caller's floats have left beyond a picodollar, as in
+0.30000000000000004, is rounded up. ``monthly`` is the account's tightest budget with window month.
 A window without a budget has no limit: ``window_limit`` and ``limit`` are null.
 """
 
 import re
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 from typing import Any, Literal
 
 import msgspec
@@ -38,6 +39,7 @@ SPANS: dict[WindowName, Span] = {
 NAMES: dict[Span, WindowName] = {span: name for name, span in SPANS.items()}
 PAYMENT_REQUIRED = 402
 MAX_NUMBER_CHARS = 64
+_PICODOLLAR, _EXACTLY = Decimal("1e-12"), Context(prec=MAX_NUMBER_CHARS)
 _HUNDRED_PERCENT = 10_000
 # As JSON writes a number that is not negative.
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
@@ -241,9 +243,12 @@ def _read_number(body: bytes, param: str) -> int:
 
     From the bytes: the framework has made a float of it.
     """
-    text = bytes(_MEMBERS.decode(body)[param]).decode().strip('"')
+    written = bytes(_MEMBERS.decode(body)[param]).decode()
+    text = written.strip('"')
     # Decimal alone would take underscores, blanks, and digits of every script.
-    if len(text) > MAX_NUMBER_CHARS or not _NUMBER.fullmatch(text) or abs((number := Decimal(text)).adjusted()) > 20:  # noqa: PLR2004 - far beyond any money
+    if len(text) > MAX_NUMBER_CHARS or not _NUMBER.fullmatch(text) or (number := Decimal(text)).adjusted() > 20:  # noqa: PLR2004 - far beyond any money
         message = f"{param!r} is {shown(text)}: it takes a number of dollars, 0 or more."
         raise Fault("rule_broken", message, param=param)
+    if text == written:
+        number = number.quantize(_PICODOLLAR, ROUND_UP, _EXACTLY)
     return read_amount(f"{number:f}", param)

@@ -100,6 +100,18 @@ async def test_a_credit_that_is_used_up_allows_nothing(ann: Home) -> None:
     assert await post(ann, "check", {"estimated_cost": 5.01}) == (402, told)
 
 
+async def test_what_floats_add_up_to_is_rounded_up_to_a_picodollar(ann: Home) -> None:
+    """A number that a client's floats made is money all the same; a string is an exact decimal."""
+    assert await post(ann, "record", {"amount": 0.1 + 0.2}) == (
+        200,
+        {"message": "Spending recorded successfully", "new_total": 0.300000000001},
+    )
+    assert (await post(ann, "record", {"amount": 1e-13}))[1]["new_total"] == 0.300000000002
+    await ann.budget("account", "0.300000000002", "month")
+    assert (await post(ann, "check", {"estimated_cost": 0}))[0] == 200
+    assert (await post(ann, "check", {"estimated_cost": 5.551115123125783e-17}))[0] == 402
+
+
 @pytest.mark.parametrize(
     "amount",
     [
@@ -107,7 +119,7 @@ async def test_a_credit_that_is_used_up_allows_nothing(ann: Home) -> None:
         "x",
         None,
         "1e30",
-        1e-13,
+        "1e-13",
         [1],
         "1_0",
         " 1 ",
