@@ -93,32 +93,55 @@ class Spending:
         """
         _require_named(recorder)
         async with self._database.read() as connection:
-            return await self.read_in(connection, recorder, wanted, coming)
+            stored = await self.read_stored(connection, wanted)
+        return await self.add_waiting(recorder, wanted, stored, coming)
 
-    async def read_in(
-        self, connection: AsyncConnection, recorder: Recorder, wanted: Wanted, coming: Coming = tuple
+    async def read_stored(self, connection: AsyncConnection, wanted: Wanted) -> list[int]:
+        """Sum up what the database has of windows."""
+        return [await store.sum_window(connection, budget, window) for budget, window in wanted]
+
+    async def add_waiting(
+        self, recorder: Recorder, wanted: Wanted, stored: Sequence[int], coming: Coming = tuple
     ) -> list[int]:
-        """The same inside the caller's transaction, with what that has booked."""
-        stored = [await store.sum_window(connection, budget, window) for budget, window in wanted]
-        if any(budget.scope != "project" for budget, _ in wanted):
-            for _ in range(_MAX_ROUNDS):
-                rows = [*recorder.unfolded(), *coming()]
-                projects = {row.project_id for row in rows} - self._accounts.keys()
-                keys = {row.key_id for row in rows} - self._counting.keys()
-                if not projects and not keys:
-                    break
-                await self._learn(connection, projects, keys)
+        """Add the rows that are not stored, after the transaction: some may come while its end is awaited."""
+        for _ in range(_MAX_ROUNDS):
+            unknown = self._find_unknown(recorder, wanted, coming)
+            if not any(unknown):
+                break
+            async with self._database.read() as connection:
+                await self._learn(connection, *unknown)
+        return self._add_unfolded(recorder, wanted, stored)
+
+    async def read_in(self, connection: AsyncConnection, recorder: Recorder, wanted: Wanted) -> list[int]:
+        """Sum up windows inside the caller's transaction, with what that has booked."""
+        stored = await self.read_stored(connection, wanted)
+        for _ in range(_MAX_ROUNDS):
+            unknown = self._find_unknown(recorder, wanted, tuple)
+            if not any(unknown):
+                break
+            await self._learn(connection, *unknown)
+        return self._add_unfolded(recorder, wanted, stored)
+
+    def counts(self, row: UsageRow, budget: Budget, window: Window) -> bool:
+        """Whether a call counts in a budget's window."""
+        scope = (budget.scope, budget.counted_id)
+        return window.holds(row.created_ns) and scope in self._scopes(row.project_id, row.key_id, row.tags)
+
+    def _find_unknown(self, recorder: Recorder, wanted: Wanted, coming: Coming) -> tuple[set[str], set[str]]:
+        """Name projects and keys of rows of which nobody knows yet where they count."""
+        if all(budget.scope == "project" for budget, _ in wanted):
+            return set(), set()
+        rows = [*recorder.unfolded(), *coming()]
+        projects = {row.project_id for row in rows} - self._accounts.keys()
+        return projects, {row.key_id for row in rows} - self._counting.keys()
+
+    def _add_unfolded(self, recorder: Recorder, wanted: Wanted, stored: Sequence[int]) -> list[int]:
         # Now, for rows may have come meanwhile for which memory had no room.
         _require_named(recorder)
         return [
             total + self._sum_unfolded(recorder, budget, window)
             for total, (budget, window) in zip(stored, wanted, strict=True)
         ]
-
-    def counts(self, row: UsageRow, budget: Budget, window: Window) -> bool:
-        """Whether a call counts in a budget's window."""
-        scope = (budget.scope, budget.counted_id)
-        return window.holds(row.created_ns) and scope in self._scopes(row.project_id, row.key_id, row.tags)
 
     def _sum_unfolded(self, recorder: Recorder, budget: Budget, window: Window) -> int:
         return sum(cost_of(row) for row in recorder.unfolded() if self.counts(row, budget, window))

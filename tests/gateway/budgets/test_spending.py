@@ -1,10 +1,13 @@
 """What was spent: slots are written with the rows, once each, and rows that wait are counted too."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from budget_world import ACCOUNT, KEY, PROJECT, make_budget, row_of, treasure
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.budget import tag_scope_id
 from gateway.budgets.spending import cost_of
@@ -27,6 +30,27 @@ async def test_stored_and_waiting_rows_sum_up(database: Database, tmp_path: Path
         async with house.recorder.folding:
             sums = await house.treasury.spending.read(house.recorder, [(budget, ALWAYS) for budget in budgets])
         assert sums == [4_321, 4_321, 4_321, 321]
+
+
+async def test_a_row_that_comes_as_the_database_has_answered_counts(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction's end is waited for: whoever is told the sum finds every row in it that is recorded by then."""
+    read, rows = database.read, [row_of(cost_pusd=cost, key_id=key) for cost, key in ((7, KEY), (20, "key_new"))]
+
+    @asynccontextmanager
+    async def read_while_rows_come() -> AsyncIterator[AsyncConnection]:
+        async with read() as connection:
+            yield connection
+        if rows:
+            house.recorder.record(rows.pop())
+
+    async with treasure(database, tmp_path, folds=False) as house:
+        house.recorder.record(row_of(cost_pusd=300))
+        wanted = [(make_budget(scope="account", scope_id=ACCOUNT), ALWAYS)]
+        monkeypatch.setattr(database, "read", read_while_rows_come)
+        async with house.recorder.folding:
+            assert await house.treasury.spending.read(house.recorder, wanted) == [327]
 
 
 async def test_a_row_that_is_stored_twice_counts_once(database: Database, tmp_path: Path) -> None:
