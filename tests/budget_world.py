@@ -51,6 +51,12 @@ class Treasure:
         await self.books.directory.refresh()
         return budget
 
+    async def set_zone(self, zone: str) -> None:
+        """Let the account's days begin in another zone, and know it."""
+        async with self.database.write() as connection:
+            await store.set_zone(connection, ACCOUNT, zone)
+        await self.books.directory.refresh()
+
     def wish(self, amount_pusd: int, tags: str = "", **fields: Any) -> Wish:
         """A call of which this is the most that it may cost: no input, a picodollar a token."""
         worst = Worst(input_atto=0, output_atto=10**6, per_request_pusd=0, output_tokens=amount_pusd)
@@ -65,12 +71,19 @@ class Treasure:
         """Ask as most calls do, which make no Wish."""
         return self.keeper.reserve_at_once(wish.standings, wish.bound, wish.cap_pusd, wish.doubt)
 
+    def now_of(self, budget: Budget) -> Budget:
+        """The same budget as it stands now."""
+        standing = self.books.directory.get(budget.budget_id)
+        assert standing is not None
+        return standing.budget
+
     async def sum_pusd(self, budget: Budget) -> int:
         """What the ledger says that a budget has spent in its window of now."""
         standing = self.books.directory.get(budget.budget_id)
         assert standing is not None
         async with self.recorder.folding:
-            (total,) = await self.treasury.spending.read(self.recorder, [(budget, standing.window_at(NOW_NS))])
+            wanted = [(standing.budget, standing.window_at(NOW_NS))]
+            (total,) = await self.treasury.spending.read(self.recorder, wanted)
         return total
 
 

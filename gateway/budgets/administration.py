@@ -122,7 +122,7 @@ async def look(treasury: Treasury, budgets: list[Budget]) -> list[BudgetState]:
         return []
     books, now_ns = treasury.books, treasury.books.now_ns()
     wanted = [(budget, window_of(budget.span, budget.zone, now_ns)) for budget in budgets]
-    names = [LineName(budget_key=budget.budget_id, window_key=window.key) for budget, window in wanted]
+    names = [LineName(budget_key=budget.line_key, window_key=window.key) for budget, window in wanted]
     await _flush(treasury)
     async with treasury.recorder.folding:
         sums = await treasury.spending.read(treasury.recorder, wanted)

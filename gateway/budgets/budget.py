@@ -34,6 +34,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     deleted_ns: int | None = None
     # Of the IANA database: where its days begin.
     zone: str = "UTC"
+    # How often the account's zone was changed.
+    zone_changes: int = 0
     # The first key of its line of rotations, where the scope is a key that took over from another.
     root_id: str | None = None
 
@@ -41,6 +43,15 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     def counted_id(self) -> str:
         """By which its scope's spending is kept: a key and its successors are one."""
         return self.root_id or self.scope_id
+
+    @property
+    def line_key(self) -> str:
+        """By which its counters are named, anew with each change of the zone.
+
+        What a counter of another zone knows ends with that: nobody counts on it when the zone comes back.
+        """
+        is_as_begun = not self.zone_changes or self.span == "total"
+        return self.budget_id if is_as_begun else f"{self.budget_id}.{self.zone_changes}"
 
     @property
     def tag(self) -> str | None:

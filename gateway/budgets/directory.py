@@ -3,6 +3,8 @@
 Failure behavior: while the database is away the budgets known so far are kept; see gateway.accounts.follower.
 """
 
+from collections.abc import Sequence
+
 from gateway.accounts.directory import KeyRecord
 from gateway.accounts.follower import Follower
 from gateway.budgets import store
@@ -44,7 +46,7 @@ class Standing:
         if line is None or not window.start_ns <= moment_ns < window.end_ns:
             window = self.window_at(moment_ns)
             line = self._line = BudgetLine(
-                budget_key=self.budget.budget_id,
+                budget_key=self.budget.line_key,
                 window_key=window.key,
                 limit_pusd=self.budget.enforced_pusd,
                 resets_ns=window.resets_ns,
@@ -100,6 +102,11 @@ class BudgetDirectory(Follower):
             for tag in split_tags(tags):
                 governing += tuple(self._by_scope.get(("tag", tag_scope_id(caller.account_id, tag)), ()))
         return governing
+
+    def renew(self, standings: Sequence[Standing]) -> tuple[Standing, ...]:
+        """List the same budgets as they stand now, each once; deleted ones as they stood."""
+        known = {standing.budget.budget_id: standing for standing in standings}
+        return tuple(self._standings.get(budget_id, standing) for budget_id, standing in known.items())
 
     async def take_changes(self) -> None:
         """Take over what changed since the last time. Raises DatabaseUnavailable."""

@@ -17,7 +17,7 @@ from gateway.db import Database, SqliteInsert
 _COLUMNS = (
     "budgets.budget_id, budgets.account_id, budgets.kind, budgets.scope, budgets.scope_id, budgets.span, "
     "budgets.limit_pusd, budgets.action, budgets.thresholds, budgets.created_ns, budgets.deleted_ns, "
-    "COALESCE(accounts.zone, 'UTC') AS zone, keys.root_id"
+    "COALESCE(accounts.zone, 'UTC') AS zone, COALESCE(accounts.zone_changes, 0) AS zone_changes, keys.root_id"
 )
 _FROM = (
     "FROM budgets LEFT JOIN accounts ON accounts.account_id = budgets.account_id "
@@ -51,7 +51,7 @@ _FIND_CREDITS = text(
 _ADD_CREDITS = text(
     "UPDATE budgets SET limit_pusd = limit_pusd + :amount_pusd, revision = :revision WHERE budget_id = :budget_id"
 )
-_SET_ZONE = text("UPDATE accounts SET zone = :zone WHERE account_id = :account_id")
+_SET_ZONE = text("UPDATE accounts SET zone = :zone, zone_changes = zone_changes + 1 WHERE account_id = :account_id")
 _READ_ZONE = text("SELECT zone FROM accounts WHERE account_id = :account_id")
 _TOUCH = text("UPDATE budgets SET revision = :revision WHERE account_id = :account_id AND deleted_ns IS NULL")
 # Nothing changes but who may go on: two windows that are set back at once are set back one after the other.
@@ -164,7 +164,7 @@ async def add_credits(connection: AsyncConnection, budget: Budget, entry: Entry)
 
 
 async def set_zone(connection: AsyncConnection, account_id: str, zone: str) -> None:
-    """Let an account's days begin in this zone, and tell every process."""
+    """Let an account's days begin in another zone, and tell every process."""
     revision = (await connection.execute(_NEXT_REVISION)).scalar_one()
     await connection.execute(_SET_ZONE, {"account_id": account_id, "zone": zone})
     await connection.execute(_TOUCH, {"account_id": account_id, "revision": revision})
@@ -244,7 +244,7 @@ def _scope_of(budget: Budget) -> dict[str, Any]:
 def _values(budget: Budget) -> dict[str, Any]:
     values = msgspec.structs.asdict(budget)
     values["thresholds"] = msgspec.json.encode(budget.thresholds).decode()
-    del values["deleted_ns"], values["zone"], values["root_id"]
+    del values["deleted_ns"], values["zone"], values["zone_changes"], values["root_id"]
     return values
 
 

@@ -1,7 +1,7 @@
 """The windows of budgets: hours, days, weeks from Monday and months of the calendar, in a zone of the IANA database.
 
 A day begins at the zone's midnight and has 23 or 25 hours where the clocks change; a midnight that does not exist is
-the moment at which the clocks jump.
+the moment at which the clocks jump. An hour ends where they move by a part of an hour, so that no two overlap.
 
 Failure behavior: a zone that this machine's database does not have is taken as UTC.
 """
@@ -17,7 +17,7 @@ NS_PER_S = 1_000_000_000
 # What is spent is kept by slots of this length: every zone's offset is a multiple of it.
 SLOT_NS = 900 * NS_PER_S
 FOREVER_NS = 1 << 63
-_HOUR_S = 3_600
+_HOUR_S, _SLOT_S, _DAY_S = 3_600, SLOT_NS // NS_PER_S, 86_400
 _MONTHS = 12
 
 
@@ -52,12 +52,9 @@ def window_of(span: Span, zone: str, now_ns: int) -> Window:
         return ALWAYS
     now_s = now_ns // NS_PER_S
     where = find_zone(zone)
-    local = datetime.fromtimestamp(now_s, where)
     if span == "hour":
-        # By the offset, not by the wall clock: an hour that the clocks repeat is two hours.
-        offset_s = int((local.utcoffset() or timedelta()).total_seconds())
-        start_s = (now_s + offset_s) // _HOUR_S * _HOUR_S - offset_s
-        return Window(start_s * NS_PER_S, (start_s + _HOUR_S) * NS_PER_S)
+        return _hour_of(where, now_s)
+    local = datetime.fromtimestamp(now_s, where)
     midnight = datetime(local.year, local.month, local.day)
     if span == "week":
         midnight -= timedelta(days=midnight.weekday())
@@ -69,6 +66,17 @@ def window_of(span: Span, zone: str, now_ns: int) -> Window:
     else:
         following = midnight + timedelta(days=1)
     return Window(_to_ns(midnight, where), _to_ns(following, where))
+
+
+def name_window(span: Span, zone: str, window: Window) -> str:
+    """Name a window of the calendar, whichever zone it is reckoned in: a day, week or month by the date it begins on.
+
+    In UTC it is the window's key.
+    """
+    if span in ("hour", "total"):
+        return window.key
+    start_s = window.start_ns // NS_PER_S
+    return str((start_s + _offset_s(find_zone(zone), start_s)) // _DAY_S * _DAY_S)
 
 
 @lru_cache(maxsize=1_024)
@@ -83,6 +91,20 @@ def find_zone(name: str) -> tzinfo:
 def is_zone(name: str) -> bool:
     """Whether there is such a zone on this machine."""
     return name == "UTC" or find_zone(name) is not UTC
+
+
+def _hour_of(where: tzinfo, now_s: int) -> Window:
+    """By the offset, not by the wall clock: an hour that the clocks repeat is two hours."""
+    offset_s = _offset_s(where, now_s)
+    start_s = (now_s + offset_s) // _HOUR_S * _HOUR_S - offset_s
+    slots = range(start_s, start_s + _HOUR_S, _SLOT_S)
+    # Where the hours before or after begin at another minute, those of now begin or end with the clocks' change.
+    of_now = [slot_s for slot_s in slots if not (_offset_s(where, slot_s) - offset_s) % _HOUR_S]
+    return Window(of_now[0] * NS_PER_S, (of_now[-1] + _SLOT_S) * NS_PER_S)
+
+
+def _offset_s(where: tzinfo, moment_s: int) -> int:
+    return int((datetime.fromtimestamp(moment_s, where).utcoffset() or timedelta()).total_seconds())
 
 
 def _to_ns(midnight: datetime, where: tzinfo) -> int:

@@ -116,6 +116,16 @@ class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
         check_pusd(self.seed_pusd or 0)
 
 
+class Join(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold that is open already, and counts on a line that begins."""
+
+    # The line's.
+    budget_key: str
+    hold_id: str
+    # What it holds: counted as spent where nobody knows of the hold, nor how it ended.
+    amount_pusd: int
+
+
 class NewHold(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be held, on which lines, and for how long."""
 
@@ -128,6 +138,8 @@ class NewHold(msgspec.Struct, frozen=True, kw_only=True):
     lease_ns: int
     # Comes back from ``sweep``.
     memo: bytes = b""
+    # Of other holds, where lines begin with this one: they count there whether or not there is room for them.
+    joins: tuple[Join, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what no hold can mean: no line, one line twice, amounts out of order, a lease already over."""
@@ -262,6 +274,10 @@ class Counters(Protocol):
 
     async def release(self, hold_id: str, now_ns: int) -> Settled:
         """End a hold of which nothing was spent."""
+        ...
+
+    async def withdraw(self, hold_id: str, now_ns: int) -> None:
+        """Take a hold back as if it had never been: its id may be used again at once."""
         ...
 
     async def renew(self, hold_id: str, now_ns: int, lease_ns: int, memo: bytes | None = None) -> bool:

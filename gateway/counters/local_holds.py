@@ -17,6 +17,7 @@ from gateway.counters.interface import (
     ExpiredHold,
     Held,
     HoldIdTaken,
+    Join,
     LineCount,
     LineName,
     LineState,
@@ -102,7 +103,7 @@ class LocalHolds:
         lines, hold_id, amount_pusd = hold.lines, hold.hold_id, hold.amount_pusd
         if hold_id in self._open or self._find_settled(hold_id, now_ns) is not None:
             raise HoldIdTaken(f"a hold {hold_id!r} is open or was settled a moment ago: give each hold a new id")
-        counted, begun = self._find_lines(lines)
+        counted, begun = self._find_lines(lines, hold.joins, now_ns)
         if counted is None:
             return Unseeded(lines=begun)
         room_pusd = MAX_PUSD
@@ -155,19 +156,6 @@ class LocalHolds:
         """List the open holds with their owners."""
         return [(hold_id, hold.owner) for hold_id, hold in self._open.items()]
 
-    def begin(self, line: BudgetLine) -> None:
-        """Begin a line's counter at its seed, where there is none."""
-        self._lines.setdefault((line.budget_key, line.window_key), _Line(line.seed_pusd or 0))
-
-    def join(self, hold_id: str, line: BudgetLine) -> None:
-        """Let an open hold count on one more line too, which has a counter, whether or not there is room for it."""
-        hold, count = self._open[hold_id], self._lines[line.budget_key, line.window_key]
-        hold.names += (line,)
-        hold.lines.append(count)
-        count.held_pusd += hold.amount_pusd
-        count.open += 1
-        count.resets_ns = line.resets_ns
-
     def settle(self, hold_id: str, amount_pusd: int, now_ns: int) -> Settled:
         """End a hold with what was really spent; only the first time counts."""
         hold = self._open.get(hold_id)
@@ -207,6 +195,10 @@ class LocalHolds:
     def release(self, hold_id: str, now_ns: int) -> Settled:
         """End a hold of which nothing was spent."""
         return self.settle(hold_id, 0, now_ns)
+
+    def withdraw(self, hold_id: str, now_ns: int) -> None:
+        """Take a hold back as if it had never been: its id may be used again at once."""
+        self.end(hold_id, 0, now_ns)
 
     def renew(self, hold_id: str, now_ns: int, lease_ns: int, memo: bytes | None = None) -> bool:
         """Let the lease last longer, and replace the memo where one is given; False when the hold is no longer ours."""
@@ -251,8 +243,10 @@ class LocalHolds:
             None if line is None else LineCount(spent_pusd=line.spent_pusd, held_pusd=line.held_pusd) for line in found
         )
 
-    def _find_lines(self, lines: Sequence[BudgetLine]) -> tuple[list[_Line] | None, tuple[BudgetLine, ...]]:
-        """Find the counters, seeding those that are new, which are named too.
+    def _find_lines(
+        self, lines: Sequence[BudgetLine], joins: Sequence[Join], now_ns: int
+    ) -> tuple[list[_Line] | None, tuple[BudgetLine, ...]]:
+        """Find the counters, seeding those that are new, which are named too, with the holds that join them.
 
         None, nothing done, and the lines named that have none, where a seed is missing.
         """
@@ -269,8 +263,22 @@ class LocalHolds:
         if unseeded:
             return None, unseeded
         for line in new:
-            self.begin(line)
+            self._begin(line, [join for join in joins if join.budget_key == line.budget_key], now_ns)
         return [self._lines[line.budget_key, line.window_key] for line in lines], new
+
+    def _begin(self, line: BudgetLine, joins: Sequence[Join], now_ns: int) -> None:
+        count = self._lines[line.budget_key, line.window_key] = _Line(line.seed_pusd or 0)
+        for join in joins:
+            hold = self._open.get(join.hold_id)
+            if hold is None:
+                ended = self._find_settled(join.hold_id, now_ns)
+                count.spent_pusd += join.amount_pusd if ended is None else ended.charged_pusd
+                continue
+            hold.names += (line,)
+            hold.lines.append(count)
+            count.held_pusd += hold.amount_pusd
+            count.open += 1
+            count.resets_ns = line.resets_ns
 
     def _open_hold(self, hold: _Hold) -> None:
         self._open[hold.hold_id], amount_pusd = hold, hold.amount_pusd

@@ -63,6 +63,10 @@ class MemoryCounters:
         """End a hold of which nothing was spent."""
         return self.holds.settle(hold_id, 0, now_ns)
 
+    async def withdraw(self, hold_id: str, now_ns: int) -> None:
+        """Take a hold back as if it had never been."""
+        self.holds.withdraw(hold_id, now_ns)
+
     async def renew(self, hold_id: str, now_ns: int, lease_ns: int, memo: bytes | None = None) -> bool:
         """Let the lease last longer."""
         return self.holds.renew(hold_id, now_ns, lease_ns, memo)

@@ -115,17 +115,16 @@ class SharedCounters:
             arguments.append(line.limit_pusd)
             arguments.append("" if line.seed_pusd is None else line.seed_pusd)
             arguments.append("" if line.resets_ns is None else _to_us(line.resets_ns))
+        for join in hold.joins:
+            at = next(at for at, line in enumerate(hold.lines) if line.budget_key == join.budget_key)
+            arguments += (at, join.hold_id, join.amount_pusd)
         answer: bytes = await self.link.run(self._scripts.reserve, keys, arguments)
         return _read_reservation(hold, answer)
 
     async def settle(self, hold_id: str, amount_pusd: int, now_ns: int) -> Settled:
         """End a hold with what was really spent; only the first time counts."""
         check_pusd(amount_pusd)
-        answer: bytes = await self.link.run(
-            self._scripts.settle,
-            [*self._hold_keys(hold_id), self._ends_key],
-            (hold_id, amount_pusd, _to_us(now_ns), SETTLED_KEPT_NS // _NS_PER_MS, *_LINE_TIMES),
-        )
+        answer = await self._end(hold_id, amount_pusd, now_ns, SETTLED_KEPT_NS)
         outcome, *figures = answer.split()
         if outcome == b"unknown":
             return Settled(outcome="unknown")
@@ -140,6 +139,16 @@ class SharedCounters:
     async def release(self, hold_id: str, now_ns: int) -> Settled:
         """End a hold of which nothing was spent."""
         return await self.settle(hold_id, 0, now_ns)
+
+    async def withdraw(self, hold_id: str, now_ns: int) -> None:
+        """Take a hold back as if it had never been."""
+        await self._end(hold_id, 0, now_ns, 0)
+
+    async def _end(self, hold_id: str, amount_pusd: int, now_ns: int, kept_ns: int) -> bytes:
+        keys = [*self._hold_keys(hold_id), self._ends_key]
+        arguments = (hold_id, amount_pusd, _to_us(now_ns), kept_ns // _NS_PER_MS, *_LINE_TIMES)
+        answer: bytes = await self.link.run(self._scripts.settle, keys, arguments)
+        return answer
 
     async def renew(self, hold_id: str, now_ns: int, lease_ns: int, memo: bytes | None = None) -> bool:
         """Let the lease last longer, and replace the memo where one is given; False when the hold is no longer ours."""

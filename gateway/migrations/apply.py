@@ -30,6 +30,7 @@ from gateway.migrations.tens import (
     v0014_shared_limits,
     v0015_makers_budgets,
     v0016_audits,
+    v0017_zones,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -52,6 +53,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0014_shared_limits.STATEMENTS,
     v0015_makers_budgets.STATEMENTS,
     v0016_audits.STATEMENTS,
+    v0017_zones.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

@@ -84,9 +84,9 @@ class Person(msgspec.Struct, kw_only=True):
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
-    async def budget(self, port: int, limit_usd: str) -> None:
+    async def budget(self, port: int, limit_usd: str, window: str = "total") -> None:
         """Make the budget."""
-        wanted = {"scope": "account", "window": "total", "limit_usd": limit_usd}
+        wanted = {"scope": "account", "window": window, "limit_usd": limit_usd}
         self.budget_id = (await self.ask(port, "POST", "/api/budgets", wanted))["id"]
 
     async def stand(self, port: int) -> tuple[int, int]:

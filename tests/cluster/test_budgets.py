@@ -23,6 +23,7 @@ LIMIT_USD = "0.6"
 # Long enough that most calls are under way at a kill.
 ANSWER_S = 1.0
 WATCH_S = 0.25
+ZONES = ("Asia/Tokyo", "UTC", "Asia/Kathmandu")
 
 
 class Watcher:
@@ -137,3 +138,37 @@ async def test_a_thousand_callers_never_pass_a_budget_through_kills(
     assert found["answered"] > CALLERS // 4
     assert found["answered"] + found["in_doubt"] > CALLERS
     assert found["refused"] >= CALLERS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+async def test_changes_of_the_zone_never_pass_a_budget(
+    tmp_path: Path, redis_server: RedisServer, schema_url: str
+) -> None:
+    """Back and forth, at one process and the other, while calls of all callers run: the limit is one throughout."""
+    biller, limit_pusd = Biller(ANSWER_S), to_pusd("0.15")
+    async with (
+        upstream(biller.answer) as listening,
+        cluster(tmp_path, 2, configure(listening.url), redis_server.url, schema_url) as joined,
+    ):
+        ann = await register(joined.hosts[0].port)
+        await ann.budget(joined.hosts[0].port, "0.15", "month")
+        await wait_until_known(joined.hosts, ann.key)
+        crowd = Crowd(joined.hosts, ann.key, SEED)
+        calling = asyncio.ensure_future(crowd.run(200))
+        changes = 0
+        while not calling.done():
+            changes += 1
+            await ann.ask(joined.hosts[changes % 2].port, "PATCH", "/api/account", {"zone": ZONES[changes % 3]})
+            await asyncio.sleep(0.5)
+        await calling
+        spent_pusd, _ = await settle_down(joined, ann)
+        rows = await joined.rows()
+        assert sum(row["cost_pusd"] for row in rows) == spent_pusd
+        found = judge(rows, biller, crowd.heard)
+        print(f"{changes} changes, {spent_pusd} of {limit_pusd} pusd: {found}")
+        assert biller.billed_pusd <= spent_pusd <= limit_pusd
+        biller.wait_s = 0
+        await spend_the_rest(joined, ann, biller, limit_pusd)
+        # So that calls ran at most of them.
+        assert changes >= 5

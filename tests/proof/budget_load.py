@@ -72,8 +72,17 @@ class Account(msgspec.Struct, kw_only=True):
             found: dict[str, Any] = answer.json()["budgets"][0]
             return found
 
+    async def set_zone(self, port: int, zone: str) -> None:
+        """Let the account's days begin elsewhere."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20) as client:
+            headers = {"authorization": f"Bearer {self.token}"}
+            answer = await client.patch("/api/account", json={"zone": zone}, headers=headers)
+            assert answer.status_code == 200, answer.text
 
-async def open_account(port: int, data_dir: Path, limit_usd: str, database_url: str | None = None) -> Account:
+
+async def open_account(
+    port: int, data_dir: Path, limit_usd: str, database_url: str | None = None, window: str = "total"
+) -> Account:
     """Register somebody, give them a key and a budget."""
     database = await Database.open(database_url, data_dir)
     try:
@@ -85,7 +94,7 @@ async def open_account(port: int, data_dir: Path, limit_usd: str, database_url: 
                 project_id = (await connection.execute(asked)).scalar_one()
             digester = KeyDigester(derive_key(load_master_key(None, data_dir), API_KEYS))
             made = await store.create_key(database, digester, NewKey(project_id=project_id, name="k"), 1)
-            body = {"scope": "account", "window": "total", "limit_usd": limit_usd}
+            body = {"scope": "account", "window": window, "limit_usd": limit_usd}
             budget = await client.post("/api/budgets", json=body, headers={"authorization": f"Bearer {token}"})
             assert budget.status_code == 201, budget.text
     finally:

@@ -11,12 +11,16 @@ from proof.budget_load import Account, Biller, call_until_dead, configure, open_
 from running import upstream
 
 SEED = 20261126
+# The first and the last hold the account at a restart.
+ZONES = ("Asia/Tokyo", "UTC", "America/New_York", "UTC")
 
 
 async def kill_under_load(running: Gateway, account: Account, after_s: float) -> None:
-    """Load the gateway for a while and kill it in full work."""
+    """Load the gateway for a while, the account's zone changing, and kill it in full work."""
     calling = asyncio.ensure_future(call_until_dead(running.port, account.key, 16))
-    await asyncio.sleep(after_s)
+    for zone in ZONES:
+        await asyncio.sleep(after_s / len(ZONES))
+        await account.set_zone(running.port, zone)
     await running.stop(signal.SIGKILL)
     await calling
 
@@ -65,7 +69,7 @@ async def test_the_limit_holds_through_eight_kills(tmp_path: Path) -> None:
     async with upstream(biller.answer) as listening:
         config = configure(listening.url)
         async with gateway(tmp_path, config) as running:
-            account = await open_account(running.port, tmp_path / "data", limit_usd)
+            account = await open_account(running.port, tmp_path / "data", limit_usd, window="month")
         for _ in range(8):
             async with gateway(tmp_path, config) as running:
                 await kill_under_load(running, account, moments.uniform(0.05, 0.6))

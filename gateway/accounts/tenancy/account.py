@@ -65,10 +65,10 @@ class Accounts:
             changes["zone"] = check_zone(zone)
         async with self._database.write() as connection:
             await require_permission(connection, person, "account")
-            account = await people_store.find_account(connection, person.account_id)
-            account = msgspec.structs.replace(account, **changes)
+            before = await people_store.find_account(connection, person.account_id)
+            account = msgspec.structs.replace(before, **changes)
             await people_store.change_account(connection, account)
-            if zone is not None:
+            if account.zone != before.zone:
                 await self._tell_zone(connection, account.account_id, account.zone)
             actor = Actor(kind="user", actor_id=person.user_id, origin=origin)
             told = ", ".join(f"{field} {shown(value)}" for field, value in changes.items())

@@ -57,12 +57,21 @@ class OpenHold(msgspec.Struct):
     renewed_ns: int
     # The row that its call becomes if nothing more is heard of it.
     doubt: UsageRow
+    # The budgets of its lines, as they stood.
+    standings: tuple[Standing, ...] = ()
     # Its call's row is recorded, or it needs none: only Redis is still to be told.
     has_ended: bool = False
     # The other processes know of it, and count it where they begin a line anew.
     is_told: bool = False
     # Lines that this process began meanwhile, without the hold: whether what it holds was counted there as spent.
     counted: dict[LineName, bool] = {}
+
+    def has_moved(self, budget: Budget) -> bool:
+        """Whether the counter of a budget that it is held on is over, since the account's zone was changed."""
+        for standing in self.standings:
+            if standing.budget.budget_id == budget.budget_id:
+                return standing.budget.line_key != budget.line_key
+        return False
 
     def note_begun(self, name: LineName, *, is_counted: bool) -> None:
         """A line was begun in Redis that does not know the hold."""
@@ -133,6 +142,16 @@ class Books:
     def running(self) -> dict[str, OpenHold]:
         """Name the holds in Redis whose calls are not over."""
         return {hold_id: held for hold_id, held in self.open.items() if not held.has_ended}
+
+    def find_moved(self) -> dict[LineName, dict[str, int]]:
+        """List what is held by counters that are over, by the counters that it belongs to since: holds and amounts."""
+        moved: dict[LineName, dict[str, int]] = {}
+        for hold_id, held in self.open.items():
+            for standing in self.directory.renew(held.standings) if held.is_told else ():
+                if held.has_moved(standing.budget):
+                    name = name_of(standing.line_at(held.doubt.created_ns))
+                    moved.setdefault(name, {})[hold_id] = held.amount_pusd
+        return moved
 
     def coming(self) -> list[UsageRow]:
         """Name the rows that those calls become if nothing more is heard of them."""

@@ -1,7 +1,7 @@
 """Holds the money of calls: every budget of a call in one atomic step, before anything is sent.
 
-A line without a counter is seeded from the ledger: in one process while no row is being stored, so that the counter
-is the ledger's sum to the picodollar; through Redis after every process has stored what it had (see peers).
+A line without a counter is seeded from the ledger (see seeder). A change of the account's zone ends the lines: a call
+that asked meanwhile asks again on those that follow.
 
 Failure behavior: where the counters or what was spent cannot be asked, a call that a budget governs is refused with
 503 at once; where a budget has no room, with 402. Nothing is ever let pass because it could not be asked.
@@ -14,13 +14,12 @@ import msgspec
 
 from gateway.budgets import refusal
 from gateway.budgets.bound import LEAST_OUTPUT_TOKENS, Bound
-from gateway.budgets.budget import Budget
 from gateway.budgets.directory import Standing
-from gateway.budgets.keeping.books import OpenHold, Unsettled, name_of
+from gateway.budgets.keeping.books import OpenHold, Unsettled
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.memo import write_memo
+from gateway.budgets.keeping.seeder import Seeder
 from gateway.budgets.keeping.treasury import Treasury
-from gateway.budgets.windows import Window
 from gateway.counters.interface import (
     MAX_PUSD,
     BudgetLine,
@@ -42,7 +41,6 @@ SEED_TIMEOUT_S = 8.0
 _RETRY_MS = 1_000
 _MAX_ROUNDS = 5
 
-Wanting = Sequence[tuple[Standing, Window]]
 Tighten = Callable[[], Awaitable[Bound]]
 
 
@@ -63,12 +61,9 @@ class Keeper:
     def __init__(self, treasury: Treasury) -> None:
         self.treasury = treasury
         self.books = treasury.books
-        self._spending = treasury.spending
         self._recorder = treasury.recorder
         self._lease_ns = treasury.lease_ns
-        self._peers = treasury.peers
-        # One at a time reads the ledger; who waited finds the counter seeded.
-        self._seeding = asyncio.Lock()
+        self._seeder = Seeder(treasury)
 
     def reserve_at_once(
         self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: UsageRow
@@ -102,14 +97,15 @@ class Keeper:
         """
         bound, most_pusd = wish.bound, wish.bound.pusd
         amount = self._allowed(wish, most_pusd)
-        held = None if amount < most_pusd else await self._reserve(wish, most_pusd, None)
+        held, wish = (None, wish) if amount < most_pusd else await self._reserve(wish, most_pusd, None)
         if not isinstance(held, Held):
             bound = await tighten()
+            wish = self._renew(wish)
             most_pusd = bound.pusd
             amount = self._allowed(wish, most_pusd)
             if amount < bound.least_pusd:
                 return await self._reserve_least(wish, bound, amount)
-            held = await self._reserve(wish, min(amount, most_pusd), bound.least_pusd)
+            held, wish = await self._reserve(wish, min(amount, most_pusd), bound.least_pusd)
         if not isinstance(held, Held):
             raise self._refuse(wish, held, bound.least_pusd)
         if held.amount_pusd < most_pusd:
@@ -120,7 +116,7 @@ class Keeper:
     async def _reserve_least(self, wish: Wish, bound: Bound, allowed_pusd: int) -> Funds:
         """For a call that its own cap refuses: where its budgets have room for a call, it may have a free answer."""
         least = msgspec.structs.replace(bound, output_tokens=min(bound.output_tokens, LEAST_OUTPUT_TOKENS))
-        held = await self._reserve(wish, least.pusd, None)
+        held, wish = await self._reserve(wish, least.pusd, None)
         if not isinstance(held, Held):
             raise self._refuse(wish, held, least.pusd)
         funds = self._fund(wish, least, _with_cost(wish.doubt, least.pusd))
@@ -143,9 +139,9 @@ class Keeper:
         if not funds.standings:
             return True
         doubt = msgspec.structs.replace(funds.doubt, request_id=f"{funds.doubt.request_id}.{attempt}")
-        wish = Wish(funds.standings, funds.bound, None, doubt)
+        wish = self._renew(Wish(funds.standings, funds.bound, None, doubt))
         try:
-            held = await self._reserve(wish, funds.bound.pusd, None)
+            held, _ = await self._reserve(wish, funds.bound.pusd, None)
         except Fault:
             return False
         if not isinstance(held, Held):
@@ -159,12 +155,41 @@ class Keeper:
     def _allowed(wish: Wish, most_pusd: int) -> int:
         return min(most_pusd, MAX_PUSD if wish.cap_pusd is None else wish.cap_pusd)
 
-    async def _reserve(self, wish: Wish, amount_pusd: int, least_pusd: int | None) -> Held | Refused:
-        doubt, standings = wish.doubt, wish.standings
-        if not standings:
-            return Held(hold_id=doubt.request_id, amount_pusd=amount_pusd, room_pusd=0)
-        books = self.books
-        hold = self._new_hold(doubt, standings, min(amount_pusd, MAX_PUSD), least_pusd)
+    def _renew(self, wish: Wish) -> Wish:
+        return msgspec.structs.replace(wish, standings=self.books.directory.renew(wish.standings))
+
+    async def _reserve(self, wish: Wish, amount_pusd: int, least_pusd: int | None) -> tuple[Held | Refused, Wish]:
+        """Hold an amount; the wish comes back with the budgets as they stand now."""
+        doubt, directory = wish.doubt, self.books.directory
+        if not wish.standings:
+            return Held(hold_id=doubt.request_id, amount_pusd=amount_pusd, room_pusd=0), wish
+        for _ in range(_MAX_ROUNDS):
+            revision = directory.revision
+            hold = self._new_hold(doubt, wish.standings, min(amount_pusd, MAX_PUSD), least_pusd)
+            reservation = await self._ask(hold, wish)
+            if directory.revision == revision:
+                return reservation, wish
+            wish = self._renew(wish)
+            if [line.budget_key for line in hold.lines] == [standing.budget.line_key for standing in wish.standings]:
+                return reservation, wish
+            # The lines were those of another zone, and whoever begins the new ones may not have been told of the hold.
+            if isinstance(reservation, Held):
+                await self._withdraw(hold)
+        raise _unavailable()
+
+    async def _withdraw(self, hold: NewHold) -> None:
+        self.books.open.pop(hold.hold_id, None)
+        try:
+            await self.books.counters.withdraw(hold.hold_id, self.books.now_ns())
+        except asyncio.CancelledError:
+            self._forget(hold)
+            raise
+        except CountersUnavailable as error:
+            self._forget(hold)
+            raise _unavailable() from error
+
+    async def _ask(self, hold: NewHold, wish: Wish) -> Held | Refused:
+        books, doubt, standings = self.books, wish.doubt, wish.standings
         now_ns = books.now_ns()
         try:
             reservation: Reservation = (
@@ -172,20 +197,16 @@ class Keeper:
             )
             if isinstance(reservation, Unseeded):
                 async with asyncio.timeout(SEED_TIMEOUT_S):
-                    reservation = await self._seed(hold, standings, doubt.created_ns)
+                    reservation = await self._seeder.begin(hold, standings, doubt.created_ns)
         except asyncio.CancelledError:
             self._forget(hold)
             raise
         except (CountersUnavailable, DatabaseUnavailable, TimeoutError) as error:
             if not isinstance(error, CountersSpared):
                 self._forget(hold)
-            raise Fault(
-                "service_unavailable",
-                "A budget governs this call, and what was spent cannot be asked right now; ask again.",
-                retry_after_ms=_RETRY_MS,
-            ) from error
+            raise _unavailable() from error
         if isinstance(reservation, Held) and books.local is None:
-            books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns, doubt)
+            books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns, doubt, standings)
         return reservation
 
     def _new_hold(
@@ -213,86 +234,22 @@ class Keeper:
             self.books.forgotten.append((self.books.now_ns(), hold.hold_id))
             self.books.wake.set()
 
-    async def _seed(self, hold: NewHold, standings: Sequence[Standing], created_ns: int) -> Held | Refused:
-        """Read from the ledger what the lines have spent, and reserve."""
-        books = self.books
-        async with self._seeding:
-            for _ in range(_MAX_ROUNDS):
-                now_ns = books.now_ns()
-                reservation = await books.counters.reserve(hold, now_ns)
-                if not isinstance(reservation, Unseeded):
-                    return reservation
-                missing = {line.budget_key for line in reservation.lines}
-                lacking = [
-                    (standing, standing.window_at(created_ns))
-                    for standing in standings
-                    if standing.budget.budget_id in missing
-                ]
-                if self._peers is not None:
-                    await self._peers.wait_for_all(is_urgent=True)
-                if self._recorder.has_rows_on_disk_alone:
-                    await self._recorder.flush()
-                async with self._recorder.folding:
-                    reservation = await self._begin(hold, lacking, now_ns)
-                if not isinstance(reservation, Unseeded):
-                    return reservation
-        raise DatabaseUnavailable("the counters lose their data again and again")
-
-    def _coming(self) -> list[UsageRow]:
-        local = self.books.local
-        if local is None:
-            return self.books.coming()
-        return [funds.doubt for _, funds in local.owned() if isinstance(funds, Funds)]
-
-    async def _begin(self, hold: NewHold, lacking: Wanting, now_ns: int) -> Reservation:
-        """Begin lines at what was spent, with what calls hold that run; and reserve."""
-        wanted = [(standing.budget, window) for standing, window in lacking]
-        sums = await self._spending.read(self._recorder, wanted, self._coming)
-        # From here to the reservation nothing is awaited in one process.
-        local = self.books.local
-        if local is None:
-            return await self._begin_shared(hold, wanted, sums, now_ns)
-        for (standing, window), total in zip(lacking, sums, strict=True):
-            (line,) = [line for line in hold.lines if line.budget_key == standing.budget.budget_id]
-            local.begin(msgspec.structs.replace(line, seed_pusd=min(max(total, 0), MAX_PUSD)))
-            for hold_id, funds in local.owned():
-                # Of a call that came before its budget.
-                if isinstance(funds, Funds) and self._spending.counts(funds.doubt, standing.budget, window):
-                    local.join(hold_id, line)
-                    funds.join(standing)
-        return local.reserve(hold, now_ns)
-
-    async def _begin_shared(
-        self, hold: NewHold, wanted: Sequence[tuple[Budget, Window]], sums: Sequence[int], now_ns: int
-    ) -> Reservation:
-        """In Redis: what is held that these lines do not know counts there as spent until its calls settle.
-
-        Redis lost it, or the budget is younger than the calls.
-        """
-        running, seeds, counted = self.books.running(), dict[str, int](), dict[str, set[str]]()
-        for (budget, window), total in zip(wanted, sums, strict=True):
-            own = {name: held for name, held in running.items() if self._spending.counts(held.doubt, budget, window)}
-            others = 0 if self._peers is None else self._peers.held_pusd(budget.budget_id, window.key)
-            seed_pusd = max(total, 0) + sum(held.amount_pusd for held in own.values()) + others
-            seeds[budget.budget_id], counted[budget.budget_id] = min(seed_pusd, MAX_PUSD), set(own)
-        lines = tuple(msgspec.structs.replace(line, seed_pusd=seeds.get(line.budget_key)) for line in hold.lines)
-        # Free: nobody else has it for longer than a turn of the loop.
-        async with self.books.beginning:
-            known = dict(self.books.open)
-            reservation = await self.books.counters.reserve(msgspec.structs.replace(hold, lines=lines), now_ns)
-            for line in () if isinstance(reservation, Unseeded) else reservation.begun:
-                for hold_id, held in known.items():
-                    held.note_begun(name_of(line), is_counted=hold_id in counted[line.budget_key])
-        return reservation
-
     @staticmethod
     def _refuse(wish: Wish, refused: Refused | None, least_pusd: int) -> Fault:
         states: tuple[LineState, ...] = () if refused is None else refused.lines
         for standing in wish.standings:
             for state in states:
-                if state.budget_key == standing.budget.budget_id:
+                if state.budget_key == standing.budget.line_key:
                     return refusal.refuse_for_budget(standing.budget, state, least_pusd)
         return refusal.refuse_for_cap(wish.cap_pusd or 0, least_pusd)
+
+
+def _unavailable() -> Fault:
+    return Fault(
+        "service_unavailable",
+        "A budget governs this call, and what was spent cannot be asked right now; ask again.",
+        retry_after_ms=_RETRY_MS,
+    )
 
 
 def _with_cost(doubt: UsageRow, amount_pusd: int) -> UsageRow:

@@ -1,7 +1,8 @@
 """The other processes that spend from the same budgets: what they have recorded must be stored before it is summed up.
 
 Each process beats: it stores every row that it has recorded, takes the budgets' changes over, and then raises its
-count in the database, with what it holds. Whoever has seen every living process beat twice knows that all that was
+count in the database, with what it holds, and by name the holds whose counters a change of the zone has ended: they
+belong to the counters that begin since. Whoever has seen every living process beat twice knows that all that was
 recorded before is stored, and that all of them know the budgets that there were. Who cannot wait that long asks in the
 database; the others look there often, and beat twice at once.
 
@@ -30,11 +31,11 @@ _BEATS = 2
 _FLUSH_S = 4.0
 
 _UPSERT = text(
-    "INSERT INTO spenders (process_id, journal, beat, seen_ns, held) VALUES (:process_id, :journal, :beat, :seen_ns, "
-    ":held) ON CONFLICT (process_id) DO UPDATE SET beat = excluded.beat, seen_ns = excluded.seen_ns, "
-    "held = excluded.held"
+    "INSERT INTO spenders (process_id, journal, beat, seen_ns, held, moved) VALUES (:process_id, :journal, :beat, "
+    ":seen_ns, :held, :moved) ON CONFLICT (process_id) DO UPDATE SET beat = excluded.beat, "
+    "seen_ns = excluded.seen_ns, held = excluded.held, moved = excluded.moved"
 )
-_READ = text("SELECT process_id, beat, seen_ns, held FROM spenders WHERE process_id <> :process_id")
+_READ = text("SELECT process_id, beat, seen_ns, held, moved FROM spenders WHERE process_id <> :process_id")
 _LEAVE = text("DELETE FROM spenders WHERE process_id = :process_id")
 # Those whose journal this process has taken over.
 _BURY = text("DELETE FROM spenders WHERE journal = :journal AND process_id <> :process_id AND seen_ns < :dead_ns")
@@ -47,6 +48,8 @@ _READ_ASKED = text("SELECT value FROM revisions WHERE name = 'spending'")
 
 # By budget and window, in picodollars.
 HeldByLine = dict[str, int]
+# The same by holds.
+MovedByLine = dict[str, dict[str, int]]
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +59,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     beat: int
     seen_ns: int
     held: HeldByLine
+    moved: MovedByLine
 
 
 class Peers:
@@ -74,16 +78,21 @@ class Peers:
         # The last question that this process has beaten for.
         self._answered = 0
         self._held: HeldByLine = {}
+        self._moved: MovedByLine = {}
         # Whether all that ever beat are alive or have left in order.
         self.are_whole = True
 
-    def held_pusd(self, budget_id: str, window_key: str) -> int:
+    def held_pusd(self, line_key: str, window_key: str) -> int:
         """What the others held on a line when they were last asked."""
-        return self._held.get(f"{budget_id} {window_key}", 0)
+        return self._held.get(f"{line_key} {window_key}", 0)
+
+    def moved(self, line_key: str, window_key: str) -> dict[str, int]:
+        """What the others held then by counters that are over, and that this line has to know: holds and amounts."""
+        return self._moved.get(f"{line_key} {window_key}", {})
 
     async def appear(self) -> None:
         """Be known to the others before the budgets are loaded: a change is waited for, or is loaded with them."""
-        await self._tell({})
+        await self._tell({}, {})
 
     async def beat(self) -> None:
         """Store what was recorded, take over the budgets, and tell."""
@@ -99,8 +108,9 @@ class Peers:
             for line in hold.lines if hold.is_told else ():
                 name = f"{line.budget_key} {line.window_key}"
                 held[name] = held.get(name, 0) + hold.amount_pusd
+        moved = {f"{line.budget_key} {line.window_key}": holds for line, holds in self._books.find_moved().items()}
         self._beat += 1
-        await self._tell(held)
+        await self._tell(held, moved)
 
     async def pause(self) -> None:
         """Let the time between two beats pass; it ends early, with a beat, where a process asks meanwhile."""
@@ -138,8 +148,10 @@ class Peers:
             await self._ask()
         living, dead = await self._wait_for_beats()
         self.are_whole = not dead
-        self._held = {}
+        self._held, self._moved = {}, {}
         for peer in living:
+            for name, holds in peer.moved.items():
+                self._moved.setdefault(name, {}).update(holds)
             for name, amount_pusd in peer.held.items():
                 self._held[name] = self._held.get(name, 0) + amount_pusd
 
@@ -148,13 +160,14 @@ class Peers:
         async with self._database.write() as connection:
             await connection.execute(_LEAVE, {"process_id": self.process_id})
 
-    async def _tell(self, held: HeldByLine) -> None:
+    async def _tell(self, held: HeldByLine, moved: MovedByLine) -> None:
         values: dict[str, Any] = {
             "process_id": self.process_id,
             "journal": self._journal,
             "beat": self._beat,
             "seen_ns": self._now_ns(),
             "held": msgspec.json.encode(held).decode(),
+            "moved": msgspec.json.encode(moved).decode(),
         }
         async with self._database.write() as connection:
             await connection.execute(_UPSERT, values)
@@ -177,4 +190,7 @@ class Peers:
     async def _read(self) -> list[Peer]:
         async with self._database.read() as connection:
             found = (await connection.execute(_READ, {"process_id": self.process_id})).mappings().all()
-        return [msgspec.convert({**row, "held": msgspec.json.decode(row["held"])}, Peer) for row in found]
+        told = ("held", "moved")
+        return [
+            msgspec.convert({**row, **{name: msgspec.json.decode(row[name]) for name in told}}, Peer) for row in found
+        ]

@@ -21,7 +21,7 @@ from gateway.budgets.keeping.peers import BEAT_S, Peers
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.refusal import moment_text
 from gateway.budgets.spending import cost_of
-from gateway.budgets.windows import Window
+from gateway.budgets.windows import Window, name_window
 from gateway.counters.interface import CountersUnavailable, ExpiredHold, LineCount, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.events import USAGE_THRESHOLD, Event, append_event
@@ -209,7 +209,7 @@ class Watch:
         """What the running calls of all processes hold in a budget's window."""
         running = self._books.running().values()
         own = sum(held.amount_pusd for held in running if self._spending.counts(held.doubt, budget, window))
-        return own + (0 if self._peers is None else self._peers.held_pusd(budget.budget_id, window.key))
+        return own + (0 if self._peers is None else self._peers.held_pusd(budget.line_key, window.key))
 
     async def take_corrections(self) -> None:
         """In one process: bring the counters to the ledger where calls were re-rated by a command beside it."""
@@ -287,12 +287,13 @@ class Watch:
 
 
 def _name_of(standing: Standing, now_ns: int) -> LineName:
-    return LineName(budget_key=standing.budget.budget_id, window_key=standing.window_at(now_ns).key)
+    return LineName(budget_key=standing.budget.line_key, window_key=standing.window_at(now_ns).key)
 
 
 def make_event(crossing: Crossing, now_ns: int) -> Event:
-    """The event of a threshold, one for each of a budget's windows."""
+    """The event of a threshold, one for each of a budget's windows: a day is one, though its zone be changed in it."""
     budget, window = crossing.budget, crossing.window
+    name = name_window(budget.span, budget.zone, window)
     percent = crossing.threshold * 100
     return Event(
         name=USAGE_THRESHOLD,
@@ -309,6 +310,6 @@ def make_event(crossing: Crossing, now_ns: int) -> Event:
             "action": budget.action,
             "resets_at": moment_text(window.resets_ns),
         },
-        once=f"{USAGE_THRESHOLD} {budget.budget_id} {window.key} {crossing.threshold:g}",
+        once=f"{USAGE_THRESHOLD} {budget.budget_id} {name} {crossing.threshold:g}",
         created_ns=now_ns,
     )

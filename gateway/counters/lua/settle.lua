@@ -1,5 +1,5 @@
 -- KEYS: the hold, its memory once settled, the holds by the time of their end.
--- ARGV: hold id, amount, now in us, how long it is remembered, a line kept and idle in ms.
+-- ARGV: hold id, amount, now in us, how long it is remembered in ms or '0', a line kept and idle in ms.
 local hold, settled, ends = KEYS[1], KEYS[2], KEYS[3]
 local id, amount, now_us, remembered_ms, kept_ms, idle_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
@@ -27,5 +27,5 @@ for n = 4, #record, 2 do
 end
 redis.call('DEL', hold)
 redis.call('ZREM', ends, id)
-redis.call('SET', settled, amount .. ' ' .. record[1], 'PX', remembered_ms)
+if remembered_ms ~= '0' then redis.call('SET', settled, amount .. ' ' .. record[1], 'PX', remembered_ms) end
 return table.concat(answer, ' ')

@@ -1,5 +1,7 @@
 """Tags: which words a call carries, and whose they are."""
 
+import msgspec
+
 from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.counters.interface import MAX_PUSD
 
@@ -28,3 +30,19 @@ def test_what_alerts_refuses_nothing() -> None:
         created_ns=0,
     )
     assert (budget.enforced_pusd, budget.tag) == (MAX_PUSD, None)
+
+
+def test_a_counter_is_named_by_the_changes_of_the_zone() -> None:
+    """As it always was before the first; a total's window is the same in every zone."""
+    budget = Budget(
+        budget_id="bud_1",
+        account_id="acct_1",
+        scope="account",
+        scope_id="acct_1",
+        span="day",
+        limit_pusd=1,
+        created_ns=1,
+    )
+    changed = msgspec.structs.replace(budget, zone_changes=2)
+    assert (budget.line_key, changed.line_key) == ("bud_1", "bud_1.2")
+    assert msgspec.structs.replace(changed, span="total").line_key == "bud_1"

@@ -12,6 +12,7 @@ from gateway.counters.interface import (
     Counters,
     Held,
     HoldIdTaken,
+    Join,
     LineCount,
     LineName,
     NewHold,
@@ -264,6 +265,45 @@ async def test_money_outside_the_bounds_is_a_mistake(counters: Counters) -> None
         with pytest.raises(ValueError, match=str(amount)):
             await counters.settle("a", amount, START_NS)
     assert await look(counters) == (0, 60)
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+async def test_a_line_that_begins_counts_holds_that_are_open(counters: Counters, has_room: bool) -> None:
+    """Held, and spent with the others as they settle; what ended meanwhile by what it cost, what is lost as it held."""
+    for name in ("open", "ended"):
+        await counters.reserve(make_hold(name, 30), START_NS)
+    await counters.settle("ended", 5, START_NS)
+    joins = tuple(
+        Join(budget_key="project", hold_id=name, amount_pusd=amount)
+        for name, amount in (("open", 30), ("ended", 30), ("lost", 7))
+    )
+    new = make_line(PROJECT, limit_pusd=60 if has_room else 50, seed_pusd=8)
+    hold = NewHold(hold_id="new", lines=(new,), amount_pusd=10, lease_ns=10 * S, joins=joins)
+    answer = await counters.reserve(hold, START_NS)
+    assert isinstance(answer, Held if has_room else Refused)
+    assert answer.begun == (new,)
+    held = 40 if has_room else 30
+    assert await counters.look([PROJECT]) == (LineCount(spent_pusd=20, held_pusd=held),)
+    # Once: a line that has begun is joined by nobody.
+    await counters.reserve(
+        NewHold(hold_id="newer", lines=(new,), amount_pusd=0, lease_ns=10 * S, joins=joins), START_NS
+    )
+    assert await counters.look([PROJECT]) == (LineCount(spent_pusd=20, held_pusd=held),)
+    assert (await counters.settle("open", 12, START_NS)).spent_pusd == (17, 32)
+    assert await look(counters) == (17, 0)
+    assert await counters.look([PROJECT]) == (LineCount(spent_pusd=32, held_pusd=held - 30),)
+
+
+async def test_a_hold_that_is_withdrawn_was_never_there(counters: Counters) -> None:
+    """Its money is free, and its id may hold again at once, on another line too."""
+    await counters.withdraw("a", START_NS)
+    await counters.reserve(make_hold("a", 60), START_NS)
+    await counters.withdraw("a", START_NS)
+    assert await look(counters) == (0, 0)
+    assert await counters.settle("a", 1, START_NS) == Settled(outcome="unknown")
+    assert isinstance(await counters.reserve(make_hold("a", 40, make_line(PROJECT)), START_NS), Held)
+    assert (await counters.settle("a", 40, START_NS)).spent_pusd == (40,)
+    assert await look(counters) == (0, 0)
 
 
 async def test_a_thousand_at_once_never_exceed_the_limit(counters: Counters) -> None:

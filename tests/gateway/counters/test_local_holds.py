@@ -12,6 +12,7 @@ from gateway.counters.interface import (
     SETTLED_KEPT_NS,
     BudgetLine,
     Held,
+    Join,
     NewHold,
     Refused,
     Unseeded,
@@ -156,9 +157,11 @@ def test_a_hold_joins_a_line_that_is_begun_after_it() -> None:
     assert holds.owned() == [("a", "owner")]
     assert holds.hold("b", (old,), 0, START_NS, S, "other")
     assert holds.owned()[1] == ("b", "other")
-    for _ in range(2):
-        holds.begin(new)
-    holds.join("a", new)
+    joins = (Join(budget_key="n", hold_id="a", amount_pusd=0), Join(budget_key="n", hold_id="gone", amount_pusd=0))
+    for name in ("c", "d"):
+        assert holds.reserve(
+            NewHold(hold_id=name, lines=(new,), amount_pusd=0, lease_ns=S, joins=joins), START_NS
+        ).begun == ((new,) if name == "c" else ())  # type: ignore[union-attr]
     assert [count and (count.spent_pusd, count.held_pusd) for count in holds.look([old, new])] == [(3, 7), (3, 7)]  # type: ignore[list-item]
     assert holds.settle("a", 5, START_NS).spent_pusd == (8, 8)
     assert [count and (count.spent_pusd, count.held_pusd) for count in holds.look([old, new])] == [(8, 0), (8, 0)]  # type: ignore[list-item]

@@ -25,6 +25,9 @@ async def test_an_owner_renames_the_account_and_sets_its_zone(house: House, ada:
     page = await house.accounts.read_log(ada.person, 9, None)
     told = sorted(entry.detail for entry in page.entries if entry.action == "account.change")
     assert told == ["name 'Analytical Engines'", "zone 'Europe/London'"]
+    # Set to what it is, it moves nobody's days.
+    await house.accounts.change(ada.person, None, "Europe/London", ORIGIN, NOW_NS)
+    assert len(house.zones) == 1
 
 
 async def test_a_rule_that_is_broken_changes_nothing(house: House, ada: SignedIn, subtests: pytest.Subtests) -> None:

@@ -40,6 +40,29 @@ async def test_what_others_hold_is_known(database: Database, tmp_path: Path) -> 
         assert not one.are_whole
 
 
+async def test_what_others_hold_by_counters_that_are_over_is_known_by_name(database: Database, tmp_path: Path) -> None:
+    """By the counter that follows since the zone was changed; what is held by counters of now is only summed up."""
+    async with treasure(database, tmp_path) as house:
+        await house.add()
+        await house.add(span="total")
+        standings = tuple(house.books.directory.all())
+        lines = tuple(standing.line_at(NOW_NS) for standing in standings)
+        house.books.open["h"] = OpenHold(lines, 30, NOW_NS, row_of(cost_pusd=30), standings)
+        one, other = make_peers(house), make_peers(house)
+        for changes in range(2):
+            await other.beat()
+            waiting = asyncio.ensure_future(one.wait_for_all())
+            async with asyncio.timeout(10):
+                while not waiting.done():
+                    await asyncio.sleep(0.02)
+                    await other.beat()
+            (day,) = [found for found in house.books.directory.all() if found.budget.span == "day"]
+            new = day.line_at(NOW_NS)
+            assert one.moved(new.budget_key, new.window_key) == ({"h": 30} if changes else {})
+            assert [one.held_pusd(line.budget_key, line.window_key) for line in lines] == [30, 30]
+            await house.set_zone("Asia/Tokyo")
+
+
 async def test_the_dead_of_ones_own_journal_are_buried(database: Database, tmp_path: Path) -> None:
     """Not those of another, nor those that live; who leaves in order is gone."""
     async with treasure(database, tmp_path) as house:

@@ -272,6 +272,21 @@ async def test_a_threshold_becomes_one_event(database: Database, tmp_path: Path)
         assert (told["threshold"], told["spent_usd"], told["window"]) == (0.5, "0.0000000006", "day")
 
 
+async def test_a_threshold_is_told_of_once_though_the_zone_be_changed(database: Database, tmp_path: Path) -> None:
+    """A day is one, whichever zone it is reckoned in; so are a month, and an hour that begins at the same moment."""
+    async with treasure(database, tmp_path) as house:
+        for span in ("hour", "day", "month", "total"):
+            await house.add(span=span, limit_pusd=1_000, thresholds=(0.5,))
+        for zone in ("UTC", "Europe/Berlin", "UTC"):
+            await house.set_zone(zone)
+            for standing in house.books.directory.all():
+                house.books.note_spent(standing, NOW_NS, 600)
+        assert len(house.books.crossings) == 12
+        await Watch(house.treasury).work()
+        async with database.read() as connection:
+            assert await connection.scalar(text("SELECT COUNT(*) FROM events")) == 4
+
+
 @pytest.mark.parametrize("is_shared", [True, False])
 async def test_it_starts_and_stops(database: Database, tmp_path: Path, redis_url: str, is_shared: bool) -> None:
     """And leaves no process behind in the table of those who spend."""

@@ -1,0 +1,203 @@
+"""Lines begin at the ledger's sum with what runs, through Redis too: whoever changes the zone, whenever."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+from budget_world import Treasure, row_of, treasure
+
+from gateway.budgets.bound import Bound
+from gateway.budgets.budget import Budget
+from gateway.budgets.keeping.funds import Funds
+from gateway.budgets.keeping.peers import Peers
+from gateway.counters.interface import NewHold, Reservation
+from gateway.counters.shared import SharedCounters
+from gateway.db import Database
+from gateway.errors import Fault
+from gateway.ids import new_id
+from tests.gateway.usage_rows import NOW_NS
+
+ZONES = ("UTC", "Asia/Kathmandu", "Asia/Kolkata")
+SEED = 20261128
+
+
+@asynccontextmanager
+async def process(database: Database, folder: Path, redis_url: str, namespace: str) -> AsyncIterator[Treasure]:
+    """One of several on one Redis and one database, which beats all the time."""
+    counters = SharedCounters.open(redis_url, namespace=namespace)
+    async with treasure(database, folder, counters) as house:
+        peers = Peers(database, house.recorder, house.books, str(folder), lambda: NOW_NS)
+        await peers.appear()
+
+        async def beat() -> None:
+            while True:
+                await peers.beat()
+                await asyncio.sleep(0.005)
+
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(beat())
+            yield Treasure(msgspec.structs.replace(house.treasury, peers=peers))
+            beating.cancel()
+    await counters.close()
+
+
+async def reserve(house: Treasure, amount_pusd: int) -> Funds:
+    """Hold all of it."""
+    wish = house.wish(amount_pusd)
+
+    async def tighten() -> Bound:
+        return wish.bound
+
+    return await house.keeper.reserve(wish, tighten)
+
+
+async def settle(house: Treasure, funds: Funds, cost_pusd: int) -> None:
+    """End a call with its row."""
+    funds.settle(cost_pusd)
+    house.recorder.record(row_of(request_id=funds.doubt.request_id, cost_pusd=cost_pusd))
+    await funds.finish()
+
+
+async def stand(house: Treasure, budget: Budget) -> tuple[int, int]:
+    """Spent and held, as the counter has it."""
+    standing = house.books.directory.get(budget.budget_id)
+    assert standing is not None
+    (count,) = await house.books.counters.look([standing.line_at(NOW_NS)])  # type: ignore[list-item]
+    return (0, 0) if count is None else (count.spent_pusd, count.held_pusd)
+
+
+async def test_what_all_processes_hold_joins_the_line_of_the_new_zone(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """Held there, not spent; each is in it once, whether it ended before the line began or settles there."""
+    name = new_id(NOW_NS)
+    async with (
+        process(database, tmp_path / "a", redis_url, name) as one,
+        process(database, tmp_path / "b", redis_url, name) as two,
+    ):
+        budget = await one.add(limit_pusd=1_000)
+        await two.books.directory.refresh()
+        held = [await reserve(house, 100) for house in (one, two, one, two)]
+        assert await two.keeper.reserve_more(held[3], 2)
+        assert await stand(one, budget) == (0, 500)
+        await one.set_zone("Asia/Kathmandu")
+        await settle(two, held[1], 5)
+        extra = await reserve(one, 10)
+        assert await stand(one, budget) == (5, 410)
+        for house, funds, cost in ((one, held[0], 40), (one, held[2], 100), (two, held[3], 130), (one, extra, 1)):
+            await settle(house, funds, cost)
+        await two.recorder.flush()
+        assert await stand(two, budget) == (276, 0)
+        assert await one.sum_pusd(budget) == 276
+
+
+async def test_a_hold_that_reaches_redis_as_the_zone_is_changed_is_made_anew(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """Its process could not tell of it: the call waits for the line that counts."""
+    async with process(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
+        budget = await house.add(limit_pusd=100)
+        await settle(house, await reserve(house, 1), 1)
+        (old,) = house.books.directory.all()
+        reserve_at, zones = house.books.counters.reserve, ["Asia/Kathmandu"]
+
+        async def reserve_late(hold: NewHold, now_ns: int) -> Reservation:
+            reservation = await reserve_at(hold, now_ns)
+            if zones:
+                await house.set_zone(zones.pop())
+            return reservation
+
+        house.books.counters.reserve = reserve_late  # type: ignore[method-assign]
+        funds = await reserve(house, 60)
+        assert await stand(house, budget) == (1, 60)
+        assert await house.books.counters.look([old.line_at(NOW_NS)]) != (None,)  # type: ignore[list-item]
+        (count,) = await house.books.counters.look([old.line_at(NOW_NS)])  # type: ignore[list-item]
+        assert count is not None
+        assert (count.spent_pusd, count.held_pusd) == (1, 0)
+        await settle(house, funds, 7)
+        assert await stand(house, budget) == (8, 0)
+
+
+class Load:
+    """Calls of all lengths on some processes, and an account whose zone is changed meanwhile."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(SEED + seed)  # noqa: S311 - a plan, no secret
+        self._running: dict[str, int] = {}
+        self.spent_pusd = 0
+        # Spent and held at once.
+        self.most_pusd = 0
+
+    async def run(self, houses: tuple[Treasure, ...], pause_s: float) -> None:
+        """Call until the budget is used up."""
+        changing = asyncio.ensure_future(self._change_zones(houses, pause_s))
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(self._call(house) for house in houses for _ in range(24 // len(houses))))
+        changing.cancel()
+        with suppress(asyncio.CancelledError):
+            await changing
+
+    async def _call(self, house: Treasure) -> None:
+        chance, running = self._chance, self._running
+        while True:
+            amount_pusd = chance.randint(1, 63)
+            try:
+                funds = await reserve(house, amount_pusd)
+            except Fault as fault:
+                if fault.code == "spending_limit":
+                    return
+                # The zone is changed faster than the ledger is read.
+                assert fault.code == "service_unavailable"
+                continue
+            running[funds.doubt.request_id] = amount_pusd
+            self.most_pusd = max(self.most_pusd, self.spent_pusd + sum(running.values()))
+            await asyncio.sleep(chance.choice((0, 0.01, 0.05)))
+            cost_pusd = chance.randint(0, amount_pusd)
+            del running[funds.doubt.request_id]
+            self.spent_pusd += cost_pusd
+            await settle(house, funds, cost_pusd)
+
+    async def _change_zones(self, houses: tuple[Treasure, ...], pause_s: float) -> None:
+        number = 0
+        while True:
+            number += 1
+            await self._chance.choice(houses).set_zone(ZONES[number % len(ZONES)])
+            await asyncio.sleep(self._chance.uniform(0, pause_s))
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_limit_holds_while_the_zone_is_changed(database: Database, tmp_path: Path, seed: int) -> None:
+    """In one process."""
+    load = Load(seed)
+    async with treasure(database, tmp_path) as house:
+        budget = await house.add(span="hour", limit_pusd=4_000)
+        await load.run((house,), 0.05)
+        assert load.most_pusd <= budget.limit_pusd
+        assert await stand(house, budget) in ((load.spent_pusd, 0), (0, 0))
+        assert await house.sum_pusd(budget) == load.spent_pusd
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_limit_holds_while_the_zone_is_changed_in_two_processes(
+    database: Database, tmp_path: Path, redis_url: str, seed: int
+) -> None:
+    """What is held and spent never passes the limit, and no call counts twice."""
+    load, name = Load(seed), new_id(NOW_NS)
+    async with (
+        process(database, tmp_path / "a", redis_url, name) as one,
+        process(database, tmp_path / "b", redis_url, name) as two,
+    ):
+        budget = await one.add(span="hour", limit_pusd=6_000)
+        await two.books.directory.refresh()
+        await load.run((one, two), 0.4)
+        for house in (one, two):
+            await house.recorder.flush()
+            await house.books.directory.refresh()
+        assert load.most_pusd <= budget.limit_pusd
+        # The last line has counted calls from the middle of their way, if one has come to it.
+        assert await stand(one, budget) in ((load.spent_pusd, 0), (0, 0))
+        assert await one.sum_pusd(budget) == load.spent_pusd
