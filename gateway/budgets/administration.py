@@ -19,7 +19,7 @@ from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.store import Entry
-from gateway.budgets.windows import Window, window_of
+from gateway.budgets.windows import SLOT_NS, Window, window_of
 from gateway.counters.interface import MAX_PUSD, CountersUnavailable, LineCount, LineName
 from gateway.db import DatabaseUnavailable
 from gateway.ids import new_id
@@ -153,11 +153,12 @@ async def sum_month(treasury: Treasury, account_id: str, zone: str) -> int:
 async def record_spending(treasury: Treasury, account_id: str, amount_pusd: int, actor: Actor) -> int:
     """Book money that the account spent elsewhere; it counts in every window of the account. Returns its month."""
     now_ns = treasury.books.now_ns()
-    await _flush(treasury)
+    await _gather(treasury)
     async with treasury.recorder.folding:
         async with treasury.database.write() as connection:
             entry = _entry(account_id, "spending", None, amount_pusd, actor, now_ns)
-            await _book(connection, actor, entry)
+            await store.insert_entry(connection, entry)
+            await _note_booked(connection, actor, entry)
             month = _month_of(account_id, await store.read_zone(connection, account_id), now_ns)
             concerned = treasury.books.directory.of_account(account_id)
             month_pusd, *totals = await _sum(treasury, connection, [month, *_budgets(concerned)], now_ns)
@@ -166,25 +167,28 @@ async def record_spending(treasury: Treasury, account_id: str, amount_pusd: int,
 
 
 async def reset(treasury: Treasury, account_id: str, span: Span, actor: Actor) -> None:
-    """Set what an account has spent in the window of now to 0, by an entry that says so; other windows keep theirs."""
+    """Set what an account has spent in the window of now to 0, by entries that say so; other spans keep it.
+
+    Each quarter of an hour of the window is set back by itself. Whatever window of this length it lies in after the
+    account's zone was changed counts of it what came since.
+    """
     now_ns = treasury.books.now_ns()
-    await _flush(treasury)
-    if treasury.peers is not None:
-        # What other processes had recorded is set back too; where one does not answer, what is stored.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SPREAD_S):
-                await treasury.peers.spread()
+    await _gather(treasury)
     async with treasury.recorder.folding:
         async with treasury.database.write() as connection:
             # What is read here nobody else may set back before it is booked.
             await store.lock_account(connection, account_id)
             month = _month_of(account_id, await store.read_zone(connection, account_id), now_ns)
             shape = msgspec.structs.replace(month, span=span)
-            (total,) = await _sum(treasury, connection, [shape], now_ns)
+            slots = await _read_slots(treasury, connection, shape, now_ns)
+            total = sum(slots.values())
             spent_pusd = max(total, 0)
-            for part_pusd in _parts(spent_pusd):
-                entry = _entry(account_id, "reset", span, -part_pusd, actor, now_ns)
-                await _book(connection, actor, entry)
+            entry = _entry(account_id, "reset", span, 0, actor, now_ns)
+            for slot, pusd in slots.items() if total > 0 else [(now_ns // SLOT_NS, 0)]:
+                for part_pusd in _parts(-pusd):
+                    entry = _entry(account_id, "reset", span, part_pusd, actor, now_ns)
+                    await store.insert_entry(connection, msgspec.structs.replace(entry, created_ns=slot * SLOT_NS))
+            await _note_booked(connection, actor, msgspec.structs.replace(entry, amount_pusd=-spent_pusd))
         concerned = [found for found in treasury.books.directory.of_account(account_id) if found.budget.span == span]
         _count(treasury.books, concerned, [total - spent_pusd] * len(concerned), -spent_pusd, now_ns)
 
@@ -206,6 +210,25 @@ async def _sum(treasury: Treasury, connection: AsyncConnection, budgets: list[Bu
     return await treasury.spending.read_in(connection, treasury.recorder, wanted)
 
 
+async def _read_slots(treasury: Treasury, connection: AsyncConnection, shape: Budget, now_ns: int) -> dict[int, int]:
+    """Sum up the window of now by quarters of an hour; one that never ends is the same in every zone, and one sum."""
+    window = window_of(shape.span, shape.zone, now_ns)
+    if window.resets_ns is None:
+        (total,) = await treasury.spending.read_in(connection, treasury.recorder, [(shape, window)])
+        return {now_ns // SLOT_NS: total}
+    slots = await treasury.spending.read_slots(connection, treasury.recorder, shape, window)
+    return {slot: pusd for slot, pusd in slots.items() if pusd}
+
+
+async def _gather(treasury: Treasury) -> None:
+    """Store what all processes have recorded; of one that does not answer what is stored counts."""
+    await _flush(treasury)
+    if treasury.peers is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SPREAD_S):
+                await treasury.peers.spread()
+
+
 async def _flush(treasury: Treasury) -> None:
     """Store what only the disk has; where this takes too long, whoever sums it up refuses."""
     if treasury.recorder.has_rows_on_disk_alone:
@@ -220,8 +243,9 @@ def _budgets(standings: list[Standing]) -> list[Budget]:
 
 def _parts(amount_pusd: int) -> list[int]:
     """Divide an amount into those that an entry can have: a sum of many may be more than the database's integers."""
-    whole, rest = divmod(amount_pusd, MAX_PUSD)
-    return [MAX_PUSD] * whole + ([rest] if rest or not whole else [])
+    whole, rest = divmod(abs(amount_pusd), MAX_PUSD)
+    sign = -1 if amount_pusd < 0 else 1
+    return [sign * MAX_PUSD] * whole + ([sign * rest] if rest or not whole else [])
 
 
 def _entry(  # noqa: PLR0913, PLR0917 - the words of an entry
@@ -238,8 +262,8 @@ def _entry(  # noqa: PLR0913, PLR0917 - the words of an entry
     )
 
 
-async def _book(connection: AsyncConnection, actor: Actor, entry: Entry) -> None:
-    await store.insert_entry(connection, entry)
+async def _note_booked(connection: AsyncConnection, actor: Actor, entry: Entry) -> None:
+    """Note what was booked, once, whatever number of entries it took."""
     amount = f"{'-' if entry.amount_pusd < 0 else ''}{format_usd(abs(entry.amount_pusd))} USD"
     deed = Deed(
         account_id=entry.account_id,

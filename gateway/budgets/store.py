@@ -72,6 +72,13 @@ _SUM_ENTRIES = text(
     "WHERE account_id = :account_id AND kind IN ('spending', 'reset') AND created_ns >= :start_ns "
     "AND created_ns < :end_ns AND (span IS NULL OR span = :span)"
 )
+_SUM_SLOTS = text(
+    "SELECT slot, SUM(pusd / 1000000), SUM(pusd % 1000000) FROM (SELECT slot, pusd FROM spend "  # noqa: S608 - as above
+    "WHERE scope = 'account' AND scope_id = :account_id AND slot >= :first AND slot < :after UNION ALL "
+    f"SELECT created_ns / {SLOT_NS} AS slot, amount_pusd AS pusd FROM entries WHERE account_id = :account_id "
+    f"AND kind IN ('spending', 'reset') AND created_ns >= :first * {SLOT_NS} AND created_ns < :after * {SLOT_NS} "
+    "AND (span IS NULL OR span = :span)) AS parts GROUP BY slot ORDER BY slot"
+)
 _INTO_SPEND = "INSERT INTO spend (scope, scope_id, slot, pusd)"
 _ADD_SPEND = "ON CONFLICT (scope, scope_id, slot) DO UPDATE SET pusd = spend.pusd + excluded.pusd"
 _SQLITE_SPEND = SqliteInsert(_INTO_SPEND, 4, _ADD_SPEND)
@@ -98,6 +105,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     span: Span | None = None
     amount_pusd: int
     made_by: str | None = None
+    # Where it counts: a reset takes off the spending of a quarter of an hour within that, and its id tells its time.
     created_ns: int
 
 
@@ -197,6 +205,13 @@ async def sum_window(connection: AsyncConnection, budget: Budget, window: Window
     wanted: dict[str, Any] = {"account_id": budget.scope_id, "span": budget.span, **bounds}
     high, low = (await connection.execute(_SUM_ENTRIES, wanted)).one()
     return spent + int(high) * _PART + int(low)
+
+
+async def sum_slots(connection: AsyncConnection, account_id: str, span: Span, window: Window) -> dict[int, int]:
+    """Sum up what the database has of an account's window, by quarters of an hour."""
+    bounds = {"first": window.start_ns // SLOT_NS, "after": window.end_ns // SLOT_NS}
+    found = await connection.execute(_SUM_SLOTS, {"account_id": account_id, "span": span, **bounds})
+    return {int(slot): int(high) * _PART + int(low) for slot, high, low in found}
 
 
 async def add_spend(connection: AsyncConnection, spent: Mapping[tuple[str, str, int], int]) -> None:

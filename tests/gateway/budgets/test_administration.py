@@ -2,23 +2,29 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 from unittest.mock import AsyncMock, patch
 
 import msgspec
 import pytest
 from budget_world import ACCOUNT, ANN, PROJECT, give_credit, row_of, treasure
 from budgeting import home
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from running import always, chat_reply, json_reply, upstream
 
 from gateway.accounts.audit import read_entries
 from gateway.budgets import administration, store
 from gateway.budgets.administration import MAX_BUDGETS, TooManyBudgets, Wanted
+from gateway.budgets.budget import Span
 from gateway.budgets.directory import BudgetDirectory
 from gateway.budgets.keeping.books import Books
 from gateway.budgets.keeping.peers import Peers
+from gateway.budgets.windows import SLOT_NS
 from gateway.counters.interface import MAX_PUSD, CountersUnavailable
 from gateway.counters.shared import SharedCounters
 from gateway.db import Database, DatabaseUnavailable
+from tests.gateway.usage_rows import NOW_NS
 
 WANTED = Wanted(
     account_id=ACCOUNT,
@@ -102,6 +108,71 @@ async def test_a_window_that_is_set_back_at_once_by_many_is_set_back_once(databa
         await administration.record_spending(house.treasury, ACCOUNT, 10, ANN)
         await asyncio.gather(*(administration.reset(house.treasury, ACCOUNT, "month", ANN) for _ in range(8)))
         assert await administration.record_spending(house.treasury, ACCOUNT, 5, ANN) == 5
+
+
+SLOTS = st.integers(-200, 3)
+STEP = st.one_of(
+    st.tuples(st.just("call"), SLOTS),
+    st.tuples(st.just("record"), st.integers(1, 50)),
+    st.tuples(st.just("reset"), st.sampled_from(["hour", "day", "week", "month", "total"])),
+    st.tuples(st.just("zone"), st.sampled_from(["UTC", "Asia/Kathmandu", "Asia/Tokyo", "Pacific/Honolulu"])),
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEP, max_size=25))
+async def test_what_is_set_back_stays_so_in_every_zone(
+    database: Database, tmp_path_factory: pytest.TempPathFactory, steps: list[Any]
+) -> None:
+    """A window has what came in it, but for what lay in one of its length that was set back: never less than that."""
+    async with database.write() as connection:
+        for table in ("budgets", "spend", "usage", "entries"):
+            await connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - names above
+    spans: tuple[Span, ...] = ("hour", "day", "week", "month", "total")
+    async with treasure(database, tmp_path_factory.mktemp("steps")) as house:
+        await house.set_zone("UTC")
+        budgets = [await house.add(scope="account", scope_id=ACCOUNT, span=span, limit_pusd=10**9) for span in spans]
+        model: dict[Span, list[tuple[int, int]]] = {span: [] for span in spans}
+        for act, given_ in steps:
+            moment_ns = NOW_NS + given_ * SLOT_NS if act == "call" else NOW_NS
+            if act == "call":
+                house.recorder.record(row_of(cost_pusd=7, created_ns=moment_ns))
+            elif act == "record":
+                await administration.record_spending(house.treasury, ACCOUNT, given_, None)
+            elif act == "zone":
+                await house.set_zone(given_)
+            else:
+                await administration.reset(house.treasury, ACCOUNT, given_, None)
+                (window,) = [
+                    standing.window_at(NOW_NS)
+                    for standing in house.books.directory.all()
+                    if standing.budget.span == given_
+                ]
+                model[given_] = [part for part in model[given_] if not window.holds(part[0])]
+            for parts in model.values() if act in ("call", "record") else ():
+                parts.append((moment_ns, 7 if act == "call" else given_))
+            for state in await administration.look(house.treasury, [house.now_of(budget) for budget in budgets]):
+                counted = [pusd for moment, pusd in model[state.budget.span] if state.window.holds(moment)]
+                assert state.spent_pusd == sum(counted)
+
+
+async def test_what_other_processes_recorded_is_in_the_months_total(database: Database, tmp_path: Path) -> None:
+    """They store it first, as for a reset."""
+    async with treasure(database, tmp_path) as house:
+        recorded: list[int] = []
+
+        class Others:
+            async def spread(self) -> None:
+                """Another process stores what it had."""
+                house.recorder.record(row_of(cost_pusd=30))
+                await house.recorder.flush()
+                recorded.append(30)
+
+        treasury = msgspec.structs.replace(house.treasury, peers=Others())
+        assert await administration.record_spending(treasury, ACCOUNT, 12, None) == 42
+        await administration.reset(treasury, ACCOUNT, "month", None)
+        assert await administration.record_spending(house.treasury, ACCOUNT, 1, None) == 1
+        assert recorded == [30, 30]
 
 
 async def test_a_sum_beyond_all_integers_is_set_back(database: Database, tmp_path: Path) -> None:
