@@ -71,6 +71,7 @@ async def create(treasury: Treasury, wanted: Wanted) -> BudgetState:
     budget = Budget(budget_id=f"bud_{new_id(now_ns)}", created_ns=now_ns, **words)
     await _flush(treasury)
     async with treasury.recorder.folding, treasury.database.write() as connection:
+        await store.delete_orphaned(connection, wanted.account_id, now_ns)
         if await store.count_own(connection, wanted.account_id) >= MAX_BUDGETS:
             raise TooManyBudgets
         await store.insert(connection, budget)

@@ -35,7 +35,20 @@ _DELETE = text(
     "UPDATE budgets SET deleted_ns = :now_ns, revision = :revision "
     "WHERE budget_id = :budget_id AND kind = 'limit' AND deleted_ns IS NULL"
 )
-_LIST = f"SELECT {_COLUMNS} {_FROM} WHERE budgets.deleted_ns IS NULL AND budgets.kind = 'limit'"
+# Its project was deleted, or its key revoked and with it each that took over from it: no call can come to it any more.
+_IS_ORPHANED = (
+    "((budgets.scope = 'project' AND EXISTS (SELECT 1 FROM projects WHERE projects.project_id = budgets.scope_id "
+    "AND projects.deleted_ns IS NOT NULL)) OR (budgets.scope = 'key' AND keys.revoked_ns IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM keys AS living WHERE living.project_id = keys.project_id "
+    "AND living.revoked_ns IS NULL "
+    "AND COALESCE(living.root_id, living.key_id) = COALESCE(keys.root_id, keys.key_id))))"
+)
+_FIND_ORPHANED = text(
+    f"SELECT budgets.budget_id {_FROM} "  # noqa: S608 - made of constants
+    "WHERE budgets.account_id IS NOT DISTINCT FROM :account_id "
+    f"AND budgets.deleted_ns IS NULL AND budgets.kind = 'limit' AND {_IS_ORPHANED}"
+)
+_LIST = f"SELECT {_COLUMNS} {_FROM} WHERE budgets.deleted_ns IS NULL AND budgets.kind = 'limit' AND NOT {_IS_ORPHANED}"
 _LIST_OWN = text(f"{_LIST} AND budgets.account_id = :account_id ORDER BY budgets.created_ns, budgets.budget_id")
 _LIST_ALL = text(
     f"{_LIST} AND (budgets.account_id = :account_id OR budgets.account_id IS NULL) "
@@ -128,8 +141,15 @@ async def delete(connection: AsyncConnection, budget_id: str, now_ns: int) -> bo
     return (await connection.execute(_DELETE, values)).rowcount > 0
 
 
+async def delete_orphaned(connection: AsyncConnection, account_id: str | None, now_ns: int) -> None:
+    """Delete an account's budgets on projects and keys that are gone, so that they do not count among its own."""
+    found = (await connection.execute(_FIND_ORPHANED, {"account_id": account_id})).scalars().all()
+    for budget_id in found:
+        await delete(connection, budget_id, now_ns)
+
+
 async def list_own(connection: AsyncConnection, account_id: str | None, *, with_operators: bool) -> list[Budget]:
-    """List an account's budgets, oldest first, and the operator's where that is asked."""
+    """List an account's budgets, oldest first, and the operator's where that is asked; none of what is gone."""
     statement = _LIST_ALL if with_operators or account_id is None else _LIST_OWN
     found = await connection.execute(statement, {"account_id": account_id})
     return [_read(row) for row in found.mappings()]

@@ -12,8 +12,11 @@ from budgeting import home
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import always, chat_reply, json_reply, upstream
+from sqlalchemy import bindparam, text
 
 from gateway.accounts.audit import read_entries
+from gateway.accounts.keys import KeyDigester
+from gateway.accounts.store import NewKey, insert_key
 from gateway.budgets import administration, store
 from gateway.budgets.administration import MAX_BUDGETS, TooManyBudgets, Wanted
 from gateway.budgets.budget import Span
@@ -26,6 +29,13 @@ from gateway.counters.shared import SharedCounters
 from gateway.db import Database, DatabaseUnavailable
 from tests.gateway.usage_rows import NOW_NS
 
+_INSERT_PROJECT = text(
+    "INSERT INTO projects (project_id, account_id, name, created_ns, deleted_ns) "
+    "VALUES (:project_id, :account_id, :project_id, 0, :deleted_ns)"
+)
+_REVOKE = text("UPDATE keys SET revoked_ns = 1 WHERE key_id IN :key_ids").bindparams(
+    bindparam("key_ids", expanding=True)
+)
 WANTED = Wanted(
     account_id=ACCOUNT,
     scope="account",
@@ -154,6 +164,37 @@ async def test_what_is_set_back_stays_so_in_every_zone(
             for state in await administration.look(house.treasury, [house.now_of(budget) for budget in budgets]):
                 counted = [pusd for moment, pusd in model[state.budget.span] if state.window.holds(moment)]
                 assert state.spent_pusd == sum(counted)
+
+
+async def test_a_budget_of_what_is_gone_is_gone(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deleted project's and a revoked key's, which count among the account's no more; not those of a rotated key."""
+    monkeypatch.setattr(administration, "MAX_BUDGETS", 4)
+    async with treasure(database, tmp_path) as house:
+        async with database.write() as connection:
+            for project_id, deleted_ns in (("proj_gone", 1), ("proj_kept", None)):
+                values = {"project_id": project_id, "account_id": ACCOUNT, "deleted_ns": deleted_ns}
+                await connection.execute(_INSERT_PROJECT, values)
+            digester = KeyDigester(bytes(32))
+            first, revoked = [
+                await insert_key(connection, digester, NewKey(project_id="proj_kept"), NOW_NS) for _ in range(2)
+            ]
+            successor = NewKey(project_id="proj_kept", replaces=first.key_id)
+            await insert_key(connection, digester, successor, NOW_NS)
+            await connection.execute(_REVOKE, {"key_ids": [first.key_id, revoked.key_id]})
+        kept = [
+            await house.add(scope="project", scope_id="proj_kept"),
+            await house.add(scope="key", scope_id=first.key_id),
+        ]
+        await house.add(scope="project", scope_id="proj_gone")
+        await house.add(scope="key", scope_id=revoked.key_id)
+        made = (await administration.create(house.treasury, WANTED)).budget
+        listed = await administration.list_own(house.treasury, ACCOUNT, with_operators=False)
+        ids = {budget.budget_id for budget in (*kept, made)}
+        assert {state.budget.budget_id for state in listed} == ids
+        # Neither counts a call nor is it in memory.
+        assert {standing.budget.budget_id for standing in house.books.directory.all()} == ids
 
 
 async def test_what_other_processes_recorded_is_in_the_months_total(database: Database, tmp_path: Path) -> None:
