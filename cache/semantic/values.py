@@ -49,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Labelled pairs kept for a scope, 0.4 kB each; how many begin the first lesson, and the growth that begins another.
     lesson_rows: int = 24_000
     first_lesson_rows: int = 300
-    lesson_growth: float = 0.1
+    lesson_growth: float = 0.2
     lesson_epochs: float = 8.0
     # Vectors of latest questions (1.6 kB each) and texts as the guards see them (about 3 kB each).
     recent_vectors: int = 4_096

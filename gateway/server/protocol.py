@@ -1,11 +1,11 @@
 """The HTTP protocol of the server: uvicorn's for most requests, a short way without ASGI for the proxy's calls.
 
-It is also what the network meets first, so it is strict for all requests: one Host header, bounded heads, headers
-and bodies in time, no answer that waits for a slow reader for ever.
+It is also what the network meets first, so it is strict for all requests: one Host header, bounded heads, headers and
+bodies in time, no answer that waits for a slow reader for ever.
 
-Failure behavior: what is not HTTP gets 400 and a closed connection; a head that is too large 431, too slow 408; a
-body that is too large 413 before it is read, too slow 408. A request that was sent before the answer of the one before
-is not read: the connection closes after that answer, which says so. HTTP/1.0 has a connection for each request.
+Failure behavior: what is not HTTP gets 400 and a closed connection; a head that is too large 431, too slow 408; a body
+that is too large 413 before it is read, too slow 408. A request sent before the answer of the one before is not read:
+the connection closes after that answer, which says so. HTTP/1.0 has a connection for each request.
 """
 
 import asyncio
@@ -393,8 +393,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """Close our side, and the other once the client has read the answer or the time is up."""
         if self.transport.can_write_eof():
-            self._body = []
-            self._body_bytes = 0
+            self._body, self._body_bytes = [], 0
             self._expect(LINGERING, LINGER_MS)
             self.transport.write_eof()
         else:
