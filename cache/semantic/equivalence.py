@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.semantic.features import Frequencies
+from cache.semantic.guards import contradict
 from cache.semantic.profile import profile
 
 MAX_CONTENT = 96
@@ -20,21 +21,27 @@ PRIOR_THRESHOLD = 0.70
 LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.58, 0.84
 
 _COSINE_SHARE = 0.65
-_NOT_WORD = re.compile(r"[\W_]+")
+# What does not tell two answers apart: white space and marks, but for signs, currencies, pictures and what stands
+# inside a number.
+_SILENT = re.compile(r"(?:\s|(?<!\d)[.,:]|[.,:](?!\d)|[;!?'\"()`*_\u2010-\u2026]|-(?!\d))+")
+# Of an answer's beginning so much is kept that a contradiction of short ones is seen.
+HEAD_CHARACTERS = 240
 _FORGET = 0.5
 _MOST_COUNTED = 20_000
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of an answer to compare it: about 0.6 kB."""
+    """What is kept of an answer to compare it: about 0.8 kB."""
 
-    # Of the text without case, marks and white space.
+    # Of the text without case, white space and the marks that tell nothing.
     key: bytes
     # The unit vector as signed bytes; empty where there is none.
     vector: bytes
     # Stems that carry content, at most MAX_CONTENT.
     content: tuple[str, ...]
     numbers: frozenset[str]
+    # How it begins.
+    head: str = ""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -43,8 +50,9 @@ _DIGEST = msgspec.msgpack.Decoder(Digest)
 
 def digest(text: str, vector: NDArray[np.float32] | None) -> Digest:
     """Return what is kept of an answer; ``vector`` (d,) float32 from the embedder, None where it is not embedded."""
-    plain = _NOT_WORD.sub(" ", text.lower()).strip()
     read = profile(text)
+    # In code, formulas and pictures every mark tells, and case.
+    plain = " ".join(text.split()) if read.marks else _SILENT.sub(" ", text.lower()).strip()
     packed = b""
     if vector is not None and bool(np.isfinite(vector).all()) and float(np.abs(vector).max(initial=0)) > 0:
         scaled: NDArray[np.float32] = vector * np.float32(127 / float(np.abs(vector).max()))
@@ -54,6 +62,7 @@ def digest(text: str, vector: NDArray[np.float32] | None) -> Digest:
         vector=packed,
         content=tuple(dict.fromkeys(read.content))[:MAX_CONTENT],
         numbers=frozenset(read.numbers),
+        head=text[:HEAD_CHARACTERS],
     )
 
 
@@ -86,7 +95,7 @@ class AnswerJudge:
         """Return how alike two answers are, from 0 to 1; 1 for the same text but for case and marks."""
         if left.key == right.key:
             return 1.0
-        if left.numbers - right.numbers and right.numbers - left.numbers:
+        if (left.numbers - right.numbers and right.numbers - left.numbers) or _contradict(left, right):
             return 0.0
         overlap = self._overlap(left.content, right.content)
         if not left.vector or len(left.vector) != len(right.vector):
@@ -129,6 +138,14 @@ class AnswerJudge:
         if len(counts) == BINS:
             self._counts = np.array(counts)
         self._frequencies.restore(state.get("words"))
+
+
+def _contradict(left: Digest, right: Digest) -> bool:
+    """Tell whether two short answers say the opposite, or two of any length begin with "yes" and "no"."""
+    if not (left.head and right.head):
+        return False
+    is_short = max(len(left.head), len(right.head)) < HEAD_CHARACTERS
+    return contradict(profile(left.head), profile(right.head), is_whole=is_short)
 
 
 def find_valley(counts: NDArray[np.float64]) -> float:

@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import pairwise
 
 from cache.semantic.lexical.contrast import is_condition, is_other_thing
-from cache.semantic.lexical.grammar import find_small
+from cache.semantic.lexical.grammar import find_small, have_other_signs
 from cache.semantic.profile import Profile, stem
 from cache.semantic.words import ANTONYMS, SCOPES, SYMMETRIC
 
@@ -20,6 +20,7 @@ _LACKING = 0.25
 # How near two names must be to stand for each other where nothing else differs.
 _SAME_THING = 0.4
 _PERCENT = "percent"
+_COPULAS = frozenset(("is", "are", "was", "were"))
 _ORDINALS = {"first": "#1", "second": "#2"}
 _OPPOSITES: dict[str, set[str]] = {}
 for _word, _others in ANTONYMS.items():
@@ -31,6 +32,35 @@ def find_vetoes(asked: Profile, stored: Profile) -> tuple[str, ...]:
     """Return the names of the guards that forbid the stored answer for what is asked: none, and they are silent."""
     names = tuple(name for name, forbids in GUARDS.items() if forbids(asked, stored))
     return (*names, *find_small(asked, stored), *(("padding",) if is_padded(asked, stored) else ()))
+
+
+def contradict(left: Profile, right: Profile, *, is_whole: bool) -> bool:
+    """Tell whether two answers cannot both be right; ``is_whole``: nothing stands behind what is read of them.
+
+    Only what is hardly ever said of the same thing in other words: answers may differ in all others.
+    """
+    if left.says and right.says and left.says != right.says:
+        return True
+    measured = (have_other_units, have_other_dates, have_other_signs)
+    return is_whole and (
+        left.signs != right.signs
+        or any(differ(left, right) for differ in measured)
+        or _contradict_in_a_word(left, right)
+    )
+
+
+def _contradict_in_a_word(left: Profile, right: Profile) -> bool:
+    """Tell whether two answers say the opposite by one word, a "not", or the order of all their words."""
+    only_left, only_right = set(left.content) - set(right.content), set(right.content) - set(left.content)
+    if len(only_left) > 1 or len(only_right) > 1:
+        return False
+    if have_antonyms(left, right) or find_small(left, right):
+        return True
+    if only_left or only_right:
+        return False
+    denies = have_other_negation(left, right) and not left.says
+    is_permuted = left.words != right.words and Counter(left.words) == Counter(right.words)
+    return denies or (is_permuted and not _is_rotated(left.words, right.words) and not _is_equated(left, right))
 
 
 def is_padded(asked: Profile, stored: Profile) -> bool:
@@ -190,6 +220,15 @@ def _order(text: Profile, names: frozenset[str]) -> list[str]:
 def _is_rotated(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     """Tell whether the end of one text only stands at the beginning of the other."""
     return any(left[at:] + left[:at] == right for at in range(1, len(left)))
+
+
+def _is_equated(left: Profile, right: Profile) -> bool:
+    """Tell whether two sides of an "is" have changed their places, as in "Paris is the capital"."""
+    return any(
+        (*left.words[at + 1 :], word, *left.words[:at]) == right.words
+        for at, word in enumerate(left.words)
+        if word in _COPULAS
+    )
 
 
 def _are_turned(words: frozenset[str], others: frozenset[str]) -> bool:

@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from cache.semantic.words import (
+    ANSWERS,
     DATES,
     DAY_HALVES,
     DOUBTFUL_MONTHS,
@@ -111,6 +112,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     # Numbers with the unit behind them, as "150 mile".
     amounts: frozenset[str]
     negations: int
+    # "yes" or "no", where it begins so.
+    says: str
     # What is asked: who, where, when, why, how, many, what, yes …
     asks: str
     tenses: frozenset[str]
@@ -326,6 +329,7 @@ class _Reading:
             spans=spans,
             amounts=frozenset(self.amounts),
             negations=self.negations,
+            says=ANSWERS.get(self.raw[0], "") if self.raw else "",
             asks=asks,
             tenses=frozenset(_TENSES[word] for word in self.raw if word in _TENSES),
         )

@@ -37,6 +37,11 @@ NUMBER_WORDS = {
     "twentieth": "#20",
 }  # fmt: skip
 
+# How an answer begins that says yes or no.
+ANSWERS = dict.fromkeys("yes yeah yep true correct ja oui sí sim si tak evet да".split(), "yes") | dict.fromkeys(
+    "no nope false incorrect nein non não nie nej нет".split(), "no"
+)
+
 # As written in capitals; what a single letter means only its neighbours tell.
 ROMAN_NUMBERS = {
     "II": "2", "III": "3", "IV": "4", "VI": "6", "VII": "7", "VIII": "8", "IX": "9", "XI": "11", "XII": "12",

@@ -36,6 +36,7 @@ _MEASURES = DAY_HALVES | SHORT_UNITS.keys()
 # Endings of chemistry, by which substances differ: nitrite and nitrate, methane and methanol.
 _ENDINGS = tuple("ate ite ide ine ane ene yne anol enol ol one ium ia".split())
 _ROOT = 4
+_FEW = 2
 _PREFIXES = tuple(
     tuple(pair.split())
     for pair in "hypo hyper|tachy brady|macro micro|pre post|intra inter|endo exo|homo hetero|mono poly|uni multi|"
@@ -117,6 +118,11 @@ def have_other_version(left: Profile, right: Profile) -> bool:
     return _has_bare(left, right) or _has_bare(right, left)
 
 
+def are_other_orders(left: Profile, right: Profile) -> bool:
+    """Tell whether both are a word or two, as "Continue" and "Stop": their sense lies in what was said before."""
+    return left.words != right.words and max(len(left.words), len(right.words)) <= _FEW
+
+
 def find_small(left: Profile, right: Profile) -> tuple[str, ...]:
     """Return the names of the guards here that forbid the pair."""
     found = [name for name, forbids in ALWAYS.items() if forbids(left, right)]
@@ -188,6 +194,7 @@ ALWAYS = {
     "signs": have_other_signs,
     "material": have_other_material,
     "version": have_other_version,
+    "brief": are_other_orders,
 }
 SAME_CONTENT = {
     "kind": ask_for_another_kind,

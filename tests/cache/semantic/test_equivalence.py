@@ -32,6 +32,58 @@ def test_other_numbers_make_another_answer() -> None:
     assert judge.is_same(digest("The sum is 43", near), digest("43 is the sum", near))
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("Yes, dogs are allowed on the beach.", "No, dogs are not allowed on the beach."),
+        ("Ja, das geht.", "Nein, das geht nicht."),
+        ("It is allowed.", "It is not allowed."),
+        ("The answer is -5.", "The answer is 5."),
+        ('{"temp": -3}', '{"temp": 3}'),
+        ("x > 3", "x < 3"),
+        ("return a + b", "return a - b"),
+        ("C++", "C#"),
+        ("50%", "50"),
+        ("3.5", "3,5"),
+        ("👍", "👎"),
+        ("The meeting is at 5 am.", "The meeting is at 5 pm."),
+        ("The trial is 2 days.", "The trial is 2 weeks."),
+        ("Take the pill before meals.", "Take the pill after meals."),
+        ("Brazil beat Germany in the final.", "Germany beat Brazil in the final."),
+        ("All plans include TV.", "Some plans include TV."),
+        ("The sentiment is positive.", "The sentiment is negative."),
+    ],
+)
+def test_short_answers_that_contradict_are_not_the_same(left: str, right: str) -> None:
+    """However near their vectors are: one word, a sign or the order says the opposite."""
+    judge, near = AnswerJudge(), make_vector(0)
+    assert not judge.is_same(digest(left, near), digest(right, near))
+    assert judge.is_same(digest(left, near), digest(left, near))
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("Yes, you can.", "Yes, that is possible."),
+        ("No.", "No, it is not."),
+        ("Paris is the capital of France.", "The capital of France is Paris."),
+        ("The sky is blue because of Rayleigh scattering.", "Rayleigh scattering makes the sky look blue."),
+    ],
+)
+def test_other_words_for_the_same_are_no_contradiction(left: str, right: str) -> None:
+    """What only rewords an answer is left to vectors and shared words."""
+    judge, near = AnswerJudge(), make_vector(0)
+    assert judge.measure(digest(left, near), digest(right, near)) > 0
+
+
+def test_long_answers_contradict_by_how_they_begin() -> None:
+    """What stands behind the head is not read: only its yes or no is."""
+    more, near = " The rules of the house say more about it." * 10, make_vector(0)
+    judge = AnswerJudge()
+    assert not judge.is_same(digest("Yes, you may." + more, near), digest("No, you may not." + more, near))
+    assert judge.is_same(digest("You may stay." + more, near), digest("You may not stay." + more, near))
+
+
 def test_near_vectors_and_shared_words_say_the_same() -> None:
     """The rest is a matter of both."""
     judge = AnswerJudge()

@@ -62,6 +62,7 @@ OTHERS = {
         ("Fix the grammar: I has a car", "Fix the grammar: I has two car"),
         ("Uppercase this: hello", "Uppercase this: hallo"),
     ],
+    "brief": [("Continue", "Stop"), ("A", "B"), ("Yes, both", "Yes, either")],
     "version": [("Is gpt-4o multimodal?", "Is gpt-4 multimodal?")],
 }
 SAME = [
