@@ -169,8 +169,8 @@ def test_a_hold_joins_a_line_that_is_begun_after_it() -> None:
 
 def test_a_hold_that_its_owner_ends_is_not_remembered() -> None:
     """Each line tells what it has spent; there is nothing to end a second time, and nothing that grows."""
-    holds, line = LocalHolds(), BudgetLine(budget_key="b", window_key="w", limit_pusd=100, resets_ns=None)
-    holds.begin(line)
+    holds, line = LocalHolds(), BudgetLine(budget_key="b", window_key="w", limit_pusd=100, seed_pusd=0)
+    assert isinstance(holds.reserve(NewHold(hold_id="full", lines=(line,), amount_pusd=101, lease_ns=1), 0), Refused)
     assert holds.hold("h1", (line,), 60, 0, 1_000)
     assert not holds.hold("h1", (line,), 1, 0, 1_000)
     assert not holds.hold("h2", (line,), 41, 0, 1_000)
