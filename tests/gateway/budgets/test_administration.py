@@ -148,11 +148,11 @@ async def test_what_is_set_back_stays_so_in_every_zone(
             if act == "call":
                 house.recorder.record(row_of(cost_pusd=7, created_ns=moment_ns))
             elif act == "record":
-                await administration.record_spending(house.treasury, ACCOUNT, given_, None)
+                await administration.record_spending(house.treasury, ACCOUNT, given_, ANN)
             elif act == "zone":
                 await house.set_zone(given_)
             else:
-                await administration.reset(house.treasury, ACCOUNT, given_, None)
+                await administration.reset(house.treasury, ACCOUNT, given_, ANN)
                 (window,) = [
                     standing.window_at(NOW_NS)
                     for standing in house.books.directory.all()
@@ -210,9 +210,9 @@ async def test_what_other_processes_recorded_is_in_the_months_total(database: Da
                 recorded.append(30)
 
         treasury = msgspec.structs.replace(house.treasury, peers=Others())
-        assert await administration.record_spending(treasury, ACCOUNT, 12, None) == 42
-        await administration.reset(treasury, ACCOUNT, "month", None)
-        assert await administration.record_spending(house.treasury, ACCOUNT, 1, None) == 1
+        assert await administration.record_spending(treasury, ACCOUNT, 12, ANN) == 42
+        await administration.reset(treasury, ACCOUNT, "month", ANN)
+        assert await administration.record_spending(house.treasury, ACCOUNT, 1, ANN) == 1
         assert recorded == [30, 30]
 
 
