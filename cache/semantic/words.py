@@ -38,9 +38,10 @@ NUMBER_WORDS = {
 }  # fmt: skip
 
 # How an answer begins that says yes or no.
-ANSWERS = dict.fromkeys("yes yeah yep true correct ja oui sí sim si tak evet да".split(), "yes") | dict.fromkeys(
-    "no nope false incorrect nein non não nie nej нет".split(), "no"
-)
+ANSWERS: dict[str, str] = {
+    **dict.fromkeys("yes yeah yep true correct ja oui sí sim si tak evet да".split(), "yes"),
+    **dict.fromkeys("no nope false incorrect nein non não nie nej нет".split(), "no"),
+}
 
 # As written in capitals; what a single letter means only its neighbours tell.
 ROMAN_NUMBERS = {

@@ -374,7 +374,7 @@ def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries)
         return None
     if isinstance(error, Unreachable) and error.sent:
         return None
-    if isinstance(error, TimedOut) and error.phase == "first_byte" and not journey.inbound.call.stream:
+    if isinstance(error, TimedOut) and error.phase == "first_byte":
         # It may still be computing, and would be paid twice.
         return None
     is_cut_stream = isinstance(error, Truncated) and journey.inbound.call.stream

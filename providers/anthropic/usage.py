@@ -18,7 +18,8 @@ import msgspec
 from providers.anthropic.parameters import UNREADABLE, is_given
 from providers.chat import Usage
 
-_MOST_TOKENS = 2**53 - 1
+# More than any call can have; and what that costs is still an amount that the ledger can hold.
+_MOST_TOKENS = 1_000_000_000
 _INPUTS = frozenset({
     "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
 })  # fmt: skip

@@ -25,6 +25,8 @@ class PromptDetails(msgspec.Struct, frozen=True, gc=False):
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    # Gateways' word for the same.
+    cache_creation_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
 
@@ -46,6 +48,7 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
 
 
 class UsageWire(msgspec.Struct, frozen=True, gc=False):
@@ -62,6 +65,8 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    # What gateways before Anthropic tell of what was written to its cache.
+    cache_creation_input_tokens: int | None = None
 
 
 T = TypeVar("T", Counts, PromptDetails, CompletionDetails)
@@ -88,10 +93,10 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
     is_anomalous = total is not None and total != prompt + completion
     if is_anomalous and total is not None and prompt + completion < total <= MAX_CREDIBLE_TOKENS:
         completion, is_anomalous = _with_thinking(wire, prompt, completion, total)
+    details = wire.prompt_tokens_details
     cached = wire.prompt_cache_hit_tokens or wire.cached_tokens or wire.cache_read_input_tokens
-    if cached and (wire.prompt_tokens_details or NO_PROMPT_DETAILS).cached_tokens is None:
-        given = msgspec.structs.replace(wire.prompt_tokens_details or NO_PROMPT_DETAILS, cached_tokens=cached)
-        wire = msgspec.structs.replace(wire, prompt_tokens_details=given)
+    if cached or wire.cache_creation_input_tokens or (details is not None and details.cache_creation_tokens):
+        wire = _name_shares(wire, cached)
     if wire.prompt_tokens_details is None and wire.completion_tokens_details is None and wire.cost is None:
         return Usage(
             input_tokens=prompt,
@@ -100,6 +105,20 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
             service_tier=service_tier or "",
         )
     return _split(wire, prompt, completion, is_anomalous, service_tier or "")
+
+
+def _name_shares(wire: UsageWire, cached: int | None) -> UsageWire:
+    """Put what others call the cached and the written share where OpenAI and OpenRouter do, if nothing is there."""
+    given = wire.prompt_tokens_details or NO_PROMPT_DETAILS
+    written = given.cache_creation_tokens or wire.cache_creation_input_tokens
+    return msgspec.structs.replace(
+        wire,
+        prompt_tokens_details=msgspec.structs.replace(
+            given,
+            cached_tokens=cached if given.cached_tokens is None else given.cached_tokens,
+            cache_write_tokens=written if given.cache_write_tokens is None else given.cache_write_tokens,
+        ),
+    )
 
 
 def _with_thinking(wire: UsageWire, prompt: int, completion: int, total: int) -> tuple[int, bool]:

@@ -112,7 +112,7 @@ def test_cache_writes_are_split_by_lifetime(reported: Any, short: int, long: int
 
 @pytest.mark.parametrize(
     ("value", "counted"),
-    [(-5, 0), (2.0, 2), (2.2, 3), ("7", 0), (True, 0), ([], 0), (10**400, 2**53 - 1), (1e300, 2**53 - 1)],
+    [(-5, 0), (2.0, 2), (2.2, 3), ("7", 0), (True, 0), ([], 0), (10**400, 10**9), (1e300, 10**9)],
 )
 def test_a_figure_that_is_none_is_clamped_and_marked(value: Any, counted: int) -> None:
     """Never negative, never a float, and the row says that something was odd."""

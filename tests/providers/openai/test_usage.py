@@ -167,6 +167,24 @@ def test_the_cached_share_by_other_names_is_no_fresh_input(name: str, total: Any
     assert usage.cache_read_tokens == 0
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"cache_creation_input_tokens": 50},
+        {"prompt_tokens_details": {"cached_tokens": 20, "cache_creation_tokens": 50}},
+    ],
+)
+def test_what_was_written_to_a_cache_is_read_by_gateways_names_too(told: dict[str, Any]) -> None:
+    """It costs more than fresh input; a figure by the usual name counts before it."""
+    usage = read_any_usage({"prompt_tokens": 100, "completion_tokens": 1, "cache_read_input_tokens": 20} | told)
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (30, 20, 50)
+    usual = {"prompt_tokens_details": {"cache_write_tokens": 10, "cached_tokens": 20}}
+    usage = read_any_usage({"prompt_tokens": 100, "completion_tokens": 1, **told} | usual)
+    assert usage is not None
+    assert (usage.input_tokens, usage.cache_write_tokens) == (70, 10)
+
+
 def test_embeddings_report_no_completion() -> None:
     """Prompt and total are equal there."""
     assert read_any_usage({"prompt_tokens": 8, "total_tokens": 8}) == Usage(input_tokens=8)
