@@ -171,6 +171,12 @@ async def test_what_may_have_been_executed_is_not_sent_again(sender: Sender, err
     assert (await sender.fail(FakeBackend(error, whole()))).attempts == 1
 
 
+async def test_a_stream_that_does_not_begin_in_time_is_not_sent_again(sender: Sender) -> None:
+    """It may still be computing, as a whole answer may."""
+    slow = FakeBackend(TimedOut("slow", phase="first_byte"), whole())
+    assert (await sender.fail(slow, stream=True)).attempts == 1
+
+
 async def test_a_provider_that_says_not_to_retry_is_obeyed(sender: Sender) -> None:
     """x-should-retry: false."""
     assert (await sender.fail(FakeBackend(refusal(503, should_retry=False), whole()))).attempts == 1

@@ -150,8 +150,9 @@ class Load:
             except Fault as fault:
                 if fault.code == "spending_limit":
                     return
-                # The zone is changed faster than the ledger is read.
+                # The zone is changed faster than the ledger is read; who asks again at once lets nobody read it.
                 assert fault.code == "service_unavailable"
+                await asyncio.sleep(0.001)
                 continue
             running[funds.doubt.request_id] = amount_pusd
             self.most_pusd = max(self.most_pusd, self.spent_pusd + sum(running.values()))
