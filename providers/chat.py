@@ -2,6 +2,9 @@
 
 import msgspec
 
+# More tokens than any call can have: a larger figure is a fault, not a count.
+MAX_CREDIBLE_TOKENS = 1_000_000_000
+
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of one call in disjoint buckets: no token is counted in two of the first nine fields.
@@ -59,6 +62,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_USAGE = Usage()
+# The provider reported something, and none of it can be believed: the meter counts itself and says so.
+UNUSABLE = Usage(anomalous=True)
 
 
 def is_counted(usage: Usage | None) -> bool:

@@ -46,10 +46,8 @@ from gateway.pipeline.meter import Produced
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
 from providers.chat import Usage
-from providers.delivered import Delivered
 from providers.errors import ProviderError, Refused
-from providers.pricing.prices import FOREVER_NS, Price
-from providers.tokens import Tokenizers, rule_for
+from providers.pricing.prices import FOREVER_NS, MAX_COST_PUSD, Price
 from providers.wire import Call, StreamReader
 
 # A tier of its own price that the caller may ask for.
@@ -63,43 +61,6 @@ class Assessment(msgspec.Struct, frozen=True):
     shape: Shape
     # Targets whose model has no price, as provider/model.
     unpriced: tuple[str, ...] = ()
-
-
-class Overrun(ProviderError):
-    """The provider goes on beyond the limit that it was given on the reply."""
-
-    code = "spending_limit"
-    status = 402
-    retryable = False
-
-
-class Guard:
-    """Counts what a stream says, as seldom as can be, and tells when it is more than was held for."""
-
-    __slots__ = ("_allowed", "_eighths", "_model", "_next_chars", "_tokenizers")
-
-    def __init__(self, tokenizers: Tokenizers, model: str, allowed_tokens: int) -> None:
-        self._tokenizers = tokenizers
-        self._model = model
-        self._allowed = allowed_tokens
-        rule = rule_for(model)
-        # Another model's tokenizer may count up to half too much: a stream within its limit is never cut.
-        self._eighths = 8 if rule.numerator == rule.denominator else 12
-        # A token says at least a character, so below this there is nothing to count.
-        self._next_chars = allowed_tokens
-
-    def __call__(self, reader: StreamReader) -> ProviderError | None:
-        """The error that ends the stream, None while it may go on."""
-        said: Delivered = reader.delivered()
-        if said.chars <= self._next_chars:
-            return None
-        produced = Produced(reported=None, text=said.text(), unkept_chars=said.unkept_chars)
-        counted = meter.count_output(self._tokenizers, self._model, produced)
-        left = self._allowed * self._eighths // 8 - counted
-        if left < 0:
-            return Overrun(f"the reply goes beyond {self._allowed} tokens, all that was reserved for it")
-        self._next_chars = said.chars + left
-        return None
 
 
 def may_govern(inbound: Inbound, services: Services) -> bool:
@@ -324,7 +285,9 @@ def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: b
         elif row.cost_pusd > most_pusd:
             row = msgspec.structs.replace(row, cost_pusd=most_pusd, cost_basis="bound")
     if lost_pusd:
-        row = msgspec.structs.replace(row, cost_pusd=row.cost_pusd + lost_pusd, lost_pusd=lost_pusd)
+        # What the database can count, see cost_pusd; nothing that was held comes near.
+        cost = min(row.cost_pusd + lost_pusd, MAX_COST_PUSD)
+        row = msgspec.structs.replace(row, cost_pusd=cost, lost_pusd=min(lost_pusd, cost))
     return row
 
 
@@ -350,7 +313,7 @@ def make_guard(
     """What watches a stream for which money is held, None where none is."""
     if funds is None or not funds.bound.output_tokens or funds.only_alerts:
         return None
-    return Guard(services.tokenizers, target.model, funds.bound.output_tokens * funds.bound.n)
+    return meter.Guard(services.tokenizers, target.model, funds.bound.output_tokens * funds.bound.n)
 
 
 def _price(inbound: Inbound, target: Target, usage: Usage, services: Services) -> int:

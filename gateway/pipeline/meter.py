@@ -1,5 +1,7 @@
 """Room 8: how many tokens a call used. What the provider reports wins; else a tokenizer counts what was produced.
 
+What flows is counted on its way too where money is held for it, so that it can be cut.
+
 Failure behavior: counting never fails a call. Every figure that a provider did not report is marked as an estimate.
 """
 
@@ -10,9 +12,11 @@ import msgspec
 from gateway.pipeline.flow import Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer, Usage
+from providers.delivered import Delivered
+from providers.errors import ProviderError
 from providers.pricing.prices import cost_pusd
-from providers.tokens import Tokenizers
-from providers.wire import Call
+from providers.tokens import Tokenizers, rule_for
+from providers.wire import Call, StreamReader
 
 # Where no tokenizer can be asked: a token of English text has about four bytes.
 BYTES_PER_TOKEN = 4
@@ -25,6 +29,43 @@ class Produced(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     # Characters that were said beyond ``text``.
     unkept_chars: int = 0
+
+
+class Overrun(ProviderError):
+    """The provider goes on beyond the limit that it was given on the reply."""
+
+    code = "spending_limit"
+    status = 402
+    retryable = False
+
+
+class Guard:
+    """Counts what a stream says, as seldom as can be, and tells when it is more than was held for."""
+
+    __slots__ = ("_allowed", "_eighths", "_model", "_next_chars", "_tokenizers")
+
+    def __init__(self, tokenizers: Tokenizers, model: str, allowed_tokens: int) -> None:
+        self._tokenizers = tokenizers
+        self._model = model
+        self._allowed = allowed_tokens
+        rule = rule_for(model)
+        # Another model's tokenizer may count up to half too much: a stream within its limit is never cut.
+        self._eighths = 8 if rule.numerator == rule.denominator else 12
+        # A token says at least a character, so below this there is nothing to count.
+        self._next_chars = allowed_tokens
+
+    def __call__(self, reader: StreamReader) -> ProviderError | None:
+        """The error that ends the stream, None while it may go on."""
+        said: Delivered = reader.delivered()
+        if said.chars <= self._next_chars:
+            return None
+        produced = Produced(reported=None, text=said.text(), unkept_chars=said.unkept_chars)
+        counted = count_output(self._tokenizers, self._model, produced)
+        left = self._allowed * self._eighths // 8 - counted
+        if left < 0:
+            return Overrun(f"the reply goes beyond {self._allowed} tokens, all that was reserved for it")
+        self._next_chars = said.chars + left
+        return None
 
 
 def believe(reported: Usage | None) -> Usage | None:

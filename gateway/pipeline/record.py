@@ -4,18 +4,56 @@ import logging
 
 import msgspec
 
+from gateway.backends.interface import Client
 from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import AUDIT, UsageRow
 from gateway.ledger.settle import FREE, GIVEN, Cost, settle_call
 from gateway.pipeline.flow import Inbound, Outcome
+from gateway.pipeline.lookup import Given
+from gateway.pipeline.meter import Produced
 from gateway.pipeline.send import Upstream
 from gateway.pipeline.services import Services
 from gateway.prompts.content import Streamed
 from gateway.prompts.keeper import Answer
 from providers.chat import NO_USAGE, Usage
-from providers.pricing.prices import cost_pusd
+from providers.pricing.prices import MAX_COST_PUSD, cost_pusd
 
+CLIENT_GONE, OK = 499, 200
 log = logging.getLogger("gateway.pipeline.record")
+
+
+def give(given: Given, layer: str = "exact", waited_ns: int = 0) -> Outcome:
+    """How a call ended that was given an answer which was kept."""
+    answer = given.answer
+    return Outcome(
+        status="complete", http_status=OK, usage=answer.usage, stored=answer, layer=layer, waited_ns=waited_ns
+    )
+
+
+def end(upstream: Upstream, usage: Usage, client: Client, *, error_code: str, is_left: bool = False) -> Outcome:
+    """How a call ended that was answered; ``is_left``: its client was gone before the end."""
+    is_left = is_left or client.is_gone
+    return Outcome(
+        status="cancelled" if is_left else "incomplete" if error_code else "complete",
+        http_status=CLIENT_GONE if is_left else OK,
+        error_code=error_code,
+        target=upstream.target,
+        usage=usage,
+        attempts=upstream.attempts,
+        upstream_request_id=upstream.gist.request_id,
+        first_byte_ns=upstream.first_byte_ns,
+        waited_ns=upstream.waited_ns,
+        spared_tokens=upstream.spared_tokens,
+    )
+
+
+def find_produced(upstream: Upstream | None) -> Produced:
+    """What a stream brought so far; nothing where none has begun."""
+    if upstream is None or upstream.relay is None:
+        return Produced(reported=None)
+    reader = upstream.relay.reader
+    delivered = reader.delivered()
+    return Produced(reported=reader.usage, text=delivered.text(), unkept_chars=delivered.unkept_chars)
 
 
 def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str = "") -> UsageRow:
@@ -57,7 +95,7 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         counted.image_output_tokens,
         counted.reasoning_tokens,
         counted.estimated,
-        counted.anomalous,
+        counted.anomalous or cost.pusd >= MAX_COST_PUSD,
         tokens_saved,
         cost.pusd,
         saved_pusd,

@@ -5,6 +5,7 @@ exactly one usage row, written before the client sees the end of its answer.
 """
 
 import asyncio
+import contextlib
 import logging
 from functools import partial
 
@@ -13,6 +14,7 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
+from gateway.budgets.keeping.funds import Funds
 from gateway.caching.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
@@ -23,12 +25,11 @@ from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply,
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import Inbound, Outcome, Route, refuse_unrecorded, tells_limits
 from gateway.pipeline.meter import Produced
+from gateway.pipeline.record import CLIENT_GONE, OK
 from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
-from providers.chat import Usage
 
-CLIENT_GONE = 499
-OK, SERVER_ERROR = 200, 500
+SERVER_ERROR = 500
 log = logging.getLogger("gateway.pipeline")
 
 
@@ -93,10 +94,23 @@ def _leave(journey: send.Journey, hold: limits.Hold | None, found: lookup.Found,
     """End what the call has open, whatever became of it."""
     journey.services.metrics.requests_in_flight -= 1
     found.land(fault)
-    if journey.funds is not None:
-        journey.funds.release()
+    funds = journey.funds
+    if funds is not None:
+        if journey.attempts and not journey.is_recorded and funds.is_open:
+            _doubt(journey, funds)
+        funds.release()
     if hold is not None:
         hold.release()
+
+
+def _doubt(journey: send.Journey, funds: Funds) -> None:
+    """Charge the most to a call that went out and could not be settled: what is held must not be free in silence."""
+    row = funds.doubt
+    log.error("request %s went out and could not be settled: it is charged what was held", row.request_id)
+    funds.release(row.cost_pusd)
+    with contextlib.suppress(JournalFull):
+        journey.services.recorder.record(row)
+    journey.services.metrics.observe_call(row)
 
 
 async def _look(journey: send.Journey, body: bytes, path: Route) -> lookup.Found:
@@ -133,7 +147,9 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         await reply.flow(journey, upstream, found.lines)
     usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
     outcome = (
-        await _outcome(journey, upstream) if usage is None else _end(upstream, usage, journey.client, error_code="")
+        await _outcome(journey, upstream)
+        if usage is None
+        else record.end(upstream, usage, journey.client, error_code="")
     )
     if found.flight is not None and outcome.error_code:
         found.flight.broken = _broken(upstream)
@@ -157,7 +173,7 @@ async def _spare(journey: send.Journey, found: lookup.Found) -> bool:
 
 async def _give(journey: send.Journey, given: lookup.Given, told: bytes, layer: str = "exact") -> UsageRow:
     """Give an answer that was kept."""
-    row = await _write(journey, _given(given, layer, journey.waited_ns))
+    row = await _write(journey, record.give(given, layer, journey.waited_ns))
     reply.give(journey.inbound, given, told, journey.client, row)
     return row
 
@@ -223,7 +239,7 @@ async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower,
     inbound, client = journey.inbound, journey.client
     if fault is None and flight.answer is not None and flight.ends is not None:
         given = lookup.Given(flight.answer, b"", b"", *flight.ends)
-        row = await _write(journey, _given(given, waited_ns=journey.waited_ns))
+        row = await _write(journey, record.give(given, waited_ns=journey.waited_ns))
         reply.end_joined(inbound, given, follower.rest, client, row)
         return
     fault = fault or flight.broken or Fault("upstream_truncated", "The answer that this call shared was broken off.")
@@ -235,16 +251,9 @@ async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower,
 def _broken(upstream: Upstream) -> Fault | None:
     """What broke a stream off; the limit of the caller's own is none for others."""
     failure = None if upstream.relay is None else upstream.relay.reader.failure
-    if failure is None or isinstance(failure, budget.Overrun):
+    if failure is None or isinstance(failure, meter.Overrun):
         return None
     return as_stream_fault(failure, upstream.target.backend)
-
-
-def _given(given: lookup.Given, layer: str = "exact", waited_ns: int = 0) -> Outcome:
-    answer = given.answer
-    return Outcome(
-        status="complete", http_status=OK, usage=answer.usage, stored=answer, layer=layer, waited_ns=waited_ns
-    )
 
 
 async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
@@ -254,33 +263,17 @@ async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     if upstream.answer is not None:
         whole = Produced(reported=upstream.answer.usage, text=upstream.answer.text)
         usage = await meter.measure(call, model, whole, services)
-        return _end(upstream, usage, client, error_code="")
+        return record.end(upstream, usage, client, error_code="")
     relay = upstream.relay
     assert relay is not None, "an answer is whole or flows"  # noqa: S101 - for the type checkers
     reader = relay.reader
-    usage = await meter.measure(call, model, _produced(upstream), services)
+    usage = await meter.measure(call, model, record.find_produced(upstream), services)
     error_code = ""
     if reader.failure is not None:
         error_code = as_stream_fault(reader.failure, upstream.target.backend).code
         send.note_last_failure(journey, upstream.target, reader.failure, error_code)
     is_left = relay.is_abandoned and not reader.finished
-    return _end(upstream, usage, client, error_code=error_code, is_left=is_left)
-
-
-def _end(upstream: Upstream, usage: Usage, client: Client, *, error_code: str, is_left: bool = False) -> Outcome:
-    is_left = is_left or client.is_gone
-    return Outcome(
-        status="cancelled" if is_left else "incomplete" if error_code else "complete",
-        http_status=CLIENT_GONE if is_left else OK,
-        error_code=error_code,
-        target=upstream.target,
-        usage=usage,
-        attempts=upstream.attempts,
-        upstream_request_id=upstream.gist.request_id,
-        first_byte_ns=upstream.first_byte_ns,
-        waited_ns=upstream.waited_ns,
-        spared_tokens=upstream.spared_tokens,
-    )
+    return record.end(upstream, usage, client, error_code=error_code, is_left=is_left)
 
 
 async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
@@ -343,7 +336,7 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
     usage = None
     call, target, is_left = journey.sent.call, journey.target, journey.client.is_gone
     if target is not None:
-        produced = _produced(journey.upstream)
+        produced = record.find_produced(journey.upstream)
         # A process that ends may have no thread left to count in.
         counts = is_left and not journey.services.loop.is_closed()
         usage = (
@@ -373,23 +366,14 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
     row = record.compose(inbound, outcome, services, journey.trail)
     if journey.lost_pusd or (funds is not None and (is_in_doubt or row.is_estimated)):
         row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
-    journey.is_recorded = True
     if inbound.check is not None:
         services.caching.audits.spend(inbound.caller.project_id, row.cost_pusd)
     if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
         budget.settle(row, inbound, funds, journey.budgets_revision, services)
+    journey.is_recorded = True
     await record.write(row, services)
     if services.prompts.projects:
         record.keep_prompt(row, inbound, outcome, journey.upstream, services)
     if funds is not None and funds.unsettled:
         await funds.finish()
     return row
-
-
-def _produced(upstream: Upstream | None) -> Produced:
-    """What a stream brought so far; nothing where none has begun."""
-    if upstream is None or upstream.relay is None:
-        return Produced(reported=None)
-    reader = upstream.relay.reader
-    delivered = reader.delivered()
-    return Produced(reported=reader.usage, text=delivered.text(), unkept_chars=delivered.unkept_chars)

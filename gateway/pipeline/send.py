@@ -283,7 +283,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         raise
     failure = relay.reader.failure
     # What went beyond its limit at once was said, and is counted as any stream that is cut.
-    is_unsaid = relay.is_silent and not isinstance(failure, budget.Overrun)
+    is_unsaid = relay.is_silent and not isinstance(failure, meter.Overrun)
     if failure is not None and is_unsaid and not relay.is_abandoned:
         failure.usage = failure.usage or relay.reader.usage
         raise failure

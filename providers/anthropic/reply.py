@@ -278,7 +278,7 @@ def _answer(call: Call, message: Message, parts: _Parts, now_s: int) -> Answer:
         created=now_s,
         model=message.model or call.model,
         choices=[choice],
-        usage=to_openai(usage, figures) if usage and figures else unset,
+        usage=to_openai(usage, figures) if usage and figures and not figures.is_absurd else unset,
     )
     text = "" if is_counted(usage) else parts.said()
     return Answer(body=msgspec.json.encode(completion), usage=usage, text=text)

@@ -182,8 +182,9 @@ class AnthropicStream:
 
     def _stop_message(self, event: _Event) -> bytes:
         out = self._chunks.close_all() if self.held else self._stop(None, None)
-        if self.usage is not None and self._figures is not None and not self.usage.estimated:
-            self.usage_chunk = self._chunks.count(to_openai(self.usage, self._figures))
+        usage, figures = self.usage, self._figures
+        if usage is not None and figures is not None and not (usage.estimated or figures.is_absurd):
+            self.usage_chunk = self._chunks.count(to_openai(usage, figures))
         self.finished = True
         return out
 

@@ -5,21 +5,19 @@ https://platform.claude.com/docs/en/build-with-claude/prompt-caching, read 2026-
 the cache read and wrote; ``output_tokens`` includes thinking; in a stream ``message_start`` counts the input and holds
 a placeholder of output, and every ``message_delta`` counts cumulatively, so later figures replace earlier ones.
 
-Failure behavior: none. A figure that is negative, no whole number, too large or of another type is clamped, and the
-usage says ``anomalous``; so does one whose parts contradict each other, or that tells of something which is billed
-beside its tokens.
+Failure behavior: none. A figure that is negative, no whole number or of another type is clamped, and the usage says
+``anomalous``; so does one whose parts contradict each other, or that tells of something which is billed beside its
+tokens. Beside one that no call can have nothing is believed: the usage is UNUSABLE, and the meter counts.
 """
 
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 
 from providers.anthropic.parameters import UNREADABLE, is_given
-from providers.chat import Usage
+from providers.chat import MAX_CREDIBLE_TOKENS, UNUSABLE, Usage
 
-# More than any call can have; and what that costs is still an amount that the ledger can hold.
-_MOST_TOKENS = 1_000_000_000
 _INPUTS = frozenset({
     "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
 })  # fmt: skip
@@ -39,6 +37,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str | None = None
     server_tool_use: msgspec.Raw | None = None
     anomalous: bool = False
+    # One of them is more than any call can have.
+    is_absurd: bool = False
 
 
 class CacheCreation(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +118,7 @@ def read_figures(raw: msgspec.Raw) -> Figures | None:
         reported.output_tokens,
         details.thinking_tokens,
     )
+    is_absurd = any(_is_number(value) and value > MAX_CREDIBLE_TOKENS for value in given)
     counts = [_count(value) for value in given]
     # Compaction is a call of its own, billed, and left out of these figures; the dialect never asks for it.
     has_more = b'"compaction"' in bytes(reported.iterations)
@@ -136,6 +137,7 @@ def read_figures(raw: msgspec.Raw) -> Figures | None:
         service_tier=_tier(reported),
         server_tool_use=reported.server_tool_use if is_given(reported.server_tool_use) else None,
         anomalous=has_more or any(count != value for count, value in zip(counts, given, strict=True)),
+        is_absurd=is_absurd,
     )
 
 
@@ -151,6 +153,7 @@ def replace_figures(earlier: Figures, later: Figures) -> Figures:
     if not any(told.get(name) for name in _INPUTS):
         told = {name: value for name, value in told.items() if name not in _INPUTS}
     told["anomalous"] = earlier.anomalous or later.anomalous or has_shrunk
+    told["is_absurd"] = earlier.is_absurd or later.is_absurd
     return msgspec.structs.replace(earlier, **told)
 
 
@@ -160,6 +163,8 @@ def to_usage(figures: Figures) -> Usage:
     Where the output was not told, ``output_tokens`` is 0 and ``estimated`` is set: the input is the provider's own,
     the output is still to be counted from what was delivered.
     """
+    if figures.is_absurd:
+        return UNUSABLE
     short, long, is_split_odd = _writes(figures)
     output_tokens = figures.output_tokens or 0
     thinking_tokens = figures.thinking_tokens or 0
@@ -219,9 +224,11 @@ def _read(raw: msgspec.Raw, kind: type[T]) -> T | None:
 def _count(value: object) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0
-    return ceil(max(0, min(value, _MOST_TOKENS)))
+    return ceil(max(0, min(value, MAX_CREDIBLE_TOKENS))) if _is_number(value) else 0
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _tier(reported: _Reported) -> str | None:

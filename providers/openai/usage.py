@@ -12,10 +12,8 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from providers.chat import Usage
+from providers.chat import MAX_CREDIBLE_TOKENS, UNUSABLE, Usage
 
-# More tokens than any call can have: a larger figure is a fault, not a count.
-MAX_CREDIBLE_TOKENS = 1_000_000_000
 PUSD_PER_USD = 10**12
 MAX_CREDIBLE_USD = Decimal(1_000_000)
 
@@ -73,8 +71,6 @@ T = TypeVar("T", Counts, PromptDetails, CompletionDetails)
 M = TypeVar("M")
 NO_PROMPT_DETAILS = PromptDetails()
 NO_COMPLETION_DETAILS = CompletionDetails()
-# The provider reported something, and none of it can be believed: the meter counts itself and says so.
-UNUSABLE = Usage(anomalous=True)
 
 
 def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:

@@ -30,6 +30,8 @@ _USD_DECIMALS = 12
 # USD per 1e6 tokens, in attodollars per token: 1e18 / 1e6.
 _ATTO_DECIMALS = 12
 _ATTO_PER_PICO = 1_000_000
+# A million USD: no call costs more, and sums of rows stay within what a database counts.
+MAX_COST_PUSD = 10**18
 _NS_PER_S = 1_000_000_000
 
 
@@ -101,7 +103,8 @@ def format_usd(pusd: int) -> str:
 def cost_pusd(price: Price, usage: Usage) -> int:
     """Return what a call costs, in picodollars, rounded up where the price is finer.
 
-    A long-context tier holds for the whole call and counts every input token, cached or not.
+    A long-context tier holds for the whole call and counts every input token, cached or not. Never more than
+    MAX_COST_PUSD: what comes to that is a price or a count by mistake.
     """
     rates = _rates_of(price, usage)
     atto = (
@@ -115,13 +118,15 @@ def cost_pusd(price: Price, usage: Usage) -> int:
         + usage.audio_output_tokens * rates.audio_output_atto
         + usage.image_output_tokens * rates.image_output_atto
     )
-    return -(-atto // _ATTO_PER_PICO) + price.per_request_pusd
+    pusd = -(-atto // _ATTO_PER_PICO) + price.per_request_pusd
+    return pusd if pusd < MAX_COST_PUSD else MAX_COST_PUSD
 
 
 def prompt_saved_pusd(price: Price, usage: Usage) -> int:
     """Return what the tokens read from the provider's own cache cost less than fresh ones, rounded down."""
     rates = _rates_of(price, usage)
-    return usage.cache_read_tokens * max(rates.input_atto - rates.cached_input_atto, 0) // _ATTO_PER_PICO
+    pusd = usage.cache_read_tokens * max(rates.input_atto - rates.cached_input_atto, 0) // _ATTO_PER_PICO
+    return min(pusd, MAX_COST_PUSD)
 
 
 def _rates_of(price: Price, usage: Usage) -> Rates:

@@ -85,10 +85,10 @@ class Funds:
             # Whatever was spent is the first one's: together they are at least as much.
             cost_pusd = 0
 
-    def release(self) -> None:
-        """End every hold of a call that never went out; a second time changes nothing."""
+    def release(self, cost_pusd: int = 0) -> None:
+        """End every hold of a call that never went out, or that costs this; a second time changes nothing."""
         if self._open:
-            self.settle(0)
+            self.settle(cost_pusd)
             self._defer()
 
     async def finish(self) -> None:

@@ -1,18 +1,20 @@
 """Room 3 through a whole gateway: caps, exclusions, missing prices, further tries, and streams that do not end."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from budgeting import CHAT, Home, budget_config, home, home_at
 from running import STREAM_HEAD, Request, Running, Upstream, always, chat_reply, framed, json_reply, upstream
 
 from gateway.db import DatabaseUnavailable
-from gateway.pipeline.budget import Guard
+from gateway.pipeline.meter import Guard
 from providers.delivered import Delivered
 from providers.tokens import Tokenizers
 
@@ -298,3 +300,46 @@ def test_a_stream_within_its_limit_is_never_cut() -> None:
     for model in ("gpt-4o", "claude-sonnet-4-5", "unheard-of"):
         assert Guard(tokenizers, model, 100)(Reader()) is None  # type: ignore[arg-type]
         assert Guard(tokenizers, model, 50)(Reader()) is not None  # type: ignore[arg-type]
+
+
+async def test_a_figure_that_no_call_can_have_ends_what_is_held(tmp_path: Path) -> None:
+    """The gateway counts itself then: one row, and nothing stays held."""
+    said = {"type": "message", "role": "assistant", "id": "m", "content": [{"type": "text", "text": "hello"}]}
+    message = said | {"stop_reason": "end_turn", "usage": {"input_tokens": 10, "output_tokens": 1e13}}
+    async with upstream(always(json_reply(message))) as provider, home(tmp_path, provider, _claude(provider)) as ann:
+        await ann.budget("project", "0.01")
+        answer = await ann.chat(model="claude", max_tokens=100)
+        assert (answer.status_code, "usage" in answer.json()) == (200, False)
+        (row,) = ann.running.rows
+        assert (row.is_anomalous, row.is_estimated, 0 < row.output_tokens < 10) == (True, True, True)
+        (state,) = await ann.budgets()
+        assert (state["held_usd"], round(float(state["spent_usd"]) * 10**12)) == ("0", row.cost_pusd)
+        assert await ann.sum_ledger_pusd() == row.cost_pusd
+
+
+async def test_a_call_that_cannot_be_settled_is_charged_what_was_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong in here: nothing stays held, and nothing is freed in silence."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("a bug")
+
+    async with upstream(ANSWER) as provider, home(tmp_path, provider) as ann:
+        await ann.budget("project", "0.01")
+        monkeypatch.setattr("gateway.pipeline.record.compose", fail)
+        with contextlib.suppress(httpx.HTTPError):
+            assert (await ann.chat(max_tokens=100)).status_code == 500
+        (row,) = ann.running.rows
+        assert (row.status, row.cost_basis, row.cost_pusd > 0) == ("in_doubt", "bound", True)
+        (state,) = await ann.budgets()
+        assert (state["held_usd"], round(float(state["spent_usd"]) * 10**12)) == ("0", row.cost_pusd)
+        assert ann.running.gateway.services.metrics.holds_open == 0
+        assert await ann.sum_ledger_pusd() == row.cost_pusd
+
+
+def _claude(provider: Upstream) -> str:
+    """A model that is asked in Anthropic's words."""
+    target = f'[providers.anthropic]\nbase_url = "{provider.url}"\napi_key = "sk-ant"\n'
+    model = '[[models]]\nname = "claude"\ntargets = [{ provider = "anthropic", model = "claude-sonnet-4-5" }]\n'
+    return target + model

@@ -10,11 +10,14 @@ from fakes import make_target as target_of
 
 from gateway.config.settings import Ledger, Settings
 from gateway.ledger.recording.journal import JournalFull
+from gateway.ledger.recording.records import write_record
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.record import compose, write
 from gateway.pipeline.services import Services
 from providers.chat import Usage
+from providers.pricing.price_rows import PriceRow
+from providers.pricing.prices import MAX_COST_PUSD, PriceTable
 
 BUCKETS = [field for field in Usage.__struct_fields__ if field.endswith("_tokens")]
 
@@ -50,6 +53,16 @@ async def test_every_bucket_of_the_usage_is_in_the_row() -> None:
     usage = msgspec.convert({name: number for number, name in enumerate(BUCKETS, 1)}, Usage)
     row = row_of(make_services(), usage=usage)
     assert {name: getattr(row, name) for name in BUCKETS} == {name: getattr(usage, name) for name in BUCKETS}
+
+
+async def test_a_cost_that_nobody_could_count_is_bounded_and_marked() -> None:
+    """A mistaken price or count must not make a row that the database refuses, nor sums that it cannot make."""
+    price = PriceRow(provider="openai", model="m", effective_from="2020-01-01", input="9000000", output="999999999")
+    dear = PriceTable((), [price])
+    usage = Usage(input_tokens=5, cache_read_tokens=10**9, output_tokens=10**9)
+    row = row_of(make_services(prices=dear), usage=usage)
+    assert (row.cost_pusd, row.is_anomalous, row.output_tokens) == (MAX_COST_PUSD, True, 10**9)
+    write_record(row)
 
 
 @pytest.mark.parametrize("mark", ["estimated", "anomalous"])

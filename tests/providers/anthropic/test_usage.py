@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.anthropic.usage import Figures, read_figures, replace_figures, to_openai, to_usage
-from providers.chat import Usage
+from providers.chat import UNUSABLE, Usage
 
 
 def figures(**reported: Any) -> Figures:
@@ -112,13 +112,26 @@ def test_cache_writes_are_split_by_lifetime(reported: Any, short: int, long: int
 
 @pytest.mark.parametrize(
     ("value", "counted"),
-    [(-5, 0), (2.0, 2), (2.2, 3), ("7", 0), (True, 0), ([], 0), (10**400, 10**9), (1e300, 10**9)],
+    [(-5, 0), (2.0, 2), (2.2, 3), ("7", 0), (True, 0), ([], 0), (10**9, 10**9)],
 )
 def test_a_figure_that_is_none_is_clamped_and_marked(value: Any, counted: int) -> None:
     """Never negative, never a float, and the row says that something was odd."""
     read = usage(input_tokens=value, output_tokens=1)
     assert read.input_tokens == counted
-    assert read.anomalous or value == 2.0
+    assert read.anomalous or value in (2.0, 10**9)
+
+
+@pytest.mark.parametrize("value", [10**9 + 1, 1e13, 2**53 - 1, 2**63, 1e300, 10**400])
+@pytest.mark.parametrize("name", ["input_tokens", "output_tokens", "cache_read_input_tokens"])
+def test_beside_a_figure_that_no_call_can_have_nothing_is_believed(name: str, value: Any) -> None:
+    """The meter counts instead: clamped, it would be charged as if it had been so."""
+    assert usage(**{"input_tokens": 10, "output_tokens": 5, name: value}) == UNUSABLE
+    begun = figures(input_tokens=10)
+    assert to_usage(replace_figures(begun, figures(**{name: value}))) == UNUSABLE
+    assert (
+        to_usage(replace_figures(replace_figures(begun, figures(**{name: value})), figures(output_tokens=5)))
+        == UNUSABLE
+    )
 
 
 @pytest.mark.parametrize("reported", [{"output_tokens": 3}, {"input_tokens": None, "output_tokens": 3}])

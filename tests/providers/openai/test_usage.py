@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.chat import Usage
-from providers.openai.usage import UNUSABLE, UsageWire, read_any_usage, read_usage
+from providers.chat import UNUSABLE, Usage
+from providers.openai.usage import UsageWire, read_any_usage, read_usage
 
 COUNTS = st.integers(0, 10_000)
 
