@@ -4,7 +4,7 @@ Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a
 target, and on the last target is tried again with growing, jittered waits that honour Retry-After, within a number of
 tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may have been executed already
 (the connection broke after the request was out) is not sent to the same target twice, but for one case that every HTTP
-client knows: a kept connection that the provider had closed before it could read the request.
+client knows: a kept connection that the provider had closed before the request was written, which shows at once.
 """
 
 import asyncio

@@ -20,6 +20,8 @@ from providers.transport.origin import Origin
 _JOIN_BYTES = 65_536
 _HEAD_END = b"\r\n\r\n"
 _CONTINUE, _SWITCHING, _OK = 100, 101, 200
+# A turn of a busy event loop; and hardly more than the way to the other side of the earth and back.
+_LEAST_CROSSING_NS, _MOST_CROSSING_NS = 50_000_000, 250_000_000
 # Their requests carry a Content-Length even where it is 0 (RFC 9110, 8.6).
 _METHODS_WITH_BODY = (b"POST ", b"PUT ", b"PATCH ")
 
@@ -80,6 +82,7 @@ class Connection(asyncio.Protocol):
         "_received",
         "_status",
         "_transport",
+        "crossing_ns",
         "exchange",
         "idle_since_ns",
         "is_idle",
@@ -96,6 +99,8 @@ class Connection(asyncio.Protocol):
         self.idle_since_ns = 0
         # It has carried an exchange before, so the server may have closed it meanwhile.
         self.is_used = False
+        # So long after a request was written the word may still come that the server had closed before it.
+        self.crossing_ns = _LEAST_CROSSING_NS
         self._is_paused = False
         self._is_head_request = False
         self._pieces: list[bytes] = []
@@ -106,6 +111,10 @@ class Connection(asyncio.Protocol):
         self._is_complete = False
 
     # For the pool and the exchange.
+
+    def reached(self, took_ns: int) -> None:
+        """The socket was open after this time: at least once there and back, so a refusal comes within it."""
+        self.crossing_ns = min(max(took_ns, _LEAST_CROSSING_NS), _MOST_CROSSING_NS)
 
     def send(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         """Write a request; what comes back is the exchange's."""
@@ -357,7 +366,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             exchange.finish()
         else:
-            exchange.is_stale = self.is_used and not self._received
+            # What ends later may have been read, and is not sent again unseen.
+            is_at_once = monotonic_ns() - exchange.begun_ns <= self.crossing_ns
+            exchange.is_stale = self.is_used and not self._received and is_at_once
             exchange.fail(self._broken(exc))
 
     def _broken(self, exc: Exception | None) -> ProviderError:

@@ -40,8 +40,8 @@ class Exchange:
 
     __slots__ = (
         "_decoder", "_error", "_has_ended", "_idle_ns", "_is_held_back", "_is_paused", "_is_touched", "_left_ns",
-        "_limit_bytes", "_mode", "_parts", "_sink", "_size_bytes", "_total_ns", "_waiter", "counts_bytes", "due_ns",
-        "first_byte_ns", "head", "is_stale", "link", "origin", "reads_all", "timeouts",
+        "_limit_bytes", "_mode", "_parts", "_sink", "_size_bytes", "_total_ns", "_waiter", "begun_ns", "counts_bytes",
+        "due_ns", "first_byte_ns", "head", "is_stale", "link", "origin", "reads_all", "timeouts",
     )  # fmt: skip
 
     head: ResponseHead
@@ -53,9 +53,9 @@ class Exchange:
         self.due_ns = 0
         self._total_ns = now_ns + timeouts.total_ms * _NS_PER_MS
         self._idle_ns = timeouts.idle_ms * _NS_PER_MS
-        # Monotonic, 0 before.
-        self.first_byte_ns = 0
-        # A pooled connection proved dead before it brought a byte.
+        # Monotonic, 0 before: the request was written, and the answer began.
+        self.begun_ns = self.first_byte_ns = 0
+        # A pooled connection proved to have been closed before the request was written.
         self.is_stale = False
         # In read mode any body byte is progress.
         self.counts_bytes = False
@@ -195,6 +195,7 @@ class Exchange:
     def begin(self, link: Link, waiter: Handoff[None], now_ns: int) -> None:
         """A request is about to be written to ``link``; ``waiter`` is resolved by its head, or by its end."""
         self.link = link
+        self.begun_ns = now_ns
         self.is_stale = False
         self._mode = _WAITING
         self._waiter = waiter

@@ -1,7 +1,8 @@
 """The transport: sends requests over pooled connections, last used first, and keeps every deadline with one timer.
 
-Failure behavior: see ``providers.errors``. A pooled connection that proves dead before a byte of the answer is replaced
-by a fresh one, once; nothing else is retried here. A cancelled caller's connection is closed, never pooled.
+Failure behavior: see ``providers.errors``. A pooled connection that proves to have been closed before the request was
+written, since its end comes at once, is replaced by a fresh one, once; nothing else is retried here. A cancelled
+caller's connection is closed, never pooled.
 """
 
 import asyncio
@@ -127,7 +128,9 @@ class Transport:
         connection = Connection(pool)
         try:
             self._refuse_if_closed(origin)
+            began_ns = monotonic_ns()
             await self._open_socket(loop, connection, exchange)
+            connection.reached(monotonic_ns() - began_ns)
             self._refuse_if_closed(origin)
         except BaseException:
             pool.busy -= 1

@@ -174,7 +174,7 @@ MUST: dict[str, Sentence] = {
     "socket not reused": fact("upstream_closed"),
     "retried once on a fresh connection: request bytes unread by the peer": fact("all_answered"),
     "ambiguous: may have been executed; retry only if policy says, at most one charge": lambda seen: (
-        # The policy: what went out on a pooled connection that ended without a byte is sent on a fresh one, once.
+        # The policy: what went out on a pooled connection that ended at once is sent on a fresh one, once.
         charges(seen) <= 1 and seen.calls <= 2
     ),
     "PoolTimeout fast; other providers unaffected (bulkhead per provider)": fact("bulkhead"),
