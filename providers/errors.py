@@ -2,9 +2,9 @@
 
 ProviderError
 ├── Unreachable        no connection: DNS, refused, TLS, reset before a byte      retry, other target
-├── TimedOut           connect, first byte, idle or total time was used up        retry before the first byte
-├── Truncated          the answer ended before its end                            retry before the first byte
-├── InvalidAnswer      HTML, half a JSON, wrong shape, too large                  retry before the first byte
+├── TimedOut           connect, first byte, idle or total time was used up        retry before it was sent, other target
+├── Truncated          the answer ended before its end                            other target before the first byte
+├── InvalidAnswer      HTML, half a JSON, wrong shape, too large                  other target before the first byte
 ├── Refused            a status >= 400, or an error object in a 200               by status
 ├── PoolExhausted      every connection to this origin is busy                    other target
 └── Unsupported        the dialect cannot express the request: the caller's 400   never
@@ -82,14 +82,17 @@ class Truncated(ProviderError):
 
 
 class InvalidAnswer(ProviderError):
-    """The bytes are not an answer: HTML, broken JSON, a wrong shape, a bomb, more than the configured size."""
+    """The bytes are not an answer: HTML, broken JSON, a wrong shape, a bomb, more than the configured size.
+
+    Something answered, so it is taken for made; where the status is that of an error, whoever raises it says otherwise.
+    """
 
     code = "upstream_invalid"
+    has_begun = True
 
-    def __init__(self, message: str, *, usage: Usage | None = None, has_begun: bool = False) -> None:
+    def __init__(self, message: str, *, usage: Usage | None = None) -> None:
         super().__init__(message)
         self.usage = usage
-        self.has_begun = has_begun
 
 
 class PoolExhausted(ProviderError):

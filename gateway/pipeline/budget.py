@@ -247,8 +247,8 @@ def send_off(funds: Funds, services: Services) -> Awaitable[None] | None:
 def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
     """Whether a try that failed has to be accounted for: it went out, and no answer says that nothing was made.
 
-    Where a budget governs, whatever may be billed is; else only what was made for certain: an answer that broke off, or
-    that says what it used.
+    Where a budget governs, whatever may be billed is; else only what was made for certain: an answer that broke off or
+    cannot be read, or that says what it used.
     """
     if funds is None or not funds.bound.targets:
         return error.was_made

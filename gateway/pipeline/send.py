@@ -3,8 +3,9 @@
 Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a broken answer) moves on to the next
 target, and on the last target is tried again with growing, jittered waits that honour Retry-After, within a number of
 tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may have been executed already
-(the connection broke after the request was out) is not sent to the same target twice, but for one case that every HTTP
-client knows: a kept connection that the provider had closed before the request was written, which shows at once.
+(the connection broke after the request was out, no byte came in time, or what came cannot be read) is not sent to the
+same target twice, but for one case that every HTTP client knows: a kept connection that the provider had closed before
+the request was written, which shows at once.
 """
 
 import asyncio
@@ -30,7 +31,6 @@ from providers.errors import (
     ProviderError,
     Refused,
     TimedOut,
-    Truncated,
     Unreachable,
     Unsupported,
 )
@@ -242,7 +242,10 @@ async def _lengthen(journey: Journey, upstream: Upstream) -> None:
     is_covered = await _cover(journey)
     journey.short = None
     if not is_covered or journey.client.is_gone:
-        raise InvalidAnswer("the provider's answer has other inputs than it was sent")
+        unfit = InvalidAnswer("the provider's answer has other inputs than it was sent")
+        # What it cost is accounted for already.
+        unfit.has_begun = False
+        raise unfit
 
 
 async def _cover(journey: Journey) -> bool:
@@ -324,6 +327,8 @@ def _decode(target: Target, call: Call, reply: WholeReply | Exchange, body: byte
         return dialect.decode(call, reply.status, headers, body)
     except ProviderError as error:
         error.headers = headers
+        # What came is an error, though nobody can read it.
+        error.has_begun = False
         raise
 
 
@@ -372,14 +377,11 @@ def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries)
     """Milliseconds until the next try of the same target, None for no further try."""
     if not error.retryable or journey.attempts >= retries.max_tries:
         return None
-    if isinstance(error, Unreachable) and error.sent:
+    if error.was_made or (isinstance(error, Unreachable) and error.sent):
+        # It was made, or may have been, and would be paid twice.
         return None
     if isinstance(error, TimedOut) and error.phase == "first_byte":
-        # It may still be computing, and would be paid twice.
-        return None
-    is_cut_stream = isinstance(error, Truncated) and journey.inbound.call.stream
-    if error.usage is not None or (error.was_made and not is_cut_stream):
-        # It was made, and is paid already; a stream that broke before it said anything is not made any further.
+        # It may still be computing.
         return None
     services = journey.services
     wait_ms = backoff_ms(journey.attempts, retries, services.jitter.random)

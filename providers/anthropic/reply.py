@@ -234,7 +234,7 @@ def decode_reply(call: Call, status: int, headers: Headers, body: bytes, now_s: 
 
 
 def _read_message(body: bytes) -> Message:
-    """Read a body; one that begins as a message and is none was made, and will be billed."""
+    """Read a body; raises InvalidAnswer for one that is no message."""
     try:
         body.decode()
         return msgspec.json.decode(body, type=Message)
@@ -243,8 +243,7 @@ def _read_message(body: bytes) -> Message:
     try:
         return msgspec.json.decode(splice.mend(text) or text, type=Message)
     except UNREADABLE as error:
-        has_begun = not isinstance(error, msgspec.ValidationError) and text.lstrip().startswith(b"{")
-        raise InvalidAnswer(f"the provider's {len(body)} bytes are no message: {error}", has_begun=has_begun) from None
+        raise InvalidAnswer(f"the provider's {len(body)} bytes are no message: {error}") from None
 
 
 def _usage_of(message: Message) -> Usage | None:

@@ -176,10 +176,10 @@ def _broken_off(usage: Usage | None) -> Refused:
 
 
 def _unreadable(body: bytes, broken: Exception) -> InvalidAnswer:
-    """What a body is that nobody can read; one that begins as an answer was made, and may say what it used."""
-    has_begun = body.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{")
-    usage = _usage_at_end(body) if has_begun else None
-    return InvalidAnswer(f"the provider's answer is not JSON: {broken}", usage=usage, has_begun=has_begun)
+    """What a body is that nobody can read; one that begins as an answer may say what it used."""
+    is_cut = body.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{")
+    usage = _usage_at_end(body) if is_cut else None
+    return InvalidAnswer(f"the provider's answer is not JSON: {broken}", usage=usage)
 
 
 def _usage_at_end(body: bytes) -> Usage | None:

@@ -12,7 +12,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from providers.errors import InvalidAnswer, ProviderError, Truncated, Unreachable
 from providers.transport.exchange import Exchange
-from providers.transport.head import ResponseHead, read_whole
+from providers.transport.head import REDIRECTION, ResponseHead, read_whole
 from providers.transport.known_answer import KnownAnswer
 from providers.transport.origin import Origin
 
@@ -283,7 +283,10 @@ class Connection(asyncio.Protocol):
         self._is_followed = True
         if self._is_complete:
             return None
-        return InvalidAnswer(f"the answer is not HTTP/1.1: {reason!r}")
+        garbage = InvalidAnswer(f"the answer is not HTTP/1.1: {reason!r}")
+        # 0 where not even that could be read.
+        garbage.has_begun = self._parser.get_status_code() < REDIRECTION
+        return garbage
 
     def _take_head(self, exchange: Exchange, data: bytes, error: ProviderError | None) -> bool:
         """Give the exchange the head, once it is complete, and what came with it; until then keep it, to its limit."""
@@ -313,6 +316,7 @@ class Connection(asyncio.Protocol):
             head.check()
             exchange.answered(head, is_complete=self._is_complete)
         except InvalidAnswer as refusal:
+            refusal.has_begun = head.tells_of_answer
             exchange.fail(refusal)
             return False
         self._feed(exchange)

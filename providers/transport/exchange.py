@@ -23,8 +23,6 @@ _HELD_BYTES = 262_144
 _DRAIN_BYTES = 65_536
 _DRAIN_NS = 1_000_000_000
 _NS_PER_MS = 1_000_000
-# From here on a status tells of no answer.
-_REDIRECTION = 300
 
 T = TypeVar("T")
 
@@ -270,8 +268,8 @@ class Exchange:
 
     def fail(self, error: ProviderError) -> None:
         """The exchange cannot go on: close the socket and tell why."""
-        if (self._mode == _READ or self._is_touched) and self.head.status < _REDIRECTION:
-            error.has_begun = True
+        if self._mode == _READ or self._is_touched:
+            error.has_begun = self.head.tells_of_answer
         self._let_go()
         self._end(error)
 

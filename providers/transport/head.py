@@ -16,6 +16,8 @@ LENGTH = b"\r\ncontent-length: "
 _CONNECTION = b"\r\nconnection:"
 _MAX_LENGTH_DIGITS = 10
 T = TypeVar("T")
+# From here on a status tells of no answer.
+REDIRECTION = 300
 
 
 class ResponseHead:
@@ -88,6 +90,11 @@ class ResponseHead:
     def ends_with_connection(self) -> bool:
         """Whether nothing but the closing of the connection marks the end of the body."""
         return not self.is_chunked and self.content_length is None
+
+    @property
+    def tells_of_answer(self) -> bool:
+        """Whether the status is that of a success, so that something was made."""
+        return self.status < REDIRECTION
 
     def check(self) -> None:
         """Raise InvalidAnswer for what the parser lets pass but this client does not speak."""

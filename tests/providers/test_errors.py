@@ -45,8 +45,7 @@ def test_each_failure_tells_whether_it_was_sent_and_may_be_tried_again(
     ("error", "was_made"),
     [
         (Truncated("x"), True),
-        (InvalidAnswer("x"), False),
-        (InvalidAnswer("x", has_begun=True), True),
+        (InvalidAnswer("x"), True),
         (InvalidAnswer("x", usage=Usage(input_tokens=1)), True),
         (TimedOut("x", phase="idle"), False),
     ],

@@ -302,6 +302,32 @@ def test_a_stream_within_its_limit_is_never_cut() -> None:
         assert Guard(tokenizers, model, 50)(Reader()) is not None  # type: ignore[arg-type]
 
 
+UNREADABLE = {
+    "coding": b"content-encoding: br\r\ncontent-length: 2\r\n\r\n{}",
+    "framings": b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "lengths": b"content-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+    "page": b"content-type: text/html\r\ncontent-length: 6\r\n\r\n<html>",
+}
+
+
+@shared
+@pytest.mark.parametrize("answer", UNREADABLE)
+@pytest.mark.parametrize("has_budget", [True, False])
+async def test_a_success_that_cannot_be_read_is_paid_once(
+    ann: Home, provider: Upstream, answer: str, has_budget: bool
+) -> None:
+    """Its input, or what a budget held for it: the same target is not asked again."""
+    provider.answer = always(b"HTTP/1.1 200 OK\r\n" + UNREADABLE[answer])
+    if has_budget:
+        await ann.budget("project", "1")
+    assert (await ann.chat(max_tokens=10)).json()["error"]["code"] == "upstream_invalid"
+    quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
+    (row,) = ann.running.rows
+    assert (len(provider.requests), row.attempts, row.is_estimated, row.input_tokens > 0) == (1, 1, True, True)
+    most_pusd = round(float(quote["max_cost_per_try_usd"]) * 10**12)
+    assert row.cost_pusd == most_pusd if has_budget else 0 < row.cost_pusd < most_pusd
+
+
 async def test_a_figure_that_no_call_can_have_ends_what_is_held(tmp_path: Path) -> None:
     """The gateway counts itself then: one row, and nothing stays held."""
     said = {"type": "message", "role": "assistant", "id": "m", "content": [{"type": "text", "text": "hello"}]}

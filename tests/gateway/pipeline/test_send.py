@@ -163,12 +163,15 @@ async def test_what_will_not_change_is_not_tried_again(sender: Sender, error: Pr
 @pytest.mark.parametrize(
     "error",
     [Unreachable("reset", sent=True), TimedOut("slow", phase="first_byte"), begun(TimedOut("slow", phase="idle")),
-     InvalidAnswer("half a JSON", has_begun=True), Truncated("cut")],
+     InvalidAnswer("half a JSON"), Truncated("cut")],
     ids=["reset", "first_byte", "idle", "invalid", "cut"],
 )  # fmt: skip
-async def test_what_may_have_been_executed_is_not_sent_again(sender: Sender, error: ProviderError) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_may_have_been_executed_is_not_sent_again(
+    sender: Sender, error: ProviderError, stream: bool
+) -> None:
     """The provider may compute, and bill, the first one too."""
-    assert (await sender.fail(FakeBackend(error, whole()))).attempts == 1
+    assert (await sender.fail(FakeBackend(error, whole()), stream=stream)).attempts == 1
 
 
 async def test_a_stream_that_does_not_begin_in_time_is_not_sent_again(sender: Sender) -> None:

@@ -56,10 +56,21 @@ async def test_figures_that_cannot_be_are_estimated() -> None:
     assert (path.client.status, path.row.is_estimated, path.row.cost_pusd > 0) == (502, True, True)
 
 
-async def test_without_figures_it_costs_nothing() -> None:
-    """An error page of a proxy is no answer of a model."""
-    path = await Path(FakeBackend(whole(body=b"<html>"))).run()
-    assert (path.client.status, path.row.cost_pusd) == (502, 0)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_cannot_be_read_costs_its_input_once(stream: bool) -> None:
+    """A page with status 200 may stand before an answer that was made: it is not asked for again, nor is it free."""
+    page = FakeExchange((b"<html>",)) if stream else whole(body=b"<html>")
+    backend = FakeBackend(page)
+    path = await Path(backend, stream=stream, tries=3).run()
+    assert (len(backend.requests), path.ending) == (1, ("failed", 502, "upstream_invalid"))
+    assert (path.row.cost_pusd > 0, path.row.is_estimated, path.row.output_tokens) == (True, True, 0)
+
+
+async def test_an_error_that_cannot_be_read_is_an_error() -> None:
+    """Nothing was made, so it is free and asked for again."""
+    backend = FakeBackend(whole(status=302, body=b"<html>"))
+    path = await Path(backend, tries=2).run()
+    assert (len(backend.requests), path.row.cost_pusd) == (2, 0)
 
 
 @pytest.mark.parametrize("status", [200, 201])

@@ -243,22 +243,22 @@ DEEP = b', "x": ' + b"[" * 3_000 + b"]" * 3_000 + b"}"
 
 
 @pytest.mark.parametrize(
-    ("body", "has_begun", "usage"),
+    ("body", "usage"),
     [
-        (GOOD_BYTES[:40], True, None),
-        (GOOD_BYTES[:-1], True, Usage(input_tokens=5, output_tokens=2)),
-        (GOOD_BYTES[:-1] + DEEP, True, Usage(input_tokens=5, output_tokens=2)),
-        (b'{"id":"c1","usage":{"prompt', True, None),
-        (b"<html>", False, None),
-        (b"{}", False, None),
+        (GOOD_BYTES[:40], None),
+        (GOOD_BYTES[:-1], Usage(input_tokens=5, output_tokens=2)),
+        (GOOD_BYTES[:-1] + DEEP, Usage(input_tokens=5, output_tokens=2)),
+        (b'{"id":"c1","usage":{"prompt', None),
+        (b"<html>", None),
+        (b"{}", None),
     ],
     ids=["cut", "cut at the end", "deep", "cut usage", "page", "empty"],
 )
-def test_what_cannot_be_read_was_made_all_the_same(body: bytes, has_begun: bool, usage: Usage | None) -> None:
+def test_what_cannot_be_read_was_made_all_the_same(body: bytes, usage: Usage | None) -> None:
     """It will be billed, and is not asked for again."""
     error = failure(body)
     assert isinstance(error, InvalidAnswer)
-    assert (error.has_begun, error.usage) == (has_begun, usage)
+    assert (error.was_made, error.usage) == (True, usage)
 
 
 def test_what_was_said_is_told_where_no_output_is_counted() -> None:
