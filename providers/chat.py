@@ -1,5 +1,7 @@
 """The values that dialects and the gateway exchange: usage in disjoint buckets, targets and answers."""
 
+from typing import cast
+
 import msgspec
 
 # More tokens than any call can have: a larger figure is a fault, not a count.
@@ -62,8 +64,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NO_USAGE = Usage()
+_MAX_DIGITS = 20
 # The provider reported something, and none of it can be believed: the meter counts itself and says so.
 UNUSABLE = Usage(anomalous=True)
+
+
+def as_number(count: object) -> object:
+    """A count that a report spells as a string, as the number that it is; anything else as it stands."""
+    is_spelled = isinstance(count, str) and count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS
+    return int(cast("str", count)) if is_spelled else count
 
 
 def is_counted(usage: Usage | None) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, TypeGuard, TypeVar
 import msgspec
 
 from providers.anthropic.parameters import UNREADABLE, is_given
-from providers.chat import MAX_CREDIBLE_TOKENS, UNUSABLE, Usage
+from providers.chat import MAX_CREDIBLE_TOKENS, UNUSABLE, Usage, as_number
 
 _INPUTS = frozenset({
     "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens",
@@ -109,7 +109,7 @@ def read_figures(raw: msgspec.Raw) -> Figures | None:
         return None
     split = _read(reported.cache_creation, _Split) or _Split()
     details = _read(reported.output_tokens_details, _Details) or _Details()
-    given = (
+    told = (
         reported.input_tokens,
         reported.cache_read_input_tokens,
         reported.cache_creation_input_tokens,
@@ -118,6 +118,7 @@ def read_figures(raw: msgspec.Raw) -> Figures | None:
         reported.output_tokens,
         details.thinking_tokens,
     )
+    given = [as_number(value) for value in told]
     is_absurd = any(_is_number(value) and value > MAX_CREDIBLE_TOKENS for value in given)
     counts = [_count(value) for value in given]
     # Compaction is a call of its own, billed, and left out of these figures; the dialect never asks for it.

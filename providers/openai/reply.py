@@ -214,7 +214,21 @@ def _read_loosely(body: bytes, listed: str) -> Answer:
         raise InvalidAnswer(f"the provider's answer has no {listed}", usage=usage)
     if listed == "data" or is_counted(usage):
         return Answer(body=body, usage=usage)
-    return Answer(body=body, usage=usage, text="".join(strings_in(items)))
+    return Answer(body=body, usage=usage, text=_spoken_loosely(items))
+
+
+def _spoken_loosely(choices: list[Any]) -> str:
+    """All text of choices in which anything may have an unusual type, without what only frames it."""
+    try:
+        return spoken(msgspec.convert(choices, list[ChoiceWire]))
+    except msgspec.ValidationError:
+        pass
+    said: list[Any] = []
+    for choice in choices:
+        for name in ("message", "delta", "text"):
+            part = choice.get(name) if isinstance(choice, dict) else None
+            said.append({**part, "role": None} if isinstance(part, dict) else part)
+    return "".join(strings_in(said))
 
 
 def strings_in(value: Any) -> list[str]:

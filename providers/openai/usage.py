@@ -12,21 +12,28 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from providers.chat import MAX_CREDIBLE_TOKENS, UNUSABLE, Usage
+from providers.chat import MAX_CREDIBLE_TOKENS, UNUSABLE, Usage, as_number
 
 PUSD_PER_USD = 10**12
 MAX_CREDIBLE_USD = Decimal(1_000_000)
 
 
+class CacheCreation(msgspec.Struct, frozen=True, gc=False):
+    """Cache writes by lifetime, in Anthropic's words."""
+
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class PromptDetails(msgspec.Struct, frozen=True, gc=False):
-    """Shares of the prompt's tokens."""
+    """Shares of the prompt's tokens; the last two are LiteLLM's names (as its clients read them, 2026-11-28)."""
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
-    # Gateways' word for the same.
-    cache_creation_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_creation_token_details: CacheCreation | None = None
 
 
 class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
@@ -47,6 +54,8 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 class UsageWire(msgspec.Struct, frozen=True, gc=False):
@@ -63,18 +72,27 @@ class UsageWire(msgspec.Struct, frozen=True, gc=False):
     prompt_cache_hit_tokens: int | None = None
     cached_tokens: int | None = None
     cache_read_input_tokens: int | None = None
-    # What gateways before Anthropic tell of what was written to its cache.
+    # So do they say what the cache wrote, a WatchLLM behind this one among them.
     cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    # The names of OpenAI's Responses (https://platform.openai.com/docs/api-reference/responses/object, 2026-11-28) and
+    # of Anthropic, by servers that mix them up.
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    input_tokens_details: PromptDetails | None = None
+    output_tokens_details: CompletionDetails | None = None
 
 
-T = TypeVar("T", Counts, PromptDetails, CompletionDetails)
+T = TypeVar("T", CacheCreation, Counts, PromptDetails, CompletionDetails)
 M = TypeVar("M")
-NO_PROMPT_DETAILS = PromptDetails()
+NO_CREATION, NO_PROMPT_DETAILS = CacheCreation(), PromptDetails()
 NO_COMPLETION_DETAILS = CompletionDetails()
 
 
 def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
     """Split the inclusive counts; UNUSABLE where one is missing or impossible, or nothing was counted at all."""
+    if wire.prompt_tokens is None and wire.input_tokens is not None:
+        wire = _rename(wire)
     prompt, completion = wire.prompt_tokens, wire.completion_tokens
     if prompt is None or (completion is None and wire.total_tokens is None):
         return UNUSABLE
@@ -89,10 +107,9 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
     is_anomalous = total is not None and total != prompt + completion
     if is_anomalous and total is not None and prompt + completion < total <= MAX_CREDIBLE_TOKENS:
         completion, is_anomalous = _with_thinking(wire, prompt, completion, total)
-    details = wire.prompt_tokens_details
     cached = wire.prompt_cache_hit_tokens or wire.cached_tokens or wire.cache_read_input_tokens
-    if cached or wire.cache_creation_input_tokens or (details is not None and details.cache_creation_tokens):
-        wire = _name_shares(wire, cached)
+    if cached or wire.cache_creation_input_tokens or wire.cache_creation:
+        wire = _gather(wire, cached)
     if wire.prompt_tokens_details is None and wire.completion_tokens_details is None and wire.cost is None:
         return Usage(
             input_tokens=prompt,
@@ -103,18 +120,36 @@ def read_usage(wire: UsageWire, service_tier: str | None = None) -> Usage:
     return _split(wire, prompt, completion, is_anomalous, service_tier or "")
 
 
-def _name_shares(wire: UsageWire, cached: int | None) -> UsageWire:
-    """Put what others call the cached and the written share where OpenAI and OpenRouter do, if nothing is there."""
-    given = wire.prompt_tokens_details or NO_PROMPT_DETAILS
-    written = given.cache_creation_tokens or wire.cache_creation_input_tokens
+def _rename(wire: UsageWire) -> UsageWire:
+    """The counts under the names of chat; Anthropic's names leave out of the input what its cache read and wrote."""
+    beside = (wire.cache_read_input_tokens or 0) + (wire.cache_creation_input_tokens or 0)
     return msgspec.structs.replace(
         wire,
-        prompt_tokens_details=msgspec.structs.replace(
-            given,
-            cached_tokens=cached if given.cached_tokens is None else given.cached_tokens,
-            cache_write_tokens=written if given.cache_write_tokens is None else given.cache_write_tokens,
-        ),
+        prompt_tokens=(wire.input_tokens or 0) + beside,
+        completion_tokens=wire.output_tokens if wire.completion_tokens is None else wire.completion_tokens,
+        prompt_tokens_details=wire.prompt_tokens_details or wire.input_tokens_details,
+        completion_tokens_details=wire.completion_tokens_details or wire.output_tokens_details,
     )
+
+
+def _gather(wire: UsageWire, cached: int | None) -> UsageWire:
+    """What stands beside the prompt's shares, put among them where they do not tell it."""
+    given = wire.prompt_tokens_details or NO_PROMPT_DETAILS
+    details = msgspec.structs.replace(
+        given,
+        cached_tokens=cached if given.cached_tokens is None else given.cached_tokens,
+        cache_creation_tokens=given.cache_creation_tokens or wire.cache_creation_input_tokens,
+        cache_creation_token_details=given.cache_creation_token_details or wire.cache_creation,
+    )
+    return msgspec.structs.replace(wire, prompt_tokens_details=details)
+
+
+def _find_writes(given: PromptDetails) -> tuple[int, int]:
+    """What the cache wrote, and how much of that for an hour."""
+    split = given.cache_creation_token_details or NO_CREATION
+    short, long = max(split.ephemeral_5m_input_tokens or 0, 0), max(split.ephemeral_1h_input_tokens or 0, 0)
+    written = given.cache_write_tokens or given.cache_creation_tokens or short + long
+    return written, min(long, max(written, 0))
 
 
 def _with_thinking(wire: UsageWire, prompt: int, completion: int, total: int) -> tuple[int, bool]:
@@ -136,6 +171,8 @@ def _split(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, se
     read, reasoning = given.cached_tokens or 0, made.reasoning_tokens or 0
     is_plain = not (
         given.cache_write_tokens
+        or given.cache_creation_tokens
+        or given.cache_creation_token_details
         or given.audio_tokens
         or given.image_tokens
         or made.audio_tokens
@@ -157,8 +194,10 @@ def _split(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, se
 def _split_carefully(wire: UsageWire, prompt: int, completion: int, is_anomalous: bool, service_tier: str) -> Usage:
     given = wire.prompt_tokens_details or NO_PROMPT_DETAILS
     made = wire.completion_tokens_details or NO_COMPLETION_DETAILS
+    told, told_long = _find_writes(given)
     rest_in, read = _take(prompt, given.cached_tokens)
-    rest_in, written = _take(rest_in, given.cache_write_tokens)
+    rest_in, written = _take(rest_in, told)
+    short, long = _take(written, told_long)
     rest_in, audio_in = _take(rest_in, given.audio_tokens)
     rest_in, image_in = _take(rest_in, given.image_tokens)
     rest_out, audio_out = _take(completion, made.audio_tokens)
@@ -167,7 +206,7 @@ def _split_carefully(wire: UsageWire, prompt: int, completion: int, is_anomalous
     taken = (read, written, audio_in, image_in, audio_out, image_out, reasoning)
     claimed = (
         given.cached_tokens,
-        given.cache_write_tokens,
+        told,
         given.audio_tokens,
         given.image_tokens,
         made.audio_tokens,
@@ -177,7 +216,8 @@ def _split_carefully(wire: UsageWire, prompt: int, completion: int, is_anomalous
     return Usage(
         input_tokens=rest_in,
         cache_read_tokens=read,
-        cache_write_tokens=written,
+        cache_write_tokens=short,
+        cache_write_1h_tokens=long,
         audio_input_tokens=audio_in,
         image_input_tokens=image_in,
         output_tokens=rest_out,
@@ -218,17 +258,22 @@ def read_any_usage(value: Any, service_tier: str | None = None) -> Usage | None:
     if not isinstance(value, dict):
         return UNUSABLE
     told = cast("dict[str, Any]", value)
-    given, is_given_odd = _read_counts(told.get("prompt_tokens_details"), PromptDetails)
-    made, is_made_odd = _read_counts(told.get("completion_tokens_details"), CompletionDetails)
+    given, is_given_odd = _read_counts(
+        told.get("prompt_tokens_details", told.get("input_tokens_details")), PromptDetails
+    )
+    of_completion = told.get("completion_tokens_details", told.get("output_tokens_details"))
+    made, is_made_odd = _read_counts(of_completion, CompletionDetails)
     counts, is_odd = _read_counts(told, Counts)
+    written, is_split_odd = _read_counts(told.get("cache_creation"), CacheCreation)
     wire = UsageWire(
         **msgspec.structs.asdict(counts),
         prompt_tokens_details=given,
         completion_tokens_details=made,
         cost=_read_as(told.get("cost"), Decimal),
+        cache_creation=written,
     )
     usage = read_usage(wire, service_tier)
-    is_odd = is_odd or is_given_odd or is_made_odd
+    is_odd = is_odd or is_given_odd or is_made_odd or is_split_odd
     return msgspec.structs.replace(usage, anomalous=True) if is_odd else usage
 
 
@@ -241,15 +286,21 @@ def _read_as(value: Any, kind: type[M]) -> M | None:
 
 
 def _read_counts(value: Any, kind: type[T]) -> tuple[T, bool]:
-    """Read the counts of an object, a whole number with a decimal point among them; and whether anything is odd."""
+    """Read the counts of an object, however a whole number is spelled; and whether anything is odd."""
     if not isinstance(value, dict):
         return kind(), value is not None and value != []
     told = cast("dict[str, Any]", value)
     given = {name: told[name] for name in kind.__struct_fields__ if told.get(name) is not None}
-    counts = {name: count for name, number in given.items() if (count := _count(number)) is not None}
-    return kind(**counts), len(counts) < len(given)
+    split = given.pop("cache_creation_token_details", None)
+    counts: dict[str, Any] = {name: count for name, number in given.items() if (count := _count(number)) is not None}
+    is_odd = len(counts) < len(given)
+    if split is not None:
+        counts["cache_creation_token_details"], is_split_odd = _read_counts(split, CacheCreation)
+        is_odd = is_odd or is_split_odd
+    return kind(**counts), is_odd
 
 
 def _count(number: Any) -> int | None:
+    number = as_number(number)
     is_whole = isinstance(number, int) or (isinstance(number, float) and number.is_integer())
     return int(number) if is_whole and not isinstance(number, bool) else None

@@ -112,13 +112,13 @@ def test_cache_writes_are_split_by_lifetime(reported: Any, short: int, long: int
 
 @pytest.mark.parametrize(
     ("value", "counted"),
-    [(-5, 0), (2.0, 2), (2.2, 3), ("7", 0), (True, 0), ([], 0), (10**9, 10**9)],
+    [(-5, 0), (2.0, 2), (2.2, 3), ("7", 7), ("x", 0), (True, 0), ([], 0), (10**9, 10**9)],
 )
 def test_a_figure_that_is_none_is_clamped_and_marked(value: Any, counted: int) -> None:
     """Never negative, never a float, and the row says that something was odd."""
     read = usage(input_tokens=value, output_tokens=1)
     assert read.input_tokens == counted
-    assert read.anomalous or value in (2.0, 10**9)
+    assert read.anomalous or value in (2.0, "7", 10**9)
 
 
 @pytest.mark.parametrize("value", [10**9 + 1, 1e13, 2**53 - 1, 2**63, 1e300, 10**400])

@@ -261,6 +261,16 @@ def test_what_cannot_be_read_was_made_all_the_same(body: bytes, usage: Usage | N
     assert (error.was_made, error.usage) == (True, usage)
 
 
+def test_only_what_was_said_is_counted_where_a_member_is_odd() -> None:
+    """Not the role, nor why it ended."""
+    message = {"role": "assistant", "content": [{"type": 7, "text": "Hello"}], "refusal": None}
+    for content in (message, message | {"content": "Hello"}):
+        answer = read(
+            GOOD | {"choices": [{"message": content, "finish_reason": "stop"}], "usage": {"prompt_tokens": []}}
+        )
+        assert answer.text == "Hello"
+
+
 def test_what_was_said_is_told_where_no_output_is_counted() -> None:
     """A report may tell the input alone."""
     answer = read(GOOD | {"usage": {"prompt_tokens": 26, "completion_tokens": 0, "total_tokens": 26}})

@@ -69,7 +69,8 @@ def test_shares_that_overlap_do_not_go_negative() -> None:
     [
         {"prompt_tokens": -5, "completion_tokens": 2},
         {"prompt_tokens": 5.5, "completion_tokens": 2},
-        {"prompt_tokens": "5", "completion_tokens": 2},
+        {"prompt_tokens": "5.5", "completion_tokens": 2},
+        {"prompt_tokens": "9" * 21, "completion_tokens": 2},
         {"prompt_tokens": 10**12, "completion_tokens": 2},
         {"prompt_tokens": None, "completion_tokens": 2},
         {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None},
@@ -93,10 +94,14 @@ def test_impossible_counts_are_not_believed(value: Any) -> None:
         ({"cost": "free"}, {}),
         ({"prompt_tokens_details": [], "completion_tokens_details": []}, {}),
         ({"prompt_tokens_details": {"cached_tokens": 40.0}}, {"input_tokens": 60, "cache_read_tokens": 40}),
-        ({"prompt_tokens_details": {"cached_tokens": "40"}}, {"anomalous": True}),
+        ({"prompt_tokens_details": {"cached_tokens": "40"}}, {"input_tokens": 60, "cache_read_tokens": 40}),
+        ({"prompt_tokens_details": {"cached_tokens": "many"}}, {"anomalous": True}),
+        ({"prompt_tokens": "100", "completion_tokens": "50", "total_tokens": "150"}, {}),
         ({"prompt_tokens_details": "none"}, {"anomalous": True}),
         ({"completion_tokens_details": {"reasoning_tokens": 1.5}}, {"anomalous": True}),
-        ({"total_tokens": "150"}, {"anomalous": True}),
+        ({"total_tokens": "150"}, {}),
+        ({"cache_creation": 7}, {"anomalous": True}),
+        ({"prompt_tokens_details": {"cache_creation_token_details": "x"}}, {"anomalous": True}),
     ],
 )
 def test_one_odd_member_does_not_take_the_counts_along(more: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -167,22 +172,53 @@ def test_the_cached_share_by_other_names_is_no_fresh_input(name: str, total: Any
     assert usage.cache_read_tokens == 0
 
 
+SPLIT = {"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 30}
+
+
 @pytest.mark.parametrize(
-    "told",
+    ("more", "short", "long", "read"),
     [
-        {"cache_creation_input_tokens": 50},
-        {"prompt_tokens_details": {"cached_tokens": 20, "cache_creation_tokens": 50}},
+        ({"cache_creation_input_tokens": 50, "cache_read_input_tokens": 20}, 50, 0, 20),
+        ({"cache_creation_input_tokens": 50, "cache_creation": SPLIT}, 20, 30, 0),
+        ({"cache_creation": SPLIT}, 20, 30, 0),
+        ({"prompt_tokens_details": {"cache_creation_tokens": 50}}, 50, 0, 0),
+        ({"prompt_tokens_details": {"cache_write_tokens": 50}, "cache_creation": SPLIT}, 20, 30, 0),
+        ({"prompt_tokens_details": {"cache_creation_tokens": 50, "cache_creation_token_details": SPLIT}}, 20, 30, 0),
+        ({"prompt_tokens_details": {"cache_creation_tokens": "50", "cache_creation_token_details": SPLIT}}, 20, 30, 0),
     ],
 )
-def test_what_was_written_to_a_cache_is_read_by_gateways_names_too(told: dict[str, Any]) -> None:
-    """It costs more than fresh input; a figure by the usual name counts before it."""
-    usage = read_any_usage({"prompt_tokens": 100, "completion_tokens": 1, "cache_read_input_tokens": 20} | told)
-    assert usage is not None
-    assert (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (30, 20, 50)
-    usual = {"prompt_tokens_details": {"cache_write_tokens": 10, "cached_tokens": 20}}
-    usage = read_any_usage({"prompt_tokens": 100, "completion_tokens": 1, **told} | usual)
-    assert usage is not None
-    assert (usage.input_tokens, usage.cache_write_tokens) == (70, 10)
+def test_what_the_cache_wrote_is_read_by_other_names(more: dict[str, Any], short: int, long: int, read: int) -> None:
+    """LiteLLM's and Anthropic's, which a WatchLLM behind this one says too: a write costs more than fresh input."""
+    usage = read_any_usage({"prompt_tokens": 100, "completion_tokens": 5} | more)
+    assert usage == Usage(
+        input_tokens=100 - short - long - read,
+        cache_read_tokens=read,
+        cache_write_tokens=short,
+        cache_write_1h_tokens=long,
+        output_tokens=5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"total_tokens": 150}, {}),
+        (
+            {"input_tokens_details": {"cached_tokens": 40}, "output_tokens_details": {"reasoning_tokens": 9}},
+            {"input_tokens": 60, "cache_read_tokens": 40, "reasoning_tokens": 9},
+        ),
+        (
+            {"input_tokens": "100", "input_tokens_details": {"cached_tokens": 40}},
+            {"input_tokens": 60, "cache_read_tokens": 40},
+        ),
+        # Anthropic's leave out of the input what its cache read.
+        ({"cache_read_input_tokens": 400}, {"cache_read_tokens": 400}),
+    ],
+)
+def test_the_names_of_other_interfaces_are_read(told: dict[str, Any], expected: dict[str, Any]) -> None:
+    """What a provider counted wins over an estimate, whatever it calls it."""
+    usage = read_any_usage({"input_tokens": 100, "output_tokens": 50} | told)
+    assert usage == Usage(**{"input_tokens": 100, "output_tokens": 50} | expected)
 
 
 def test_embeddings_report_no_completion() -> None:
