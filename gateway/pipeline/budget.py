@@ -276,10 +276,17 @@ async def cover(
 
 
 def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: bool = False) -> UsageRow:
-    """Add to a row what earlier tries cost; what nobody knows is charged as held, and no estimate above that."""
-    if (is_in_doubt or row.is_estimated) and funds is not None and funds.bound.targets:
+    """Add to a row what earlier tries cost; what nobody knows is charged as held, and no estimate above that.
+
+    A report that goes beyond the limit which the provider was given is believed, and marked: it will be billed, and a
+    budget that counted less would let more such calls out.
+    """
+    if funds is not None and funds.bound.targets:
         most_pusd = funds.bound.pusd
-        if is_in_doubt and funds.is_open:
+        if not (is_in_doubt or row.is_estimated):
+            if goes_beyond(row, funds) and not row.is_cached:
+                row = msgspec.structs.replace(row, is_anomalous=True)
+        elif is_in_doubt and funds.is_open:
             changes = {"status": "in_doubt", "cost_pusd": most_pusd, "cost_basis": "bound", "is_estimated": True}
             row = msgspec.structs.replace(row, **changes)
         elif row.cost_pusd > most_pusd:
@@ -289,6 +296,12 @@ def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: b
         cost = min(row.cost_pusd + lost_pusd, MAX_COST_PUSD)
         row = msgspec.structs.replace(row, cost_pusd=cost, lost_pusd=min(lost_pusd, cost))
     return row
+
+
+def goes_beyond(row: UsageRow, funds: Funds) -> bool:
+    """Whether more was produced than was held for."""
+    produced = row.output_tokens + row.audio_output_tokens + row.image_output_tokens
+    return produced > funds.bound.output_tokens * funds.bound.n
 
 
 def settle(row: UsageRow, inbound: Inbound, funds: Funds | None, revision: int, services: Services) -> None:

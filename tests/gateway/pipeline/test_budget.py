@@ -284,6 +284,29 @@ async def test_a_stream_that_goes_beyond_a_calls_own_cap_costs_no_more(ann: Home
     assert 0 < row.cost_pusd <= 10**9
 
 
+@shared
+async def test_what_is_reported_beyond_the_limit_is_charged_and_marked(ann: Home, provider: Upstream) -> None:
+    """It will be billed; a budget that counted less would let more such calls out."""
+    provider.answer = always(json_reply(chat_reply(completion=1_000_000)))
+    await ann.budget("project", "0.01")
+    assert (await ann.chat(max_tokens=100)).status_code == 200
+    (row,) = ann.running.rows
+    assert (row.is_anomalous, row.is_estimated, row.cost_pusd) == (True, False, 15 * 10**6 + 2 * 10**12)
+    (state,) = await ann.budgets()
+    assert (state["held_usd"], round(float(state["spent_usd"]) * 10**12)) == ("0", row.cost_pusd)
+    assert (await ann.chat(max_tokens=100)).status_code == 402
+
+
+@shared
+async def test_what_is_reported_within_the_limit_is_not_marked(ann: Home, provider: Upstream) -> None:
+    """Of all answers together, and where nothing is held."""
+    provider.answer = always(json_reply(chat_reply(completion=200)))
+    assert (await ann.chat(max_tokens=100)).status_code == 200
+    await ann.budget("project", "1")
+    assert (await ann.chat(max_tokens=100, n=2)).status_code == 200
+    assert [row.is_anomalous for row in ann.running.rows] == [False, False]
+
+
 def test_a_stream_within_its_limit_is_never_cut() -> None:
     """Whatever another model's tokenizer counts."""
 
@@ -311,13 +334,13 @@ UNREADABLE = {
 
 
 @shared
-@pytest.mark.parametrize("answer", UNREADABLE)
+@pytest.mark.parametrize("form", UNREADABLE)
 @pytest.mark.parametrize("has_budget", [True, False])
 async def test_a_success_that_cannot_be_read_is_paid_once(
-    ann: Home, provider: Upstream, answer: str, has_budget: bool
+    ann: Home, provider: Upstream, form: str, has_budget: bool
 ) -> None:
     """Its input, or what a budget held for it: the same target is not asked again."""
-    provider.answer = always(b"HTTP/1.1 200 OK\r\n" + UNREADABLE[answer])
+    provider.answer = always(b"HTTP/1.1 200 OK\r\n" + UNREADABLE[form])
     if has_budget:
         await ann.budget("project", "1")
     assert (await ann.chat(max_tokens=10)).json()["error"]["code"] == "upstream_invalid"
