@@ -1,8 +1,8 @@
 """Room 6: the call goes out; tries and fallbacks happen here, all of them before the first byte to the client.
 
 Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a broken answer) moves on to the next
-target, and on the last target is tried again with growing, jittered waits that honour Retry-After, within a number of
-tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may have been executed already
+target that can say the call, and on the last of those is tried again with growing, jittered waits that honour
+Retry-After, within a number of tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may have been executed already
 (the connection broke after the request was out, no byte came in time, or what came cannot be read) is not sent to the
 same target twice, but for one case that every HTTP client knows: a kept connection that the provider had closed before
 the request was written, which shows at once.
@@ -18,6 +18,7 @@ from gateway.backends.breaker import LastFailure
 from gateway.backends.failure import as_fault, describe, is_callers, is_well
 from gateway.backends.interface import Client, Exchange, WholeReply
 from gateway.backends.relay import Relay
+from gateway.backends.retries import find_wait_ms
 from gateway.budgets.keeping.funds import Funds
 from gateway.caching.batch import Batch
 from gateway.config.settings import Retries
@@ -30,8 +31,6 @@ from providers.errors import (
     InvalidAnswer,
     ProviderError,
     Refused,
-    TimedOut,
-    Unreachable,
     Unsupported,
 )
 from providers.openai.misframed import WholeReader, fold_stream, is_stream
@@ -39,8 +38,6 @@ from providers.wire import Call, WireRequest
 
 HTTP_OK, HTTP_REDIRECTION = 200, 300
 MAX_ERROR_BYTES = 262_144
-# A Retry-After may be shorter than our own wait, but a crowd that obeys it to the millisecond comes back as a crowd.
-RETRY_AFTER_SPREAD = 10
 
 
 class Upstream(msgspec.Struct, kw_only=True):
@@ -133,20 +130,23 @@ async def send(journey: Journey, route: Route) -> Upstream:
     services = journey.services
     error: ProviderError | None = None
     failed_at = route.targets[0]
-    last = len(route.targets) - 1
+    unable: Unsupported | None = None
     for position, target in enumerate(route.targets):
+        if journey.doubtful is not None and not _can_say(journey.inbound.call, target):
+            # Not asked, so that nothing has to be held for asking it.
+            continue
         if not target.breaker.admits(services.ticks_ns()):
             error = error or TargetSpared(f"{target.backend.name} failed repeatedly and is spared for a while")
             continue
         if journey.doubtful is not None and not await _cover(journey):
             break
         try:
-            # The sandbox fails because it was asked to.
-            return await _try_target(journey, target, tries_again=position == last and not target.backend.is_free)
+            return await _try_target(journey, target, route.targets[position + 1 :])
+        except Unsupported as failure:
+            # Another may be able to say it: it is the caller's mistake where none is.
+            target.breaker.gave_up()
+            unable = unable or failure
         except ProviderError as failure:
-            if isinstance(failure, Unsupported) and not isinstance(error, TargetSpared | None):
-                # Another target was asked and failed: that is what happened to the call.
-                continue
             error, failed_at = failure, target
             if journey.client.is_gone or is_callers(failure):
                 break
@@ -155,17 +155,26 @@ async def send(journey: Journey, route: Route) -> Upstream:
         except asyncio.CancelledError:
             target.breaker.gave_up()
             raise
+    error = error or unable
     assert error is not None, "a route has at least one target"  # noqa: S101 - for the type checkers
     raise SendFailed(error, failed_at, journey.attempts, journey.waited_ns)
 
 
-def count_tries(route: Route, retries: Retries) -> int:
-    """The most tries that a call makes along a route: one at each target, and what is left at the last."""
-    has_free_end = route.targets[-1].backend.is_free
-    return min(len(route.targets), retries.max_tries) if has_free_end else retries.max_tries
+def count_billable(route: Route, call: Call, retries: Retries) -> int:
+    """The most tries of a call that may be billed: no target that may have made an answer is asked for another."""
+    return min(sum(_can_say(call, target) for target in route.targets), retries.max_tries)
 
 
-async def _try_target(journey: Journey, target: Target, *, tries_again: bool) -> Upstream:
+def _can_say(call: Call, target: Target) -> bool:
+    """Whether a call can be put into the words of a target."""
+    try:
+        target.backend.dialect.encode(call, target.model)
+    except Unsupported:
+        return False
+    return True
+
+
+async def _try_target(journey: Journey, target: Target, others: tuple[Target, ...]) -> Upstream:
     services = journey.services
     backend, ticks_ns = target.backend, services.ticks_ns
     journey.target = target
@@ -199,7 +208,7 @@ async def _try_target(journey: Journey, target: Target, *, tries_again: bool) ->
             journey.trail = add_try(journey.trail, tried)
             billed = budget.may_be_billed(error, journey.funds)
             journey.doubtful = Doubtful(target, meter.believe(error.usage)) if billed else None
-            wait_ms = _wait_before_retry(error, journey, services.settings.retries) if tries_again else None
+            wait_ms = _find_wait_ms(error, journey, target, others)
             if wait_ms is None or journey.client.is_gone:
                 raise
             await _pause(journey, wait_ms)
@@ -301,6 +310,17 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     )
 
 
+def _find_wait_ms(error: ProviderError, journey: Journey, target: Target, others: tuple[Target, ...]) -> float | None:
+    """Milliseconds until the next try of the same target, None for no further try: it is another's turn, if any's."""
+    if target.backend.is_free:
+        # The sandbox fails because it was asked to.
+        return None
+    services = journey.services
+    elapsed_ms = (services.ticks_ns() - journey.inbound.started_ns) / 1e6
+    wait_ms = find_wait_ms(error, journey.attempts, elapsed_ms, services.settings.retries, services.jitter.random)
+    return None if any(_can_say(journey.inbound.call, other) for other in others) else wait_ms
+
+
 async def _pause(journey: Journey, wait_ms: float) -> None:
     """Wait before the next try, but no longer than the client waits."""
     gone = asyncio.Event()
@@ -371,29 +391,3 @@ def note_last_failure(journey: Journey, target: Target, error: ProviderError, co
     message = describe(error, target.backend)
     failure = LastFailure(at_ns=journey.services.now_ns(), code=code, message=message)
     target.breaker.note_failure(journey.inbound.caller.project_id, failure)
-
-
-def _wait_before_retry(error: ProviderError, journey: Journey, retries: Retries) -> float | None:
-    """Milliseconds until the next try of the same target, None for no further try."""
-    if not error.retryable or journey.attempts >= retries.max_tries:
-        return None
-    if error.was_made or (isinstance(error, Unreachable) and error.sent):
-        # It was made, or may have been, and would be paid twice.
-        return None
-    if isinstance(error, TimedOut) and error.phase == "first_byte":
-        # It may still be computing.
-        return None
-    services = journey.services
-    wait_ms = backoff_ms(journey.attempts, retries, services.jitter.random)
-    if isinstance(error, Refused) and error.retry_after_ms is not None:
-        if error.retry_after_ms > retries.max_retry_after_ms:
-            return None
-        wait_ms = error.retry_after_ms + wait_ms / RETRY_AFTER_SPREAD
-    elapsed_ms = (services.ticks_ns() - journey.inbound.started_ns) / 1e6
-    return wait_ms if elapsed_ms + wait_ms <= retries.budget_ms else None
-
-
-def backoff_ms(attempt: int, retries: Retries, uniform: Callable[[], float]) -> float:
-    """Half to all of a wait that doubles with each attempt (the first is 1), up to the configured longest."""
-    longest: int = min(retries.base_backoff_ms << (attempt - 1), retries.max_backoff_ms)
-    return longest * (0.5 + uniform() / 2)

@@ -38,7 +38,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     max_cost_usd: str | None
     # Of one try, which is what budgets hold as it goes out, and how many there may be.
     max_cost_per_try_usd: str | None
-    max_tries: int
+    max_billed_tries: int
     model: str
     max_input_tokens: int
     max_output_tokens: int
@@ -72,11 +72,11 @@ async def quote_chat(request: AnyRequest, services: NamedDependency[Services]) -
         alone = budget.assess(call, Route(targets=(target,), reason=""), services, now_ns)
         cost = None if alone.unpriced else format_usd(alone.bound.pusd)
         targets.append(QuotedTarget(provider=target.backend.name, model=target.model, max_cost_usd=cost))
-    tries = send.count_tries(path, services.settings.retries)
+    tries = send.count_billable(path, call, services.settings.retries)
     return Quote(
         max_cost_usd=None if unbounded else format_usd(found.bound.pusd * tries),
         max_cost_per_try_usd=None if unbounded else format_usd(found.bound.pusd),
-        max_tries=tries,
+        max_billed_tries=tries,
         model=call.model,
         max_input_tokens=found.bound.input_tokens,
         max_output_tokens=found.bound.output_tokens,

@@ -1,13 +1,14 @@
 """Room 5: who is tried, how often, after which pause, and when it stops."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fakes import (
     ENDPOINTS,
     FakeBackend,
     FakeClient,
+    make_call,
     make_inbound,
     make_route,
     make_services,
@@ -15,13 +16,11 @@ from fakes import (
     turn,
     whole,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from senders import Sender
 
 from gateway.backends.breaker import Breaker
 from gateway.config.settings import Retries
-from gateway.pipeline.send import Journey, SendFailed, backoff_ms, send
+from gateway.pipeline.send import Journey, SendFailed, TargetSpared, count_billable, send
 from providers.errors import (
     InvalidAnswer,
     PoolExhausted,
@@ -40,6 +39,19 @@ def begun(error: ProviderError) -> ProviderError:
     """The same in the middle of an answer."""
     error.has_begun = True
     return error
+
+
+class Mute:
+    """A dialect that can say nothing."""
+
+    def encode(self, call: object, model: str) -> Any:
+        """Refuse."""
+        raise Unsupported("no", param="n")
+
+
+def unable(name: str) -> FakeBackend:
+    """A provider to which nothing can be said."""
+    return FakeBackend(whole(), name=name, dialect=cast("Any", Mute()))
 
 
 DOWN = Refused("down", upstream_status=503)
@@ -108,26 +120,46 @@ async def test_a_refusal_of_the_request_spares_no_target(sender: Sender, status:
     assert target.breaker.state(sender.clock()) == "closed"
 
 
-async def test_what_a_dialect_cannot_say_ends_the_call(sender: Sender) -> None:
-    """Unsupported is the caller's to change, and nothing was sent."""
-    backend = FakeBackend(Unsupported("no", param="logit_bias"))
-    assert isinstance((await sender.fail(backend, FakeBackend(whole(), name="b"))).error, Unsupported)
+async def test_what_no_target_can_say_is_the_callers_to_change(sender: Sender) -> None:
+    """Nothing was sent; the first target's words are told."""
+    first = Unsupported("no", param="logit_bias")
+    failed = await sender.fail(FakeBackend(first), FakeBackend(Unsupported("nor I", param="n"), name="b"))
+    assert failed.error is first
 
 
-async def test_what_a_dialect_cannot_say_is_told_where_all_others_are_spared(sender: Sender) -> None:
-    """Nobody else was asked, so the caller's own mistake is the news."""
+async def test_a_target_that_cannot_say_the_call_is_passed_over(sender: Sender) -> None:
+    """Another can: that is what fallbacks are for."""
+    upstream = await sender.send(unable("a"), FakeBackend(whole(), name="b"))
+    assert (upstream.target.backend.name, upstream.attempts) == ("b", 1)
+
+
+async def test_a_target_that_is_spared_might_say_what_others_cannot(sender: Sender) -> None:
+    """So the caller has nothing to change, and may ask again."""
     breaker = Breaker(failures=1, cooldown_ms=10_000)
     breaker.failed(sender.clock())
     spared = make_target(FakeBackend(whole(), name="a"), breaker=breaker)
-    failed = await sender.fail(spared, FakeBackend(Unsupported("no", param="logit_bias"), name="b"))
-    assert (type(failed.error), failed.target.backend.name) == (Unsupported, "b")
+    for targets in ((spared, make_target(unable("b"))), (make_target(unable("b")), spared)):
+        assert isinstance((await sender.fail(*targets)).error, TargetSpared)
+
+
+async def test_the_last_target_that_can_say_the_call_is_tried_again(sender: Sender) -> None:
+    """Whoever stands behind it cannot help."""
+    failed = await sender.fail(FakeBackend(DOWN, name="a"), unable("b"))
+    assert (failed.error, failed.attempts, len(sender.waits_ms)) == (DOWN, 3, 2)
+
+
+@pytest.mark.parametrize(("max_tries", "tries"), [(3, 2), (1, 1)])
+def test_at_most_one_try_of_each_target_that_can_say_the_call_is_billed(max_tries: int, tries: int) -> None:
+    """What cannot say it is not asked, and what may have answered is not asked again."""
+    targets = (FakeBackend(whole()), unable("b"), FakeBackend(whole(), name="c"))
+    route = make_route(*(make_target(target) for target in targets))
+    assert count_billable(route, make_call(), Retries(max_tries=max_tries)) == tries
 
 
 async def test_what_a_dialect_cannot_say_after_a_failure_does_not_hide_it(sender: Sender) -> None:
     """The first target was asked: its failure is what happened to the call."""
-    second = FakeBackend(Unsupported("no", param="logit_bias"), name="b")
-    failed = await sender.fail(FakeBackend(DOWN, name="a"), second)
-    assert (failed.error, failed.target.backend.name) == (DOWN, "a")
+    failed = await sender.fail(FakeBackend(Truncated("cut"), name="a"), unable("b"))
+    assert (type(failed.error), failed.target.backend.name, failed.attempts) == (Truncated, "a", 1)
 
 
 @pytest.mark.parametrize(
@@ -343,16 +375,3 @@ async def test_a_failure_is_not_blamed_on_a_target_that_was_passed_over(sender: 
     spared = make_target(FakeBackend(whole(), name="b"), breaker=opened())
     failed = await sender.fail(FakeBackend(refusal(500), name="a"), spared)
     assert (failed.error.message, failed.target.backend.name) == ("no", "a")
-
-
-@given(
-    st.integers(1, 20),
-    st.integers(1, 10_000),
-    st.integers(1, 10_000),
-    st.floats(0, 1, exclude_max=True, allow_subnormal=False),
-)
-def test_a_wait_is_half_to_all_of_its_bound(attempt: int, base_ms: int, most_ms: int, share: float) -> None:
-    """Doubling with each attempt, never above the longest, never so short that a crowd comes back together."""
-    longest = min(base_ms * 2 ** (attempt - 1), most_ms)
-    retries = Retries(base_backoff_ms=base_ms, max_backoff_ms=most_ms)
-    assert longest / 2 <= backoff_ms(attempt, retries, lambda: share) <= longest

@@ -13,9 +13,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(scope="module")
 def config(shared_provider: Upstream) -> str:
-    """One model with a price, and one without."""
-    unpriced = '[[models]]\nname = "free-of-price"\ntargets = [{ provider = "openai", model = "x" }]\n'
-    return budget_config(shared_provider, unpriced)
+    """One model with a price, one without, and a route of two targets."""
+    more = '[[models]]\nname = "free-of-price"\ntargets = [{ provider = "openai", model = "x" }]\n'
+    target = '{ provider = "openai", model = "m" }'
+    more += f'[[models]]\nname = "twice"\ntargets = [{target}, {target}]\n'
+    return budget_config(shared_provider, more)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -47,16 +49,16 @@ async def test_a_quote_is_an_upper_bound(ann: Home, provider: Upstream) -> None:
 
 @pytest.mark.parametrize("is_governed", [True, False])
 async def test_a_quote_covers_every_try_that_may_be_billed(ann: Home, provider: Upstream, is_governed: bool) -> None:
-    """A stream that never begins to say anything is tried again, and each of its tries may be on the bill."""
+    """A stream that never begins to say anything is asked of the next target, and both may be on the bill."""
     if is_governed:
         await ann.budget("project", "1")
     provider.answer = always(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 0\r\n\r\n")
-    asked: dict[str, Any] = {"max_tokens": 20, "stream": True}
+    asked: dict[str, Any] = {"model": "twice", "max_tokens": 20, "stream": True}
     _, told = await quote(ann, **asked)
     assert (await ann.chat(**asked)).status_code == 502
     most_pusd, one_pusd = (round(float(told[name]) * 10**12) for name in ("max_cost_usd", "max_cost_per_try_usd"))
-    assert told["max_tries"] == len(provider.requests) == 3
-    assert most_pusd == one_pusd * 3
+    assert told["max_billed_tries"] == len(provider.requests) == 2
+    assert most_pusd == one_pusd * 2
     assert await ann.sum_ledger_pusd() == most_pusd if is_governed else await ann.sum_ledger_pusd() <= most_pusd
 
 
