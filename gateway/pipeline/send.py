@@ -1,11 +1,11 @@
 """Room 6: the call goes out; tries and fallbacks happen here, all of them before the first byte to the client.
 
 Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a broken answer) moves on to the next
-target that can say the call, and on the last of those is tried again with growing, jittered waits that honour
-Retry-After, within a number of tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may have been executed already
-(the connection broke after the request was out, no byte came in time, or what came cannot be read) is not sent to the
-same target twice, but for one case that every HTTP client knows: a kept connection that the provider had closed before
-the request was written, which shows at once.
+target that can say the call, and on the last of those is tried again with growing, jittered waits that honour Retry-
+After, within a number of tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may
+have been executed already (the connection broke after the request was out, no byte came in time, or what came cannot be
+read) is not sent to the same target twice, but for one case that every HTTP client knows: a kept connection that the
+provider had closed before the request was written, which shows at once.
 """
 
 import asyncio
