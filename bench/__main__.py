@@ -29,6 +29,9 @@ VIEWS = "views"
 MODULES = ("semantic", "eviction")
 # What limits and budgets cost a call; see bench.limits.
 LIMITS = "limits"
+ROUNDS = 3
+# What it tells is less than rounds of one gateway differ by on a shared machine.
+LIMITS_ROUNDS = 14
 BUILD = BENCH / "build"
 
 
@@ -38,14 +41,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--steps", default=STEPS, help="kinds and connections, as in c64,burst256; or semantic, eviction, views"
     )
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, help=f"{ROUNDS}, of the step limits {LIMITS_ROUNDS}")
     parser.add_argument("--seconds", type=float, default=4, help="of one measurement")
     parser.add_argument("--warm", type=float, default=1, help="seconds of c64 for everyone before the first round")
     parser.add_argument("--only", default="", help="names of contenders, as in nginx,watchllm; all by default")
     parser.add_argument("--peers", type=Path, help="a JSON file such as bench/peers.example.json")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the step views, a step by itself")
     parser.add_argument("--keep", type=Path, help="the data directory of the step views, filled once and kept")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.rounds = options.rounds or (LIMITS_ROUNDS if options.steps == LIMITS else ROUNDS)
+    return options
 
 
 def build_tools() -> None:
