@@ -4,8 +4,8 @@ Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a
 target that can say the call, and on the last of those is tried again with growing, jittered waits that honour Retry-
 After, within a number of tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may
 have been executed already (the connection broke after the request was out, no byte came in time, or what came cannot be
-read) is not sent to the same target twice, but for one case that every HTTP client knows: a kept connection that the
-provider had closed before the request was written, which shows at once.
+read) is not sent to the same target twice, but for a stream that ended before it said anything, and one case that every
+HTTP client knows: a kept connection that the provider had closed before the request was written, which shows at once.
 """
 
 import asyncio
@@ -161,8 +161,10 @@ async def send(journey: Journey, route: Route) -> Upstream:
 
 
 def count_billable(route: Route, call: Call, retries: Retries) -> int:
-    """The most tries of a call that may be billed: no target that may have made an answer is asked for another."""
-    return min(sum(_can_say(call, target) for target in route.targets), retries.max_tries)
+    """The most tries of a call that may be billed: but for streams that end unsaid, no target is asked for another."""
+    able = [target for target in route.targets if _can_say(call, target)]
+    is_repeated = call.stream and bool(able) and not able[-1].backend.is_free
+    return retries.max_tries if is_repeated else min(len(able), retries.max_tries)
 
 
 def _can_say(call: Call, target: Target) -> bool:
@@ -298,6 +300,8 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     is_unsaid = relay.is_silent and not isinstance(failure, meter.Overrun)
     if failure is not None and is_unsaid and not relay.is_abandoned:
         failure.usage = failure.usage or relay.reader.usage
+        # A stream that ended before it said anything has made nothing that anybody knows of.
+        failure.has_begun = False
         raise failure
     return Upstream(
         target=target,

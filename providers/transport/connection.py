@@ -284,8 +284,8 @@ class Connection(asyncio.Protocol):
         if self._is_complete:
             return None
         garbage = InvalidAnswer(f"the answer is not HTTP/1.1: {reason!r}")
-        # 0 where not even that could be read.
-        garbage.has_begun = self._parser.get_status_code() < REDIRECTION
+        # 0 where not even that could be read: no provider said that.
+        garbage.has_begun = 0 < self._parser.get_status_code() < REDIRECTION
         return garbage
 
     def _take_head(self, exchange: Exchange, data: bytes, error: ProviderError | None) -> bool:

@@ -56,14 +56,19 @@ async def test_figures_that_cannot_be_are_estimated() -> None:
     assert (path.client.status, path.row.is_estimated, path.row.cost_pusd > 0) == (502, True, True)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_what_cannot_be_read_costs_its_input_once(stream: bool) -> None:
+async def test_what_cannot_be_read_costs_its_input_once() -> None:
     """A page with status 200 may stand before an answer that was made: it is not asked for again, nor is it free."""
-    page = FakeExchange((b"<html>",)) if stream else whole(body=b"<html>")
-    backend = FakeBackend(page)
-    path = await Path(backend, stream=stream, tries=3).run()
+    backend = FakeBackend(whole(body=b"<html>"))
+    path = await Path(backend, tries=3).run()
     assert (len(backend.requests), path.ending) == (1, ("failed", 502, "upstream_invalid"))
     assert (path.row.cost_pusd > 0, path.row.is_estimated, path.row.output_tokens) == (True, True, 0)
+
+
+async def test_a_stream_that_says_nothing_is_free_and_asked_for_again() -> None:
+    """From its head to its end there was nothing to be billed."""
+    backend = FakeBackend(FakeExchange((b"<html>",)), FakeExchange((b"data: [DONE]\n\n",)))
+    path = await Path(backend, stream=True, tries=2).run()
+    assert (len(backend.requests), path.ending, path.row.cost_pusd) == (2, ("failed", 502, "upstream_invalid"), 0)
 
 
 async def test_an_error_that_cannot_be_read_is_an_error() -> None:

@@ -48,17 +48,20 @@ async def test_a_quote_is_an_upper_bound(ann: Home, provider: Upstream) -> None:
 
 
 @pytest.mark.parametrize("is_governed", [True, False])
-async def test_a_quote_covers_every_try_that_may_be_billed(ann: Home, provider: Upstream, is_governed: bool) -> None:
-    """A stream that never begins to say anything is asked of the next target, and both may be on the bill."""
+@pytest.mark.parametrize(("stream", "tries"), [(True, 3), (False, 2)])
+async def test_a_quote_covers_every_try_that_may_be_billed(
+    ann: Home, provider: Upstream, is_governed: bool, stream: bool, tries: int
+) -> None:
+    """What cannot be read is asked of the next target, and a stream that says nothing of the last one again."""
     if is_governed:
         await ann.budget("project", "1")
     provider.answer = always(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 0\r\n\r\n")
-    asked: dict[str, Any] = {"model": "twice", "max_tokens": 20, "stream": True}
+    asked: dict[str, Any] = {"model": "twice", "max_tokens": 20, "stream": stream}
     _, told = await quote(ann, **asked)
     assert (await ann.chat(**asked)).status_code == 502
     most_pusd, one_pusd = (round(float(told[name]) * 10**12) for name in ("max_cost_usd", "max_cost_per_try_usd"))
-    assert told["max_billed_tries"] == len(provider.requests) == 2
-    assert most_pusd == one_pusd * 2
+    assert told["max_billed_tries"] == len(provider.requests) == tries
+    assert most_pusd == one_pusd * tries
     assert await ann.sum_ledger_pusd() == most_pusd if is_governed else await ann.sum_ledger_pusd() <= most_pusd
 
 
