@@ -129,7 +129,7 @@ STEP = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=14, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=25))
 async def test_what_is_set_back_stays_so_in_every_zone(
     database: Database, tmp_path_factory: pytest.TempPathFactory, steps: list[Any]

@@ -137,7 +137,7 @@ async def test_two_at_once_book_once(database: Database, database_url: str, tmp_
             assert (await connection.execute(text("SELECT COUNT(*) FROM corrections"))).scalar_one() == 49
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=9, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stop_after=st.integers(0, 8))
 async def test_stopped_anywhere_it_goes_on(database: Database, tmp_path: Path, stop_after: int) -> None:
     """Between two pages, or inside one whose transaction is lost: what is booked is whole."""

@@ -59,7 +59,7 @@ async def insert(database: Database, *rows: UsageRow) -> None:
         await store.insert_rows(connection, rows)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, split=st.integers(0, 30), page=st.integers(1, 7), late=st.integers(0, 5))
 async def test_history_and_new_rows_make_the_same_sums(
     database: Database, rows: list[UsageRow], split: int, page: int, late: int

@@ -49,7 +49,7 @@ async def test_every_row_is_stored(count: int, database: Database) -> None:
     assert await read_rows(database) == {row.request_id: row for row in rows}
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(any_row(), min_size=1, max_size=4))
 async def test_every_field_comes_back(rows: list[UsageRow], database: Database) -> None:
     """Whatever a caller could make a row hold; only NUL, which PostgreSQL cannot store, may be replaced."""

@@ -81,7 +81,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=24, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=ROWS,
     cuts=st.lists(st.integers(0, 30), max_size=4),
@@ -119,7 +119,7 @@ async def test_sums_equal_the_rows(
         await connection.execute(text("UPDATE rollup_state SET rolled_from = ''"))
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(costs=st.lists(st.integers(min_value=0, max_value=MOST_PUSD), max_size=20))
 async def test_amounts_are_exact(costs: list[int], database: Database) -> None:
     """To the picodollar, also beyond what 64 bits hold."""

@@ -153,7 +153,7 @@ def test_a_cursor_is_one_of_ours(cursor: str) -> None:
         read_cursor(cursor)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(created_ns=st.integers(0, 2**63 - 1))
 def test_a_place_is_written_and_read(created_ns: int) -> None:
     """The same again."""
