@@ -21,6 +21,7 @@ from gateway.server.door import Headers
 from gateway.server.protocol import GatewayProtocol
 from providers.errors import ProviderError
 from providers.transport.origin import Timeouts, parse_base_url
+from providers.transport.outbox import Outbox
 from providers.transport.pool import Transport
 
 ENDPOINTS = {b"/v1/chat/completions": "chat/completions", b"/v1/embeddings": "embeddings"}
@@ -101,7 +102,7 @@ async def answer_elsewhere(scope: dict[str, Any], receive: Any, send: Any) -> No
 async def serve(port: int) -> None:
     """Run until SIGTERM."""
     door = BareDoor(asyncio.get_running_loop())
-    http: Any = partial(GatewayProtocol, door=door, bounds=Server())
+    http: Any = partial(GatewayProtocol, door=door, bounds=Server(), outbox=Outbox())
     config = uvicorn.Config(
         answer_elsewhere,
         port=port,

@@ -14,6 +14,7 @@ from gateway.server.direct import DirectClient
 from gateway.server.door import Door
 from gateway.server.protocol import GatewayProtocol
 from providers.handoff import Handoff
+from providers.transport.outbox import FEW, Outbox
 
 BOUNDS = Server(max_body_bytes=200, header_timeout_ms=1_000, body_timeout_ms=3_000, keepalive_ms=5_000)
 CHAT = b"POST /v1/chat/completions HTTP/1.1\r\n"
@@ -140,13 +141,16 @@ CONFIG = uvicorn.Config(APP, ws="none", lifespan="off", loop="none", log_config=
 class Talk:
     """One connection, driven from within its own loop as by a socket; what is done returns what was written then."""
 
-    def __init__(self, *, reads_all: bool = False) -> None:
+    def __init__(self, *, reads_all: bool = False, is_busy: bool = False) -> None:
         self.loop = asyncio.new_event_loop()
         self.faults: list[Any] = []
         self.loop.set_exception_handler(lambda _, context: self.faults.append(context))
         # Whether it reads every head: what all others are measured by.
         self.reads_all = reads_all
         self.lobby = Lobby(self.loop)
+        self.outbox = Outbox()
+        # So many others are under way that no answer leaves before the end of its turn.
+        self.outbox.calls = 2 * FEW if is_busy else 0
         self.state = ServerState()
         self.socket = Socket()
         self.now_s = self.loop.time()
@@ -155,7 +159,7 @@ class Talk:
 
     def connect(self, door: Door) -> None:
         """Be connected to a door."""
-        self.protocol = GatewayProtocol(CONFIG, self.state, {}, self.loop, door=door, bounds=BOUNDS)
+        self.protocol = GatewayProtocol(CONFIG, self.state, {}, self.loop, door=door, bounds=BOUNDS, outbox=self.outbox)
         self.protocol.connection_made(self.socket)
 
     def do(self, act: Callable[[], object]) -> list[bytes]:

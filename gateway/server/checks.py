@@ -66,3 +66,13 @@ def parsing_failed(error: Exception) -> Fault:
         log.error("a request could not be taken", exc_info=error.__context__ or error)
         return Fault("server_error", "The gateway failed; its log has the reason.")
     return Fault("invalid_request", "The bytes are not a valid HTTP/1.1 request.")
+
+
+def too_many_connections(limit: int) -> Fault:
+    """What a client is told that connects when all connections are in use."""
+    return Fault("service_unavailable", f"All {limit} connections of [server] max_connections are in use.")
+
+
+def too_slow(part: str) -> Fault:
+    """What a client is told whose headers or body take too long."""
+    return Fault("request_timeout", f"The request's {part} did not arrive in time.")

@@ -9,6 +9,7 @@ from gateway.envelope import render
 from gateway.errors import Fault
 from gateway.ids import new_id
 from gateway.surfaces.paths import surface_of
+from providers.transport.outbox import Outbox
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 # Up to here one copy of the body is cheaper than a second write.
@@ -48,14 +49,22 @@ class DirectClient:
     """
 
     __slots__ = (
-        "_has_begun", "_head", "_is_chunked", "_is_complete", "_on_complete", "_on_gone", "_on_pressure", "_transport",
-        "is_gone", "keeps_alive",
+        "_has_begun", "_head", "_is_chunked", "_is_complete", "_on_complete", "_on_gone", "_on_pressure", "_outbox",
+        "_transport", "is_gone", "keeps_alive",
     )  # fmt: skip
 
     def __init__(
-        self, transport: asyncio.Transport, on_complete: Callable[[], None], *, keeps_alive: bool, is_http_11: bool
+        self,
+        transport: asyncio.Transport,
+        outbox: Outbox,
+        on_complete: Callable[[], None],
+        *,
+        keeps_alive: bool,
+        is_http_11: bool,
     ) -> None:
         self._transport = transport
+        self._outbox = outbox
+        outbox.calls += 1
         self._on_complete = on_complete
         self.keeps_alive = keeps_alive
         self.is_gone = False
@@ -74,7 +83,7 @@ class DirectClient:
         close = b"" if self.keeps_alive else CLOSE
         begin = b"%b%bcontent-length: %d\r\n%b\r\n" % (status_line(status), head, size, close)
         if size <= JOINED_BYTES:
-            self._transport.write(b"".join((begin, *body)))
+            self._put(b"".join((begin, *body)))
         else:
             self._transport.writelines((begin, *body))
         self._complete()
@@ -95,10 +104,10 @@ class DirectClient:
         part = b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data
         head = self._head
         if head is None:
-            self._transport.write(part)
+            self._put(part)
         else:
             self._head = None
-            self._transport.write(head + part)
+            self._put(head + part)
 
     def end(self, data: bytes) -> None:
         """Send the last part."""
@@ -106,9 +115,9 @@ class DirectClient:
             return
         head, self._head = self._head or b"", None
         if self._is_chunked:
-            self._transport.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data))
+            self._put(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data))
         else:
-            self._transport.write(head + data)
+            self._put(head + data)
         self._complete()
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
@@ -122,6 +131,7 @@ class DirectClient:
         """The connection is closed."""
         if not self._is_complete and not self.is_gone:
             self.is_gone = True
+            self._outbox.calls -= 1
             if self._on_gone is not None:
                 self._on_gone()
 
@@ -130,7 +140,17 @@ class DirectClient:
         if self._on_pressure is not None:
             self._on_pressure(is_slow)
 
+    def _put(self, data: bytes) -> None:
+        outbox = self._outbox
+        if self.keeps_alive:
+            outbox.write(self._transport, data, outbox.calls)
+        else:
+            # The connection may be closed right behind it.
+            outbox.flush()
+            self._transport.write(data)
+
     def _complete(self) -> None:
         self._is_complete = True
+        self._outbox.calls -= 1
         self._on_gone = self._on_pressure = None
         self._on_complete()

@@ -19,18 +19,12 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
 from gateway.errors import Fault
-from gateway.server.checks import (
-    body_too_large,
-    check_headers,
-    check_target,
-    head_too_large,
-    parsing_failed,
-    unknown_version,
-)
+from gateway.server import checks
 from gateway.server.direct import DirectClient, last_answer
 from gateway.server.door import Door
 from gateway.server.drive import Drive
 from gateway.server.known_head import KnownHead
+from providers.transport.outbox import Outbox
 
 MAX_HEAD_BYTES = 131_072
 # A refused request's body up to this size is read and forgotten, so that the connection stays usable.
@@ -51,7 +45,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     transport: asyncio.Transport
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - uvicorn's own, and what all connections share
         self,
         config: Config,
         server_state: ServerState,
@@ -60,8 +54,11 @@ class GatewayProtocol(HttpToolsProtocol):
         *,
         door: Door,
         bounds: Server,
+        outbox: Outbox,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        # Where answers of the short way wait for the turn's end: nothing overtakes them, and nothing closes on them.
+        self._outbox = outbox
         self._door = door
         self._bounds = bounds
         self._phase = IDLE
@@ -90,11 +87,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """A client connected; over the bound it is told so and let go."""
         super().connection_made(transport)
         if len(self.connections) > self._bounds.max_connections:
-            limit = self._bounds.max_connections
-            self._turn_away(
-                Fault("service_unavailable", f"All {limit} connections of [server] max_connections are in use."),
-                lingers=False,
-            )
+            self._turn_away(checks.too_many_connections(self._bounds.max_connections), lingers=False)
 
     def data_received(self, data: bytes) -> None:
         """Parse; the callbacks below do the rest."""
@@ -116,9 +109,9 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
-            self._turn_away(parsing_failed(error))
+            self._turn_away(checks.parsing_failed(error))
         if self._phase == HEAD and self._head_bytes > MAX_HEAD_BYTES:
-            self._turn_away(head_too_large(MAX_HEAD_BYTES))
+            self._turn_away(checks.head_too_large(MAX_HEAD_BYTES))
 
     def _repeats(self, known: KnownHead, data: bytes) -> bool:
         """Answer a request with the head of the one before, without reading that again; False where it is another."""
@@ -132,7 +125,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._started_ns = perf_counter_ns()
         self._is_direct = True
         self._client = client = DirectClient(
-            self.transport, self._answered, keeps_alive=not self._is_ending, is_http_11=True
+            self.transport, self._outbox, self._answered, keeps_alive=not self._is_ending, is_http_11=True
         )
         self._enter(known.visit, body, client)
         return True
@@ -154,9 +147,9 @@ class GatewayProtocol(HttpToolsProtocol):
             if self._phase == ELSEWHERE:
                 self.cycle.keep_alive = False
             return
-        framing = b"transfer-encoding: chunked" if b"transfer-encoding" in self._single else b"content-length: "
-        if framing.endswith(b" "):
-            framing += self._single.get(b"content-length", b"0")
+        framing = b"content-length: " + self._single.get(b"content-length", b"0")
+        if b"transfer-encoding" in self._single:
+            framing = b"transfer-encoding: chunked"
         self.parser = httptools.HttpRequestParser(self)
         self._is_resuming = True
         try:
@@ -164,7 +157,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._is_resuming = False
             self.parser.feed_data(rest)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._turn_away(parsing_failed(error))
+            self._turn_away(checks.parsing_failed(error))
 
     def on_message_begin(self) -> None:
         """A new request."""
@@ -193,7 +186,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_direct = False
         version = self.parser.get_http_version()
         self._is_http_11 = version == "1.1"
-        fault = self._check_head() if self._is_http_11 or version == "1.0" else unknown_version(version)
+        fault = self._check_head() if self._is_http_11 or version == "1.0" else checks.unknown_version(version)
         if fault is not None:
             self._turn_away(fault)
             return
@@ -201,7 +194,7 @@ class GatewayProtocol(HttpToolsProtocol):
         # The parser has refused anything but one number.
         length = int(self._single.get(b"content-length", b"0"))
         if length > self._bounds.max_body_bytes:
-            self._turn_away(body_too_large(self._bounds.max_body_bytes))
+            self._turn_away(checks.body_too_large(self._bounds.max_body_bytes))
         elif endpoint is None or not self._knock(endpoint, length, keeps_alive=self.parser.should_keep_alive()):
             self._go_elsewhere()
 
@@ -219,7 +212,7 @@ class GatewayProtocol(HttpToolsProtocol):
         before = self._body_bytes
         self._body_bytes += len(body)
         if self._body_bytes > self._bounds.max_body_bytes:
-            self._turn_away(body_too_large(self._bounds.max_body_bytes))
+            self._turn_away(checks.body_too_large(self._bounds.max_body_bytes))
         elif self._body_bytes // BODY_PROGRESS_BYTES > before // BODY_PROGRESS_BYTES:
             self._expect(BODY, self._bounds.body_timeout_ms)
 
@@ -237,7 +230,8 @@ class GatewayProtocol(HttpToolsProtocol):
         elif self._phase == IGNORED_BODY:
             # Another request may follow in the same read: its head is not the one that this read begins with.
             self._first = b""
-            self._become_idle()
+            self._is_direct = False
+            self._expect(IDLE, self._bounds.keepalive_ms)
         elif self._phase == BODY and self._client is not None:
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._body = []
@@ -261,6 +255,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.close()
         elif not self.pipeline:
             self._expect(IDLE, self._bounds.keepalive_ms)
+
+    def eof_received(self) -> None:
+        """The client says no more, and the connection closes; what it was answered in this turn leaves before."""
+        self._outbox.flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client closed, or the network did."""
@@ -294,6 +292,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server drains: what is being answered may end, nothing follows it."""
         self._is_ending = True
+        self._outbox.flush()
         if self._client is not None and self._phase in (BODY, ANSWERING):
             self._client.keeps_alive = False
         else:
@@ -306,8 +305,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if now_s < self._deadline_s or self.transport.is_closing():
             return
         if self._phase in (HEAD, BODY):
-            part = "headers" if self._phase == HEAD else "body"
-            self._turn_away(Fault("request_timeout", f"The request's {part} did not arrive in time."))
+            self._turn_away(checks.too_slow("headers" if self._phase == HEAD else "body"))
         elif self._is_pressed:
             self.transport.abort()
         else:
@@ -321,8 +319,10 @@ class GatewayProtocol(HttpToolsProtocol):
     def _check_head(self) -> Fault | None:
         self._single = dict(self.headers)
         if self._head_bytes > MAX_HEAD_BYTES and sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES:
-            return head_too_large(MAX_HEAD_BYTES)
-        return check_target(self.url) or check_headers(self.headers, self._single, is_http_11=self._is_http_11)
+            return checks.head_too_large(MAX_HEAD_BYTES)
+        return checks.check_target(self.url) or checks.check_headers(
+            self.headers, self._single, is_http_11=self._is_http_11
+        )
 
     def _go_elsewhere(self) -> None:
         headers, url, expects = self.headers, self.url, self.expect_100_continue
@@ -336,8 +336,9 @@ class GatewayProtocol(HttpToolsProtocol):
     def _knock(self, endpoint: str, length: int, *, keeps_alive: bool) -> bool:
         self._is_direct = True
         alive = keeps_alive and self._is_http_11 and not self._is_ending
-        client = DirectClient(self.transport, self._answered, keeps_alive=alive, is_http_11=self._is_http_11)
-        self._client = client
+        self._client = client = DirectClient(
+            self.transport, self._outbox, self._answered, keeps_alive=alive, is_http_11=self._is_http_11
+        )
         self._body = []
         self._body_bytes = 0
         self._started_ns = perf_counter_ns()
@@ -354,6 +355,7 @@ class GatewayProtocol(HttpToolsProtocol):
             return False
         self._expect(BODY, self._bounds.body_timeout_ms)
         if self.expect_100_continue:
+            self._outbox.flush()
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
@@ -370,11 +372,8 @@ class GatewayProtocol(HttpToolsProtocol):
         elif self._phase == IGNORED_BODY:
             self._expect(IGNORED_BODY, self._bounds.body_timeout_ms)
         else:
-            self._become_idle()
-
-    def _become_idle(self) -> None:
-        self._is_direct = False
-        self._expect(IDLE, self._bounds.keepalive_ms)
+            self._is_direct = False
+            self._expect(IDLE, self._bounds.keepalive_ms)
 
     def _turn_away(self, fault: Fault, *, lingers: bool = True) -> None:
         """Answer what cannot become a call, and close."""
@@ -384,6 +383,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if client is not None and self._phase == ANSWERING:
             client.left()
         url, headers = (self.url, self.headers) if self._is_within else (b"", [])
+        self._outbox.flush()
         self.transport.write(last_answer(fault, url, headers))
         if lingers:
             self._linger()

@@ -22,6 +22,7 @@ from gateway.config.settings import Server as Bounds
 from gateway.server.door import Door
 from gateway.server.protocol import GatewayProtocol
 from gateway.server.sweeper import Sweeper
+from providers.transport.outbox import Outbox
 
 log = logging.getLogger("gateway.server")
 BACKLOG = 4_096
@@ -145,7 +146,7 @@ def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
 ) -> GatewayServer:
     """The server for one process; ``on_end`` is called when it is told to end, before it drains."""
     # A callable that makes the protocol of one connection.
-    http: Any = partial(GatewayProtocol, door=door, bounds=bounds)
+    http: Any = partial(GatewayProtocol, door=door, bounds=bounds, outbox=Outbox())
     config = uvicorn.Config(
         app,
         http=http,

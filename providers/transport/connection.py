@@ -15,6 +15,7 @@ from providers.transport.exchange import Exchange
 from providers.transport.head import REDIRECTION, ResponseHead, read_whole
 from providers.transport.known_answer import KnownAnswer
 from providers.transport.origin import Origin
+from providers.transport.outbox import Outbox
 
 # Up to here one copy of the body is cheaper than a second write.
 _JOIN_BYTES = 65_536
@@ -29,14 +30,17 @@ _METHODS_WITH_BODY = (b"POST ", b"PUT ", b"PATCH ")
 class OriginPool:
     """The connections of one origin: idle ones, the last used at the end, and the number of busy ones."""
 
-    __slots__ = ("active", "busy", "idle", "known", "live", "max_header_bytes", "origin")
+    __slots__ = ("active", "busy", "idle", "known", "live", "max_header_bytes", "origin", "outbox")
 
-    def __init__(self, origin: Origin, max_header_bytes: int, active: set[Exchange], live: set["Connection"]) -> None:
+    def __init__(
+        self, origin: Origin, max_header_bytes: int, active: set[Exchange], live: set["Connection"], outbox: Outbox
+    ) -> None:
         self.origin = origin
         self.max_header_bytes = max_header_bytes
-        # Shared by all pools of a transport: what the sweeper looks at, and what close() must close.
+        # Shared by all pools of a transport: what the sweeper looks at, what close() must close, what is to be sent.
         self.active = active
         self.live = live
+        self.outbox = outbox
         self.idle: list[Connection] = []
         # How the last ordinary answer began.
         self.known: KnownAnswer | None = None
@@ -126,7 +130,8 @@ class Connection(asyncio.Protocol):
         if len(body) > _JOIN_BYTES:
             self._transport.writelines((b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), body))
         elif body or head.startswith(_METHODS_WITH_BODY):
-            self._transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            pool, request = self._pool, b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+            pool.outbox.write(self._transport, request, len(pool.active))
         else:
             self._is_head_request = head.startswith(b"HEAD ")
             self._transport.write(head + b"\r\n")

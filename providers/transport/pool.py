@@ -16,6 +16,7 @@ from providers.transport.address_guard import AddressGuard, AddressRefused
 from providers.transport.connection import Connection, OriginPool
 from providers.transport.exchange import Exchange
 from providers.transport.origin import TIMEOUT_WORDS, Origin, Timeouts
+from providers.transport.outbox import Outbox
 
 # How often deadlines are looked at while something is in flight, and, at most, idle connections otherwise.
 _SWEEP_S = 0.05
@@ -52,6 +53,7 @@ class Transport:
         self._pools: dict[Origin, OriginPool] = {}
         self._active: set[Exchange] = set()
         self._live: set[Connection] = set()
+        self._outbox = Outbox()
         # Known from the first call on: asking for it is a system call, one for each request.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -121,7 +123,9 @@ class Transport:
         origin = exchange.origin
         pool = self._pools.get(origin)
         if pool is None:
-            pool = self._pools[origin] = OriginPool(origin, self._max_header_bytes, self._active, self._live)
+            pool = self._pools[origin] = OriginPool(
+                origin, self._max_header_bytes, self._active, self._live, self._outbox
+            )
         if pool.busy >= self._max_connections:
             raise PoolExhausted(f"all {self._max_connections} connections are busy")
         pool.busy += 1

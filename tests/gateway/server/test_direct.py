@@ -10,6 +10,7 @@ import pytest
 
 from gateway.errors import Fault
 from gateway.server.direct import DirectClient, last_answer, status_line
+from providers.transport.outbox import Outbox
 
 HEAD = b"x-a: 1\r\n"
 
@@ -33,8 +34,13 @@ class Connection:
     def __init__(self, *, keeps_alive: bool = True, is_http_11: bool = True) -> None:
         self.socket = Socket()
         self.completions = 0
+        self.outbox = Outbox()
         self.client = DirectClient(
-            cast("asyncio.Transport", self.socket), self._complete, keeps_alive=keeps_alive, is_http_11=is_http_11
+            cast("asyncio.Transport", self.socket),
+            self.outbox,
+            self._complete,
+            keeps_alive=keeps_alive,
+            is_http_11=is_http_11,
         )
 
     def _complete(self) -> None:

@@ -14,6 +14,7 @@ from providers.handoff import Handoff
 from providers.transport.connection import Connection, OriginPool
 from providers.transport.exchange import Exchange
 from providers.transport.origin import Origin, Timeouts
+from providers.transport.outbox import Outbox
 
 ORIGIN = Origin("http", "upstream", 80)
 LIMITS = Timeouts(connect_ms=1, first_byte_ms=1, idle_ms=1, total_ms=1)
@@ -50,7 +51,7 @@ class Conversation:
 
     def __init__(self, max_header_bytes: int = 65_536) -> None:
         self.loop = asyncio.new_event_loop()
-        self.pool = OriginPool(ORIGIN, max_header_bytes, set(), set())
+        self.pool = OriginPool(ORIGIN, max_header_bytes, set(), set(), Outbox())
         self.connection = Connection(self.pool)
         self.socket = Socket()
         self.connection.connection_made(self.socket)

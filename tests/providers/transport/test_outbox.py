@@ -1,0 +1,98 @@
+"""What one turn of the loop has to say leaves together, in order, and none of it is lost."""
+
+import asyncio
+from typing import cast
+
+import pytest
+
+from providers.transport.outbox import FEW, Outbox
+
+
+class Socket:
+    """Keeps what is written to it; with a name, in a diary that others share."""
+
+    def __init__(self, diary: list[bytes] | None = None, *, fails: bool = False) -> None:
+        self.log: list[bytes] = [] if diary is None else diary
+        self.is_closed = False
+        self._fails = fails
+
+    def is_closing(self) -> bool:
+        """As told."""
+        return self.is_closed
+
+    def write(self, data: bytes) -> None:
+        """Keep the bytes, or raise."""
+        if self._fails:
+            raise RuntimeError("the handler is closed")
+        self.log.append(data)
+
+
+def write(outbox: Outbox, socket: Socket, data: bytes, among: int = FEW + 1) -> None:
+    """Write as a connection does."""
+    outbox.write(cast("asyncio.WriteTransport", socket), data, among)
+
+
+async def test_few_go_at_once() -> None:
+    """A single caller waits for nobody."""
+    outbox, socket = Outbox(), Socket()
+    write(outbox, socket, b"1", among=FEW)
+    assert socket.log == [b"1"]
+
+
+async def test_many_leave_together_at_the_end_of_the_turn() -> None:
+    """In the order in which they were written."""
+    outbox, diary = Outbox(), list[bytes]()
+    one, two = Socket(diary), Socket(diary)
+    write(outbox, one, b"1")
+    write(outbox, two, b"2")
+    write(outbox, one, b"3")
+    assert diary == []
+    await asyncio.sleep(0)
+    assert diary == [b"1", b"2", b"3"]
+
+
+async def test_nothing_overtakes_what_waits() -> None:
+    """Though the others that were under way have ended meanwhile."""
+    outbox, socket = Outbox(), Socket()
+    write(outbox, socket, b"1")
+    write(outbox, socket, b"2", among=1)
+    await asyncio.sleep(0)
+    assert socket.log == [b"1", b"2"]
+
+
+async def test_what_is_flushed_is_not_written_again() -> None:
+    """And what comes after it waits for an end of its own."""
+    outbox, socket = Outbox(), Socket()
+    write(outbox, socket, b"1")
+    outbox.flush()
+    assert socket.log == [b"1"]
+    write(outbox, socket, b"2")
+    await asyncio.sleep(0)
+    assert socket.log == [b"1", b"2"]
+
+
+async def test_a_socket_that_closed_or_fails_keeps_nothing_from_others(caplog: pytest.LogCaptureFixture) -> None:
+    """The bytes of the one are thrown away, a failure of the other is told."""
+    outbox, closed, failing, sound = Outbox(), Socket(), Socket(fails=True), Socket()
+    for socket in (closed, failing, sound):
+        write(outbox, socket, b"1")
+    closed.is_closed = True
+    await asyncio.sleep(0)
+    assert (closed.log, sound.log) == ([], [b"1"])
+    assert "bytes could not be written" in caplog.text
+
+
+async def test_what_a_write_brings_about_is_written_too() -> None:
+    """A socket that is full tells its protocol at once, which may write elsewhere."""
+    outbox, other = Outbox(), Socket()
+
+    class Full(Socket):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            write(outbox, other, b"told")
+
+    full = Full()
+    write(outbox, full, b"1")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (full.log, other.log) == ([b"1"], [b"told"])
