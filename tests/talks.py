@@ -14,7 +14,8 @@ from gateway.server.direct import DirectClient
 from gateway.server.door import Door
 from gateway.server.protocol import GatewayProtocol
 from providers.handoff import Handoff
-from providers.transport.outbox import FEW, Outbox
+from providers.transport import outbox
+from providers.transport.outbox import Outbox
 
 BOUNDS = Server(max_body_bytes=200, header_timeout_ms=1_000, body_timeout_ms=3_000, keepalive_ms=5_000)
 CHAT = b"POST /v1/chat/completions HTTP/1.1\r\n"
@@ -149,8 +150,7 @@ class Talk:
         self.reads_all = reads_all
         self.lobby = Lobby(self.loop)
         self.outbox = Outbox()
-        # So many others are under way that no answer leaves before the end of its turn.
-        self.outbox.calls = 2 * FEW if is_busy else 0
+        self.is_busy = is_busy
         self.state = ServerState()
         self.socket = Socket()
         self.now_s = self.loop.time()
@@ -165,6 +165,8 @@ class Talk:
     def do(self, act: Callable[[], object]) -> list[bytes]:
         """Run a callback in the loop, and what it left there."""
         before = len(self.socket.log)
+        # Beside many others no answer leaves before the end of its turn.
+        self.outbox.at_once = 0 if self.is_busy else outbox.AT_ONCE
         self.loop.call_soon(act)
         for _ in range(4):
             self.loop.call_soon(self.loop.stop)

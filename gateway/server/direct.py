@@ -64,7 +64,6 @@ class DirectClient:
     ) -> None:
         self._transport = transport
         self._outbox = outbox
-        outbox.calls += 1
         self._on_complete = on_complete
         self.keeps_alive = keeps_alive
         self.is_gone = False
@@ -131,7 +130,6 @@ class DirectClient:
         """The connection is closed."""
         if not self._is_complete and not self.is_gone:
             self.is_gone = True
-            self._outbox.calls -= 1
             if self._on_gone is not None:
                 self._on_gone()
 
@@ -141,16 +139,12 @@ class DirectClient:
             self._on_pressure(is_slow)
 
     def _put(self, data: bytes) -> None:
-        outbox = self._outbox
-        if self.keeps_alive:
-            outbox.write(self._transport, data, outbox.calls)
-        else:
+        self._outbox.write(self._transport, data)
+        if not self.keeps_alive:
             # The connection may be closed right behind it.
-            outbox.flush()
-            self._transport.write(data)
+            self._outbox.flush()
 
     def _complete(self) -> None:
         self._is_complete = True
-        self._outbox.calls -= 1
         self._on_gone = self._on_pressure = None
         self._on_complete()

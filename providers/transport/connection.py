@@ -130,8 +130,8 @@ class Connection(asyncio.Protocol):
         if len(body) > _JOIN_BYTES:
             self._transport.writelines((b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), body))
         elif body or head.startswith(_METHODS_WITH_BODY):
-            pool, request = self._pool, b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
-            pool.outbox.write(self._transport, request, len(pool.active))
+            request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+            self._pool.outbox.write(self._transport, request)
         else:
             self._is_head_request = head.startswith(b"HEAD ")
             self._transport.write(head + b"\r\n")

@@ -34,10 +34,12 @@ class Connection:
     def __init__(self, *, keeps_alive: bool = True, is_http_11: bool = True) -> None:
         self.socket = Socket()
         self.completions = 0
-        self.outbox = Outbox()
+        outbox = Outbox()
+        # No loop runs here whose turn could end.
+        outbox.at_once = 1_000
         self.client = DirectClient(
             cast("asyncio.Transport", self.socket),
-            self.outbox,
+            outbox,
             self._complete,
             keeps_alive=keeps_alive,
             is_http_11=is_http_11,

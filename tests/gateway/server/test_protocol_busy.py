@@ -69,14 +69,3 @@ def test_a_body_is_asked_for_after_the_answer_before(talk: Talk) -> None:
         ANSWER,
         b"HTTP/1.1 100 Continue\r\n\r\n",
     ]
-
-
-def test_calls_are_counted_until_they_are_answered_or_left(talk: Talk) -> None:
-    """Else a gateway that was busy once would be taken for busy for ever."""
-    before = talk.outbox.calls
-    in_one_turn(talk, hearing(talk, AT_ONCE))
-    # This one is answered when the test says so.
-    in_one_turn(talk, hearing(talk, AT_ONCE[:-1] + b"g"))
-    assert talk.outbox.calls == before + 1
-    in_one_turn(talk, lambda: talk.protocol.connection_lost(None))
-    assert talk.outbox.calls == before

@@ -51,7 +51,10 @@ class Conversation:
 
     def __init__(self, max_header_bytes: int = 65_536) -> None:
         self.loop = asyncio.new_event_loop()
-        self.pool = OriginPool(ORIGIN, max_header_bytes, set(), set(), Outbox())
+        outbox = Outbox()
+        # No loop runs here whose turn could end.
+        outbox.at_once = 1_000_000
+        self.pool = OriginPool(ORIGIN, max_header_bytes, set(), set(), outbox)
         self.connection = Connection(self.pool)
         self.socket = Socket()
         self.connection.connection_made(self.socket)

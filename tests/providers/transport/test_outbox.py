@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from providers.transport.outbox import FEW, Outbox
+from providers.transport.outbox import AT_ONCE, FEW, Outbox
 
 
 class Socket:
@@ -27,16 +27,33 @@ class Socket:
         self.log.append(data)
 
 
-def write(outbox: Outbox, socket: Socket, data: bytes, among: int = FEW + 1) -> None:
+def write(outbox: Outbox, socket: Socket, *parts: bytes) -> None:
     """Write as a connection does."""
-    outbox.write(cast("asyncio.WriteTransport", socket), data, among)
+    for part in parts:
+        outbox.write(cast("asyncio.WriteTransport", socket), part)
 
 
-async def test_few_go_at_once() -> None:
-    """A single caller waits for nobody."""
+async def test_who_is_alone_waits_for_nobody() -> None:
+    """A turn that had little to say lets those after it write at once; then it is tried again."""
     outbox, socket = Outbox(), Socket()
-    write(outbox, socket, b"1", among=FEW)
-    assert socket.log == [b"1"]
+    write(outbox, socket, b"1")
+    await asyncio.sleep(0)
+    write(outbox, socket, *[b"2"] * AT_ONCE)
+    assert len(socket.log) == 1 + AT_ONCE
+    write(outbox, socket, b"3")
+    assert len(socket.log) == 1 + AT_ONCE
+    await asyncio.sleep(0)
+    assert socket.log[-1] == b"3"
+
+
+async def test_a_turn_that_has_much_to_say_is_followed_by_one_that_waits() -> None:
+    """As long as it stays so."""
+    outbox, socket = Outbox(), Socket()
+    for turn in range(1, 4):
+        write(outbox, socket, *[b"1"] * FEW)
+        assert len(socket.log) == (turn - 1) * FEW
+        await asyncio.sleep(0)
+        assert len(socket.log) == turn * FEW
 
 
 async def test_many_leave_together_at_the_end_of_the_turn() -> None:
@@ -49,15 +66,6 @@ async def test_many_leave_together_at_the_end_of_the_turn() -> None:
     assert diary == []
     await asyncio.sleep(0)
     assert diary == [b"1", b"2", b"3"]
-
-
-async def test_nothing_overtakes_what_waits() -> None:
-    """Though the others that were under way have ended meanwhile."""
-    outbox, socket = Outbox(), Socket()
-    write(outbox, socket, b"1")
-    write(outbox, socket, b"2", among=1)
-    await asyncio.sleep(0)
-    assert socket.log == [b"1", b"2"]
 
 
 async def test_what_is_flushed_is_not_written_again() -> None:
