@@ -15,7 +15,7 @@ import logging
 from collections import deque
 
 # A turn with fewer writes than this has little to say; so many writes then go at once.
-FEW, AT_ONCE = 4, 64
+FEW, AT_ONCE = 4, 16
 log = logging.getLogger("providers.transport.outbox")
 
 
