@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from cache.exact.store import ExactStore, Item
+from cache.semantic.recent import Recent
 from providers.chat import Usage
 from providers.openai.batches import Piece
 from providers.openai.recorded import Recorded
@@ -16,6 +17,8 @@ from providers.openai.recorded import Recorded
 NS_PER_S = 1_000_000_000
 # What processes share lives no longer, and what was purged is remembered as long.
 MAX_SHARED_S = 7 * 86_400
+# So many refreshes are told at once, and remembered by a process.
+MAX_REFRESHES = 50_000
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +131,8 @@ class Answers:
     def __init__(self, *, max_bytes: int, max_project_bytes: int, max_answer_bytes: int) -> None:
         self._store = ExactStore(max_bytes=max_bytes, max_tenant_bytes=max_project_bytes)
         self.max_answer_bytes = max_answer_bytes
+        # When what took the place of whatever was kept for a request was asked for.
+        self._refreshed: Recent[bytes, int] = Recent(MAX_REFRESHES)
 
     def __len__(self) -> int:
         """How many answers are kept, of embeddings by input."""
@@ -201,6 +206,17 @@ class Answers:
         """Remove the answer to a request."""
         self._store.remove(key)
 
+    def refresh(self, key: bytes, created_ns: int) -> None:
+        """Some process answered a request anew: what was asked for before is not kept, be it still under way."""
+        self._refreshed.put(key, max(created_ns, self._refreshed.get(key) or 0))
+        item = self._store.peek(key)
+        if item is not None and item.value.created_ns < created_ns:
+            self._store.remove(key)
+
+    def is_refreshed(self, key: bytes, created_ns: int) -> bool:
+        """Whether a request was answered anew since an answer of this time was asked for."""
+        return created_ns < (self._refreshed.get(key) or 0)
+
     def purge(self, purge: Purge) -> set[str]:
         """Remove what a purge covers; returns the ids of what went."""
         gone = [item for item in self.of(purge.project_id) if purge.covers(item.value)]
@@ -209,8 +225,8 @@ class Answers:
         return {item.value.entry_id for item in gone}
 
     def _put(self, item: Item) -> bool:
-        before = self._store.peek(item.key)
-        if before is not None and before.value.created_ns > item.value.created_ns:
+        before, created_ns = self._store.peek(item.key), item.value.created_ns
+        if (before is not None and before.value.created_ns > created_ns) or self.is_refreshed(item.key, created_ns):
             # A call that was refreshed meanwhile ends late: who asked for a newer answer shall keep it.
             return False
         return item not in self._store.put(item)

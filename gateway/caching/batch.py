@@ -57,6 +57,11 @@ class Batch:
         return 0 < self.count < len(self._kept)
 
     @property
+    def sent_keys(self) -> list[bytes]:
+        """The keys of the inputs that are not kept."""
+        return [key for key, each in zip(self._keys, self._kept, strict=True) if each is None]
+
+    @property
     def saved_tokens(self) -> int:
         """What the inputs that are kept have."""
         return sum(each.tokens for each in self._kept if each is not None)
@@ -110,7 +115,7 @@ class Batch:
 
     def keep(self, answers: Answers, answer: StoredAnswer, *, ttl_s: int, cost_pusd: int) -> None:
         """Keep what an answer says of each input that was sent; ``answer`` has the usage and cost of those alone."""
-        missing, keys = self._missing(), [key for key, each in zip(self._keys, self._kept, strict=True) if each is None]
+        missing, keys = self._missing(), self.sent_keys
         cut = self._cut or cut_answer(answer.recorded.body or b"", len(missing))
         if cut is None:
             return

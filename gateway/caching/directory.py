@@ -1,4 +1,4 @@
-"""What each project wants of the cache, in memory, and every purge that any process was asked for.
+"""What each project wants of the cache, in memory, and every purge and refresh that any process was asked for.
 
 Failure behavior: while the database is away what is known stays in force; see gateway.accounts.follower.
 """
@@ -10,6 +10,7 @@ from gateway.caching import store
 from gateway.caching.answers import Answers
 from gateway.caching.parts import Parts
 from gateway.caching.policy import Policy, Wishes, combine
+from gateway.caching.refreshes import Refreshes
 from gateway.caching.semantic.handle import Semantics
 from gateway.caching.shared import Purges
 from gateway.config.settings import Cache
@@ -32,6 +33,7 @@ class CacheDirectory(Follower):
         self._revision = 0
         self.purges = Purges()
         self.parts = Parts()
+        self.refreshes = Refreshes()
 
     def __len__(self) -> int:
         """Count the projects that set anything."""
@@ -47,7 +49,8 @@ class CacheDirectory(Follower):
         return self._policies.get(project_id, self._default)
 
     async def tend(self) -> None:
-        """Write which calls were answered by several entries. Raises DatabaseUnavailable."""
+        """Write which calls were answered by several entries, and what was refreshed. Raises DatabaseUnavailable."""
+        await self.refreshes.write(self._database)
         await self.parts.write(self._database)
 
     async def close(self) -> None:
@@ -71,6 +74,8 @@ class CacheDirectory(Follower):
             self._semantics.purge(purge)
             if purge.before_ns is not None:
                 self.purges.add(purge, purge.before_ns)
+        for key, created_ns in changes.refreshes.items():
+            self._answers.refresh(key, created_ns)
         for project_id in changes.deleted:
             self._semantics.forget_project(project_id)
             self._policies.pop(project_id, None)

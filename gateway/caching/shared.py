@@ -7,8 +7,8 @@ to more than the gateway, and whoever reads there shall read no answer, and whoe
 A purge needs no Redis: what was purged is in the database, every process follows it within a second, and what it covers
 is not believed wherever it still lies.
 
-Failure behavior: a Redis that is slow, full, gone or being spared, and whatever is damaged, forged, purged or too old,
-are misses. What cannot be told is not shared.
+Failure behavior: a Redis that is slow, full, gone or being spared, and whatever is damaged, forged, purged, replaced or
+too old, are misses. What cannot be told is not shared.
 """
 
 import asyncio
@@ -174,6 +174,9 @@ class SharedAnswers:
             return None
         now_ns = self._now_ns()
         if packed.expires_ns <= now_ns or answer.project_id != project_id or self._purges.cover(answer):
+            return None
+        if self._answers.is_refreshed(key, answer.created_ns):
+            # What took its place did not come here.
             return None
         ttl_s = (packed.expires_ns - answer.created_ns) // NS_PER_S
         self._answers.keep(key, answer, ttl_s=ttl_s, saved_pusd=packed.saved_pusd)

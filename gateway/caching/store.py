@@ -1,12 +1,12 @@
-"""The SQL of the cache: what projects set, and what was purged, so that every process does the same."""
+"""The SQL of the cache: what projects set, what was purged and what was refreshed: every process does the same."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from sqlalchemy import RowMapping, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.caching.answers import MAX_SHARED_S, NS_PER_S, Purge
+from gateway.caching.answers import MAX_REFRESHES, MAX_SHARED_S, NS_PER_S, Purge
 from gateway.caching.policy import Wishes
 
 _SETTINGS = tuple(field.name for field in msgspec.structs.fields(Wishes))
@@ -36,6 +36,18 @@ _WRITE_PURGE = text(
 # Of what is older nothing is shared any more, and every process has done it.
 KEPT_PURGES_NS = (MAX_SHARED_S + 3_600) * NS_PER_S
 _FORGET_PURGES = text("DELETE FROM cache_purges WHERE made_ns < :until_ns")
+_WRITE_REFRESH = text(
+    "INSERT INTO cache_refreshes (exact_key, created_ns, revision) VALUES (:exact_key, :created_ns, :revision) "
+    "ON CONFLICT (exact_key) DO UPDATE SET created_ns = excluded.created_ns, revision = excluded.revision "
+    "WHERE excluded.created_ns > cache_refreshes.created_ns"
+)
+# The latest last, of no more than a process remembers.
+_READ_REFRESHES = text(
+    "SELECT exact_key, created_ns FROM cache_refreshes WHERE revision > :since ORDER BY revision DESC LIMIT :limit"
+)
+# A process that has seen no database for longer gives what it keeps until it ends.
+KEPT_REFRESHES_NS = 86_400 * NS_PER_S
+_FORGET_REFRESHES = text("DELETE FROM cache_refreshes WHERE created_ns < :until_ns")
 _READ_SERVED = text(
     "SELECT request_id FROM usage WHERE project_id = :project_id AND cache_entry IN :entry_ids AND cache_entry <> '' "
     "UNION SELECT request_id FROM cache_parts WHERE project_id = :project_id AND entry_id IN :entry_ids "
@@ -85,6 +97,8 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     purges: Sequence[Purge]
     # Projects that were purged because they were deleted.
     deleted: Sequence[str] = ()
+    # When what took the place of older answers to these requests was asked for.
+    refreshes: Mapping[bytes, int] = {}
 
 
 async def read_changes(connection: AsyncConnection, since: int) -> Changes:
@@ -95,11 +109,13 @@ async def read_changes(connection: AsyncConnection, since: int) -> Changes:
     changed = (await connection.execute(_READ_CHANGED, {"since": since})).mappings().all()
     purges = (await connection.execute(_READ_PURGES, {"since": since})).mappings().all()
     deleted = (await connection.execute(_READ_DELETED, {"since": since})).scalars().all() if purges else ()
+    refreshed = (await connection.execute(_READ_REFRESHES, {"since": since, "limit": MAX_REFRESHES})).all()
     return Changes(
         revision=revision,
         wishes={row["project_id"]: msgspec.convert(dict(row), Wishes, strict=False) for row in changed},
         purges=[_read_purge(row) for row in purges],
         deleted=deleted,
+        refreshes={bytes(key): created_ns for key, created_ns in reversed(refreshed)},
     )
 
 
@@ -123,6 +139,14 @@ async def write_purge(connection: AsyncConnection, purge: Purge, now_ns: int) ->
     values["entry_id"] = _write_ids(values.pop("entry_ids"))
     await connection.execute(_WRITE_PURGE, {**values, "revision": revision, "now_ns": now_ns})
     await connection.execute(_FORGET_PURGES, {"until_ns": now_ns - KEPT_PURGES_NS})
+
+
+async def write_refreshes(connection: AsyncConnection, refreshes: Mapping[bytes, int]) -> None:
+    """Have every process forget what was asked for before these times, by the requests' keys."""
+    revision: int = (await connection.execute(_TAKE_REVISION)).scalar_one()
+    rows = [{"exact_key": key, "created_ns": at_ns, "revision": revision} for key, at_ns in sorted(refreshes.items())]
+    await connection.execute(_WRITE_REFRESH, rows)
+    await connection.execute(_FORGET_REFRESHES, {"until_ns": max(refreshes.values()) - KEPT_REFRESHES_NS})
 
 
 async def write_parts(connection: AsyncConnection, parts: Iterable[Part], until_ns: int) -> None:

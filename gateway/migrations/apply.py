@@ -31,6 +31,7 @@ from gateway.migrations.tens import (
     v0015_makers_budgets,
     v0016_audits,
     v0017_zones,
+    v0018_cache_refreshes,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -54,6 +55,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0015_makers_budgets.STATEMENTS,
     v0016_audits.STATEMENTS,
     v0017_zones.STATEMENTS,
+    v0018_cache_refreshes.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

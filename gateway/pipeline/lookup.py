@@ -27,6 +27,8 @@ from providers.openai.recorded import Recorded, is_whole, record_body, record_st
 
 _LOOKS = frozenset({"default", "read", "only"})
 _KEEPS = frozenset({"default", "write", "refresh"})
+# What others keep is not looked at either, so it may be there.
+_REPLACES = frozenset({"write", "refresh"})
 _BYPASS = b"x-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
 _MISS = b"x-watchllm-cached: false\r\nx-watchllm-cache: miss\r\n"
 log = logging.getLogger("gateway.pipeline.lookup")
@@ -333,6 +335,9 @@ def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer,
     ttl_s = inbound.ttl_s or policy.ttl_s
     if key is None:
         return
+    if inbound.cache in _REPLACES:
+        keys = (key,) if found.batch is None else found.batch.sent_keys
+        caching.directory.refreshes.note(keys, answer.created_ns)
     if found.batch is not None:
         found.batch.keep(caching.answers, answer, ttl_s=ttl_s, cost_pusd=cost_pusd)
         return

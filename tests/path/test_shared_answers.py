@@ -102,6 +102,44 @@ async def test_a_purge_reaches_every_process(
     assert len(provider.requests) == 2
 
 
+@pytest.mark.parametrize("has_redis", [True, False])
+@pytest.mark.parametrize("wish", ["refresh", "write"])
+async def test_a_refresh_reaches_every_process(
+    tmp_path: Path, redis_url: str, schema_url: str, monkeypatch: pytest.MonkeyPatch, has_redis: bool, wish: str
+) -> None:
+    """Within a second nobody gets the older answer any more, be it kept in another process."""
+    monkeypatch.setattr(link, "LinkLimits", PatientLimits)
+    environ = one_installation(redis_url, DATABASE_URL=schema_url)
+    if not has_redis:
+        del environ["REDIS_URL"]
+    one_dir, two_dir = tmp_path / "one", tmp_path / "two"
+    for each in (one_dir, two_dir):
+        each.mkdir()
+    async with upstream(always(json_reply(chat_reply("Old.")))) as provider:
+        config = openai_config(provider) + CACHED
+        async with running(one_dir, config, environ) as one, running(two_dir, config, environ) as two:
+            async with one.client() as first, two.client(one.live_key) as second:
+                for client, gateway in ((first, one), (second, two)):
+                    await client.post("/v1/chat/completions", json=HELLO)
+                    if has_redis:
+                        await told_settled(gateway)
+                provider.answer = always(json_reply(chat_reply("New.")))
+                await first.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache": wish})
+                if has_redis:
+                    await told_settled(one)
+                began, said = time.monotonic(), "Old."
+                while said == "Old.":
+                    assert time.monotonic() - began < SOON_S
+                    await asyncio.sleep(0.02)
+                    reply = await second.post("/v1/chat/completions", json=HELLO)
+                    said = reply.json()["choices"][0]["message"]["content"]
+                again = await first.post("/v1/chat/completions", json=HELLO)
+    assert again.json()["choices"][0]["message"]["content"] == said == "New."
+    assert [each.headers["x-watchllm-cache"] for each in (reply, again)] == [
+        "hit-exact" if has_redis else "miss", "hit-exact"
+    ]  # fmt: skip
+
+
 async def test_calls_do_not_wait_for_a_redis_that_hangs(tmp_path: Path, redis_server: RedisServer) -> None:
     """They are misses after the time that they may wait, and then at once."""
     async with upstream(always(json_reply(chat_reply("Hi.")))) as provider:

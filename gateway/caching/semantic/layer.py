@@ -86,7 +86,7 @@ class SemanticLayer:
         return self.memory.look(ask(asked, vector), allowed, mode, is_owners=is_owners)
 
     async def find_answer(self, kept: Kept) -> StoredAnswer | None:
-        """The answer of a stored question; None, and the question forgotten, where it is gone or damaged."""
+        """The answer of a stored question; None, and the question forgotten, where it is gone, replaced or damaged."""
         answer = self._answers.find(kept.key, self._now_ns())
         if answer is not None:
             return answer
@@ -99,7 +99,11 @@ class SemanticLayer:
             answer = None if data is None else unpack_answer(data)
         except Damaged as damaged:
             _log.warning("the answer %s is damaged and forgotten: %s", kept.entry_id, damaged)
-        if answer is None or answer.project_id != kept.project_id:
+        if (
+            answer is None
+            or answer.project_id != kept.project_id
+            or self._answers.is_refreshed(kept.key, answer.created_ns)
+        ):
             self.memory.forget([kept.number])
             return None
         self._answers.keep(kept.key, answer, ttl_s=(kept.expires_ns - kept.created_ns) // NS_PER_S, saved_pusd=0)

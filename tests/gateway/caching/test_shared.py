@@ -160,6 +160,16 @@ async def test_what_was_purged_is_not_given(make: MakeProcess, purge: Purge, gon
     assert await two.find() is not None
 
 
+async def test_what_was_replaced_elsewhere_is_not_given(make: MakeProcess) -> None:
+    """What took its place may not have come to Redis."""
+    one, two = make(), make()
+    await one.put()
+    two.answers.refresh(KEY, AT_NS + 1)
+    assert await two.find() is None
+    await one.put(answer=make_answer(created_ns=AT_NS + 1))
+    assert await two.find() is not None
+
+
 def test_what_was_stored_after_every_purge_is_covered_by_none() -> None:
     """Whatever their terms; of other projects' purges nothing is asked."""
     purges = Purges()
