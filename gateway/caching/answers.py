@@ -12,7 +12,7 @@ from cache.exact.store import ExactStore, Item
 from cache.semantic.recent import Recent
 from providers.chat import Usage
 from providers.openai.batches import Piece
-from providers.openai.recorded import Recorded
+from providers.openai.recorded import Recorded, is_whole
 
 NS_PER_S = 1_000_000_000
 # What processes share lives no longer, and what was purged is remembered as long.
@@ -37,6 +37,8 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     usage: Usage
     recorded: Recorded
+    # How long its own call wanted it kept; 0: as long as its project wants.
+    ttl_s: int = 0
 
 
 class StoredInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,6 +234,25 @@ class Answers:
         return item not in self._store.put(item)
 
 
-def age_s(answer: StoredAnswer, now_ns: int) -> int:
-    """How long ago an answer was stored, whole seconds."""
-    return max(0, now_ns - answer.created_ns) // NS_PER_S
+def is_old(answer: StoredAnswer, now_ns: int, ttl_s: int) -> bool:
+    """Whether an answer is too old now for a project that keeps answers so long, however long it did before."""
+    return now_ns - answer.created_ns >= (answer.ttl_s or ttl_s) * NS_PER_S
+
+
+def prove(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:
+    """Whether an answer that is asked for again may be given again; it is read once."""
+    if not recorded.is_proven:
+        recorded.is_proven = is_whole(recorded, choices, allows_calls=allows_calls)
+        # Remembered apart: the policy may change.
+        is_calling = recorded.is_proven and allows_calls
+        recorded.has_calls = is_calling and not is_whole(recorded, choices, allows_calls=False)
+    return recorded.is_proven and (allows_calls or not recorded.has_calls)
+
+
+def hit_lines(answer: StoredAnswer, now_ns: int, what: bytes = b"hit-exact") -> bytes:
+    """The header lines of an answer that is given again; its age in whole seconds."""
+    return (
+        b"x-watchllm-cached: true\r\nx-watchllm-cache: %s\r\nx-watchllm-cache-entry: %s\r\n"
+        b"x-watchllm-cache-age: %d\r\nx-watchllm-tokens-saved: %d\r\n"
+        % (what, answer.entry_id.encode(), max(0, now_ns - answer.created_ns) // NS_PER_S, answer.usage.total_tokens)
+    )

@@ -12,7 +12,7 @@ from hashlib import sha256
 import msgspec
 
 from cache.exact.keys import KEY_BYTES
-from gateway.caching.answers import Answers, StoredAnswer, StoredInput
+from gateway.caching.answers import Answers, StoredAnswer, StoredInput, is_old
 from providers.chat import Answer, Usage
 from providers.openai.batches import (
     Cut,
@@ -76,9 +76,10 @@ class Batch:
         """The header line that tells how many inputs were kept."""
         return b"x-watchllm-cache-inputs: %d/%d\r\n" % (self.count, len(self._kept))
 
-    def look(self, answers: Answers, now_ns: int) -> None:
-        """Find what is kept."""
-        self._kept = [answers.find_input(key, now_ns) for key in self._keys]
+    def look(self, answers: Answers, now_ns: int, ttl_s: int) -> None:
+        """Find what is kept, of no greater age than a project wants now."""
+        kept = [answers.find_input(key, now_ns) for key in self._keys]
+        self._kept = [None if each is None or is_old(each.origin, now_ns, ttl_s) else each for each in kept]
 
     def give(self) -> StoredAnswer:
         """The answer where all is kept, under the name of the oldest that it is made of."""

@@ -8,7 +8,7 @@ import logging
 
 import msgspec
 
-from gateway.caching.answers import NS_PER_S, StoredAnswer, age_s, entry_id_of
+from gateway.caching.answers import NS_PER_S, StoredAnswer, entry_id_of, hit_lines, prove
 from gateway.caching.batch import Batch
 from gateway.caching.caching import EMBEDDINGS, Caching
 from gateway.caching.flights import Begun, Flight
@@ -23,7 +23,7 @@ from gateway.pipeline.flow import Inbound, Outcome, Route, Target
 from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from providers.errors import InvalidAnswer, ProviderError
-from providers.openai.recorded import Recorded, is_whole, record_body, record_stream, seems_whole
+from providers.openai.recorded import Recorded, record_body, record_stream, seems_whole
 
 _LOOKS = frozenset({"default", "read", "only"})
 _KEEPS = frozenset({"default", "write", "refresh"})
@@ -131,7 +131,7 @@ def _find_inputs(batch: Batch | None, inbound: Inbound, policy: Policy, target: 
     """Look for what answers each input of an embeddings call."""
     key = None if batch is None else batch.key
     if batch is not None and inbound.cache in _LOOKS:
-        batch.look(services.caching.answers, inbound.created_ns)
+        batch.look(services.caching.answers, inbound.created_ns, policy.ttl_s)
         if batch.is_whole:
             answer = batch.give()
             lines = hit_lines(answer, inbound.created_ns) + batch.lines
@@ -217,7 +217,7 @@ async def _ask(found: Found, layer: Layer, inbound: Inbound) -> None:
         return
     stored = layer.find_exact(key, inbound.created_ns)
     if stored is not None:
-        answer = await layer.find_answer(stored)
+        answer = await layer.find_answer(stored, policy.ttl_s)
         given = None if answer is None else _give_again(answer, inbound, policy)
         if answer is not None and given is not None:
             layer.count(asked.scope)
@@ -230,7 +230,7 @@ async def _ask(found: Found, layer: Layer, inbound: Inbound) -> None:
     look = found.look = await layer.look(asked, allowed, "semantic", is_owners=allowed == policy.allowed)
     if look.entry is None or not look.is_hit:
         return
-    answer = await layer.find_answer(look.entry)
+    answer = await layer.find_answer(look.entry, policy.ttl_s)
     given = None if answer is None else _give_again(answer, inbound, policy)
     if answer is not None and given is not None:
         found.given, found.layer = given, "semantic"
@@ -283,15 +283,6 @@ def give(answer: StoredAnswer, inbound: Inbound) -> Given | None:
         return None
 
 
-def hit_lines(answer: StoredAnswer, now_ns: int, what: bytes = b"hit-exact") -> bytes:
-    """The header lines of an answer that is given again."""
-    return (
-        b"x-watchllm-cached: true\r\nx-watchllm-cache: %s\r\nx-watchllm-cache-entry: %s\r\n"
-        b"x-watchllm-cache-age: %d\r\nx-watchllm-tokens-saved: %d\r\n"
-        % (what, answer.entry_id.encode(), age_s(answer, now_ns), answer.usage.total_tokens)
-    )
-
-
 def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> None:
     """Give a call's answer to those who wait for it, and keep it where it is whole and wanted again."""
     if outcome.spared_tokens:
@@ -318,6 +309,7 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         created_ns=inbound.created_ns,
         usage=usage,
         recorded=recorded,
+        ttl_s=inbound.ttl_s or 0,
     )
     if flight is not None:
         flight.answer = answer if not outcome.spared_tokens else _with_spared(answer, outcome.spared_tokens)
@@ -345,7 +337,11 @@ def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer,
     if caching.shared is not None and found.asked is None:
         caching.shared.put(key, answer, ttl_s=ttl_s, saved_pusd=cost_pusd)
     layer = caching.semantics.layer
-    if found.asked is not None and layer is not None and _is_proven(answer.recorded, inbound.call.n, policy):
+    if (
+        found.asked is not None
+        and layer is not None
+        and prove(answer.recorded, inbound.call.n, allows_calls=policy.tool_calls)
+    ):
         fresh = Fresh(
             asked=found.asked, look=found.look, answer=answer, key=key,
             expires_ns=answer.created_ns + ttl_s * NS_PER_S, cost_pusd=cost_pusd,
@@ -375,18 +371,13 @@ def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, polic
 
 def _give_again(answer: StoredAnswer, inbound: Inbound, policy: Policy) -> Given | None:
     """A kept answer in the form that a call wants; None where it may not be given again, or cannot be made."""
-    return give(answer, inbound) if _is_proven(answer.recorded, inbound.call.n, policy) else None
-
-
-def _is_proven(recorded: Recorded, choices: int, policy: Policy) -> bool:
-    """Whether an answer that is asked for again may be given again; it is read once."""
-    allows_calls = policy.tool_calls
-    if not recorded.is_proven:
-        recorded.is_proven = is_whole(recorded, choices, allows_calls=allows_calls)
-        # Remembered apart: the policy may change.
-        is_calling = recorded.is_proven and allows_calls
-        recorded.has_calls = is_calling and not is_whole(recorded, choices, allows_calls=False)
-    return recorded.is_proven and (allows_calls or not recorded.has_calls)
+    if inbound.created_ns - answer.created_ns >= (answer.ttl_s or policy.ttl_s) * NS_PER_S:
+        return None
+    recorded = answer.recorded
+    is_proven = recorded.is_proven and not recorded.has_calls
+    if not is_proven and not prove(recorded, inbound.call.n, allows_calls=policy.tool_calls):
+        return None
+    return give(answer, inbound)
 
 
 def _record(upstream: Upstream, endpoint: str, flight: Flight | None) -> Recorded | None:

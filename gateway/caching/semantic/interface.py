@@ -157,8 +157,11 @@ class Layer(Protocol):
         """
         ...
 
-    async def find_answer(self, kept: Kept) -> StoredAnswer | None:
-        """The answer of a stored question; None, and the question forgotten, where it is gone or damaged."""
+    async def find_answer(self, kept: Kept, ttl_s: int) -> StoredAnswer | None:
+        """The answer of a stored question of a project that keeps answers so long.
+
+        None, and the question forgotten, where it is gone, replaced, too old or damaged.
+        """
         ...
 
     def find_exact(self, key: bytes, now_ns: int) -> Kept | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from cache.semantic.index import Vector
-from gateway.caching.answers import NS_PER_S, Answers, Purge, StoredAnswer
+from gateway.caching.answers import NS_PER_S, Answers, Purge, StoredAnswer, is_old
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic import store
 from gateway.caching.semantic.interface import Check, Fresh, Kept, Look, Mode, Point, Seen
@@ -85,10 +85,14 @@ class SemanticLayer:
         vector = await self.memory.engine.embed(asked.text, asked.partition)
         return self.memory.look(ask(asked, vector), allowed, mode, is_owners=is_owners)
 
-    async def find_answer(self, kept: Kept) -> StoredAnswer | None:
-        """The answer of a stored question; None, and the question forgotten, where it is gone, replaced or damaged."""
-        answer = self._answers.find(kept.key, self._now_ns())
-        if answer is not None:
+    async def find_answer(self, kept: Kept, ttl_s: int) -> StoredAnswer | None:
+        """The answer of a stored question of a project that keeps answers so long.
+
+        None, and the question forgotten, where it is gone, replaced, too old or damaged.
+        """
+        now_ns = self._now_ns()
+        answer = self._answers.find(kept.key, now_ns)
+        if answer is not None and not is_old(answer, now_ns, ttl_s):
             return answer
         waiting = self.memory.pending.entries.get(kept.number)
         data = waiting.answer if waiting is not None else await self._read_answer(kept)
@@ -102,6 +106,7 @@ class SemanticLayer:
         if (
             answer is None
             or answer.project_id != kept.project_id
+            or is_old(answer, now_ns, ttl_s)
             or self._answers.is_refreshed(kept.key, answer.created_ns)
         ):
             self.memory.forget([kept.number])

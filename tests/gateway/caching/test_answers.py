@@ -3,7 +3,7 @@
 import pytest
 from caches import AT_NS, make_answer
 
-from gateway.caching.answers import NS_PER_S, Answers, Purge, age_s, entry_id_of
+from gateway.caching.answers import NS_PER_S, Answers, Purge, entry_id_of, hit_lines, is_old
 from providers.openai.recorded import record_body
 
 KEY, OTHER = b"k" * 16, b"o" * 16
@@ -82,5 +82,19 @@ def test_a_purge_takes_what_meets_every_term(purge: Purge, gone: int) -> None:
 def test_an_entry_is_named_by_the_call_that_brought_it() -> None:
     """Who has a call's id has its entry's."""
     assert entry_id_of("01m8") == "ce_01m8"
-    assert age_s(make_answer(), AT_NS + 5 * NS_PER_S + 1) == 5
-    assert age_s(make_answer(), AT_NS - 1) == 0
+
+
+def test_an_answers_age_is_told_in_whole_seconds() -> None:
+    """One from a clock that went ahead has none."""
+    ages = [hit_lines(make_answer(), AT_NS + each) for each in (5 * NS_PER_S + 1, -1)]
+    assert [b"x-watchllm-cache-age: %d\r\n" % age in lines for age, lines in zip((5, 0), ages, strict=True)] == [
+        True
+    ] * 2
+
+
+def test_an_answer_is_too_old_by_what_is_wanted_now() -> None:
+    """Or by what its own call wanted."""
+    at_ns = AT_NS + 5 * NS_PER_S
+    assert [is_old(make_answer(), at_ns, ttl_s) for ttl_s in (5, 6)] == [True, False]
+    assert [is_old(make_answer(ttl_s=own), at_ns, 60) for own in (5, 6)] == [True, False]
+    assert not is_old(make_answer(ttl_s=6), at_ns, 1)

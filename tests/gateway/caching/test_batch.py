@@ -5,7 +5,7 @@ import json
 from caches import AT_NS, make_answer
 from fakes import make_call
 
-from gateway.caching.answers import Answers, Purge
+from gateway.caching.answers import NS_PER_S, Answers, Purge
 from gateway.caching.batch import Batch
 from providers.chat import Answer, Usage
 from providers.openai.batches import find_inputs, read_inputs
@@ -35,11 +35,16 @@ def answer_to(*texts: str) -> bytes:
     return json.dumps({"data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}).encode()
 
 
-def keep(answers: Answers, *texts: str, entry_id: str = "ce_1", created_ns: int = AT_NS) -> None:
+def keep(answers: Answers, *texts: str, entry_id: str = "ce_1", created_ns: int = AT_NS, ttl_s: int = 0) -> None:
     """Have been asked for these texts, at a picodollar the token."""
     recorded, tokens = record_body("embeddings", answer_to(*texts)), len("".join(texts))
     made = make_answer(
-        entry_id=entry_id, created_ns=created_ns, recorded=recorded, usage=Usage(input_tokens=tokens), model="m"
+        entry_id=entry_id,
+        created_ns=created_ns,
+        recorded=recorded,
+        usage=Usage(input_tokens=tokens),
+        model="m",
+        ttl_s=ttl_s,
     )
     batch_of(*texts).keep(answers, made, ttl_s=60, cost_pusd=tokens)
 
@@ -49,7 +54,7 @@ def test_what_was_asked_together_is_found_apart() -> None:
     answers = shelf()
     keep(answers, "a", "bb", "ccc")
     batch = batch_of("ccc", "a")
-    batch.look(answers, AT_NS)
+    batch.look(answers, AT_NS, 60)
     assert (batch.is_whole, batch.is_partial, batch.saved_tokens) == (True, False, 4)
     given = batch.give()
     body = json.loads(given.recorded.body or b"")
@@ -63,7 +68,7 @@ def test_only_what_is_missing_is_sent() -> None:
     answers = shelf()
     keep(answers, "a", "ccc")
     batch, body = batch_of("a", "bb", "ccc", "dddd"), request("a", "bb", "ccc", "dddd")
-    batch.look(answers, AT_NS)
+    batch.look(answers, AT_NS, 60)
     assert (batch.is_partial, batch.saved_tokens) == (True, 4)
     sent = batch.shorten(make_call(endpoint="embeddings", body=body))
     assert json.loads(sent.body) == {"model": "m", "input": ["bb", "dddd"]}
@@ -77,7 +82,7 @@ def test_only_what_is_missing_is_sent() -> None:
     later = make_answer(recorded=record_body("embeddings", made.body), usage=Usage(input_tokens=6))
     batch.keep(answers, later, ttl_s=60, cost_pusd=6)
     again = batch_of("dddd", "bb")
-    again.look(answers, AT_NS)
+    again.look(answers, AT_NS, 60)
     assert (again.is_whole, again.saved_tokens) == (True, 6)
     assert len(answers) == 4
 
@@ -87,7 +92,7 @@ def test_an_answer_of_another_number_does_not_fit() -> None:
     answers = shelf()
     keep(answers, "a")
     batch = batch_of("a", "bb", "ccc")
-    batch.look(answers, AT_NS)
+    batch.look(answers, AT_NS, 60)
     assert batch.complete(Answer(body=answer_to("bb"), usage=None)) is None
     batch.forget(answers)
     assert (len(answers), batch.count, batch.is_partial) == (0, 0, False)
@@ -98,7 +103,7 @@ def test_whatever_else_a_request_says_is_in_each_key() -> None:
     answers = shelf()
     keep(answers, "a")
     other = batch_of("a", base=b"o" * 16)
-    other.look(answers, AT_NS)
+    other.look(answers, AT_NS, 60)
     assert other.count == 0
     assert len({batch_of("a").key, batch_of("a", "a").key, other.key}) == 3
 
@@ -109,11 +114,21 @@ def test_one_that_is_given_has_the_name_of_its_oldest_part() -> None:
     keep(answers, "bb", entry_id="ce_2", created_ns=AT_NS + 5)
     keep(answers, "a", "x", entry_id="ce_1")
     batch = batch_of("bb", "a")
-    batch.look(answers, AT_NS + 6)
+    batch.look(answers, AT_NS + 6, 60)
     assert (batch.give().entry_id, batch.give().created_ns) == ("ce_1", AT_NS)
     assert answers.purge(Purge(project_id="p", entry_ids=frozenset(["ce_1"]))) == {"ce_1"}
-    batch.look(answers, AT_NS + 6)
+    batch.look(answers, AT_NS + 6, 60)
     assert (batch.count, len(answers)) == (1, 1)
+
+
+def test_what_is_older_than_is_wanted_now_is_sent() -> None:
+    """However long it was to be kept; what its own call wanted kept stays."""
+    answers = shelf()
+    keep(answers, "a")
+    keep(answers, "bb", ttl_s=60)
+    batch = batch_of("a", "bb")
+    batch.look(answers, AT_NS + 2 * NS_PER_S, 2)
+    assert (batch.count, batch.sent_keys) == (1, [batch_of("a").sent_keys[0]])
 
 
 def test_each_input_is_kept_within_the_bounds_by_itself() -> None:

@@ -6,6 +6,7 @@ import pytest
 from caches import make_answer, make_caching
 from fakes import CALLER, FakeBackend, FakeClient, make_call, make_inbound, make_services, make_target, whole
 
+from gateway.caching.answers import NS_PER_S
 from gateway.caching.policy import Wishes, combine
 from gateway.config.settings import Cache
 from gateway.errors import Fault
@@ -81,6 +82,32 @@ async def test_calls_of_tools_are_not_given_once_that_is_not_wanted_any_more() -
     caching.directory._policies[CALLER.project_id] = combine(Cache(), Wishes(mode="exact", tool_calls=False))
     given = [find(make_inbound(), body, ROUTE, services).given for body in (b'{"seed":1}', b'{"seed":2}')]
     assert [each is not None for each in given] == [False, True]
+
+
+async def test_an_answer_is_given_no_longer_than_is_wanted_now() -> None:
+    """However long it was to be kept when it came; what its own call wanted kept stays."""
+    caching = make_caching(mode="exact")
+    services = make_services(caching=caching)
+    whole_answer = b'{"id":"x","created":1,"choices":[{"index":0,"message":{"content":"Hi."},"finish_reason":"stop"}]}'
+    at_ns = make_inbound().created_ns
+    for body, ttl_s in ((b'{"seed":1}', 0), (b'{"seed":2}', 3_600)):
+        key = find(make_inbound(), body, ROUTE, services).key
+        assert key is not None
+        answer = make_answer(body=whole_answer, created_ns=at_ns - 2 * NS_PER_S, ttl_s=ttl_s)
+        caching.answers.keep(key, answer, ttl_s=3_600, saved_pusd=1)
+        assert find(make_inbound(), body, ROUTE, services).given is not None
+    caching.directory._policies[CALLER.project_id] = combine(Cache(), Wishes(mode="exact", ttl_s=2))
+    given = [find(make_inbound(), body, ROUTE, services).given for body in (b'{"seed":1}', b'{"seed":2}')]
+    assert [each is not None for each in given] == [False, True]
+
+
+async def test_how_long_its_call_wants_an_answer_kept_is_kept_with_it() -> None:
+    """0: it said nothing of that."""
+    for ttl_s in (None, 5):
+        caching = make_caching(mode="exact")
+        await run(make_inbound(ttl_s=ttl_s), FakeClient(), make_services(FakeBackend(whole()), caching=caching))
+        (item,) = caching.answers.of(CALLER.project_id)
+        assert item.value.ttl_s == (ttl_s or 0)
 
 
 async def test_an_answer_has_its_calls_tags() -> None:

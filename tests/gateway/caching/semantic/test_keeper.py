@@ -93,7 +93,7 @@ async def test_a_restart_finds_everything(database: Database) -> None:
     assert (len(again), again.is_whole, again.memory.engine.count_requests(SCOPE)) == (2, True, 602)
     look = await again.look(make_asked(SAME), TENTH, "semantic")
     assert look.is_hit and look.entry is not None
-    answer = await again.find_answer(look.entry)
+    answer = await again.find_answer(look.entry, 10**9)
     assert answer is not None and answer.entry_id == "ce_r1"
     await die(again)
 
@@ -211,7 +211,7 @@ async def test_two_processes_follow_each_other(database: Database) -> None:
     prove(yours.memory)
     look = await yours.look(make_asked(SAME), TENTH, "semantic")
     assert look.entry is not None
-    answer = await yours.find_answer(look.entry)
+    answer = await yours.find_answer(look.entry, 10**9)
     assert answer is not None and answer.entry_id == "ce_r1"
     await die(mine)
     await die(yours)
@@ -246,7 +246,7 @@ async def test_while_the_database_is_away_what_is_new_waits(
     assert caplog.text.count("wait for the database") == 1
     assert len(layer) == len(layer.memory.pending.entries) == 2
     look = await layer.look(make_asked(SAME), TENTH, "semantic")
-    assert look.entry is not None and await layer.find_answer(look.entry) is not None
+    assert look.entry is not None and await layer.find_answer(look.entry, 10**9) is not None
     flaky.is_away = False
     await layer.keeper.flush()
     assert layer.memory.pending.entries == {}

@@ -27,7 +27,7 @@ async def test_an_answer_that_memory_lost_is_read_from_the_store(database: Datab
     (kept,) = layer.memory.shelf
     assert layer.count_beside() == 1
     for _ in range(2):
-        found = await layer.find_answer(kept)
+        found = await layer.find_answer(kept, 10**9)
         assert found is not None and found.entry_id == "ce_r1"
         assert answers.has(kept.key)
         assert layer.count_beside() == 0
@@ -50,13 +50,30 @@ async def test_an_answer_that_is_gone_or_damaged_is_forgotten(
     async with database.write() as connection:
         await connection.execute(text(damage), {"data": b'{"bad": "json"}'} if ":data" in damage else {})
     with caplog.at_level(logging.WARNING):
-        assert await layer.find_answer(kept) is None
+        assert await layer.find_answer(kept, 10**9) is None
     assert ("is damaged" in caplog.text) is (":data" in damage)
     assert len(layer) == 0
     await layer.write()
     async with database.read() as connection:
         assert (await connection.execute(text("SELECT COUNT(*) FROM cache_entries"))).scalar_one() == 0
     await die(layer)
+
+
+@pytest.mark.parametrize("is_in_memory", [True, False])
+async def test_an_answer_that_is_replaced_or_too_old_now_is_forgotten(database: Database, is_in_memory: bool) -> None:
+    """By what the project wants now, and by what another process answered anew."""
+    for ttl_s, refreshed_ns in ((10**9, AT_NS + 10), (0, 0)):
+        answers = make_shelf()
+        layer = await opened(database, answers=answers)
+        await teach(layer)
+        (kept,) = layer.memory.shelf
+        if is_in_memory:
+            assert await layer.find_answer(kept, 10**9) is not None
+        answers.refresh(kept.key, refreshed_ns)
+        assert await layer.find_answer(kept, ttl_s) is None
+        assert len(layer) == 0
+        await layer.write()
+        await die(layer)
 
 
 async def test_what_is_purged_while_it_is_read_is_not_given(
@@ -75,7 +92,7 @@ async def test_what_is_purged_while_it_is_read_is_not_given(
         return found
 
     monkeypatch.setattr(store, "read_answer", read_slowly)
-    assert await layer.find_answer(kept) is None
+    assert await layer.find_answer(kept, 10**9) is None
     assert len(answers) == 0
     await die(layer)
 
