@@ -76,7 +76,7 @@ class WholeReader:
         try:
             answer = self._dialect.decode(self._call, HTTP_OK, (), body)
             self.usage = answer.usage
-            *said, held, counted = unfold(_read(answer.body))
+            *said, held, counted = unfold(_read(answer.body), self._call.endpoint)
         except ProviderError as failure:
             self.failure = failure
             return b""

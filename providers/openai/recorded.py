@@ -77,7 +77,7 @@ class Recorded(msgspec.Struct, kw_only=True):
             self._mark()
         if self.held is None:
             assert self.body is not None, "it came in one of the two forms"  # noqa: S101 - for the type checkers
-            *first, held, usage = map(_encode, unfold(_ANY.decode(self.body.replace(MARK, _NO_NAME, 1))))
+            *first, held, usage = map(_encode, unfold(_ANY.decode(self.body.replace(MARK, _NO_NAME, 1)), self.endpoint))
             self.events = b"".join([PREFIX + _mark(chunk) + SEPARATOR for chunk in first])
             self.held, self.usage_chunk = _mark(held), _mark(usage)
         own = _own(self.endpoint, name, created_s)
@@ -298,9 +298,12 @@ def _as_parts(content: Content) -> list[Any]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def unfold(body: Json) -> list[Json]:
-    """A stream's chunks of a whole answer; the last but one has the last finish_reason, the last the usage."""
-    is_chat = body.get("object") != "text_completion"
+def unfold(body: Json, endpoint: str) -> list[Json]:
+    """A stream's chunks of a whole answer; the last but one has the last finish_reason, the last the usage.
+
+    What the answer calls itself tells nothing: some servers leave that out, or name each answer a chat's.
+    """
+    is_chat = endpoint == "chat/completions"
     kind = "chat.completion.chunk" if is_chat else "text_completion"
     base: Json = {name: value for name, value in body.items() if name not in {"choices", "usage"}} | {"object": kind}
     said: list[Json] = []

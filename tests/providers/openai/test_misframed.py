@@ -68,6 +68,17 @@ def test_a_whole_answer_becomes_a_stream(dialect: Dialect, body: dict[str, Any],
     assert json.loads(reader.usage_chunk or b"")["usage"]["prompt_tokens"] == 100
 
 
+def test_a_whole_completion_becomes_a_stream_of_completions() -> None:
+    """Though it does not name itself one."""
+    dialect = OpenAiDialect(
+        endpoints=frozenset({"completions"}), quirks=(), asks_stream_usage=True, now_s=lambda: 0
+    )  # fmt: skip
+    reader = WholeReader(dialect, Call(endpoint="completions", body=b"{}", model="m", stream=True))
+    reader.feed(b'{"id":"c1","choices":[{"index":0,"text":"Hello","finish_reason":"stop"}]}')
+    (chunk,) = [json.loads(event.removeprefix(b"data: ")) for event in reader.end().split(b"\n\n") if event]
+    assert (chunk["object"], chunk["choices"][0]["text"]) == ("text_completion", "Hello")
+
+
 def test_what_was_said_can_be_counted_where_nothing_was_reported() -> None:
     """And no chunk tells of usage."""
     reader = WholeReader(openai(), CALL)

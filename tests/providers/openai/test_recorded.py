@@ -101,6 +101,18 @@ def test_a_whole_answer_becomes_a_stream() -> None:
     assert json.loads(usage_chunk)["choices"] == []
 
 
+@pytest.mark.parametrize("names", [{}, {"object": "chat.completion"}, {"object": "text_completion"}, {"object": None}])
+def test_a_completion_becomes_a_stream_of_completions(names: dict[str, Any]) -> None:
+    """Whatever it calls itself: a client of that endpoint reads its text."""
+    choice = {"index": 0, "text": "Hello", "finish_reason": "stop"}
+    body = json.dumps({"id": "c", "created": 1, "choices": [choice], "usage": BODY["usage"], **names}).encode()
+    events, held, usage_chunk = record_body("completions", body).as_stream("x", 7)
+    chunks = [json.loads(line[6:]) for line in events.decode().split("\n\n") if line]
+    chunks += [json.loads(part) for part in (held, usage_chunk or b"")]
+    assert "".join(part["text"] for chunk in chunks for part in chunk["choices"]) == "Hello"
+    assert {chunk["object"] for chunk in chunks} == {"text_completion"}
+
+
 def test_a_whole_answer_as_a_stream_and_back_says_the_same() -> None:
     """Nothing is lost on the way through the other form."""
     back = json.loads(streamed(record_body(CHAT, json.dumps(BODY).encode())).as_body("x", 17))
