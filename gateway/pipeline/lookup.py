@@ -346,7 +346,7 @@ def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer,
             asked=found.asked, look=found.look, answer=answer, key=key,
             expires_ns=answer.created_ns + ttl_s * NS_PER_S, cost_pusd=cost_pusd,
             checks="" if inbound.check is None else inbound.check.request_id, prompts=policy.prompts,
-            takes_stored=inbound.cache in _LOOKS,
+            takes_stored=inbound.cache in _LOOKS, allowed=policy.allowed.tighten(inbound.allowed),
         )  # fmt: skip
         layer.learn(fresh)
 

@@ -346,6 +346,11 @@ async def test_the_shadow_serves_exact_repeats_only_and_notes_the_rest(tmp_path:
                 assert (hits.json()["mode"], hits.json()["live"]["serving"]) == ("shadow", False)
                 # 600 were taught; these are the three above.
                 assert hits.json()["requests"] == 603
+                async with stage.gateway.gateway.app.state.database.read() as connection:
+                    (seen,) = await store.read_decisions(connection, project_id)
+                entry_id = f"ce_{stage.gateway.rows[0].request_id}"
+                assert (seen.request_id, seen.decision) == (stage.gateway.rows[1].request_id, "shadow")
+                assert (seen.entry_id, seen.is_right, seen.threshold <= seen.score) == (entry_id, True, True)
                 # Who wants a fresh answer would have got none of what is stored.
                 for wish in ("refresh", "write"):
                     assert await stage.tell(about("oak"), {"x-watchllm-cache": wish}) == MISS

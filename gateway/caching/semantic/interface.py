@@ -73,6 +73,8 @@ class Fresh(msgspec.Struct, frozen=True, kw_only=True):
     prompts: bool = False
     # Its call would have taken a stored answer, so it is one of the requests that bounds are about.
     takes_stored: bool = True
+    # The bound that would decide whether it would have been given a stored one; without any it would not.
+    allowed: Allowed = Allowed()
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,6 @@ from cache.semantic.equivalence import digest
 from cache.semantic.index import Vector
 from cache.semantic.score import train
 from gateway.caching.answers import Purge
-from gateway.caching.policy import Allowed
 from gateway.caching.semantic.interface import Fresh
 from gateway.caching.semantic.memory import Memory, ask
 from gateway.caching.semantic.packing import read_answer
@@ -153,7 +152,7 @@ class Learner:
             memory.store(fresh, question, digest(said, answer))
             return
         if look is None:
-            look = memory.look(question, Allowed(), "shadow", is_owners=False)
+            look = memory.look(question, fresh.allowed, "shadow", is_owners=False)
         memory.learn(fresh, look, question, digest(said, answer))
         await self._teach(fresh.asked.scope)
 
