@@ -8,7 +8,7 @@ still wait are let go and all others raise at once, without asking, until a prob
 ``failures`` calls are kept waiting by Redis for longer than ``slow_ms``, and none waits longer than ``timeout_ms`` for
 its answer. A call that has not had its turn within ``turn_ms``, because so many came before it, raises too. Calls are
 never repeated. A wait that is this process's own doing, its loop being busy or many calls before it, is not held
-against Redis.
+against Redis, nor is an answer that a value is damaged.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.counters.interface import CountersSpared, CountersUnavailable
@@ -35,6 +35,8 @@ _CONNECTIONS = 8
 # After a time in which the loop was busy, answers that have come wait to be read: a call is slow only if it still has
 # none after the loop has turned freely for this long. It is the last part of ``slow_ms``.
 _SECOND_LOOK_S = 0.01
+# What Redis says of a value that is none of what a script works with.
+_OF_VALUES = ("WRONGTYPE", "not an integer", "not a valid float")
 
 
 class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +140,7 @@ class RedisLink:
             raise CountersUnavailable(f"the counters in Redis did not answer within {self._timeout_s:g} s") from error
         except (RedisError, OSError) as error:
             self._calls.discard(call)
-            if not call.is_blamed:
+            if not call.is_blamed and not _tells_of_a_value(error):
                 self._count_failure(str(error))
             raise CountersUnavailable(f"the counters in Redis cannot be used: {error}") from error
         finally:
@@ -237,3 +239,8 @@ class RedisLink:
         self._failures = 0
         self._probing = None
         _log.warning("Redis answers again")
+
+
+def _tells_of_a_value(error: Exception) -> bool:
+    """Whether Redis answered, and well: what lies under one name is damaged, and all others are not to wait for it."""
+    return isinstance(error, ResponseError) and any(words in str(error) for words in _OF_VALUES)

@@ -1,7 +1,15 @@
 -- Keep an answer, within a number of bytes for all. KEYS: the answer, the order in which they end, the sum of bytes.
 -- ARGV: its bytes, which begin with 20 digits that say when it was asked for, its life in ms, the most bytes. Answers
--- whether it was kept, which it is not in place of a newer one.
+-- whether it was kept, which it is not in place of a newer one. What is no such thing as belongs under a name is
+-- removed; the order and the sum begin anew then, and what was in them ends by itself.
 local overhead, digits = 256, 20
+local function has_type(key, wanted)
+  local found = redis.call('TYPE', key).ok
+  return found == wanted or found == 'none'
+end
+if not has_type(KEYS[1], 'string') then redis.call('UNLINK', KEYS[1]) end
+local is_counted = has_type(KEYS[3], 'string') and string.match(redis.call('GET', KEYS[3]) or '0', '^%d+$')
+if not (has_type(KEYS[2], 'zset') and is_counted and #is_counted < 16) then redis.call('UNLINK', KEYS[2], KEYS[3]) end
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local size, most = #ARGV[1] + overhead, tonumber(ARGV[3])
@@ -23,6 +31,7 @@ for _ = 1, 128 do
   local has_ended = tonumber(first[2]) <= now_ms
   if not has_ended and sum + size <= most then break end
   local name, bytes = string.match(first[1], '^(.*) (%d+)$')
+  if not name or #bytes > 15 then name, bytes = KEYS[1], 0 end
   redis.call('ZREM', KEYS[2], first[1])
   -- One that has ended went by itself, and may stand there anew.
   if not has_ended then redis.call('UNLINK', name) end

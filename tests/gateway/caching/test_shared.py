@@ -269,6 +269,38 @@ async def test_what_has_ended_makes_room(make: MakeProcess, redis: "Redis", name
     assert total == 2 * (size + 256)
 
 
+@pytest.mark.parametrize("kind", ["order", "bytes", "text", "negative", "huge", "member", "answer"])
+async def test_what_is_damaged_there_heals(
+    make: MakeProcess, redis: "Redis", namespace: str, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next answer is shared as if nothing had been, and Redis is not spared for it."""
+    one, two = make(max_bytes=10_000), make()
+    one.now_ns = two.now_ns = time.time_ns()
+    prefix = f"{{{namespace}}}:answers:"
+    await one.put(answer=make_answer(created_ns=one.now_ns))
+    (name,) = await names(redis, namespace)
+    if kind == "member":
+        await redis.zadd(f"{prefix}order", {"something": 0, "else 99999999999999999999": 0})
+    elif kind in ("order", "bytes", "answer"):
+        place = name.decode() if kind == "answer" else prefix + kind
+        await redis.delete(place)
+        await redis.lpush(place, "x")
+    else:
+        await redis.set(f"{prefix}bytes", {"text": "many", "negative": "-5", "huge": "9" * 30}[kind])
+    assert (await two.find() is None) is (kind == "answer")
+    for number in range(8):
+        one.now_ns += 1
+        await one.put(answer=make_answer(entry_id=f"ce_{number}", created_ns=one.now_ns))
+        found = await make().find()
+        assert found is not None and found.entry_id == f"ce_{number}"
+    (size,), total = (
+        [await redis.strlen(each) for each in await names(redis, namespace)],
+        int(await redis.get(f"{prefix}bytes") or 0),
+    )
+    assert (total, await redis.zcard(f"{prefix}order")) == (size + 256, 1)
+    assert "spared" not in caplog.text
+
+
 async def test_long_answers_and_too_many_at_once_are_not_shared(
     make: MakeProcess, redis: "Redis", namespace: str
 ) -> None:

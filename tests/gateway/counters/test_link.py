@@ -163,6 +163,21 @@ async def test_a_fast_answer_forgives(proxy: Proxy) -> None:
         assert not link.is_sparing
 
 
+async def test_a_damaged_value_is_not_held_against_it(proxy: Proxy) -> None:
+    """What else lies there is well, and is not to wait for it."""
+    patient = msgspec.structs.replace(without_probes(), slow_ms=PATIENT_MS, timeout_ms=20_000)
+    name = f"damaged-{time.time_ns()}"
+    count = make_script("return redis.call('INCR', KEYS[1])")
+    async with linked(proxy.url, patient) as link:
+        for damage in ("redis.call('LPUSH', KEYS[1], 'x')", "redis.call('SET', KEYS[1], 'x', 'PX', 10000)"):
+            await link.run(make_script(f"redis.call('UNLINK', KEYS[1]) {damage}"), [name], [])
+            for _ in range(6):
+                with pytest.raises(CountersUnavailable):
+                    await link.run(count, [name], [])
+        assert not link.is_sparing
+        await link.run(make_script("redis.call('UNLINK', KEYS[1])"), [name], [])
+
+
 async def test_it_is_used_again_once_a_probe_is_answered_fast(proxy: Proxy, caplog: pytest.LogCaptureFixture) -> None:
     """No call pays for finding out; the log tells of both moments."""
     async with linked(proxy.url) as link:
