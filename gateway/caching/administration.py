@@ -31,11 +31,14 @@ WRITTEN_NS = NS_PER_S
 FOUND_S, ASKED_AGAIN_S = 2.0, 0.1
 # So many calls that an entry answered are named.
 MAX_SERVED = 10_000
+# How a call ends whose answer may be kept: it came whole, whether or not its caller waited for it.
+_WHOLE = ("complete", "cancelled")
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
     """What a recall removed, and which calls had been answered with it."""
 
+    # Where several processes or Redis keep answers, also the one that the call's answer became if it was kept there.
     entries: list[str]
     requests: list[str]
 
@@ -102,7 +105,10 @@ async def recall(
         await append_event(connection, fact)
     caching.directory.purges.add(wanted, occasion.now_ns)
     was_kept = len(caching.purge(wanted) | stored) > 0
-    is_known = was_kept or served or call.cache_entry or len(entries) > 1
+    # Another process or Redis may have kept what is neither here nor in the database: none of them gives it any more.
+    is_alone = caching.shared is None and database.dialect == "sqlite"
+    may_be_kept = call.status in _WHOLE and not is_alone
+    is_known = was_kept or served or call.cache_entry or len(entries) > 1 or may_be_kept
     return Recalled(entries=entries if is_known else [], requests=served)
 
 

@@ -59,7 +59,8 @@ _WRITE_PART = text(
 )
 _FORGET_PARTS = text("DELETE FROM cache_parts WHERE created_ns < :until_ns")
 _READ_CALL = text(
-    "SELECT cache_entry, endpoint, created_ns FROM usage WHERE project_id = :project_id AND request_id = :request_id"
+    "SELECT cache_entry, endpoint, status, created_ns FROM usage "
+    "WHERE project_id = :project_id AND request_id = :request_id"
 )
 # Parts have the time of their call, and an index by it.
 _READ_PARTS = text(
@@ -77,6 +78,7 @@ class ServedCall(msgspec.Struct, frozen=True, kw_only=True):
     # The entry that answered it, '' where none did.
     cache_entry: str
     endpoint: str
+    status: str
     created_ns: int
 
 

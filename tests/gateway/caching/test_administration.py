@@ -177,11 +177,22 @@ async def test_a_recall_waits_for_the_process_that_answered(
     assert asyncio.get_running_loop().time() - began < administration.FOUND_S
 
 
-async def test_an_answer_that_was_never_kept_has_nothing_to_recall(database: Database) -> None:
-    """The call is known, and no entry is named."""
+@pytest.mark.parametrize(
+    ("status", "error_code", "may_be_kept"),
+    [("complete", "", True), ("cancelled", "", True), ("failed", "provider_error", False), ("refused", "x", False)],
+)
+async def test_an_answer_that_nobody_keeps_has_nothing_to_recall(
+    database: Database, status: str, error_code: str, may_be_kept: bool
+) -> None:
+    """The call is known; where other processes may keep its answer, its entry is named, and they give it no more."""
     caching, project_id = await opened(database)
-    row = make_row(NOW_NS, project_id=project_id)
+    row = make_row(NOW_NS, project_id=project_id, status=status, error_code=error_code)
     async with database.write() as connection:
         await ledger.insert_rows(connection, [row])
     recalled = await administration.recall(database, caching, project_id, row.request_id, AT)
-    assert recalled == administration.Recalled(entries=[], requests=[])
+    entry_id = entry_id_of(row.request_id)
+    is_named = may_be_kept and database.dialect == "postgresql"
+    assert recalled == administration.Recalled(entries=[entry_id] if is_named else [], requests=[])
+    other, _ = await opened(database)
+    answer = make_answer(project_id=project_id, entry_id=entry_id, created_ns=NOW_NS - 1)
+    assert other.is_purged(answer)
