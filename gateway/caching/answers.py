@@ -40,6 +40,11 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     # How long its own call wanted it kept; 0: as long as its project wants.
     ttl_s: int = 0
 
+    def with_spared(self, tokens: int) -> "StoredAnswer":
+        """As somebody has it who was not charged for any of it; ``tokens`` were spared already."""
+        usage = msgspec.structs.replace(self.usage, input_tokens=self.usage.input_tokens + tokens)
+        return msgspec.structs.replace(self, usage=usage)
+
 
 class StoredInput(msgspec.Struct, frozen=True, kw_only=True):
     """What answers one input of an embeddings call."""

@@ -3,7 +3,8 @@
 The first to ask leads: its call is made, metered and charged. Those who ask the same meanwhile follow: they get its
 stream as it comes, or its answer when it is whole. A leader that leaves does not end a call that others wait for; one
 that nobody waits for any more is not joined again, since what is left of it may go nowhere. Nor is one that began
-before a purge of its answer: who asks afterwards asks anew.
+before a purge of its answer, or before a refresh: who asks afterwards asks anew, or follows the refresh. The answer is
+kept as long as any of them wants it, and under the tags of all who want it kept.
 
 Failure behavior: what ends the leader's call ends the others with the same fault; where a stream breaks off, who has
 nothing of it yet asks alone. Of an answer too long to be kept
@@ -23,6 +24,9 @@ from providers.handoff import Handoff
 
 # More is shared with nobody who comes later, and a follower this far behind is given up.
 MAX_SHARED_BYTES = 1_048_576
+# So many tags of those who follow are kept with the answer, beside the first caller's.
+MAX_TAGS = 64
+_NOBODY: frozenset[int] = frozenset()
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +127,7 @@ class Flight:
 
     __slots__ = (
         "_flights", "_followers", "_key", "_leader_left", "answer", "begun", "broken", "ends", "fault", "is_shared",
-        "lines", "pieces", "size",
+        "lines", "pieces", "size", "tags", "ttls_s",
     )  # fmt: skip
 
     def __init__(self, flights: "Flights", key: bytes, begun: Begun) -> None:
@@ -145,6 +149,10 @@ class Flight:
         # Why its stream broke off.
         self.broken: Fault | None = None
         self._leader_left: Callable[[], None] | None = None
+        # What those who follow want of the cache: how long the answer is kept (0: as long as the project wants; none:
+        # nobody wants it kept), and under which tags it is found again.
+        self.ttls_s: frozenset[int] = _NOBODY
+        self.tags: tuple[str, ...] = ()
 
     @property
     def has_followers(self) -> bool:
@@ -163,6 +171,12 @@ class Flight:
         follower = Follower(client, begin, self, loop)
         self._followers.append(follower)
         return follower
+
+    def want(self, ttl_s: int, tag_text: str) -> None:
+        """Somebody who follows wants the answer kept, be the first caller of another mind."""
+        self.ttls_s |= {ttl_s}
+        if tag_text:
+            self.tags = tuple(dict.fromkeys((*self.tags, *split_tags(tag_text))))[:MAX_TAGS]
 
     def leave(self, follower: Follower) -> None:
         """Somebody waits no longer; with the last of all the call is nobody's any more."""
@@ -271,6 +285,10 @@ class Flights:
         """Lead: who asks the same from now on follows."""
         flight = self._flights[key] = Flight(self, key, begun)
         return flight
+
+    def forget(self, key: bytes) -> None:
+        """Nobody can follow any more what asks this: somebody asks anew."""
+        self._flights.pop(key, None)
 
     def remove(self, key: bytes, flight: Flight) -> None:
         """Nobody can follow any more."""

@@ -154,14 +154,19 @@ def join(found: Found, inbound: Inbound, services: Services) -> Found:
         return Found(lines=_BYPASS)
     if inbound.check is not None:
         found.look = inbound.check.look
-    shares = wish in _LOOKS and (found.policy.tool_calls or body.find(b'"tools"') < 0)
-    found.joined = caching.flights.find(key) if shares else None
+    shares = found.policy.tool_calls or body.find(b'"tools"') < 0
+    found.joined = caching.flights.find(key) if shares and wish in _LOOKS else None
     if found.joined is not None:
+        if wish in _KEEPS:
+            found.joined.want(inbound.ttl_s or 0, inbound.tags)
         return found
     # A reply that the gateway limits may be cut where those who ask the same had no limit.
-    if shares and inbound.limited_tokens is None:
+    if shares and inbound.limited_tokens is None and inbound.check is None:
         found.flight = caching.flights.open(key, _begin(inbound))
-    elif wish in _KEEPS and inbound.call.stream:
+        return found
+    if wish in _REPLACES and inbound.check is None:
+        caching.flights.forget(key)
+    if wish in _KEEPS and inbound.call.stream:
         found.flight = Flight(caching.flights, key, _begin(inbound))
     return found
 
@@ -234,7 +239,7 @@ async def _ask(found: Found, layer: Layer, inbound: Inbound) -> None:
     given = None if answer is None else _give_again(answer, inbound, policy)
     if answer is not None and given is not None:
         found.given, found.layer = given, "semantic"
-        found.lines = hit_lines(answer, inbound.created_ns, b"hit-semantic") + _score_lines(look)
+        found.lines = hit_lines(answer, inbound.created_ns, b"hit-semantic") + look.lines
 
 
 def _count(caching: Caching, asked: Asked | None) -> None:
@@ -242,10 +247,6 @@ def _count(caching: Caching, asked: Asked | None) -> None:
     layer = caching.semantics.layer
     if asked is not None and layer is not None:
         layer.count(asked.scope)
-
-
-def _score_lines(look: Look) -> bytes:
-    return b"x-watchllm-cache-similarity: %.4f\r\nx-watchllm-cache-score: %.4f\r\n" % (look.similarity, look.score)
 
 
 def note(found: Found, inbound: Inbound, row: UsageRow, services: Services) -> Check | None:
@@ -312,7 +313,9 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
         ttl_s=inbound.ttl_s or 0,
     )
     if flight is not None:
-        flight.answer = answer if not outcome.spared_tokens else _with_spared(answer, outcome.spared_tokens)
+        if flight.ttls_s:
+            answer = _share(answer, found, flight, policy)
+        flight.answer = answer if not outcome.spared_tokens else answer.with_spared(outcome.spared_tokens)
         if flight.has_followers:
             flight.ends = (recorded.held or b"", recorded.usage_chunk)
     # What was purged meanwhile was asked for before.
@@ -324,10 +327,10 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
 def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer, cost_pusd: int) -> None:
     """Keep an answer in memory, share it, and have it learnt."""
     inbound, caching, key = journey.inbound, journey.services.caching, found.key
-    ttl_s = inbound.ttl_s or policy.ttl_s
+    ttl_s = answer.ttl_s or policy.ttl_s
     if key is None:
         return
-    if inbound.cache in _REPLACES:
+    if inbound.cache in _REPLACES and inbound.check is None:
         keys = (key,) if found.batch is None else found.batch.sent_keys
         caching.directory.refreshes.note(keys, answer.created_ns)
     if found.batch is not None:
@@ -351,10 +354,12 @@ def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer,
         layer.learn(fresh)
 
 
-def _with_spared(answer: StoredAnswer, tokens: int) -> StoredAnswer:
-    """As somebody has it who was not charged for any of it."""
-    usage = msgspec.structs.replace(answer.usage, input_tokens=answer.usage.input_tokens + tokens)
-    return msgspec.structs.replace(answer, usage=usage)
+def _share(answer: StoredAnswer, found: Found, flight: Flight, policy: Policy) -> StoredAnswer:
+    """An answer that others share, as all of them want it kept: the longest, under everybody's tags."""
+    own = () if found.key is None else (answer.ttl_s,)
+    found.key = found.own_key
+    life_s = max((*own, *flight.ttls_s), key=lambda ttl_s: ttl_s or policy.ttl_s)
+    return msgspec.structs.replace(answer, ttl_s=life_s, tags=tuple(dict.fromkeys((*answer.tags, *flight.tags))))
 
 
 def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, policy: Policy) -> bool:

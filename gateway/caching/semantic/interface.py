@@ -47,6 +47,11 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the entry's answer is to be given."""
         return self.entry is not None and self.decision in ("serve", "audit")
 
+    @property
+    def lines(self) -> bytes:
+        """The header lines that tell of a hit."""
+        return b"x-watchllm-cache-similarity: %.4f\r\nx-watchllm-cache-score: %.4f\r\n" % (self.similarity, self.score)
+
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """What an audit checks: the call that was answered, what it asked, and what was said of it."""

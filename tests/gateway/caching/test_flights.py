@@ -7,7 +7,7 @@ from fakes import FakeClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.caching.flights import MAX_SHARED_BYTES, Begun, Flight, Flights, Follower, SharedClient
+from gateway.caching.flights import MAX_SHARED_BYTES, MAX_TAGS, Begun, Flight, Flights, Follower, SharedClient
 
 KEY = b"k" * 16
 
@@ -52,6 +52,27 @@ def test_a_newer_call_is_not_ended_with_an_older_one() -> None:
     older, newer = flights.open(KEY, begun(1)), flights.open(KEY, begun(2))
     older.land(None)
     assert flights.find(KEY) is newer
+
+
+def test_what_is_asked_anew_is_joined_by_nobody_from_before() -> None:
+    """Those who follow it already get its end."""
+    flights = Flights(lambda _: False)
+    flight = flights.open(KEY, begun(1))
+    flights.forget(KEY)
+    flights.forget(KEY)
+    assert flights.find(KEY) is None
+    flight.land(None)
+
+
+def test_what_those_who_follow_want_is_remembered_within_bounds() -> None:
+    """How long, and under which tags."""
+    flight = Flights(lambda _: False).open(KEY, begun(1))
+    assert (flight.ttls_s, flight.tags) == (frozenset(), ())
+    for ttl_s, tags in ((5, " a,b"), (0, ""), (5, "b,c")):
+        flight.want(ttl_s, tags)
+    assert (flight.ttls_s, flight.tags) == ({0, 5}, ("a", "b", "c"))
+    flight.want(0, ",".join(f"t{number}" for number in range(2 * MAX_TAGS)))
+    assert len(flight.tags) == MAX_TAGS
 
 
 def test_a_call_from_before_a_purge_is_not_found() -> None:

@@ -188,6 +188,55 @@ async def test_what_others_shared_is_kept_for_those_who_ask_later(leads_whole: b
     assert len(backend.requests) == 1
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("first", "second", "life_s", "tags"),
+    [
+        ({"cache": "read", "tags": "a"}, {"tags": "b"}, 86_400, ("a", "b")),
+        ({"ttl_s": 1, "tags": "a"}, {"ttl_s": 100, "tags": "b,a"}, 100, ("a", "b")),
+        ({"ttl_s": 1}, {}, 86_400, ()),
+        ({"ttl_s": 10**6}, {}, 10**6, ()),
+        ({"cache": "read", "ttl_s": 100}, {"ttl_s": 1}, 1, ()),
+        ({"ttl_s": 1}, {"cache": "read", "tags": "b"}, 1, ()),
+        ({"cache": "read"}, {"cache": "read"}, 0, ()),
+    ],
+)
+async def test_an_answer_is_kept_as_any_of_those_who_share_it_wants(
+    stream: bool, first: dict[str, Any], second: dict[str, Any], life_s: int, tags: tuple[str, ...]
+) -> None:
+    """As long as the one who wants it longest, under the tags of all: the first to ask decides for nobody else."""
+    gate, exchange = Gate(), FakeExchange(STREAM, is_prompt=False)
+    crowd = Crowd(FakeBackend(exchange if stream else gate))
+    await crowd.lead(stream=stream, **first)
+    follower = await crowd.follow(stream=stream, **second)
+    gate.opened.set()
+    if stream:
+        exchange.play()
+    await crowd.settle()
+    assert follower.headers["x-watchllm-cache"] == "hit-exact"
+    kept = [(item.expires_ns - item.value.created_ns, item.value.tags) for item in crowd.caching.answers.of("proj_1")]
+    assert kept == ([(life_s * 10**9, tags)] if life_s else [])
+
+
+@pytest.mark.parametrize("wish", ["refresh", "write"])
+@pytest.mark.parametrize("limited_tokens", [None, 50])
+async def test_who_asks_after_a_refresh_began_joins_no_older_call(wish: str, limited_tokens: int | None) -> None:
+    """They join the refresh itself, where its answer is whole for all."""
+    older, fresh, own = Gate(), Gate(), Gate()
+    crowd = Crowd(FakeBackend(older, fresh, own))
+    await crowd.lead()
+    refresh = await crowd.follow(cache=wish, limited_tokens=limited_tokens)
+    last = await crowd.follow()
+    assert (older.asked, fresh.asked, own.asked) == (1, 1, int(limited_tokens is not None))
+    for gate in (older, fresh, own):
+        gate.opened.set()
+    await crowd.settle()
+    assert [client.headers["x-watchllm-cache"] for client in (refresh, last)] == [
+        "miss", "hit-exact" if limited_tokens is None else "miss"
+    ]  # fmt: skip
+    assert len(crowd.caching.flights) == 0
+
+
 async def test_a_stream_that_is_shared_has_one_name() -> None:
     """From its first piece to its usage: the one that its provider gave it."""
     exchange = FakeExchange(STREAM, is_prompt=False)
