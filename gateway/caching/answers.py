@@ -239,9 +239,13 @@ class Answers:
         return item not in self._store.put(item)
 
 
-def is_old(answer: StoredAnswer, now_ns: int, ttl_s: int) -> bool:
-    """Whether an answer is too old now for a project that keeps answers so long, however long it did before."""
-    return now_ns - answer.created_ns >= (answer.ttl_s or ttl_s) * NS_PER_S
+def is_old(answer: StoredAnswer, now_ns: int, ttl_s: int, max_age_s: int | None = None) -> bool:
+    """Whether an answer is too old now for a project that keeps answers so long, however long it did before.
+
+    ``max_age_s``: what its caller wants; None: nothing.
+    """
+    life_s = answer.ttl_s or ttl_s
+    return now_ns - answer.created_ns >= (life_s if max_age_s is None else min(life_s, max_age_s)) * NS_PER_S
 
 
 def prove(recorded: Recorded, choices: int, *, allows_calls: bool) -> bool:

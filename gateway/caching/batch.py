@@ -76,10 +76,10 @@ class Batch:
         """The header line that tells how many inputs were kept."""
         return b"x-watchllm-cache-inputs: %d/%d\r\n" % (self.count, len(self._kept))
 
-    def look(self, answers: Answers, now_ns: int, ttl_s: int) -> None:
-        """Find what is kept, of no greater age than a project wants now."""
+    def look(self, answers: Answers, now_ns: int, ttl_s: int, max_age_s: int | None = None) -> None:
+        """Find what is kept, of no greater age than a project wants now, and its caller."""
         kept = [answers.find_input(key, now_ns) for key in self._keys]
-        self._kept = [None if each is None or is_old(each.origin, now_ns, ttl_s) else each for each in kept]
+        self._kept = [None if each is None or is_old(each.origin, now_ns, ttl_s, max_age_s) else each for each in kept]
 
     def give(self) -> StoredAnswer:
         """The answer where all is kept, under the name of the oldest that it is made of."""

@@ -178,6 +178,15 @@ class Flight:
         if tag_text:
             self.tags = tuple(dict.fromkeys((*self.tags, *split_tags(tag_text))))[:MAX_TAGS]
 
+    def share(self, answer: StoredAnswer, ttl_s: int, *, is_kept: bool) -> StoredAnswer:
+        """The answer as all want it kept: the longest, under everybody's tags.
+
+        ``ttl_s``: as its project wants; ``is_kept``: the first caller is among those who want it.
+        """
+        wanted_s = (answer.ttl_s, *self.ttls_s) if is_kept else self.ttls_s
+        life_s = max(wanted_s, key=lambda each_s: each_s or ttl_s)
+        return msgspec.structs.replace(answer, ttl_s=life_s, tags=tuple(dict.fromkeys((*answer.tags, *self.tags))))
+
     def leave(self, follower: Follower) -> None:
         """Somebody waits no longer; with the last of all the call is nobody's any more."""
         if follower in self._followers:
@@ -276,10 +285,10 @@ class Flights:
         """How many calls could be followed."""
         return len(self._flights)
 
-    def find(self, key: bytes) -> Flight | None:
-        """The call under way that asks the same, and that no purge covers."""
+    def find(self, key: bytes, since_ns: int = 0) -> Flight | None:
+        """The call under way that asks the same, began since a time, and that no purge covers."""
         flight = self._flights.get(key)
-        return None if flight is None or self._is_purged(flight.begun) else flight
+        return None if flight is None or flight.begun.created_ns < since_ns or self._is_purged(flight.begun) else flight
 
     def open(self, key: bytes, begun: Begun) -> Flight:
         """Lead: who asks the same from now on follows."""

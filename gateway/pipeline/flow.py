@@ -109,6 +109,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     cache: CacheWish = "default"
     # How long the answer may be kept; None: as the project wants it.
     ttl_s: int | None = None
+    # A kept answer is to be younger; None: any will do.
+    max_age_s: int | None = None
     # The key's and the call's own.
     tags: str = ""
     session: str = ""

@@ -119,7 +119,8 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
             if given is not None:
                 _count(caching, asked)
                 return Found(lines=hit_lines(answer, inbound.created_ns), given=given)
-            caching.answers.forget(key)
+            if inbound.max_age_s is None:
+                caching.answers.forget(key)
     # What the semantic layer stores is in the database for all.
     is_shared = caching.shared is not None and key is not None and asked is None
     found = Found(lines=_MISS, key=key if wish in _KEEPS else None, policy=policy, target=target, own_key=key,
@@ -131,7 +132,7 @@ def _find_inputs(batch: Batch | None, inbound: Inbound, policy: Policy, target: 
     """Look for what answers each input of an embeddings call."""
     key = None if batch is None else batch.key
     if batch is not None and inbound.cache in _LOOKS:
-        batch.look(services.caching.answers, inbound.created_ns, policy.ttl_s)
+        batch.look(services.caching.answers, inbound.created_ns, policy.ttl_s, inbound.max_age_s)
         if batch.is_whole:
             answer = batch.give()
             lines = hit_lines(answer, inbound.created_ns) + batch.lines
@@ -154,8 +155,9 @@ def join(found: Found, inbound: Inbound, services: Services) -> Found:
         return Found(lines=_BYPASS)
     if inbound.check is not None:
         found.look = inbound.check.look
+    since_ns = 0 if inbound.max_age_s is None else inbound.created_ns - inbound.max_age_s * NS_PER_S
     shares = found.policy.tool_calls or body.find(b'"tools"') < 0
-    found.joined = caching.flights.find(key) if shares and wish in _LOOKS else None
+    found.joined = caching.flights.find(key, since_ns) if shares and wish in _LOOKS else None
     if found.joined is not None:
         if wish in _KEEPS:
             found.joined.want(inbound.ttl_s or 0, inbound.tags)
@@ -314,7 +316,8 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
     )
     if flight is not None:
         if flight.ttls_s:
-            answer = _share(answer, found, flight, policy)
+            answer = flight.share(answer, policy.ttl_s, is_kept=found.key is not None)
+            found.key = found.own_key
         flight.answer = answer if not outcome.spared_tokens else answer.with_spared(outcome.spared_tokens)
         if flight.has_followers:
             flight.ends = (recorded.held or b"", recorded.usage_chunk)
@@ -330,7 +333,7 @@ def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer,
     ttl_s = answer.ttl_s or policy.ttl_s
     if key is None:
         return
-    if inbound.cache in _REPLACES and inbound.check is None:
+    if inbound.check is None and (inbound.cache in _REPLACES or inbound.max_age_s is not None):
         keys = (key,) if found.batch is None else found.batch.sent_keys
         caching.directory.refreshes.note(keys, answer.created_ns)
     if found.batch is not None:
@@ -354,14 +357,6 @@ def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer,
         layer.learn(fresh)
 
 
-def _share(answer: StoredAnswer, found: Found, flight: Flight, policy: Policy) -> StoredAnswer:
-    """An answer that others share, as all of them want it kept: the longest, under everybody's tags."""
-    own = () if found.key is None else (answer.ttl_s,)
-    found.key = found.own_key
-    life_s = max((*own, *flight.ttls_s), key=lambda ttl_s: ttl_s or policy.ttl_s)
-    return msgspec.structs.replace(answer, ttl_s=life_s, tags=tuple(dict.fromkeys((*answer.tags, *flight.tags))))
-
-
 def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, policy: Policy) -> bool:
     if found.target is not upstream.target:
         # Another target's answer is not what was asked for, nor what the next one gets.
@@ -376,7 +371,10 @@ def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, polic
 
 def _give_again(answer: StoredAnswer, inbound: Inbound, policy: Policy) -> Given | None:
     """A kept answer in the form that a call wants; None where it may not be given again, or cannot be made."""
-    if inbound.created_ns - answer.created_ns >= (answer.ttl_s or policy.ttl_s) * NS_PER_S:
+    age_ns, max_age_s = inbound.created_ns - answer.created_ns, inbound.max_age_s
+    if age_ns >= (answer.ttl_s or policy.ttl_s) * NS_PER_S or (
+        max_age_s is not None and age_ns >= max_age_s * NS_PER_S
+    ):
         return None
     recorded = answer.recorded
     is_proven = recorded.is_proven and not recorded.has_calls

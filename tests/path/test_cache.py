@@ -141,6 +141,9 @@ async def test_who_wants_nothing_kept_has_nothing_kept(
         ({"x-watchllm-cache": "read"}, HIT),
         ({"x-watchllm-cache": "only"}, HIT),
         ({"x-watchllm-cache": "only", "cache-control": "no-cache"}, HIT),
+        ({"cache-control": "only-if-cached"}, HIT),
+        ({"cache-control": "max-age=60"}, HIT),
+        ({"cache-control": "max-age=0"}, MISS),
         ({"x-watchllm-cache": "write"}, MISS),
         ({"x-watchllm-cache": "refresh"}, MISS),
         ({"cache-control": "no-cache"}, MISS),
@@ -171,10 +174,11 @@ async def test_a_refresh_replaces_what_was_kept(gateway: Running, provider: Upst
     assert last.json()["choices"][0]["message"]["content"] == "new"
 
 
-async def test_only_never_calls(gateway: Running, provider: Upstream) -> None:
+@pytest.mark.parametrize("headers", [{"x-watchllm-cache": "only"}, {"cache-control": "only-if-cached"}])
+async def test_only_never_calls(gateway: Running, provider: Upstream, headers: dict[str, str]) -> None:
     """Without a kept answer it is 504, and the provider hears nothing."""
     async with gateway.client() as client:
-        missed = await client.post("/v1/chat/completions", json=HELLO, headers={"x-watchllm-cache": "only"})
+        missed = await client.post("/v1/chat/completions", json=HELLO, headers=headers)
     assert (missed.status_code, missed.json()["error"]["code"]) == (504, "cache_miss")
     assert provider.requests == []
 

@@ -61,6 +61,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
     cache: CacheWish = "default"
     # How long the answer may be kept; None: as the project wants it.
     ttl_s: int | None = None
+    # An answer is to be younger; None: any will do.
+    max_age_s: int | None = None
     # The key's and the call's own.
     tags: str = ""
     session: str = ""
@@ -140,6 +142,7 @@ class OpenAiDoor:
             started_ns=started_ns,
             cache=visit.cache,
             ttl_s=visit.ttl_s,
+            max_age_s=visit.max_age_s,
             tags=visit.tags,
             session=visit.session,
             passage=passage,
@@ -177,10 +180,12 @@ def _read_head(visit: Visit, single: dict[bytes, bytes]) -> Visit:
     given = single.get(b"x-watchllm-cache")
     wish = wanted.mode or "default" if given is None else wishes.read_wish(given)
     control = single.get(b"cache-control")
+    wish, max_age_s = (wish, None) if control is None else wishes.read_control(control, wish)
     ttl = single.get(b"x-watchllm-cache-ttl")
     return msgspec.structs.replace(
         visit,
-        cache=wish if control is None else wishes.read_control(control, wish),
+        cache=wish,
+        max_age_s=max_age_s,
         ttl_s=wanted.ttl_s if ttl is None else wishes.read_ttl(ttl),
         tags=join_tags(visit.caller.tags, _bounded(single.get(b"x-watchllm-tags"), "x-watchllm-tags")),
         session=_bounded(single.get(b"x-watchllm-session"), "x-watchllm-session"),

@@ -21,6 +21,8 @@ WISHES: dict[bytes, CacheWish] = {
     b"only": "only",
 }
 WRONG_RATE, WRONG_HIT_RATE = b"x-watchllm-max-wrong-rate", b"x-watchllm-max-wrong-hit-rate"
+# Nothing is kept as long as ten digits say.
+_MAX_AGE = re.compile(rb'max-age="?0*([0-9]{1,10})"?')
 SHARE = re.compile(r"(0(\.[0-9]{1,9})?|1(\.0{1,9})?)")
 
 
@@ -37,12 +39,22 @@ def read_wish(value: bytes) -> CacheWish:
     return wish
 
 
-def read_control(value: bytes, wish: CacheWish) -> CacheWish:
-    """What ``Cache-Control`` adds to a wish: no-store is off, no-cache is refresh; the rest is for others' caches."""
+def read_control(value: bytes, wish: CacheWish) -> tuple[CacheWish, int | None]:
+    """What ``Cache-Control`` adds to a wish, and the age in seconds that an answer is to be below; None: any will do.
+
+    no-store is off, no-cache and max-age=0 are refresh, only-if-cached is only, as far as the wish is of no other mind;
+    the rest is for others' caches (https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1, 2026-11-28).
+    """
     words = {word.strip() for word in value.lower().split(b",")}
     if b"no-store" in words:
-        return "off"
-    return "refresh" if b"no-cache" in words and wish == "default" else wish
+        return "off", None
+    ages = [int(found[1]) for found in map(_MAX_AGE.fullmatch, words) if found is not None]
+    max_age_s = min(ages) if ages else None
+    if b"only-if-cached" in words and wish in ("default", "read"):
+        return "only", max_age_s
+    if wish == "default" and (b"no-cache" in words or max_age_s == 0):
+        return "refresh", None
+    return wish, max_age_s
 
 
 def read_ttl(value: bytes) -> int:

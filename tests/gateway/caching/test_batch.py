@@ -129,6 +129,9 @@ def test_what_is_older_than_is_wanted_now_is_sent() -> None:
     batch = batch_of("a", "bb")
     batch.look(answers, AT_NS + 2 * NS_PER_S, 2)
     assert (batch.count, batch.sent_keys) == (1, [batch_of("a").sent_keys[0]])
+    for max_age_s, count in ((2, 0), (3, 2)):
+        batch.look(answers, AT_NS + 2 * NS_PER_S, 60, max_age_s)
+        assert batch.count == count
 
 
 def test_each_input_is_kept_within_the_bounds_by_itself() -> None:

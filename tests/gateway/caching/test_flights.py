@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from caches import make_answer
 from fakes import FakeClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +74,22 @@ def test_what_those_who_follow_want_is_remembered_within_bounds() -> None:
     assert (flight.ttls_s, flight.tags) == ({0, 5}, ("a", "b", "c"))
     flight.want(0, ",".join(f"t{number}" for number in range(2 * MAX_TAGS)))
     assert len(flight.tags) == MAX_TAGS
+
+
+def test_a_shared_answer_is_kept_as_the_one_who_wants_it_longest_does() -> None:
+    """0 is as long as the project wants."""
+    flight = Flights(lambda _: False).open(KEY, begun(1))
+    flight.want(5, "b,a")
+    for own_s, is_kept, project_s, life_s in ((9, True, 60, 9), (9, False, 60, 5), (0, True, 60, 0), (0, True, 4, 5)):
+        shared = flight.share(make_answer(ttl_s=own_s, tags=("a",)), project_s, is_kept=is_kept)
+        assert (shared.ttl_s, shared.tags) == (life_s, ("a", "b"))
+
+
+def test_a_call_from_too_long_ago_is_not_found() -> None:
+    """It may be joined by those whom its answer is young enough for."""
+    flights = Flights(lambda _: False)
+    flight = flights.open(KEY, begun(5))
+    assert [flights.find(KEY, since_ns) for since_ns in (0, 5, 6)] == [flight, flight, None]
 
 
 def test_a_call_from_before_a_purge_is_not_found() -> None:

@@ -101,6 +101,27 @@ async def test_an_answer_is_given_no_longer_than_is_wanted_now() -> None:
     assert [each is not None for each in given] == [False, True]
 
 
+async def test_who_wants_a_younger_answer_gets_none_that_is_older() -> None:
+    """Neither what is kept, which stays, nor what was asked for before; one that is young enough is given."""
+    caching = make_caching(mode="exact")
+    services = make_services(caching=caching)
+    call, now_ns = make_call(), make_inbound().created_ns
+    leading = find(make_inbound(call, created_ns=now_ns - 5 * NS_PER_S), call.body, ROUTE, services)
+    assert leading.key is not None
+    for max_age_s, joins in ((6, True), (5, True), (4, False)):
+        found = find(make_inbound(call, max_age_s=max_age_s), call.body, ROUTE, services)
+        assert (found.joined is leading.flight) is joins
+    whole_answer = b'{"id":"x","created":1,"choices":[{"index":0,"message":{"content":"Hi."},"finish_reason":"stop"}]}'
+    answer = make_answer(body=whole_answer, created_ns=now_ns - 5 * NS_PER_S)
+    caching.answers.keep(leading.key, answer, ttl_s=60, saved_pusd=1)
+    for max_age_s, is_given in ((6, True), (5, False), (0, False), (None, True)):
+        found = find(make_inbound(call, max_age_s=max_age_s), call.body, ROUTE, services)
+        assert (found.given is not None) is is_given
+    with pytest.raises(Fault):
+        find(make_inbound(call, max_age_s=5, cache="only"), call.body, ROUTE, services)
+    assert len(caching.answers) == 1
+
+
 async def test_how_long_its_call_wants_an_answer_kept_is_kept_with_it() -> None:
     """0: it said nothing of that."""
     for ttl_s in (None, 5):

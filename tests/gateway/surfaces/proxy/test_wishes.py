@@ -48,20 +48,32 @@ def test_any_other_word_is_refused_with_the_ones_that_exist(value: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "wish", "then"),
+    ("value", "wish", "then", "max_age_s"),
     [
-        (b"no-store", "default", "off"),
-        (b"No-Store, max-age=0", "only", "off"),
-        (b"no-cache", "default", "refresh"),
-        (b"max-age=0, no-cache", "default", "refresh"),
-        (b"no-cache", "only", "only"),
-        (b"max-age=60", "default", "default"),
-        (b"", "read", "read"),
+        (b"no-store", "default", "off", None),
+        (b"No-Store, max-age=0", "only", "off", None),
+        (b"no-cache", "default", "refresh", None),
+        (b"max-age=0, no-cache", "default", "refresh", None),
+        (b"max-age=0", "default", "refresh", None),
+        (b"Max-Age=00", "default", "refresh", None),
+        (b"max-age=0", "read", "read", 0),
+        (b"no-cache", "only", "only", None),
+        (b"max-age=60", "default", "default", 60),
+        (b'max-age="60", max-age=5', "only", "only", 5),
+        (b"max-age=0999999999999, max-stale=5", "default", "default", None),
+        (b"max-age=-1", "default", "default", None),
+        (b"max-age=soon, max-age", "default", "default", None),
+        (b"only-if-cached", "default", "only", None),
+        (b"only-if-cached, max-age=0, no-cache", "default", "only", 0),
+        (b"only-if-cached", "read", "only", None),
+        (b"only-if-cached", "off", "off", None),
+        (b"only-if-cached", "refresh", "refresh", None),
+        (b"", "read", "read", None),
     ],
 )
-def test_cache_control_is_honoured(value: bytes, wish: CacheWish, then: CacheWish) -> None:
+def test_cache_control_is_honoured(value: bytes, wish: CacheWish, then: CacheWish, max_age_s: int | None) -> None:
     """HTTP's own words, where the caller's own of the same request do not say otherwise."""
-    assert read_control(value, wish) == then
+    assert read_control(value, wish) == (then, max_age_s)
 
 
 @given(st.binary(max_size=100))
