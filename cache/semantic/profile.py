@@ -218,7 +218,7 @@ class _Reading:
 
     def take(self, token: str, *, opens: bool) -> None:
         """Take the next word; ``opens``: it begins a sentence, where a capital says nothing."""
-        word = self._open(token.lower())
+        word, is_negated = self._open(token.lower())
         self.raw.append(word)
         number = read_number(word)
         if number is not None:
@@ -230,6 +230,9 @@ class _Reading:
             self.foreign.append(word)
         stemmed = stem(word)
         self.words.append(stemmed)
+        if is_negated:
+            # Behind its verb, as where it is written out.
+            self.words.append("not")
         self._take_measure(word, token, before=before, opens=opens)
         if word in NEGATIONS:
             self.negations += 1
@@ -280,16 +283,15 @@ class _Reading:
         if relative and (UNITS.get(word, word) in PERIODS or word in DATES):
             self.relatives.append(relative)
 
-    def _open(self, word: str) -> str:
-        """Return a word without what an apostrophe joins to it; a contracted "not" counts as one."""
+    def _open(self, word: str) -> tuple[str, bool]:
+        """Return a word without what an apostrophe joins to it, and whether that is a "not", which counts as one."""
         if "'" not in word and "\u2019" not in word:
-            return word
+            return word, False
         word = word.replace("\u2019", "'")
         if word.endswith("n't"):
             self.negations += 1
-            self.words.append("not")
-            return {"won't": "will", "can't": "can", "shan't": "shall"}.get(word, word[:-3])
-        return word.split("'", 1)[0]
+            return {"won't": "will", "can't": "can", "shan't": "shall"}.get(word, word[:-3]), True
+        return word.split("'", 1)[0], False
 
     def _take_number(self, digits: str, tail: str) -> None:
         digits, self._minus = self._minus + digits, ""

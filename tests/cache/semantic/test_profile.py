@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cache.semantic.guards import find_vetoes
 from cache.semantic.profile import MAX_CHARACTERS, MAX_WORDS, profile, read_number, stem
 
 
@@ -31,6 +32,20 @@ def test_inflected_words_share_a_stem() -> None:
 def test_names_are_capitals_inside_a_sentence() -> None:
     """The first word's capital says nothing; one inside does, and so do digits in a word."""
     assert profile("Does Anna like iOS17? Maybe she does.").names == {"anna", "ios17"}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("The app doesn't open", "The app does not open"),
+        ("My card hasn\u2019t arrived yet", "My card has not arrived yet"),
+        ("It won't start", "It will not start"),
+    ],
+)
+def test_a_contracted_negation_reads_as_one_that_is_written_out(short: str, long: str) -> None:
+    """In the same place, so that neither guard nor order speaks against the two."""
+    assert profile(short).words == profile(long).words
+    assert find_vetoes(profile(short), profile(long)) == find_vetoes(profile(long), profile(short)) == ()
 
 
 @pytest.mark.parametrize(("text", "count"), [("I can't go", 1), ("I won\u2019t not go", 2), ("I go", 0)])
