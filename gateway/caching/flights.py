@@ -1,10 +1,10 @@
 """Calls under way whose answers others wait for: the same request is sent to the provider once.
 
 The first to ask leads: its call is made, metered and charged. Those who ask the same meanwhile follow: they get its
-stream as it comes, or its answer when it is whole. A leader that leaves does not end a call that others wait for; one
-that nobody waits for any more is not joined again, since what is left of it may go nowhere. Nor is one that began
-before a purge of its answer, or before a refresh: who asks afterwards asks anew, or follows the refresh. The answer is
-kept as long as any of them wants it, and under the tags of all who want it kept.
+stream as it comes, or its answer when it is whole. A leader that leaves does not end a call that others wait for; a
+stream that nobody waits for any more is not joined again, since what is left of it may go nowhere. Nor is one that
+began before a purge of its answer, or before a refresh: who asks afterwards asks anew, or follows the refresh. The
+answer is kept as long as any of them wants it, and under the tags of all who want it kept.
 
 Failure behavior: what ends the leader's call ends the others with the same fault; where a stream breaks off, who has
 nothing of it yet asks alone. Of an answer too long to be kept

@@ -5,6 +5,7 @@ Failure behavior: whatever is wrong with what is kept is a miss, never an error;
 
 import asyncio
 import logging
+import re
 
 import msgspec
 
@@ -29,6 +30,8 @@ _LOOKS = frozenset({"default", "read", "only"})
 _KEEPS = frozenset({"default", "write", "refresh"})
 # What others keep is not looked at either, so it may be there.
 _REPLACES = frozenset({"write", "refresh"})
+# The provider is asked to keep the answer; where it is asked not to, or said nothing, there is nothing to be done.
+_STORES = re.compile(rb'"store"\s*:\s*(?!false\b|null\b|\s)')
 _BYPASS = b"x-watchllm-cached: false\r\nx-watchllm-cache: bypass\r\n"
 _MISS = b"x-watchllm-cached: false\r\nx-watchllm-cache: miss\r\n"
 log = logging.getLogger("gateway.pipeline.lookup")
@@ -105,7 +108,7 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
     key: bytes | None = None
     asked: Asked | None = None
     place = (call.endpoint, target.backend.name, target.model)
-    if policy.mode != "off" and wish != "off" and body.find(b'"store"') < 0:
+    if policy.mode != "off" and wish != "off" and (body.find(b'"store"') < 0 or not _STORES.search(body)):
         if call.endpoint == EMBEDDINGS:
             return _find_inputs(caching.split(inbound.caller, policy, place, body), inbound, policy, target, services)
         key = caching.key_of(inbound.caller, policy, place, body)

@@ -154,6 +154,11 @@ class Keeper(Follower):
         for scope, state, revision in states:
             if (learnt := self._memory.restore(scope, state)) is not None:
                 known[scope] = (revision, learnt)
+            else:
+                _log.warning(
+                    "what %s had learnt is damaged or of another version: it begins anew, and serves nothing until its "
+                    "bound is proven again", scope,
+                )  # fmt: skip
         counted = {scope: self._memory.engine.count_requests(scope) for scope in known}
         for row in seen:
             revision, learnt = known.get(row.scope, _NOTHING)

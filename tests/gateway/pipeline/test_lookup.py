@@ -35,8 +35,10 @@ async def test_where_the_cache_is_off_every_other_wish_lets_the_call_go_on(wish:
 async def test_what_the_provider_is_asked_to_store_is_asked_each_time() -> None:
     """A kept answer would leave undone what the caller wants done there."""
     services = make_services(caching=make_caching(mode="exact"))
-    assert find(make_inbound(), b'{"store":true}', ROUTE, services).key is None
-    assert find(make_inbound(), b'{"seed":1}', ROUTE, services).key is not None
+    for asks in (b'{"store":true}', b'{"store" :\n true}', b'{"store":false,"x":{"store":1}}', b'{"store":  "false"}'):
+        assert find(make_inbound(), asks, ROUTE, services).key is None
+    for asks_not in (b'{"seed":1}', b'{"store":false}', b'{"store" :  null }', b'{"user":"store"}'):
+        assert find(make_inbound(), asks_not, ROUTE, services).key is not None
 
 
 async def test_an_answer_that_cannot_be_given_again_is_a_miss() -> None:

@@ -112,6 +112,20 @@ async def test_what_was_seen_after_the_last_save_is_seen_again(database: Databas
     await die(again)
 
 
+async def test_a_damaged_state_is_told_and_begins_anew(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """Of that scope alone; its questions are still found."""
+    layer = await opened(database)
+    await teach(layer)
+    await layer.close()
+    async with database.write() as connection:
+        await connection.execute(text("UPDATE cache_scopes SET state = :data"), {"data": b"damaged"})
+    with caplog.at_level(logging.WARNING):
+        again = await opened(database)
+    assert f"what {SCOPE} had learnt is damaged" in caplog.text
+    assert (len(again), again.memory.engine.count_requests(SCOPE)) == (1, 0)
+    await die(again)
+
+
 async def reborn(database: Database, layer: SemanticLayer) -> SemanticLayer:
     """A process that begins where another was killed."""
     await die(layer)
