@@ -205,7 +205,8 @@ def _read_loosely(body: bytes, listed: str) -> Answer:
         raise _unreadable(body, broken) from broken
     if reply.get("error"):
         raise error_in_success(reply["error"])
-    items, tier, told = reply.get(listed), reply.get("service_tier"), reply.get("usage")
+    items: Any = reply.get(listed)
+    tier, told = reply.get("service_tier"), reply.get("usage")
     if listed == "data" and isinstance(told, dict):
         figures = cast("dict[str, Any]", told)
         told = {"prompt_tokens": figures.get("total_tokens"), **figures}
@@ -214,7 +215,7 @@ def _read_loosely(body: bytes, listed: str) -> Answer:
         raise InvalidAnswer(f"the provider's answer has no {listed}", usage=usage)
     if listed == "data" or is_counted(usage):
         return Answer(body=body, usage=usage)
-    return Answer(body=body, usage=usage, text=_spoken_loosely(items))
+    return Answer(body=body, usage=usage, text=_spoken_loosely(cast("list[Any]", items)))
 
 
 def _spoken_loosely(choices: list[Any]) -> str:
@@ -225,9 +226,11 @@ def _spoken_loosely(choices: list[Any]) -> str:
         pass
     said: list[Any] = []
     for choice in choices:
-        for name in ("message", "delta", "text"):
-            part = choice.get(name) if isinstance(choice, dict) else None
-            said.append({**part, "role": None} if isinstance(part, dict) else part)
+        if not isinstance(choice, dict):
+            continue
+        parts = cast("dict[str, Any]", choice)
+        for part in (parts.get("message"), parts.get("delta"), parts.get("text")):
+            said.append({**cast("dict[str, Any]", part), "role": None} if isinstance(part, dict) else part)
     return "".join(strings_in(said))
 
 
