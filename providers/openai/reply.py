@@ -215,7 +215,7 @@ def _read_loosely(body: bytes, listed: str) -> Answer:
         raise InvalidAnswer(f"the provider's answer has no {listed}", usage=usage)
     if listed == "data" or is_counted(usage):
         return Answer(body=body, usage=usage)
-    return Answer(body=body, usage=usage, text=_spoken_loosely(cast("list[Any]", items)))
+    return Answer(body=body, usage=usage, text=_spoken_loosely(reply[listed]))
 
 
 def _spoken_loosely(choices: list[Any]) -> str:
