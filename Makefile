@@ -4,6 +4,8 @@
 
 SHELL  := /bin/sh
 ARGS   ?=
+# Tests wait for servers as often as for a core: a third worker fills the gaps that two leave on two cores.
+TEST_JOBS := $(or $(JOBS),3)
 JOBS   ?= 2
 STEPS  ?=
 CHROME ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
@@ -72,7 +74,7 @@ pytest = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \
 
 # A file's tests stay together, since they share servers; the files are dealt out in their random order.
 test: $(TEST)
-	@$(call pytest,-m "not long and not e2e and not gpu" -n $(JOBS) --dist loadfile --no-loadscope-reorder)
+	@$(call pytest,-m "not long and not e2e and not gpu" -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder)
 
 # Those that measure times run alone, after the rest: a neighbour would be measured too. ARGS may choose from one part.
 part = $(PY) -m pytest $(ARGS) $(1) || { s=$$?; \

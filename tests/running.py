@@ -160,7 +160,8 @@ class Upstream:
 
 
 async def _closed(reader: asyncio.StreamReader) -> None:
-    while not reader.at_eof():
+    # A connection that is reset, as one is that closes on bytes it has not read, comes to no end of its own.
+    while not reader.at_eof() and reader.exception() is None:
         await asyncio.sleep(0.005)
 
 
