@@ -4,7 +4,8 @@ ProviderError
 ├── Unreachable        no connection: DNS, refused, TLS, reset before a byte      retry, other target
 ├── TimedOut           connect, first byte, idle or total time was used up        retry before it was sent, other target
 ├── Truncated          the answer ended before its end                            other target before the first byte
-├── InvalidAnswer      HTML, half a JSON, wrong shape, too large                  other target before the first byte
+├── InvalidAnswer      HTML, half a JSON, wrong shape, too large                  other target before the first byte;
+│                                                                                 retry where a stream said nothing
 ├── Refused            a status >= 400, or an error object in a 200               by status
 ├── PoolExhausted      every connection to this origin is busy                    other target
 └── Unsupported        the dialect cannot express the request: the caller's 400   never

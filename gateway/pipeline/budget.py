@@ -284,7 +284,8 @@ def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: b
     if funds is not None and funds.bound.targets:
         most_pusd = funds.bound.pusd
         if not (is_in_doubt or row.is_estimated):
-            if goes_beyond(row, funds) and not row.is_cached:
+            produced = row.output_tokens + row.audio_output_tokens + row.image_output_tokens
+            if produced > funds.bound.output_tokens * funds.bound.n and not row.is_cached:
                 row = msgspec.structs.replace(row, is_anomalous=True)
         elif is_in_doubt and funds.is_open:
             changes = {"status": "in_doubt", "cost_pusd": most_pusd, "cost_basis": "bound", "is_estimated": True}
@@ -296,12 +297,6 @@ def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: b
         cost = min(row.cost_pusd + lost_pusd, MAX_COST_PUSD)
         row = msgspec.structs.replace(row, cost_pusd=cost, lost_pusd=min(lost_pusd, cost))
     return row
-
-
-def goes_beyond(row: UsageRow, funds: Funds) -> bool:
-    """Whether more was produced than was held for."""
-    produced = row.output_tokens + row.audio_output_tokens + row.image_output_tokens
-    return produced > funds.bound.output_tokens * funds.bound.n
 
 
 def settle(row: UsageRow, inbound: Inbound, funds: Funds | None, revision: int, services: Services) -> None:

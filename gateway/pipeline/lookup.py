@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from gateway.caching.answers import NS_PER_S, StoredAnswer, entry_id_of, hit_lines, prove
+from gateway.caching.answers import NS_PER_S, StoredAnswer, entry_id_of, hit_lines, is_old, prove
 from gateway.caching.batch import Batch
 from gateway.caching.caching import EMBEDDINGS, Caching
 from gateway.caching.flights import Begun, Flight
@@ -374,16 +374,9 @@ def _is_wanted_again(found: Found, upstream: Upstream, recorded: Recorded, polic
 
 def _give_again(answer: StoredAnswer, inbound: Inbound, policy: Policy) -> Given | None:
     """A kept answer in the form that a call wants; None where it may not be given again, or cannot be made."""
-    age_ns, max_age_s = inbound.created_ns - answer.created_ns, inbound.max_age_s
-    if age_ns >= (answer.ttl_s or policy.ttl_s) * NS_PER_S or (
-        max_age_s is not None and age_ns >= max_age_s * NS_PER_S
-    ):
+    if is_old(answer, inbound.created_ns, policy.ttl_s, inbound.max_age_s):
         return None
-    recorded = answer.recorded
-    is_proven = recorded.is_proven and not recorded.has_calls
-    if not is_proven and not prove(recorded, inbound.call.n, allows_calls=policy.tool_calls):
-        return None
-    return give(answer, inbound)
+    return give(answer, inbound) if prove(answer.recorded, inbound.call.n, allows_calls=policy.tool_calls) else None
 
 
 def _record(upstream: Upstream, endpoint: str, flight: Flight | None) -> Recorded | None:

@@ -364,11 +364,7 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
     """Record a call, its money settled in the same turn of the loop."""
     inbound, services, funds = journey.inbound, journey.services, journey.funds
     row = record.compose(inbound, outcome, services, journey.trail)
-    # As budget.goes_beyond, which is not called for every call.
-    produced = row.output_tokens + row.audio_output_tokens + row.image_output_tokens
-    if journey.lost_pusd or (
-        funds is not None and (is_in_doubt or row.is_estimated or produced > funds.bound.output_tokens * funds.bound.n)
-    ):
+    if journey.lost_pusd or funds is not None:
         row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
     if inbound.check is not None:
         services.caching.audits.spend(inbound.caller.project_id, row.cost_pusd)

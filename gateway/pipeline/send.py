@@ -322,7 +322,9 @@ def _find_wait_ms(error: ProviderError, journey: Journey, target: Target, others
     services = journey.services
     elapsed_ms = (services.ticks_ns() - journey.inbound.started_ns) / 1e6
     wait_ms = find_wait_ms(error, journey.attempts, elapsed_ms, services.settings.retries, services.jitter.random)
-    return None if any(_can_say(journey.inbound.call, other) for other in others) else wait_ms
+    if wait_ms is None or any(_can_say(journey.inbound.call, other) for other in others):
+        return None
+    return wait_ms
 
 
 async def _pause(journey: Journey, wait_ms: float) -> None:
