@@ -111,9 +111,20 @@ class Tariff(msgspec.Struct, frozen=True):
     output_tokens: int
     # As Bound's.
     needs_limit: bool
+    # Of each target: attodollars per token of input and for the longest reply, and picodollars per call.
+    sums: tuple[tuple[int, int, int], ...]
     # Ns since the epoch.
     from_ns: int = 0
     until_ns: int = 0
+
+    def cost_pusd(self, input_tokens: int, n: int) -> int:
+        """What a call costs at most: the ``pusd`` of its bound."""
+        most = 0
+        for input_atto, reply_atto, per_request_pusd in self.sums:
+            pusd = per_request_pusd - -(input_tokens * input_atto + n * reply_atto) // _ATTO_PER_PICO
+            if pusd > most:  # noqa: PLR1730 - a call of max() costs as much again
+                most = pusd
+        return most
 
     def bound(self, call: Call, input_tokens: int) -> Bound:
         """Bound a call by it."""
@@ -165,7 +176,8 @@ def join_worsts(worsts: Sequence[Worst], from_ns: int = 0, until_ns: int = 0) ->
     """Put together what the targets of a route charge."""
     longest = max((worst.output_tokens for worst in worsts), default=0)
     needs_limit = any(worst.is_unlimited for worst in worsts)
-    return Tariff(tuple(worsts), longest, needs_limit, from_ns, until_ns)
+    sums = tuple((worst.input_atto, worst.output_atto * worst.output_tokens, worst.per_request_pusd) for worst in worsts)
+    return Tariff(tuple(worsts), longest, needs_limit, sums, from_ns, until_ns)
 
 
 def from_count(bound: Bound, model: str, counted_tokens: int, shape: Shape) -> Bound:

@@ -65,7 +65,8 @@ class BudgetDirectory(Follower):
         self._revision = 0
         self._standings: dict[str, Standing] = {}
         self._by_scope: dict[tuple[str, str], list[Standing]] = {}
-        self._has_tags = False
+        # Some budget is on a tag, so that calls of one key may differ in who governs them.
+        self.has_tags = False
         self._remembered: dict[str, tuple[Standing, ...]] = {}
         # Without any, nothing else need be asked.
         self.is_empty = True
@@ -98,7 +99,7 @@ class BudgetDirectory(Follower):
             governing = self._find_plain(caller)
             if len(self._remembered) < MAX_REMEMBERED:
                 self._remembered[caller.key_id] = governing
-        if tags and self._has_tags:
+        if tags and self.has_tags:
             for tag in split_tags(tags):
                 governing += tuple(self._by_scope.get(("tag", tag_scope_id(caller.account_id, tag)), ()))
         return governing
@@ -127,7 +128,7 @@ class BudgetDirectory(Follower):
         for standing in self._standings.values():
             place = (standing.budget.scope, standing.budget.counted_id)
             self._by_scope.setdefault(place, []).append(standing)
-        self._has_tags = any(scope == "tag" for scope, _ in self._by_scope)
+        self.has_tags = any(scope == "tag" for scope, _ in self._by_scope)
         self._remembered = {}
         self.is_empty = not self._standings
         self.revision += 1

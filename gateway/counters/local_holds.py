@@ -29,12 +29,13 @@ from gateway.counters.interface import (
     check_lease,
     check_pusd,
 )
+from gateway.counters.local_limits import Epoch
 
 # Settled holds that are remembered at the most, and at the least half of them, if their time is not over.
 MAX_SETTLED_KEPT = 100_000
 
 
-class _Line:
+class Line:
     """What is spent and held of one window of one budget."""
 
     __slots__ = ("drop_ns", "held_pusd", "open", "resets_ns", "spent_pusd")
@@ -59,7 +60,7 @@ class _Hold(msgspec.Struct):
 
     hold_id: str
     names: tuple[BudgetLine, ...]
-    lines: list[_Line]
+    lines: tuple[Line, ...]
     amount_pusd: int
     expires_ns: int
     # Whatever its caller wants to find by it.
@@ -79,8 +80,9 @@ class _Ended(msgspec.Struct, frozen=True):
 class LocalHolds:
     """Money holds; see Counters. Settled and held money never exceeds a limit, but by what a settling overshoots."""
 
-    def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], _Line] = {}
+    def __init__(self, epoch: Epoch | None = None) -> None:
+        self._epoch = epoch or Epoch()
+        self._lines: dict[tuple[str, str], Line] = {}
         self._open: dict[str, _Hold] = {}
         # How the latest holds ended, and until when that is remembered. Two generations, the older dropped as a whole:
         # looking for the oldest in a large dict, again and again, would cost a call as much as its hold.
@@ -114,38 +116,43 @@ class LocalHolds:
             if room_pusd < least_pusd:
                 return _refuse(lines, counted, least_pusd, now_ns, begun)
             amount_pusd = room_pusd
-        self._open_hold(_Hold(hold_id, lines, counted, amount_pusd, now_ns + hold.lease_ns, None, hold.memo))
+        self._open_hold(_Hold(hold_id, lines, tuple(counted), amount_pusd, now_ns + hold.lease_ns, None, hold.memo))
         return Held(hold_id=hold_id, amount_pusd=amount_pusd, room_pusd=room_pusd - amount_pusd, begun=begun)
+
+    def find(self, lines: Sequence[BudgetLine]) -> tuple[Line, ...] | None:
+        """Find the counters for ``hold``, which are good for as long as the epoch lasts; None where there is none."""
+        found: list[Line] = []
+        for line in lines:
+            count = self._lines.get((line.budget_key, line.window_key))
+            if count is None:
+                return None
+            count.resets_ns = line.resets_ns
+            found.append(count)
+        return tuple(found)
 
     def hold(  # noqa: PLR0913, PLR0917 - an object of them would cost as much as the step
         self,
         hold_id: str,
         lines: tuple[BudgetLine, ...],
+        counted: tuple[Line, ...],
         amount_pusd: int,
-        now_ns: int,
-        lease_ns: int,
+        expires_ns: int,
         owner: object = None,
     ) -> bool:
         """Hold all of an amount, of 0 to MAX_PUSD, where that fits; False: nothing is held, ``reserve`` tells why.
 
         Most calls need no more, and making what ``reserve`` is asked with and answers would double what this costs.
-        The id is new, as each call's own is, and its owner ends it with ``end``.
+        The id is new, as each call's own is, and its owner ends it with ``end``. ``counted`` is what ``find`` found.
         """
         if hold_id in self._open:
             return False
-        known = self._lines
-        counted: list[_Line] = []
-        for line in lines:
-            count = known.get((line.budget_key, line.window_key))
-            if count is None or count.spent_pusd + count.held_pusd + amount_pusd > line.limit_pusd:
-                return False
-            counted.append(count)
-        # As _open_hold, which is not called: one call's hold in a hundred takes the other way.
         for line, count in zip(lines, counted):  # noqa: B905 - a counter for each
+            if count.spent_pusd + count.held_pusd + amount_pusd > line.limit_pusd:
+                return False
+        for count in counted:
             count.held_pusd += amount_pusd
             count.open += 1
-            count.resets_ns = line.resets_ns
-        self._open[hold_id] = _Hold(hold_id, lines, counted, amount_pusd, now_ns + lease_ns, owner)
+        self._open[hold_id] = _Hold(hold_id, lines, counted, amount_pusd, expires_ns, owner)
         return True
 
     def entrust(self, hold_id: str, owner: object) -> None:
@@ -218,7 +225,10 @@ class LocalHolds:
             (hold.expires_ns, hold_id, hold) for hold_id, hold in self._open.items() if hold.expires_ns <= now_ns
         )
         swept = tuple(_claim(hold, now_ns + claim_ns) for _, _, hold in expired[:max_holds])
-        self._lines = {key: line for key, line in self._lines.items() if line.open or line.drop_ns > now_ns}
+        kept = {key: line for key, line in self._lines.items() if line.open or line.drop_ns > now_ns}
+        if len(kept) < len(self._lines):
+            self._lines = kept
+            self._epoch.number += 1
         self._forget_settled(now_ns)
         return swept
 
@@ -245,12 +255,12 @@ class LocalHolds:
 
     def _find_lines(
         self, lines: Sequence[BudgetLine], joins: Sequence[Join], now_ns: int
-    ) -> tuple[list[_Line] | None, tuple[BudgetLine, ...]]:
+    ) -> tuple[list[Line] | None, tuple[BudgetLine, ...]]:
         """Find the counters, seeding those that are new, which are named too, with the holds that join them.
 
         None, nothing done, and the lines named that have none, where a seed is missing.
         """
-        found: list[_Line] = []
+        found: list[Line] = []
         for line in lines:
             count = self._lines.get((line.budget_key, line.window_key))
             if count is None:
@@ -267,7 +277,7 @@ class LocalHolds:
         return [self._lines[line.budget_key, line.window_key] for line in lines], new
 
     def _begin(self, line: BudgetLine, joins: Sequence[Join], now_ns: int) -> None:
-        count = self._lines[line.budget_key, line.window_key] = _Line(line.seed_pusd or 0)
+        count = self._lines[line.budget_key, line.window_key] = Line(line.seed_pusd or 0)
         for join in joins:
             hold = self._open.get(join.hold_id)
             if hold is None:
@@ -275,7 +285,7 @@ class LocalHolds:
                 count.spent_pusd += join.amount_pusd if ended is None else ended.charged_pusd
                 continue
             hold.names += (line,)
-            hold.lines.append(count)
+            hold.lines += (count,)
             count.held_pusd += hold.amount_pusd
             count.open += 1
             count.resets_ns = line.resets_ns
@@ -324,7 +334,7 @@ def _claim(hold: _Hold, claimed_ns: int) -> ExpiredHold:
 
 def _refuse(
     lines: Sequence[BudgetLine],
-    counted: Sequence[_Line],
+    counted: Sequence[Line],
     min_pusd: int,
     now_ns: int,
     begun: tuple[BudgetLine, ...],

@@ -15,6 +15,15 @@ from gateway.counters.interface import (
 from gateway.counters.periods import NS_PER_S, bounds_of, make_taken
 
 
+class Epoch:
+    """Grows when counters of one process are dropped: who kept one from before has to find it anew."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+
 class Count:
     """What one policy has used of one window of the calendar."""
 
@@ -46,16 +55,15 @@ class Frame:
 class LocalRates:
     """Rate windows; see Counters. Whoever calls has checked the amounts.
 
-    Who counts in the same windows again and again may keep their counts from ``frame_at`` for as long as the frame
-    lasts and ``revision`` stays: what is dropped nobody else counts in.
+    Who counts in the same windows again and again may keep their counts from ``frame_at`` for as long as the frame and
+    the epoch last: what is dropped nobody else counts in.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: Epoch | None = None) -> None:
+        self._epoch = epoch or Epoch()
         self._frames: dict[tuple[Period, int], Frame] = {}
         # Of each period the frame that was used last.
         self._current: dict[Period, Frame] = {}
-        # Grows when frames are dropped.
-        self.revision = 0
 
     def __len__(self) -> int:
         """Count the counters that are kept."""
@@ -103,7 +111,7 @@ class LocalRates:
             return
         self._frames = kept
         self._current = {period: frame for period, frame in self._current.items() if frame in kept.values()}
-        self.revision += 1
+        self._epoch.number += 1
 
     def frame_at(self, period: Period, now_ns: int) -> Frame:
         """Find the frame of a moment, and make it the one that is used."""
@@ -119,7 +127,7 @@ class LocalRates:
         return frame
 
 
-class _Leases:
+class Leases:
     """Who is inside one slot, and until when."""
 
     __slots__ = ("expires_ns", "soonest_ns")
@@ -136,52 +144,50 @@ class _Leases:
 
 
 class LocalSlots:
-    """Concurrency limits; see Counters. Whoever calls has checked the lease."""
+    """Concurrency limits; see Counters. Whoever calls has checked the lease.
 
-    def __init__(self) -> None:
-        self._leases: dict[str, _Leases] = {}
+    Who uses the same slots again and again may keep their leases from ``leases_of`` for as long as the epoch lasts.
+    """
+
+    def __init__(self, epoch: Epoch | None = None) -> None:
+        self._epoch = epoch or Epoch()
+        self._leases: dict[str, Leases] = {}
 
     def __len__(self) -> int:
-        """Count the slots that somebody is in."""
-        return len(self._leases)
+        """Count the slots that somebody is in; the others are kept until the next cleaning."""
+        return sum(1 for leases in self._leases.values() if leases.expires_ns)
+
+    def leases_of(self, slot: Slot) -> Leases:
+        """Find who is inside, or begin to keep it."""
+        leases = self._leases.get(slot.slot_key)
+        if leases is None:
+            leases = self._leases[slot.slot_key] = Leases()
+        return leases
 
     def enter(self, slots: Sequence[Slot], lease_id: str, now_ns: int, lease_ns: int) -> Entered:
-        """As ``admit``, and tell how each slot stands."""
-        is_admitted = self.admit(slots, lease_id, now_ns, lease_ns)
-        states: list[SlotState] = []
-        for slot in slots:
-            leases = self._leases.get(slot.slot_key)
-            inside = 0 if leases is None else len(leases.expires_ns)
-            is_other = leases is None or lease_id not in leases.expires_ns
-            states.append(SlotState(limit=slot.limit, inside=inside, is_refusing=is_other and inside >= slot.limit))
-        return Entered(is_admitted=is_admitted, slots=tuple(states))
-
-    def admit(self, slots: Sequence[Slot], lease_id: str, now_ns: int, lease_ns: int) -> bool:
-        """Occupy every slot, or none where any is full; a lease that is inside is renewed."""
+        """Occupy every slot, or none where any is full, and tell how each stands; a lease that is inside is renewed."""
         is_admitted = True
         # All of them, also behind one that is full: whoever asks how they stand counts nobody whose lease is over.
         for slot in slots:
-            leases = self._leases.get(slot.slot_key)
-            if leases is None:
-                is_admitted = is_admitted and slot.limit > 0
-                continue
+            leases = self.leases_of(slot)
             if leases.soonest_ns <= now_ns:
                 leases.drop_old(now_ns)
             if len(leases.expires_ns) >= slot.limit and lease_id not in leases.expires_ns:
                 is_admitted = False
-        if not is_admitted:
-            return False
         expires_ns = now_ns + lease_ns
+        states: list[SlotState] = []
         for slot in slots:
-            leases = self._leases.get(slot.slot_key)
-            if leases is None:
-                leases = self._leases[slot.slot_key] = _Leases()
-            if not leases.expires_ns or expires_ns < leases.soonest_ns:
-                leases.soonest_ns = expires_ns
-            before_ns = leases.expires_ns.get(lease_id)
-            if before_ns is None or before_ns < expires_ns:
-                leases.expires_ns[lease_id] = expires_ns
-        return True
+            leases = self.leases_of(slot)
+            is_inside = lease_id in leases.expires_ns
+            if is_admitted:
+                if not leases.expires_ns or expires_ns < leases.soonest_ns:
+                    leases.soonest_ns = expires_ns
+                leases.expires_ns[lease_id] = max(leases.expires_ns.get(lease_id, 0), expires_ns)
+                is_inside = True
+            inside = len(leases.expires_ns)
+            is_refusing = not is_inside and inside >= slot.limit
+            states.append(SlotState(limit=slot.limit, inside=inside, is_refusing=is_refusing))
+        return Entered(is_admitted=is_admitted, slots=tuple(states))
 
     def leave(self, slots: Sequence[Slot], lease_id: str) -> None:
         """Free the slots; those the lease is not in stay as they are."""
@@ -189,12 +195,13 @@ class LocalSlots:
             leases = self._leases.get(slot.slot_key)
             if leases is not None:
                 leases.expires_ns.pop(lease_id, None)
-                if not leases.expires_ns:
-                    del self._leases[slot.slot_key]
 
     def drop_old(self, now_ns: int) -> None:
-        """Let out those whose lease is over, in every slot."""
+        """Let out those whose lease is over, in every slot, and forget the slots that nobody is in."""
         for leases in self._leases.values():
             if leases.soonest_ns <= now_ns:
                 leases.drop_old(now_ns)
-        self._leases = {slot_key: leases for slot_key, leases in self._leases.items() if leases.expires_ns}
+        kept = {slot_key: leases for slot_key, leases in self._leases.items() if leases.expires_ns}
+        if len(kept) < len(self._leases):
+            self._leases = kept
+            self._epoch.number += 1

@@ -21,16 +21,17 @@ from gateway.counters.interface import (
     check_lease,
 )
 from gateway.counters.local_holds import LocalHolds
-from gateway.counters.local_limits import LocalRates, LocalSlots
+from gateway.counters.local_limits import Epoch, LocalRates, LocalSlots
 
 
 class MemoryCounters:
     """Counters in this process; see Counters."""
 
     def __init__(self) -> None:
-        self.rates = LocalRates()
-        self.slots = LocalSlots()
-        self.holds = LocalHolds()
+        self.epoch = Epoch()
+        self.rates = LocalRates(self.epoch)
+        self.slots = LocalSlots(self.epoch)
+        self.holds = LocalHolds(self.epoch)
 
     async def take(self, windows: Sequence[RateWindow], amounts: Sequence[int], now_ns: int) -> Taken:
         """Count each amount in its window, or none where any would exceed its limit."""

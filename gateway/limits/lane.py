@@ -5,7 +5,7 @@ would cost more than to count in it.
 """
 
 from gateway.counters.interface import MAX_COUNT, RateWindow, Slot
-from gateway.counters.local_limits import Count
+from gateway.counters.local_limits import Count, Leases
 from gateway.counters.memory import MemoryCounters
 from gateway.limits.refusals import lines_around
 
@@ -18,8 +18,8 @@ class Lane:
     """Lets calls of one key in, as long as nothing refuses them."""
 
     __slots__ = (
-        "_counters", "_end_ns", "_lease_ns", "_limit_tokens", "_minute", "_requests", "_revision", "_slots",
-        "_start_ns", "_tokens", "_windows",
+        "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_lease_ns", "_limit_tokens", "_minute", "_requests",
+        "_slots", "_start_ns", "_tokens", "_windows",
     )  # fmt: skip
 
     def __init__(
@@ -30,29 +30,36 @@ class Lane:
         slots: tuple[Slot, ...],
         lease_ns: int,
     ) -> None:
-        """A call is one request in each of ``windows``, which differ in what they count."""
+        """A call is one request in each of ``windows``, which differ in what they count, as ``slots`` do."""
         self._counters = counters
         self._windows = windows
         self._tokens = tokens
         self._limit_tokens = 0 if tokens is None else tokens.limit
         self._slots = slots
         self._lease_ns = lease_ns
-        # The counts with their limits, good from one moment and before another.
+        # The counts with their limits, good from one moment and before another, in one epoch of the counters.
         self._requests: list[tuple[Count, int, _Lines | None]] = []
+        self._inside: list[tuple[Leases, int]] = []
         self._minute: Count | None = None
         self._start_ns = self._end_ns = 0
-        self._revision = -1
+        self._epoch = counters.epoch
+        self._found_in = -1
 
     def enter(self, lease_id: str, bound_tokens: int, now_ns: int) -> bytes | None:
         """Take a request, a slot and the tokens, and tell the answer's header lines; None: one refuses, none is taken.
 
-        Nothing is awaited between looking and taking.
+        The lease is new, as each call's own is. Nothing is awaited between looking and taking.
         """
-        if not self._start_ns <= now_ns < self._end_ns or self._revision != self._counters.rates.revision:
+        if self._found_in != self._epoch.number or not self._start_ns <= now_ns < self._end_ns:
             self._find(now_ns)
         minute = self._minute
         if minute is not None and minute.used + bound_tokens > self._limit_tokens:
             return None
+        for leases, limit in self._inside:
+            if leases.soonest_ns <= now_ns and leases.expires_ns:
+                leases.drop_old(now_ns)
+            if len(leases.expires_ns) >= limit:
+                return None
         # As choose_shown does: the nearest to its limit, the first of two.
         least, shown = MAX_COUNT, None
         for count, limit, lines in self._requests:
@@ -64,9 +71,11 @@ class Lane:
                     return None
                 if lines is not None:
                     least, shown = left, lines
-        if self._slots and not self._counters.slots.admit(self._slots, lease_id, now_ns, self._lease_ns):
-            self._take_back(None)
-            return None
+        for leases, _ in self._inside:
+            expires_ns = now_ns + self._lease_ns
+            if not leases.expires_ns or expires_ns < leases.soonest_ns:
+                leases.soonest_ns = expires_ns
+            leases.expires_ns[lease_id] = expires_ns
         if minute is not None:
             minute.used += bound_tokens
         return b"" if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
@@ -76,9 +85,14 @@ class Lane:
 
         Below 0 they are what was used beyond: it counts in the minute of the moment, as far as it fits.
         """
-        if self._slots:
-            self._counters.slots.leave(self._slots, lease_id)
         minute, tokens = self._minute, self._tokens
+        if self._found_in == self._epoch.number:
+            for leases, _ in self._inside:
+                leases.expires_ns.pop(lease_id, None)
+        else:
+            # What is kept here may be nobody's any more.
+            self._counters.slots.leave(self._slots, lease_id)
+            minute = None
         if tokens is None:
             return
         if unused_tokens < 0:
@@ -89,15 +103,15 @@ class Lane:
         else:
             self._counters.rates.give_back((tokens,), (unused_tokens,), moment_ns)
 
-    def _take_back(self, last: Count | None) -> None:
-        """Uncount a request, in the windows up to the last one that it was counted in; None: in all."""
+    def _take_back(self, last: Count) -> None:
+        """Uncount a request, in the windows up to the last one that it was counted in."""
         for count, _, _ in self._requests:
             count.used -= 1
             if count is last:
                 return
 
     def _find(self, now_ns: int) -> None:
-        rates = self._counters.rates
+        slots = self._counters.slots
         self._start_ns, self._end_ns, self._requests = 0, _FOREVER_NS, []
         for window in self._windows:
             count, end_s = self._find_count(window, now_ns)
@@ -106,8 +120,9 @@ class Lane:
             self._requests.append((count, window.limit, lines))
         if self._tokens is not None:
             self._minute, _ = self._find_count(self._tokens, now_ns)
+        self._inside = [(slots.leases_of(slot), slot.limit) for slot in self._slots]
         # Now, since finding a window may drop others.
-        self._revision = rates.revision
+        self._found_in = self._epoch.number
 
     def _find_count(self, window: RateWindow, now_ns: int) -> tuple[Count, int]:
         frame = self._counters.rates.frame_at(window.period, now_ns)

@@ -9,51 +9,54 @@ when its lease is over, its tokens when their minute is.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from gateway.counters.interface import MAX_COUNT, Counters, CountersUnavailable, Entered, RateWindow, Taken
 from gateway.errors import Fault
 from gateway.limits.gate import CallPolicy, Gate
+from gateway.limits.lane import Lane
 from gateway.limits.refusals import choose_shown, lines_of, refuse_rate, refuse_size, refuse_slot
 
 Counting = Callable[[], Awaitable[int]]
 
 
-class Passage:
-    """What one call has taken."""
+class Passage(msgspec.Struct, eq=False):
+    """What one call has taken. Not keyword-only: made by position, it costs a call a third."""
 
-    __slots__ = (
-        "_counters", "_gate", "_inside_at", "_lease_id", "_now_ns", "_taken_ns", "_tokens", "lines", "policy",
-        "used_tokens",
-    )  # fmt: skip
+    gate: Gate
+    policy: CallPolicy
+    lease_id: str
+    now_ns: Callable[[], int]
+    # When it took what it took last; at first, when the call came.
+    taken_ns: int
+    # The answer's header lines.
+    lines: bytes = b""
+    # What the call used in the end.
+    used_tokens: int = 0
+    # The lane that it is in: what it took, where nobody had to be waited for.
+    lane: Lane | None = None
+    # What it has taken of the tokens, and the counters whose slots it may be in.
+    tokens: int | None = None
+    inside_at: Counters | None = None
+    # It is counted by this process alone, since the shared counters went away.
+    is_apart: bool = False
 
-    def __init__(self, gate: Gate, policy: CallPolicy, lease_id: str, now_ns: Callable[[], int]) -> None:
-        self.policy = policy
-        # The answer's header lines.
-        self.lines = b""
-        # What the call used in the end.
-        self.used_tokens = 0
-        self._gate = gate
-        self._lease_id = lease_id
-        self._now_ns = now_ns
-        self._counters: Counters = gate.counters
-        # The counters whose slots it may be in, and what it has taken of the tokens, when.
-        self._inside_at: Counters | None = None
-        self._tokens: int | None = None
-        self._taken_ns = 0
+    @property
+    def counters(self) -> Counters:
+        """Where it is counted."""
+        return self.gate.spare if self.is_apart else self.gate.counters
 
     def enter_at_once(self, bound_tokens: int) -> bool:
         """Take a request, a slot and the tokens where that needs no waiting; False: nothing was taken."""
-        policy = self.policy
-        if policy.lane is None:
+        lane = self.policy.lane
+        if lane is None:
             return False
-        self._taken_ns = now_ns = self._now_ns()
-        lines = policy.lane.enter(self._lease_id, bound_tokens, now_ns)
+        lines = lane.enter(self.lease_id, bound_tokens, self.taken_ns)
         if lines is None:
             return False
         self.lines = lines
-        if policy.slots:
-            self._inside_at = self._counters
-        if policy.tokens is not None:
-            self._tokens = bound_tokens
+        self.lane = lane
+        self.tokens = bound_tokens
         return True
 
     async def enter(self, bound_tokens: int, count_tokens: Counting, *, is_all_input: bool = False) -> None:
@@ -66,7 +69,7 @@ class Passage:
         if policy.slots:
             entered = await self._occupy()
             if not entered.is_admitted:
-                self._inside_at = None
+                self.inside_at = None
                 await self.look()
                 raise refuse_slot(entered.slots, policy.plan)
         window = policy.tokens
@@ -97,25 +100,21 @@ class Passage:
 
     def settle_at_once(self) -> bool:
         """As ``settle``, where that needs no waiting; False: ``settle`` has to be asked."""
-        lane = self.policy.lane
-        if lane is None:
-            return False
-        tokens = self._tokens
-        if tokens is not None:
+        lane, tokens = self.lane, self.tokens
+        if lane is not None and tokens is not None:
             unused_tokens = tokens - self.used_tokens
-            lane.leave(self._lease_id, unused_tokens, self._taken_ns if unused_tokens >= 0 else self._now_ns())
-        elif self._inside_at is not None:
-            lane.leave(self._lease_id, 0, self._taken_ns)
-        self._tokens = self._inside_at = None
-        return True
+            lane.leave(self.lease_id, unused_tokens, self.taken_ns if unused_tokens >= 0 else self.now_ns())
+            self.lane = self.tokens = None
+            return True
+        return tokens is None and self.inside_at is None
 
     async def settle(self) -> None:
         """Leave the slots and give the unused tokens back, or take what was used beyond; later calls do nothing."""
-        counters, self._inside_at = self._inside_at, None
-        tokens, self._tokens = self._tokens, None
+        counters, self.inside_at = self.inside_at, None
+        tokens, self.tokens = self.tokens, None
         try:
             if counters is not None:
-                await counters.leave(self.policy.slots, self._lease_id)
+                await counters.leave(self.policy.slots, self.lease_id)
             if tokens is not None:
                 await self._settle_tokens(tokens)
         except CountersUnavailable:
@@ -123,14 +122,14 @@ class Passage:
             return
 
     async def _occupy(self) -> Entered:
-        slots, lease_id, lease_ns = self.policy.slots, self._lease_id, self._gate.lease_ns
+        slots, lease_id, lease_ns = self.policy.slots, self.lease_id, self.gate.lease_ns
         # Before it is known: whoever is cancelled while asking may be inside.
-        self._inside_at = self._counters
+        self.inside_at = self.counters
         try:
-            return await self._counters.enter(slots, lease_id, self._now_ns(), lease_ns)
+            return await self.counters.enter(slots, lease_id, self.now_ns(), lease_ns)
         except CountersUnavailable:
-            self._inside_at = self._counters = self._gate.spare
-            return await self._counters.enter(slots, lease_id, self._now_ns(), lease_ns)
+            self.is_apart, self.inside_at = True, self.gate.spare
+            return await self.counters.enter(slots, lease_id, self.now_ns(), lease_ns)
 
     async def _take_tokens(self, window: RateWindow, tokens: int) -> Taken:
         policy = self.policy
@@ -143,33 +142,33 @@ class Passage:
             # Also for a call that leaves meanwhile: they may be counted already, and only who knows that can give them
             # back. Redis has its time limit.
             if (await taking).is_admitted:
-                self._tokens = tokens
+                self.tokens = tokens
         return taking.result()
 
     async def _take(self, windows: tuple[RateWindow, ...], amounts: tuple[int, ...]) -> Taken:
-        now_ns = self._taken_ns = self._now_ns()
+        now_ns = self.taken_ns = self.now_ns()
         try:
-            taken = await self._counters.take(windows, amounts, now_ns)
+            taken = await self.counters.take(windows, amounts, now_ns)
         except CountersUnavailable:
-            self._counters = self._gate.spare
-            taken = await self._counters.take(windows, amounts, now_ns)
+            self.is_apart = True
+            taken = await self.counters.take(windows, amounts, now_ns)
         requests = len(self.policy.requests)
         self.lines = lines_of(choose_shown(windows[:requests], taken.windows[:requests]))
         return taken
 
     def _refusal(self, windows: tuple[RateWindow, ...], taken: Taken) -> Fault:
         self.lines = lines_of(choose_shown(windows, taken.windows))
-        return refuse_rate(windows, taken.windows, self.policy.plan, self._taken_ns)
+        return refuse_rate(windows, taken.windows, self.policy.plan, self.taken_ns)
 
     async def _settle_tokens(self, taken_tokens: int) -> None:
         window = self.policy.tokens
         assert window is not None, "only what was taken is settled"  # noqa: S101 - for the type checkers
         unused = taken_tokens - min(self.used_tokens, MAX_COUNT)
         if unused > 0:
-            await self._counters.give_back((window,), (unused,), self._taken_ns)
+            await self.counters.give_back((window,), (unused,), self.taken_ns)
         elif unused < 0:
-            now_ns = self._now_ns()
-            taken = await self._counters.take((window,), (-unused,), now_ns)
+            now_ns = self.now_ns()
+            taken = await self.counters.take((window,), (-unused,), now_ns)
             if not taken.is_admitted:
                 # The minute is full, and what does not fit into it is nobody's any more.
-                await self._counters.take((window,), (taken.windows[0].remaining,), now_ns)
+                await self.counters.take((window,), (taken.windows[0].remaining,), now_ns)

@@ -35,6 +35,7 @@ from gateway.budgets.directory import Standing
 from gateway.budgets.exclusions import PLAIN, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds, only_alert
 from gateway.budgets.keeping.keeper import Tighten, Wish
+from gateway.budgets.keeping.terms import Terms, make_terms
 from gateway.budgets.reply_limit import has_both_limits, limit_reply
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
@@ -70,23 +71,37 @@ def may_govern(inbound: Inbound, services: Services) -> bool:
 
 def hold_at_once(inbound: Inbound, table: RouteTable, services: Services) -> Funds | None:
     """Hold for a plain call like others before it, of which all fits, as most are; None: ``hold`` has to be asked."""
-    caller, call = inbound.caller, inbound.call
-    if not call.is_plain or caller.kind == "test":
+    call, caller, keeper = inbound.call, inbound.caller, services.budgets
+    if not call.is_plain:
         return None
-    standings = services.budgets.books.directory.find(caller, inbound.tags)
     route = table.find(call.model)
-    if (
-        not standings
-        or route is None
-        or (caller.allowed_models is not None and call.model not in caller.allowed_models)
-    ):
+    if inbound.tags and keeper.books.directory.has_tags:
+        terms = _agree(inbound, route, services)
+    else:
+        alike = caller.key_id, call.endpoint, call.model, call.max_tokens
+        terms = keeper.remembered.find(alike, caller, route, inbound.created_ns)
+        if terms is None and (terms := _agree(inbound, route, services)) is not None:
+            keeper.remembered.keep(alike, terms)
+    if terms is None or route is None:
         return None
-    tariff = route.tariffs.find(call, inbound.created_ns)
-    if tariff is None or tariff.needs_limit or not tariff.targets or has_both_limits(call):
+    bound = bound_plainly(call, terms.tariff)
+    doubt = _doubt(inbound, route.targets[0], terms.tariff.cost_pusd(bound.input_tokens, bound.n))
+    return keeper.hold_at_once(terms.standings, terms.lines, terms.counted, bound, inbound.max_cost_pusd, doubt)
+
+
+def _agree(inbound: Inbound, route: Route | None, services: Services) -> Terms | None:
+    """On what terms money is held for a plain call; None where ``hold`` has to find out."""
+    caller, call, at_ns = inbound.caller, inbound.call, inbound.created_ns
+    if caller.kind == "test" or route is None:
         return None
-    bound = bound_plainly(call, tariff)
-    doubt = _doubt(inbound, route.targets[0], bound.cost_pusd(bound.output_tokens))
-    return services.budgets.reserve_at_once(standings, bound, inbound.max_cost_pusd, doubt)
+    if caller.allowed_models is not None and call.model not in caller.allowed_models:
+        return None
+    books = services.budgets.books
+    standings = books.directory.find(caller, inbound.tags)
+    tariff = route.tariffs.find(call, at_ns)
+    if not standings or tariff is None or tariff.needs_limit or not tariff.targets:
+        return None
+    return make_terms(books, caller, standings, route, tariff, at_ns)
 
 
 async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple[Inbound, Funds | None]:
@@ -282,15 +297,14 @@ def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: b
     budget that counted less would let more such calls out.
     """
     if funds is not None and funds.bound.targets:
-        most_pusd = funds.bound.pusd
         if not (is_in_doubt or row.is_estimated):
             produced = row.output_tokens + row.audio_output_tokens + row.image_output_tokens
             if produced > funds.bound.output_tokens * funds.bound.n and not row.is_cached:
                 row = msgspec.structs.replace(row, is_anomalous=True)
         elif is_in_doubt and funds.is_open:
-            changes = {"status": "in_doubt", "cost_pusd": most_pusd, "cost_basis": "bound", "is_estimated": True}
+            changes = {"status": "in_doubt", "cost_pusd": funds.bound.pusd, "cost_basis": "bound", "is_estimated": True}
             row = msgspec.structs.replace(row, **changes)
-        elif row.cost_pusd > most_pusd:
+        elif row.cost_pusd > (most_pusd := funds.bound.pusd):
             row = msgspec.structs.replace(row, cost_pusd=most_pusd, cost_basis="bound")
     if lost_pusd:
         # What the database can count, see cost_pusd; nothing that was held comes near.

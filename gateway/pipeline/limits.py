@@ -6,6 +6,8 @@ limits fail open, as gateway.limits.gate tells.
 
 from collections.abc import Callable
 
+import msgspec
+
 from gateway.backends.interface import Client
 from gateway.errors import Fault
 from gateway.ledger.recording.recorder import Recorder
@@ -40,39 +42,36 @@ def admit(recorder: Recorder, metrics: Metrics) -> Hold:
     return Hold(metrics)
 
 
-class ToldClient:
+class ToldClient(msgspec.Struct, eq=False):
     """A client every answer to which has the lines of limits."""
 
-    __slots__ = ("_client", "lines")
-
-    def __init__(self, client: Client, lines: bytes) -> None:
-        self.lines = lines
-        self._client = client
+    client: Client
+    lines: bytes
 
     @property
     def is_gone(self) -> bool:
         """Whether the client has closed its connection."""
-        return self._client.is_gone
+        return self.client.is_gone
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once."""
-        self._client.send(status, head + self.lines, *body)
+        self.client.send(status, head + self.lines, *body)
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""
-        self._client.start(head + self.lines)
+        self.client.start(head + self.lines)
 
     def write(self, data: bytes) -> None:
         """Send the next part."""
-        self._client.write(data)
+        self.client.write(data)
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
         """Tell of leaving and of slow reading."""
-        self._client.watch(on_gone, on_pressure)
+        self.client.watch(on_gone, on_pressure)
 
     def end(self, data: bytes) -> None:
         """Send the last part."""
-        self._client.end(data)
+        self.client.end(data)
 
 
 class LimitedClient(ToldClient):
@@ -82,48 +81,41 @@ class LimitedClient(ToldClient):
     at once where that needs no waiting, else with ``settle``.
     """
 
-    __slots__ = ("_held", "_is_settled", "passage")
-
-    def __init__(self, client: Client, passage: Passage) -> None:
-        # As of a ToldClient, which is not called: this is made for each call.
-        self.lines = b""
-        self._client = client
-        self.passage = passage
-        # What is held back: a whole answer, or a stream's end. The first one counts, as it does for the client.
-        self._held: tuple[int, bytes, tuple[bytes | memoryview, ...]] | bytes | None = None
-        self._is_settled = False
+    passage: Passage
+    # What is held back: a whole answer, or a stream's end. The first one counts, as it does for the client.
+    held: tuple[int, bytes, tuple[bytes | memoryview, ...]] | bytes | None = None
+    is_settled: bool = False
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once, or when the call has settled."""
-        if self.settle_at_once():
-            self._client.send(status, head + self.lines, *body)
-        elif self._held is None:
-            self._held = status, head + self.lines, body
+        if self.is_settled or self.settle_at_once():
+            self.client.send(status, head + self.lines, *body)
+        elif self.held is None:
+            self.held = status, head + self.lines, body
 
     def end(self, data: bytes) -> None:
         """Send the last part at once, or when the call has settled."""
-        if self.settle_at_once():
-            self._client.end(data)
-        elif self._held is None:
-            self._held = data
+        if self.is_settled or self.settle_at_once():
+            self.client.end(data)
+        elif self.held is None:
+            self.held = data
 
     def settle_at_once(self) -> bool:
         """Give back what the call took, where that needs no waiting; False: ``settle`` has to be asked."""
-        if not self._is_settled:
-            self._is_settled = self.passage.settle_at_once()
-        return self._is_settled
+        self.is_settled = is_settled = self.passage.settle_at_once()
+        return is_settled
 
     async def settle(self) -> None:
         """Give back what the call took, and send what was held back."""
         try:
             await self.passage.settle()
         finally:
-            held, self._held = self._held, None
+            held, self.held = self.held, None
             if isinstance(held, bytes):
-                self._client.end(held)
+                self.client.end(held)
             elif held is not None:
                 status, head, body = held
-                self._client.send(status, head, *body)
+                self.client.send(status, head, *body)
 
 
 def enter_at_once(inbound: Inbound, client: LimitedClient) -> bool:

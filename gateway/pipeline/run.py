@@ -46,7 +46,7 @@ async def meet(credentials: Credentials, services: Services) -> KeyRecord:
 async def run(inbound: Inbound, client: Client, services: Services) -> None:
     """Answer one call. What it took of the limits that govern it is given back once, before its answer ends."""
     passage = inbound.passage
-    limited = None if passage is None else limits.LimitedClient(client, passage)
+    limited = None if passage is None else limits.LimitedClient(client, b"", passage)
     client = limited or client
     journey = send.Journey(inbound, client, services)
     metrics = services.metrics
@@ -78,7 +78,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
         fault = await _stop(journey, error)
     finally:
         _leave(journey, hold, found, fault)
-        if limited is not None and not limited.settle_at_once():
+        if limited is not None and not limited.is_settled and not limited.settle_at_once():
             await limited.settle()
 
 

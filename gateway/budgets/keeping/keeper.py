@@ -19,6 +19,7 @@ from gateway.budgets.keeping.books import OpenHold, Unsettled
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.memo import write_memo
 from gateway.budgets.keeping.seeder import Seeder
+from gateway.budgets.keeping.terms import Remembered
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.counters.interface import (
     MAX_PUSD,
@@ -32,6 +33,7 @@ from gateway.counters.interface import (
     Reservation,
     Unseeded,
 )
+from gateway.counters.local_holds import Line
 from gateway.db import DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
@@ -64,6 +66,7 @@ class Keeper:
         self._recorder = treasury.recorder
         self._lease_ns = treasury.lease_ns
         self._seeder = Seeder(treasury)
+        self.remembered = Remembered(treasury.books)
 
     def reserve_at_once(
         self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: UsageRow
@@ -72,20 +75,36 @@ class Keeper:
 
         What is held for is as in a Wish, which most calls need not make.
         """
+        local = self.books.local
+        if local is None:
+            return None
+        lines = tuple([standing.line_at(doubt.created_ns) for standing in standings])
+        counted = local.find(lines)
+        if counted is None:
+            return None
+        return self.hold_at_once(standings, lines, counted, bound, cap_pusd, doubt)
+
+    def hold_at_once(  # noqa: PLR0913, PLR0917 - an object of them would cost as much as the step
+        self,
+        standings: tuple[Standing, ...],
+        lines: tuple[BudgetLine, ...],
+        counted: tuple[Line, ...],
+        bound: Bound,
+        cap_pusd: int | None,
+        doubt: UsageRow,
+    ) -> Funds | None:
+        """As ``reserve_at_once``, where the counters are known."""
         books, most_pusd = self.books, doubt.cost_pusd
         local = books.local
         if local is None or most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
             return None
-        funds = Funds(books, standings, bound, doubt, cap_pusd, bound.output_tokens if bound.needs_limit else None)
-        if standings:
-            created_ns = doubt.created_ns
-            lines: tuple[BudgetLine, ...] = ()
-            # No comprehension: of the one or two that there are it costs more than they do.
-            for standing in standings:
-                lines += (standing.line_at(created_ns),)
-            if not local.hold(doubt.request_id, lines, most_pusd, books.now_ns(), self._lease_ns, funds):
-                return None
-        return funds
+        hold_id = doubt.request_id
+        max_tokens = bound.output_tokens if bound.needs_limit else None
+        if not standings:
+            return Funds(books, standings, bound, doubt, cap_pusd, max_tokens)
+        funds = Funds(books, standings, bound, doubt, cap_pusd, max_tokens, (hold_id,))
+        is_held = local.hold(hold_id, lines, counted, most_pusd, doubt.created_ns + self._lease_ns, funds)
+        return funds if is_held else None
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
         """Hold what a call may cost, or what there is room for; raises Fault where a budget has none.
@@ -126,7 +145,8 @@ class Keeper:
     def _fund(self, wish: Wish, bound: Bound, doubt: UsageRow) -> Funds:
         is_limited = bound.output_tokens < wish.bound.output_tokens or bound.needs_limit
         max_tokens = bound.output_tokens if is_limited else None
-        funds = Funds(self.books, wish.standings, bound, doubt, wish.cap_pusd, max_tokens)
+        hold_ids = (doubt.request_id,) if wish.standings else ()
+        funds = Funds(self.books, wish.standings, bound, doubt, wish.cap_pusd, max_tokens, hold_ids)
         if funds.is_open and self.books.local is not None:
             self.books.local.entrust(doubt.request_id, funds)
         return funds

@@ -228,7 +228,8 @@ def _decode_chat(body: bytes) -> tuple[Call, Names]:
         wants_usage=options is not None and options.include_usage is True,
         max_tokens=longest or most or None,
         n=n or 1,
-        is_plain=is_plain,
+        # Which of two limits a provider believes is its own choice.
+        is_plain=is_plain and (longest is UNSET or most is UNSET),
     )
     has_limit = longest is not UNSET or most is not UNSET
     return call, NAMES_GIVEN[stream is not UNSET, n is not UNSET, has_limit]

@@ -127,7 +127,9 @@ class OpenAiDoor:
         created_ns = services.now_ns()
         request_id = services.ids.new(created_ns)
         policy = visit.policy
-        passage = None if policy is None else Passage(services.limiting.gate, policy, request_id, services.now_ns)
+        passage = None
+        if policy is not None:
+            passage = Passage(services.limiting.gate, policy, request_id, services.now_ns, created_ns)
         call = visit.refusal or _decode(visit.endpoint, body)
         if isinstance(call, Fault):
             if passage is not None:

@@ -18,6 +18,7 @@ from gateway.counters.interface import (
     Unseeded,
 )
 from gateway.counters.local_holds import LocalHolds
+from gateway.counters.local_limits import Epoch
 from tests.gateway.counters.programs import START_NS, S
 
 
@@ -107,7 +108,7 @@ def test_how_a_hold_ended_is_known_until_its_time_is_over_and_soon_not_kept(
                 holds.sweep(now_ns, S)
             hold_id = f"h{number}"
             holds.reserve(make_hold(hold_id, None, amount_pusd=0), now_ns)
-            assert not holds.hold(hold_id, (), 0, now_ns, S)
+            assert not holds.hold(hold_id, (), (), 0, now_ns + S)
             holds.settle(hold_id, 0, now_ns)
             ended.append((hold_id, now_ns))
             assert holds.count_kept()[1] <= most
@@ -130,17 +131,17 @@ def test_holding_at_once_holds_what_reserving_would(first: int, second: int, cha
     answers: list[tuple[bool, bool]] = []
     for at_once in (True, False):
         holds = LocalHolds()
-        assert not holds.hold("z", (msgspec.structs.replace(line[0], seed_pusd=None),), 0, START_NS, S)
+        assert holds.find(line) is None
         holds.reserve(make_hold("seeds", None, amount_pusd=0), START_NS)
 
         def hold(hold_id: str, amount: int, holds: LocalHolds = holds, at_once: bool = at_once) -> bool:
             if at_once:
-                return holds.hold(hold_id, line, amount, START_NS, S)
+                return holds.hold(hold_id, line, holds.find(line) or (), amount, START_NS + S)
             return isinstance(holds.reserve(make_hold(hold_id, None, amount_pusd=amount), START_NS), Held)
 
         before = hold("a", first)
         # The id of an open hold is nobody else's.
-        assert not (before and holds.hold("a", line, 0, START_NS, S))
+        assert not (before and holds.hold("a", line, holds.find(line) or (), 0, START_NS + S))
         holds.settle("a", charged, START_NS)
         answers.append((before, hold("b", second)))
     assert answers[0] == answers[1]
@@ -155,7 +156,7 @@ def test_a_hold_joins_a_line_that_is_begun_after_it() -> None:
     assert holds.owned() == [("a", None)]
     holds.entrust("a", "owner")
     assert holds.owned() == [("a", "owner")]
-    assert holds.hold("b", (old,), 0, START_NS, S, "other")
+    assert holds.hold("b", (old,), holds.find((old,)) or (), 0, START_NS + S, "other")
     assert holds.owned()[1] == ("b", "other")
     joins = (Join(budget_key="n", hold_id="a", amount_pusd=0), Join(budget_key="n", hold_id="gone", amount_pusd=0))
     for name in ("c", "d"):
@@ -171,10 +172,25 @@ def test_a_hold_that_its_owner_ends_is_not_remembered() -> None:
     """Each line tells what it has spent; there is nothing to end a second time, and nothing that grows."""
     holds, line = LocalHolds(), BudgetLine(budget_key="b", window_key="w", limit_pusd=100, seed_pusd=0)
     assert isinstance(holds.reserve(NewHold(hold_id="full", lines=(line,), amount_pusd=101, lease_ns=1), 0), Refused)
-    assert holds.hold("h1", (line,), 60, 0, 1_000)
-    assert not holds.hold("h1", (line,), 1, 0, 1_000)
-    assert not holds.hold("h2", (line,), 41, 0, 1_000)
+    counted = holds.find((line,))
+    assert counted is not None
+    assert holds.hold("h1", (line,), counted, 60, 1_000)
+    assert not holds.hold("h1", (line,), counted, 1, 1_000)
+    assert not holds.hold("h2", (line,), counted, 41, 1_000)
     assert (holds.end("h1", 70, 0), holds.end("h1", 70, 0)) == ((70,), None)
     assert (len(holds), holds.count_kept()) == (0, (1, 0))
     with pytest.raises(ValueError, match="picodollars"):
         holds.end("h1", -1, 0)
+
+
+def test_counters_that_were_found_are_good_until_one_is_dropped() -> None:
+    """The epoch tells; a sweep that drops none begins no new one."""
+    epoch = Epoch()
+    holds, line = LocalHolds(epoch), BudgetLine(budget_key="b", window_key="w", limit_pusd=100, seed_pusd=0)
+    holds.reserve(NewHold(hold_id="a", lines=(line,), amount_pusd=1, lease_ns=S), START_NS)
+    before = holds.find((line,))
+    holds.sweep(START_NS, S)
+    assert (holds.find((line,)), epoch.number) == (before, 0)
+    holds.settle("a", 1, START_NS)
+    holds.sweep(START_NS + LINE_IDLE_NS + 1, S)
+    assert (holds.find((line,)), epoch.number) == (None, 1)

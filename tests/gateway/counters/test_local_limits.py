@@ -27,7 +27,7 @@ def test_what_is_given_back_to_a_dropped_window_is_lost() -> None:
 
 
 def test_an_empty_slot_is_not_kept() -> None:
-    """The last to leave closes the door; a lease that is over leaves at the next cleaning."""
+    """It goes with the next cleaning, as a lease does that is over."""
     slots = LocalSlots()
     slot = Slot(slot_key="key", limit=2)
     slots.enter([slot], "a", START_NS, 9 * S)

@@ -34,7 +34,7 @@ class Plainly:
     def enter(self, lease_id: str, bound_tokens: int, now_ns: int) -> bytes | None:
         """Take a slot, then the rest; leave the slot where that refuses."""
         windows, amounts = self.windows, (1,) * len(self.windows)
-        if not self.counters.slots.admit(self.slots, lease_id, now_ns, LEASE_NS):
+        if not self.counters.slots.enter(self.slots, lease_id, now_ns, LEASE_NS).is_admitted:
             return None
         if self.tokens is not None:
             windows, amounts = (*windows, self.tokens), (*amounts, bound_tokens)

@@ -46,7 +46,7 @@ class Turnstile:
         self._made += 1
         policy = self.gate.policy_of(self.caller)
         assert policy is not None
-        return Passage(self.gate, policy, f"lease-{self._made}", lambda: self.now_ns)
+        return Passage(self.gate, policy, f"lease-{self._made}", lambda: self.now_ns, self.now_ns)
 
     async def enter(self, bound: int = 0, exact: int | None = None) -> Passage:
         """Enter with tokens; raises Fault."""

@@ -67,6 +67,11 @@ def test_every_answer_of_a_limited_call_has_its_lines() -> None:
         assert client.headers == {"a": "b", "x-ratelimit-limit": "5"}
 
 
+async def zero() -> int:
+    """Count nothing."""
+    return 0
+
+
 @pytest.mark.parametrize("is_stream", [False, True])
 async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> None:
     """Where that takes a moment: what came before is not held back, and the end is sent once."""
@@ -74,7 +79,8 @@ async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> 
     gate.local = None
     policy = gate.policy_of(replace(CALLER, max_concurrent=1))
     assert policy is not None
-    limited = LimitedClient(cast("Client", client), Passage(gate, policy, "lease", lambda: 0))
+    limited = LimitedClient(cast("Client", client), b"", Passage(gate, policy, "lease", lambda: 0, 0))
+    await limited.passage.enter(0, zero)
     if is_stream:
         limited.start(b"")
         limited.write(b"begin ")
@@ -118,8 +124,8 @@ async def test_the_bound_is_a_token_a_byte_and_the_longest_reply(call: dict[str,
         assert policy is not None
         tokenizers = cast("Any", Counting(10**6))
         services = make_services(tokenizers=tokenizers)
-        passage = Passage(gate, policy, "lease", services.now_ns)
-        client = LimitedClient(cast("Client", FakeClient()), passage)
+        passage = Passage(gate, policy, "lease", services.now_ns, services.now_ns())
+        client = LimitedClient(cast("Client", FakeClient()), b"", passage)
         try:
             await enter(make_inbound(made, passage=passage), client, services)
             outcomes.append(True)
@@ -147,8 +153,8 @@ async def test_where_the_bound_has_no_room_tokens_are_counted() -> None:
     services = make_services(tokenizers=cast("Any", Counting(10)))
     call = make_call(body=b"x" * 500, max_tokens=20)
     for admitted in (True, False):
-        passage = Passage(gate, policy, "lease", services.now_ns)
-        limited = LimitedClient(cast("Client", FakeClient()), passage)
+        passage = Passage(gate, policy, "lease", services.now_ns, services.now_ns())
+        limited = LimitedClient(cast("Client", FakeClient()), b"", passage)
         entering = enter(make_inbound(call, passage=passage), limited, services)
         if admitted:
             await entering

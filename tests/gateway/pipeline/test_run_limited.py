@@ -23,8 +23,8 @@ from msgspec.structs import replace
 
 from gateway.backends.interface import Client
 from gateway.config.settings import Retries, Settings
-from gateway.counters.interface import Counters
-from gateway.counters.local_limits import LocalSlots
+from gateway.counters.interface import Counters, Slot
+from gateway.counters.local_limits import Leases, LocalSlots
 from gateway.counters.memory import MemoryCounters
 from gateway.errors import Fault
 from gateway.limits.passage import Passage
@@ -35,18 +35,33 @@ from providers.errors import Refused
 LIMITS = {"requests_per_minute": 5, "tokens_per_minute": 10_000, "max_concurrent": 1}
 
 
-class WatchedSlots(LocalSlots):
+class WatchedLeases(dict[str, int]):
     """Tells whether the answer had ended when its call left."""
+
+    def __init__(self, client: FakeClient, was_whole: list[bool]) -> None:
+        super().__init__()
+        self.client, self.was_whole = client, was_whole
+
+    def pop(self, *asked: Any) -> Any:
+        """Leave."""
+        self.was_whole.append(self.client.is_whole)
+        return super().pop(*asked)
+
+
+class WatchedSlots(LocalSlots):
+    """Slots all of which are watched."""
 
     def __init__(self, client: FakeClient) -> None:
         super().__init__()
         self.client = client
         self.was_whole: list[bool] = []
 
-    def leave(self, *asked: Any) -> None:
-        """Free the slots."""
-        self.was_whole.append(self.client.is_whole)
-        super().leave(*asked)
+    def leases_of(self, slot: Slot) -> Leases:
+        """Find who is inside."""
+        leases = super().leases_of(slot)
+        if not isinstance(leases.expires_ns, WatchedLeases):
+            leases.expires_ns = WatchedLeases(self.client, self.was_whole)
+        return leases
 
 
 class WaitingCounters(MemoryCounters):
@@ -82,7 +97,7 @@ class LimitedPath:
         """Another call's."""
         policy = self.gate.policy_of(self.caller)
         assert policy is not None
-        return Passage(self.gate, policy, lease_id, self.services.now_ns)
+        return Passage(self.gate, policy, lease_id, self.services.now_ns, self.services.now_ns())
 
     async def run(self) -> None:
         """Go through to the end."""

@@ -1,0 +1,83 @@
+"""On what terms money is held for the calls of one key that are alike: found once, since to ask anew for each call who
+governs it, what it costs at worst and where that is counted would cost as much as to hold it.
+"""
+
+import msgspec
+
+from gateway.accounts.directory import KeyRecord
+from gateway.budgets.bound import Tariff
+from gateway.budgets.directory import Standing
+from gateway.budgets.keeping.books import Books
+from gateway.counters.interface import BudgetLine
+from gateway.counters.local_holds import Line
+
+# Kinds of calls that are remembered; beyond it all are looked up anew.
+MAX_REMEMBERED = 8_192
+# The key, the endpoint, the model's name and the caller's own limit on the reply.
+Alike = tuple[str, str, str, int | None]
+
+
+class Terms(msgspec.Struct, frozen=True, eq=False):
+    """What holds from one moment on and before another, as long as neither the budgets nor their counters change."""
+
+    caller: KeyRecord
+    # Whatever the tariff is of.
+    route: object
+    tariff: Tariff
+    standings: tuple[Standing, ...]
+    lines: tuple[BudgetLine, ...]
+    counted: tuple[Line, ...]
+    from_ns: int
+    until_ns: int
+    # Of the budgets, and of their counters.
+    revision: int
+    epoch: int
+
+
+def make_terms(
+    books: Books, caller: KeyRecord, standings: tuple[Standing, ...], route: object, tariff: Tariff, at_ns: int
+) -> Terms | None:
+    """Find what holds at a moment; None where a budget has no counter in this process yet, or never has one there."""
+    lines = tuple([standing.line_at(at_ns) for standing in standings])
+    counted = None if books.local is None else books.local.find(lines)
+    if counted is None:
+        return None
+    windows = [standing.window_at(at_ns) for standing in standings]
+    return Terms(
+        caller,
+        route,
+        tariff,
+        standings,
+        lines,
+        counted,
+        max([tariff.from_ns, *[window.start_ns for window in windows]]),
+        min([tariff.until_ns, *[window.end_ns for window in windows]]),
+        books.directory.revision,
+        books.epoch.number,
+    )
+
+
+class Remembered:
+    """The terms that were made in one process."""
+
+    __slots__ = ("_books", "_known")
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._known: dict[Alike, Terms] = {}
+
+    def find(self, alike: Alike, caller: KeyRecord, route: object, at_ns: int) -> Terms | None:
+        """Find what still holds."""
+        terms = self._known.get(alike)
+        if terms is None or terms.caller is not caller or terms.route is not route:
+            return None
+        books = self._books
+        if terms.revision != books.directory.revision or terms.epoch != books.epoch.number:
+            return None
+        return terms if terms.from_ns <= at_ns < terms.until_ns else None
+
+    def keep(self, alike: Alike, terms: Terms) -> None:
+        """Remember what was made."""
+        if len(self._known) >= MAX_REMEMBERED:
+            self._known.clear()
+        self._known[alike] = terms
