@@ -129,7 +129,7 @@ async def open_gateway(
         credentials = await start(CredentialDirectory(database, vault), stack)
         guard = AddressGuard()
         prompts = await start(PromptKeeper(database, vault, time.time_ns), stack)
-        upstreams = build_upstreams(settings, loop, stack, guard)
+        upstreams = build_upstreams(settings, loop, stack, guard, recorder)
         history = History(database)
         history.start()
         stack.push_async_callback(history.close)

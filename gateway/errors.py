@@ -106,9 +106,19 @@ class Fault(Exception):
 
 
 MAX_SHOWN_CHARS = 200
+_LEDGER_RETRY_MS = 5_000
 
 
 def shown(value: object) -> str:
     """A value as an error message may show it: quoted, escaped and cut."""
     text = repr(value)
     return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
+
+
+def refuse_unrecorded() -> Fault:
+    """What is said where a call's cost could be written down nowhere."""
+    return Fault(
+        "service_unavailable",
+        "The usage ledger cannot be written, so no call is made. The operator has to make room on the disk.",
+        retry_after_ms=_LEDGER_RETRY_MS,
+    )

@@ -28,11 +28,14 @@ from gateway.caching.shared import SharedAnswers
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.db import Database
 from gateway.ids import new_id
+from gateway.ledger.recording.journal import JournalFull
+from gateway.ledger.recording.recorder import Recorder
 from gateway.pipeline.route import SANDBOX, RouteTable
 from gateway.server.exchange import MetricsExchange
 from gateway.telemetry import Metrics
 from providers.anthropic.dialect import AnthropicDialect
 from providers.catalogue import Catalogue
+from providers.errors import Withheld
 from providers.local.choice import choose_weights
 from providers.openai.dialect import OpenAiDialect
 from providers.pricing.price_rows import PriceRow
@@ -64,9 +67,24 @@ def wall_clock_s() -> int:
 
 
 def build_upstreams(
-    settings: Settings, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack, guard: AddressGuard
+    settings: Settings,
+    loop: asyncio.AbstractEventLoop,
+    stack: AsyncExitStack,
+    guard: AddressGuard,
+    recorder: Recorder,
 ) -> Upstreams:
-    """One backend a configured provider, each with connections of its own: one that hangs starves no other."""
+    """One backend a configured provider, each with connections of its own: one that hangs starves no other.
+
+    Nothing leaves before the journal has the holds for it.
+    """
+
+    def keep_holds() -> Withheld | None:
+        try:
+            recorder.write_holds()
+        except JournalFull as full:
+            return Withheld(str(full))
+        return None
+
     if choose_weights() is not None:
         # Ten seconds and more on a machine with a device, which its first call shall not wait for.
         loop.run_in_executor(None, _import_transformers)
@@ -79,7 +97,7 @@ def build_upstreams(
     sandbox = Sandbox(time.time_ns)
     backends: dict[str, Backend] = {SANDBOX: SandboxBackend(sandbox, plain, loop)}
     openings: dict[str, Opening] = {}
-    guarded = _open_transport(stack, Transport(guard=guard))
+    guarded = _open_transport(stack, Transport(guard=guard, before=keep_holds))
     unconfigured = {name: _usual(row) for name, row in PROVIDERS.items() if name not in settings.providers}
     for name, provider in {**unconfigured, **settings.providers}.items():
         if provider.dialect == "local":
@@ -87,7 +105,8 @@ def build_upstreams(
         elif provider.dialect == "sandbox":
             backends[name] = SandboxBackend(sandbox, plain, loop, name=name)
         else:
-            transport = _open_transport(stack, Transport(max_connections_per_origin=provider.max_connections))
+            connections = provider.max_connections
+            transport = _open_transport(stack, Transport(max_connections_per_origin=connections, before=keep_holds))
             upstream = _Upstream(name, provider, settings, transport, guarded)
             openings[name] = Opening(name=name, dialect=upstream.dialect, reach=upstream.reach)
             if name not in unconfigured:

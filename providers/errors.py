@@ -8,6 +8,7 @@ ProviderError
 │                                                                                 retry where a stream said nothing
 ├── Refused            a status >= 400, or an error object in a 200               by status
 ├── PoolExhausted      every connection to this origin is busy                    other target
+├── Withheld           what has to be kept before bytes leave could not be        never
 └── Unsupported        the dialect cannot express the request: the caller's 400   never
 """
 
@@ -100,6 +101,15 @@ class PoolExhausted(ProviderError):
     """Every connection that this origin may have is in use; nothing was sent."""
 
     code = "upstream_busy"
+    status = 503
+    sent = False
+    retryable = False
+
+
+class Withheld(ProviderError):
+    """What has to be made durable before anything leaves could not be; nothing was sent."""
+
+    code = "service_unavailable"
     status = 503
     sent = False
     retryable = False

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from gateway.backends.interface import Backend
-from gateway.errors import KINDS, Fault
+from gateway.errors import KINDS, Fault, refuse_unrecorded
 from providers.errors import (
     InvalidAnswer,
     PoolExhausted,
@@ -21,6 +21,7 @@ from providers.errors import (
     Truncated,
     Unreachable,
     Unsupported,
+    Withheld,
 )
 
 CREDENTIAL = re.compile(
@@ -83,7 +84,7 @@ def is_well(error: ProviderError) -> bool:
     if isinstance(error, Refused):
         status = error.upstream_status
         return _is_flagged(error) or (BAD_REQUEST <= status < SERVER_ERROR and status not in ILL)
-    return isinstance(error, (Unsupported, PoolExhausted))
+    return isinstance(error, (Unsupported, PoolExhausted, Withheld))
 
 
 def _is_flagged(error: Refused) -> bool:
@@ -160,6 +161,8 @@ def as_fault(error: ProviderError, backend: Backend) -> Fault:
         return Fault("unsupported_parameter", clean(error.message).rstrip(".") + ".", param=error.param)
     if isinstance(error, Refused):
         return _as_asked(error) if backend.is_free else _refusal(error, name)
+    if isinstance(error, Withheld):
+        return refuse_unrecorded()
     code = error.code if error.code in KINDS else "provider_error"
     # Addresses and system errors are the operator's business: only what is unreachable says them.
     text = f"{name} cannot be reached." if isinstance(error, Unreachable) else f"{name}: {clean(error.message)}."

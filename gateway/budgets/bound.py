@@ -176,7 +176,9 @@ def join_worsts(worsts: Sequence[Worst], from_ns: int = 0, until_ns: int = 0) ->
     """Put together what the targets of a route charge."""
     longest = max((worst.output_tokens for worst in worsts), default=0)
     needs_limit = any(worst.is_unlimited for worst in worsts)
-    sums = tuple((worst.input_atto, worst.output_atto * worst.output_tokens, worst.per_request_pusd) for worst in worsts)
+    sums = tuple(
+        (worst.input_atto, worst.output_atto * worst.output_tokens, worst.per_request_pusd) for worst in worsts
+    )
     return Tariff(tuple(worsts), longest, needs_limit, sums, from_ns, until_ns)
 
 

@@ -137,6 +137,18 @@ class Leases:
         # No lease is over before this; it may be earlier than the first that is.
         self.soonest_ns = 0
 
+    def has_room(self, limit: int, now_ns: int) -> bool:
+        """Whether there is room for another, who those are not in whose lease is over."""
+        if self.soonest_ns <= now_ns and self.expires_ns:
+            self.drop_old(now_ns)
+        return len(self.expires_ns) < limit
+
+    def let_in(self, lease_id: str, expires_ns: int) -> None:
+        """Let one in, or renew its lease."""
+        if expires_ns < self.soonest_ns or not self.expires_ns:
+            self.soonest_ns = expires_ns
+        self.expires_ns[lease_id] = expires_ns
+
     def drop_old(self, now_ns: int) -> None:
         """Let out those whose lease is over; asked where ``soonest_ns`` says that there may be any."""
         self.expires_ns = {lease: expires for lease, expires in self.expires_ns.items() if expires > now_ns}
@@ -170,9 +182,7 @@ class LocalSlots:
         # All of them, also behind one that is full: whoever asks how they stand counts nobody whose lease is over.
         for slot in slots:
             leases = self.leases_of(slot)
-            if leases.soonest_ns <= now_ns:
-                leases.drop_old(now_ns)
-            if len(leases.expires_ns) >= slot.limit and lease_id not in leases.expires_ns:
+            if not leases.has_room(slot.limit, now_ns) and lease_id not in leases.expires_ns:
                 is_admitted = False
         expires_ns = now_ns + lease_ns
         states: list[SlotState] = []
@@ -180,9 +190,7 @@ class LocalSlots:
             leases = self.leases_of(slot)
             is_inside = lease_id in leases.expires_ns
             if is_admitted:
-                if not leases.expires_ns or expires_ns < leases.soonest_ns:
-                    leases.soonest_ns = expires_ns
-                leases.expires_ns[lease_id] = max(leases.expires_ns.get(lease_id, 0), expires_ns)
+                leases.let_in(lease_id, max(leases.expires_ns.get(lease_id, 0), expires_ns))
                 is_inside = True
             inside = len(leases.expires_ns)
             is_refusing = not is_inside and inside >= slot.limit

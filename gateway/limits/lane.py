@@ -10,6 +10,7 @@ from gateway.counters.memory import MemoryCounters
 from gateway.limits.refusals import lines_around
 
 _FOREVER_NS = 1 << 63
+_ANY_TOKENS = 1 << 127
 # What stands around the number of a window that the headers may tell of.
 _Lines = tuple[bytes, bytes]
 
@@ -34,13 +35,14 @@ class Lane:
         self._counters = counters
         self._windows = windows
         self._tokens = tokens
-        self._limit_tokens = 0 if tokens is None else tokens.limit
+        # Where nothing limits them they are counted for nobody.
+        self._limit_tokens = _ANY_TOKENS if tokens is None else tokens.limit
         self._slots = slots
         self._lease_ns = lease_ns
         # The counts with their limits, good from one moment and before another, in one epoch of the counters.
         self._requests: list[tuple[Count, int, _Lines | None]] = []
         self._inside: list[tuple[Leases, int]] = []
-        self._minute: Count | None = None
+        self._minute = Count()
         self._start_ns = self._end_ns = 0
         self._epoch = counters.epoch
         self._found_in = -1
@@ -53,12 +55,10 @@ class Lane:
         if self._found_in != self._epoch.number or not self._start_ns <= now_ns < self._end_ns:
             self._find(now_ns)
         minute = self._minute
-        if minute is not None and minute.used + bound_tokens > self._limit_tokens:
+        if minute.used + bound_tokens > self._limit_tokens:
             return None
         for leases, limit in self._inside:
-            if leases.soonest_ns <= now_ns and leases.expires_ns:
-                leases.drop_old(now_ns)
-            if len(leases.expires_ns) >= limit:
+            if not leases.has_room(limit, now_ns):
                 return None
         # As choose_shown does: the nearest to its limit, the first of two.
         least, shown = MAX_COUNT, None
@@ -72,12 +72,8 @@ class Lane:
                 if lines is not None:
                     least, shown = left, lines
         for leases, _ in self._inside:
-            expires_ns = now_ns + self._lease_ns
-            if not leases.expires_ns or expires_ns < leases.soonest_ns:
-                leases.soonest_ns = expires_ns
-            leases.expires_ns[lease_id] = expires_ns
-        if minute is not None:
-            minute.used += bound_tokens
+            leases.let_in(lease_id, now_ns + self._lease_ns)
+        minute.used += bound_tokens
         return b"" if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
 
     def leave(self, lease_id: str, unused_tokens: int, moment_ns: int) -> None:
@@ -85,20 +81,20 @@ class Lane:
 
         Below 0 they are what was used beyond: it counts in the minute of the moment, as far as it fits.
         """
-        minute, tokens = self._minute, self._tokens
-        if self._found_in == self._epoch.number:
+        tokens, is_current = self._tokens, self._found_in == self._epoch.number
+        if is_current:
             for leases, _ in self._inside:
                 leases.expires_ns.pop(lease_id, None)
         else:
             # What is kept here may be nobody's any more.
             self._counters.slots.leave(self._slots, lease_id)
-            minute = None
         if tokens is None:
             return
         if unused_tokens < 0:
             minute = self._counters.rates.frame_at(tokens.period, moment_ns).count_of(tokens.policy_key)
             minute.used = max(minute.used, min(minute.used - unused_tokens, tokens.limit))
-        elif minute is not None and self._start_ns <= moment_ns < self._end_ns:
+        elif is_current and self._start_ns <= moment_ns < self._end_ns:
+            minute = self._minute
             minute.used = max(0, minute.used - unused_tokens)
         else:
             self._counters.rates.give_back((tokens,), (unused_tokens,), moment_ns)
@@ -118,8 +114,7 @@ class Lane:
             # As choose_shown does: a quota is not told of.
             lines = None if window.period == "month" else lines_around(window.limit, end_s)
             self._requests.append((count, window.limit, lines))
-        if self._tokens is not None:
-            self._minute, _ = self._find_count(self._tokens, now_ns)
+        self._minute = Count() if self._tokens is None else self._find_count(self._tokens, now_ns)[0]
         self._inside = [(slots.leases_of(slot), slot.limit) for slot in self._slots]
         # Now, since finding a window may drop others.
         self._found_in = self._epoch.number

@@ -10,16 +10,17 @@ Where all budgets only alert, nothing is refused and no byte is changed: what ca
 and the rest is only counted once it is settled.
 
 Failure behavior: where what was spent cannot be asked there is a 503, where the bound of a call cannot be known a 402,
-unless all budgets only alert; a hold that the journal does not take lets nothing out.
+unless all budgets only alert; nothing is sent while the journal takes no hold.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
 from gateway.budgets import refusal
 from gateway.budgets.bound import (
+    PREAMBLE_TOKENS,
     UNBOUNDED,
     Bound,
     Reach,
@@ -35,7 +36,7 @@ from gateway.budgets.directory import Standing
 from gateway.budgets.exclusions import PLAIN, Shape, read_shape
 from gateway.budgets.keeping.funds import Funds, only_alert
 from gateway.budgets.keeping.keeper import Tighten, Wish
-from gateway.budgets.keeping.terms import Terms, make_terms
+from gateway.budgets.keeping.terms import Terms
 from gateway.budgets.reply_limit import has_both_limits, limit_reply
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
@@ -84,9 +85,11 @@ def hold_at_once(inbound: Inbound, table: RouteTable, services: Services) -> Fun
             keeper.remembered.keep(alike, terms)
     if terms is None or route is None:
         return None
-    bound = bound_plainly(call, terms.tariff)
-    doubt = _doubt(inbound, route.targets[0], terms.tariff.cost_pusd(bound.input_tokens, bound.n))
-    return keeper.hold_at_once(terms.standings, terms.lines, terms.counted, bound, inbound.max_cost_pusd, doubt)
+    tariff, input_tokens, n = terms.tariff, len(call.body) + PREAMBLE_TOKENS, call.n * call.prompts
+    # As bound_plainly does.
+    bound = Bound(tariff.targets, input_tokens, tariff.output_tokens, n)
+    doubt = _doubt(inbound, route.targets[0], tariff.cost_pusd(input_tokens, n))
+    return keeper.hold_at_once(terms, bound, inbound.max_cost_pusd, doubt)
 
 
 def _agree(inbound: Inbound, route: Route | None, services: Services) -> Terms | None:
@@ -96,12 +99,11 @@ def _agree(inbound: Inbound, route: Route | None, services: Services) -> Terms |
         return None
     if caller.allowed_models is not None and call.model not in caller.allowed_models:
         return None
-    books = services.budgets.books
-    standings = books.directory.find(caller, inbound.tags)
+    standings = services.budgets.books.directory.find(caller, inbound.tags)
     tariff = route.tariffs.find(call, at_ns)
     if not standings or tariff is None or tariff.needs_limit or not tariff.targets:
         return None
-    return make_terms(books, caller, standings, route, tariff, at_ns)
+    return services.budgets.remembered.make(caller, standings, route, tariff, at_ns)
 
 
 async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple[Inbound, Funds | None]:
@@ -246,17 +248,10 @@ def _find_tariff(call: Call, route: Route, services: Services, at_ns: int) -> Ta
     return tariff
 
 
-def send_off(funds: Funds, services: Services) -> Awaitable[None] | None:
-    """Make what is held survive this process before the call goes out; None: it does.
-
-    Raises JournalFull where that cannot be, as awaiting what is returned does.
-    """
-    if not funds.is_open or not funds.bound.targets:
-        return None
-    if services.metrics.requests_in_flight > 1:
-        return services.recorder.hold(funds.doubt)
-    services.recorder.hold_at_once(funds.doubt)
-    return None
+def send_off(funds: Funds, services: Services) -> None:
+    """Note what is held, so that it survives this process before the call goes out; see gateway.upstreams."""
+    if funds.hold_ids and funds.bound.targets:
+        services.recorder.hold(funds.doubt)
 
 
 def may_be_billed(error: ProviderError, funds: Funds | None) -> bool:
@@ -282,8 +277,7 @@ async def cover(
         funds.doubt = msgspec.structs.replace(
             funds.doubt, cost_pusd=funds.doubt.cost_pusd + lost_pusd, attempts=attempts + 1
         )
-        if (written := send_off(funds, services)) is not None:
-            await written
+        send_off(funds, services)
         return lost_pusd
     if usage is None and not doubtful.target.backend.is_free:
         usage = await meter.measure(inbound.call, doubtful.target.model, Produced(reported=None), services)

@@ -15,7 +15,6 @@ from gateway.budgets.bound import Tariffs
 from gateway.caching.answers import StoredAnswer
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic.interface import Check
-from gateway.errors import Fault
 from gateway.limits.passage import Passage
 from providers.chat import Usage
 from providers.wire import Call
@@ -34,7 +33,6 @@ _LIMITS_BEGIN = b"x-ratelimit-"
 _NAME_BEGINS = b"x-request-id:"
 # Where providers put the name that they gave a request: OpenAI and Groq, Anthropic, OpenRouter.
 REQUEST_IDS = (b"x-request-id", b"request-id", b"x-generation-id")
-LEDGER_RETRY_MS = 5_000
 MAX_REQUEST_ID_BYTES = 128
 # What may stand in a header as it is; everything else becomes a question mark.
 HEADER_SAFE = bytes(byte if 0x20 <= byte < 0x7F else 0x3F for byte in range(256))  # noqa: PLR2004 - printable ASCII
@@ -177,12 +175,3 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     layer: str = ""
     # Tokens of inputs that were not sent, since what answers them was kept.
     spared_tokens: int = 0
-
-
-def refuse_unrecorded() -> Fault:
-    """What is said where a call's cost could be written down nowhere."""
-    return Fault(
-        "service_unavailable",
-        "The usage ledger cannot be written, so no call is made. The operator has to make room on the disk.",
-        retry_after_ms=LEDGER_RETRY_MS,
-    )

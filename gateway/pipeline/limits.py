@@ -9,11 +9,11 @@ from collections.abc import Callable
 import msgspec
 
 from gateway.backends.interface import Client
-from gateway.errors import Fault
+from gateway.errors import Fault, refuse_unrecorded
 from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.passage import Passage
 from gateway.pipeline import reply
-from gateway.pipeline.flow import Inbound, refuse_unrecorded
+from gateway.pipeline.flow import Inbound
 from gateway.pipeline.services import Services
 from gateway.telemetry import Metrics
 from providers.wire import Call
@@ -121,9 +121,10 @@ class LimitedClient(ToldClient):
 def enter_at_once(inbound: Inbound, client: LimitedClient) -> bool:
     """As ``enter``, where that needs no waiting; False: nothing was taken, and ``enter`` has to be asked."""
     passage = client.passage
-    is_inside = passage.enter_at_once(_bound_tokens(inbound.call))
-    client.lines = passage.lines
-    return is_inside
+    if passage.enter_at_once(_bound_tokens(inbound.call)):
+        client.lines = passage.lines
+        return True
+    return False
 
 
 async def enter(inbound: Inbound, client: LimitedClient, services: Services) -> None:

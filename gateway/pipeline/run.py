@@ -18,12 +18,12 @@ from gateway.budgets.keeping.funds import Funds
 from gateway.caching.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
-from gateway.errors import Fault
+from gateway.errors import Fault, refuse_unrecorded
 from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
-from gateway.pipeline.flow import Inbound, Outcome, Route, refuse_unrecorded, tells_limits
+from gateway.pipeline.flow import Inbound, Outcome, Route, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.record import CLIENT_GONE, OK
 from gateway.pipeline.send import SendFailed, TargetSpared, Upstream

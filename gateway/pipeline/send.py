@@ -183,8 +183,8 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
     call = journey.sent.call
     request = backend.dialect.encode(call, target.model)
     funds = None if journey.attempts else journey.funds
-    if funds is not None and (written := budget.send_off(funds, services)) is not None:
-        await written
+    if funds is not None:
+        budget.send_off(funds, services)
     while True:
         journey.attempts += 1
         started_ns = ticks_ns()

@@ -10,7 +10,7 @@ from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from providers.errors import InvalidAnswer, ProviderError, Truncated, Unreachable
+from providers.errors import InvalidAnswer, ProviderError, Truncated, Unreachable, Withheld
 from providers.transport.exchange import Exchange
 from providers.transport.head import REDIRECTION, ResponseHead, read_whole
 from providers.transport.known_answer import KnownAnswer
@@ -128,13 +128,19 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._body_at = 0
         if len(body) > _JOIN_BYTES:
-            self._transport.writelines((b"%bcontent-length: %d\r\n\r\n" % (head, len(body)), body))
+            self._pool.outbox.write(self._transport, b"%bcontent-length: %d\r\n\r\n" % (head, len(body)))
+            self._pool.outbox.write(self._transport, body)
         elif body or head.startswith(_METHODS_WITH_BODY):
             request = b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
             self._pool.outbox.write(self._transport, request)
         else:
             self._is_head_request = head.startswith(b"HEAD ")
             self._transport.write(head + b"\r\n")
+
+    def withheld(self, error: Withheld) -> None:
+        """The request did not leave."""
+        if self.exchange is not None:
+            self.exchange.fail(error)
 
     def pause(self) -> None:
         """Stop reading from the socket."""

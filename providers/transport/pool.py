@@ -7,10 +7,10 @@ caller's connection is closed, never pooled.
 
 import asyncio
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from time import monotonic_ns
 
-from providers.errors import PoolExhausted, TimedOut, Unreachable
+from providers.errors import PoolExhausted, TimedOut, Unreachable, Withheld
 from providers.handoff import Handoff
 from providers.transport.address_guard import AddressGuard, AddressRefused
 from providers.transport.connection import Connection, OriginPool
@@ -34,7 +34,7 @@ class Transport:
     that and the empty line. The caller vouches that no value in it holds a line end.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has its default
         self,
         *,
         max_connections_per_origin: int = 1024,
@@ -42,7 +42,9 @@ class Transport:
         ssl_context: ssl.SSLContext | None = None,
         max_header_bytes: int = 65_536,
         guard: AddressGuard | None = None,
+        before: Callable[[], Withheld | None] | None = None,
     ) -> None:
+        """``before``: see Outbox."""
         self._max_connections = max_connections_per_origin
         self._keepalive_ns = keepalive_ms * _NS_PER_MS
         self._idle_sweep_s = min(_IDLE_SWEEP_S, max(_SWEEP_S, keepalive_ms / 1000))
@@ -53,7 +55,7 @@ class Transport:
         self._pools: dict[Origin, OriginPool] = {}
         self._active: set[Exchange] = set()
         self._live: set[Connection] = set()
-        self._outbox = Outbox()
+        self._outbox = Outbox(before)
         # Known from the first call on: asking for it is a system call, one for each request.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None

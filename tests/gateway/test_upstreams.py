@@ -13,6 +13,7 @@ from gateway.accounts.credential_directory import ActiveCredential
 from gateway.backends.interface import Backend
 from gateway.config.secret import Secret
 from gateway.config.settings import Settings
+from gateway.ledger.recording.recorder import Recorder
 from gateway.upstreams import Upstreams, build_prices, build_routes, build_upstreams
 from providers.catalogue import load_catalogue
 from providers.transport.address_guard import AddressGuard
@@ -22,7 +23,7 @@ from providers.wire import Call
 async def upstreams_of(settings: Settings) -> Upstreams:
     """What is configured, and what can be called with a credential; none of it is ever called."""
     async with AsyncExitStack() as stack:
-        return build_upstreams(settings, asyncio.get_running_loop(), stack, AddressGuard())
+        return build_upstreams(settings, asyncio.get_running_loop(), stack, AddressGuard(), cast("Recorder", None))
 
 
 async def backends_of(settings: Settings) -> dict[str, Backend]:

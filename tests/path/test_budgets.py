@@ -190,3 +190,50 @@ async def test_a_successors_budget_knows_what_the_key_before_it_spent(ann: Home,
     assert (made["scope_id"], made["spent_usd"]) == (successor, format_usd(COST_PUSD))
     assert [(await ann.chat(each, max_tokens=10)).status_code for each in ({}, headers)] == [402, 402]
     assert len(provider.requests) == 1
+
+
+async def test_nothing_leaves_while_the_journal_takes_no_hold(
+    ann: Home, provider: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One alone, many together, and a large one: each is told, none is charged; afterwards all goes on."""
+    recorder = ann.running.gateway.services.recorder
+    await ann.budget("account", "1000")
+    assert (await ann.chat(max_tokens=10)).status_code == 200
+    sent = len(provider.requests)
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder.journal, "_max_bytes", 0)
+        # As for those that leave together: the first refusal ends the acceptance of calls.
+        patched.setattr(type(recorder), "is_accepting", True)
+        large = [{"role": "user", "content": "word " * 20_000}]
+        answers = [await ann.chat(max_tokens=10)]
+        answers += await asyncio.gather(*[ann.chat(max_tokens=10) for _ in range(20)])
+        answers += [await ann.chat(max_tokens=10, messages=large)]
+    await recorder.flush()
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["error"]["code"] for answer in answers} == {"service_unavailable"}
+    assert "The usage ledger cannot be written" in answers[0].text
+    assert len(provider.requests) == sent
+    (state,) = await ann.budgets()
+    assert state["held_usd"] == "0"
+    assert (await ann.chat(max_tokens=10)).status_code == 200
+    assert await ann.sum_ledger_pusd() == 2 * COST_PUSD
+
+
+async def test_what_was_found_for_a_key_is_found_anew_when_it_changes(ann: Home, provider: Upstream) -> None:
+    """A budget on a tag governs the tagged calls of a key alone, and one that is deleted none."""
+    for _ in range(2):
+        await ann.budget("account", "1000")
+        assert (await ann.chat(max_tokens=10)).status_code == 200
+    answer = await ann.person.post(
+        "/api/budgets", json={"scope": "tag", "scope_id": "team:red", "window": "total", "limit_usd": "0.0001"}
+    )
+    assert answer.status_code == 201, answer.text
+    statuses = [
+        (await ann.chat({"x-watchllm-tags": tags}, max_tokens=10)).status_code
+        for tags in ("team:red", "team:blue", "team:red", "")
+    ]
+    assert statuses == [402, 200, 402, 200]
+    assert (await ann.person.delete(f"/api/budgets/{answer.json()['id']}")).status_code < 300
+    assert (await ann.chat({"x-watchllm-tags": "team:red"}, max_tokens=10)).status_code == 200
+    assert len(provider.requests) == 5
+    assert [state["spent_usd"] for state in await ann.budgets()] == [format_usd(5 * COST_PUSD)] * 2

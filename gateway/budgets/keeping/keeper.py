@@ -19,7 +19,7 @@ from gateway.budgets.keeping.books import OpenHold, Unsettled
 from gateway.budgets.keeping.funds import Funds
 from gateway.budgets.keeping.memo import write_memo
 from gateway.budgets.keeping.seeder import Seeder
-from gateway.budgets.keeping.terms import Remembered
+from gateway.budgets.keeping.terms import Remembered, Terms
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.counters.interface import (
     MAX_PUSD,
@@ -33,7 +33,6 @@ from gateway.counters.interface import (
     Reservation,
     Unseeded,
 )
-from gateway.counters.local_holds import Line
 from gateway.db import DatabaseUnavailable
 from gateway.errors import Fault
 from gateway.ledger.row import UsageRow
@@ -68,6 +67,16 @@ class Keeper:
         self._seeder = Seeder(treasury)
         self.remembered = Remembered(treasury.books)
 
+    def hold_at_once(self, terms: Terms, bound: Bound, cap_pusd: int | None, doubt: UsageRow) -> Funds | None:
+        """As ``reserve_at_once``, on terms that are known."""
+        books, most_pusd, hold_id = self.books, doubt.cost_pusd, doubt.request_id
+        local = books.local
+        if local is None or most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
+            return None
+        funds = Funds(books, terms.standings, bound, doubt, cap_pusd, None, (hold_id,))
+        expires_ns = doubt.created_ns + self._lease_ns
+        return funds if local.hold(hold_id, terms.lines, terms.counted, most_pusd, expires_ns, funds) else None
+
     def reserve_at_once(
         self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: UsageRow
     ) -> Funds | None:
@@ -75,36 +84,20 @@ class Keeper:
 
         What is held for is as in a Wish, which most calls need not make.
         """
-        local = self.books.local
-        if local is None:
+        books, most_pusd, hold_id = self.books, doubt.cost_pusd, doubt.request_id
+        local = books.local
+        if local is None or most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
             return None
+        max_tokens = bound.output_tokens if bound.needs_limit else None
+        if not standings:
+            return Funds(books, standings, bound, doubt, cap_pusd, max_tokens)
         lines = tuple([standing.line_at(doubt.created_ns) for standing in standings])
         counted = local.find(lines)
         if counted is None:
             return None
-        return self.hold_at_once(standings, lines, counted, bound, cap_pusd, doubt)
-
-    def hold_at_once(  # noqa: PLR0913, PLR0917 - an object of them would cost as much as the step
-        self,
-        standings: tuple[Standing, ...],
-        lines: tuple[BudgetLine, ...],
-        counted: tuple[Line, ...],
-        bound: Bound,
-        cap_pusd: int | None,
-        doubt: UsageRow,
-    ) -> Funds | None:
-        """As ``reserve_at_once``, where the counters are known."""
-        books, most_pusd = self.books, doubt.cost_pusd
-        local = books.local
-        if local is None or most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
-            return None
-        hold_id = doubt.request_id
-        max_tokens = bound.output_tokens if bound.needs_limit else None
-        if not standings:
-            return Funds(books, standings, bound, doubt, cap_pusd, max_tokens)
         funds = Funds(books, standings, bound, doubt, cap_pusd, max_tokens, (hold_id,))
-        is_held = local.hold(hold_id, lines, counted, most_pusd, doubt.created_ns + self._lease_ns, funds)
-        return funds if is_held else None
+        expires_ns = doubt.created_ns + self._lease_ns
+        return funds if local.hold(hold_id, lines, counted, most_pusd, expires_ns, funds) else None
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
         """Hold what a call may cost, or what there is room for; raises Fault where a budget has none.

@@ -34,29 +34,6 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     epoch: int
 
 
-def make_terms(
-    books: Books, caller: KeyRecord, standings: tuple[Standing, ...], route: object, tariff: Tariff, at_ns: int
-) -> Terms | None:
-    """Find what holds at a moment; None where a budget has no counter in this process yet, or never has one there."""
-    lines = tuple([standing.line_at(at_ns) for standing in standings])
-    counted = None if books.local is None else books.local.find(lines)
-    if counted is None:
-        return None
-    windows = [standing.window_at(at_ns) for standing in standings]
-    return Terms(
-        caller,
-        route,
-        tariff,
-        standings,
-        lines,
-        counted,
-        max([tariff.from_ns, *[window.start_ns for window in windows]]),
-        min([tariff.until_ns, *[window.end_ns for window in windows]]),
-        books.directory.revision,
-        books.epoch.number,
-    )
-
-
 class Remembered:
     """The terms that were made in one process."""
 
@@ -75,6 +52,29 @@ class Remembered:
         if terms.revision != books.directory.revision or terms.epoch != books.epoch.number:
             return None
         return terms if terms.from_ns <= at_ns < terms.until_ns else None
+
+    def make(
+        self, caller: KeyRecord, standings: tuple[Standing, ...], route: object, tariff: Tariff, at_ns: int
+    ) -> Terms | None:
+        """Find what holds at a moment; None where a budget has no counter in this process, now or ever."""
+        books = self._books
+        lines = tuple([standing.line_at(at_ns) for standing in standings])
+        counted = None if books.local is None else books.local.find(lines)
+        if counted is None:
+            return None
+        windows = [standing.window_at(at_ns) for standing in standings]
+        return Terms(
+            caller,
+            route,
+            tariff,
+            standings,
+            lines,
+            counted,
+            max([tariff.from_ns, *[window.start_ns for window in windows]]),
+            min([tariff.until_ns, *[window.end_ns for window in windows]]),
+            books.directory.revision,
+            books.epoch.number,
+        )
 
     def keep(self, alike: Alike, terms: Terms) -> None:
         """Remember what was made."""

@@ -71,6 +71,7 @@ class Recorder:
         self._take_stored = take_stored
         # Holds of this process for which no row came yet, by their calls' ids.
         self._holds: dict[str, UsageRow] = {}
+        # Those that are not written yet.
         self._new_holds: list[UsageRow] = []
         self._has_holds_behind = False
         self._database = database
@@ -81,7 +82,7 @@ class Recorder:
         self._queue: deque[UsageRow] = deque()
         self._deferred: deque[UsageRow] = deque()
         # Rows of this turn of the event loop, and who waits for them.
-        self._waiting: list[tuple[UsageRow | None, Handoff[None]]] = []
+        self._waiting: list[tuple[UsageRow, Handoff[None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._noted_ns: dict[str, int] = {}
         # Rows ever queued, and how many of those the database has.
@@ -127,39 +128,33 @@ class Recorder:
         yield from self._queue
         yield from self._deferred
         for row, _ in self._waiting:
-            if row is not None:
-                yield row
+            yield row
 
-    def hold(self, row: UsageRow) -> Awaitable[None]:
-        """Make a hold survive this process's end, until the row of the same id comes; as ``commit`` otherwise.
+    def hold(self, row: UsageRow) -> None:
+        """Note a hold, which ``write_holds`` makes survive this process's end, until the row of the same id comes.
 
-        A later hold of one id takes its place. Awaiting raises JournalFull, and the hold is not kept then.
+        A later hold of one id takes its place.
         """
         self._new_holds.append(row)
-        return self._await_write(None)
 
-    def hold_at_once(self, row: UsageRow) -> None:
-        """As ``hold``, for a call that has nobody to share a write with. Raises JournalFull."""
-        self.journal.append(holds=[row])
-        self._holds[row.request_id] = row
+    def write_holds(self) -> None:
+        """Write what was noted, before anything leaves for which money is held. Raises JournalFull; it stays noted."""
+        if self._new_holds:
+            self._append(())
 
     def record(self, row: UsageRow) -> None:
         """Make a row survive this process's end. Raises JournalFull; the row is then kept, but in memory only."""
         try:
-            start = self.journal.append(row)
+            self._append((row,))
         except JournalFull:
             self._defer(row)
             raise
-        self._enqueue((row,), start)
 
     def commit(self, row: UsageRow) -> Awaitable[None]:
         """As ``record``, but all rows of one turn of the event loop share one write, whose cost is mostly fixed.
 
         The row is written also when the caller is cancelled meanwhile. Awaiting raises JournalFull.
         """
-        return self._await_write(row)
-
-    def _await_write(self, row: UsageRow | None) -> Awaitable[None]:
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
@@ -171,24 +166,27 @@ class Recorder:
 
     def _write_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
-        rows = [row for row, _ in waiting if row is not None]
-        holds: list[UsageRow] = []
-        if self._new_holds:
-            holds, self._new_holds = self._new_holds, []
+        rows = [row for row, _ in waiting]
         full: JournalFull | None = None
         try:
-            start = self.journal.append(*rows, holds=holds)
+            self._append(rows)
         except JournalFull as error:
             full = error
             for row in rows:
                 self._defer(row)
-        else:
-            for hold in holds:
-                self._holds[hold.request_id] = hold
-            self._enqueue(rows, start)
         for _, written in waiting:
             if not written.done():
                 written.hand(None) if full is None else written.fail(full)
+
+    def _append(self, rows: Sequence[UsageRow]) -> None:
+        """Write rows, with all holds that were noted: one that came after its own row would never end."""
+        holds = self._new_holds
+        start = self.journal.append(*rows, holds=holds)
+        if holds:
+            self._new_holds = []
+            for hold in holds:
+                self._holds[hold.request_id] = hold
+        self._enqueue(rows, start)
 
     async def synced(self) -> None:
         """Wait until all that was recorded survives a loss of power too. Raises JournalFull."""
@@ -301,8 +299,8 @@ class Recorder:
         try:
             self._rotate()
             while self._deferred:
-                start = self.journal.append(self._deferred[0])
-                self._enqueue((self._deferred.popleft(),), start)
+                self._append((self._deferred[0],))
+                self._deferred.popleft()
         except JournalFull as full:
             return full
         return None

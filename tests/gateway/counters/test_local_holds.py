@@ -1,6 +1,5 @@
 """Money holds of one process keep no more than is in use."""
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

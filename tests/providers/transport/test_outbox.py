@@ -5,16 +5,28 @@ from typing import cast
 
 import pytest
 
+from providers.errors import Withheld
 from providers.transport.outbox import AT_ONCE, FEW, Outbox
+
+FULL = Withheld("no room")
 
 
 class Socket:
-    """Keeps what is written to it; with a name, in a diary that others share."""
+    """Keeps what is written to it; with a name, in a diary that others share. It is its own protocol."""
 
     def __init__(self, diary: list[bytes] | None = None, *, fails: bool = False) -> None:
         self.log: list[bytes] = [] if diary is None else diary
         self.is_closed = False
+        self.withheld_for: list[Withheld] = []
         self._fails = fails
+
+    def get_protocol(self) -> "Socket":
+        """Itself."""
+        return self
+
+    def withheld(self, error: Withheld) -> None:
+        """Be told that bytes did not leave."""
+        self.withheld_for.append(error)
 
     def is_closing(self) -> bool:
         """As told."""
@@ -104,3 +116,38 @@ async def test_what_a_write_brings_about_is_written_too() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert (full.log, other.log) == ([b"1"], [b"told"])
+
+
+async def test_what_has_to_be_kept_is_kept_before_anything_leaves() -> None:
+    """Once for all that leave together, and for each that goes at once; not where there is nothing to say."""
+    diary = list[bytes]()
+
+    def keep() -> None:
+        diary.append(b"kept")
+
+    outbox, one, two = Outbox(keep), Socket(diary), Socket(diary)
+    write(outbox, one, b"1")
+    write(outbox, two, b"2")
+    assert diary == []
+    await asyncio.sleep(0)
+    assert diary == [b"kept", b"1", b"2"]
+    # That turn had little to say.
+    write(outbox, one, b"3")
+    assert diary[3:] == [b"kept", b"3"]
+    outbox.flush()
+    assert len(diary) == 5
+
+
+async def test_what_cannot_be_kept_keeps_all_from_leaving() -> None:
+    """Each is told, but who closed meanwhile; what comes later is tried again."""
+    errors: list[Withheld | None] = [FULL, FULL, None]
+    outbox, one, two, closed = Outbox(lambda: errors.pop(0)), Socket(), Socket(), Socket()
+    for socket in (one, two, closed):
+        write(outbox, socket, b"1")
+    closed.is_closed = True
+    await asyncio.sleep(0)
+    assert (one.withheld_for, two.withheld_for, closed.withheld_for) == ([FULL], [FULL], [])
+    write(outbox, one, b"2")
+    assert one.withheld_for == [FULL, FULL]
+    write(outbox, one, b"3")
+    assert (one.log, two.log) == ([b"3"], [])

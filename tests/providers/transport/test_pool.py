@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from providers.errors import PoolExhausted, TimedOut, Truncated, Unreachable
+from providers.errors import PoolExhausted, TimedOut, Truncated, Unreachable, Withheld
 from providers.transport.origin import Origin, Timeouts
 from providers.transport.pool import Transport
 
@@ -38,6 +38,23 @@ async def test_a_large_request_arrives_whole(lab):
     body = bytes(range(256)) * 8192
     assert await lab.fetch(upstream, body) == (200, b"ok")
     assert upstream.requests[0][2] == body
+
+
+@pytest.mark.parametrize("body", [b"{}", b"x" * 100_000])
+async def test_a_request_that_may_not_leave_yet_is_not_sent(lab, body):
+    """Whatever its size, and whether its connection is a new one; what comes after it is."""
+    upstream = await lab.serve([OK])
+    full = []
+    lab.use(Transport(before=lambda: full[0] if full else None))
+    assert await lab.fetch(upstream) == (200, b"ok")
+    full.append(Withheld("no room"))
+    for _ in range(2):
+        with pytest.raises(Withheld, match="no room"):
+            await lab.fetch(upstream, body)
+    assert (len(upstream.requests), lab.counts(upstream)[0]) == (1, 0)
+    full.clear()
+    assert await lab.fetch(upstream, body) == (200, b"ok")
+    assert upstream.requests[-1][2] == body
 
 
 async def test_a_post_without_body_announces_zero(lab):

@@ -269,6 +269,33 @@ async def test_a_full_journal_is_told_and_heals(
     assert await stored_ids(database) == ids_of(rows)
 
 
+async def test_a_hold_is_written_before_its_call_leaves_or_with_its_row(database: Database, tmp_path: Path) -> None:
+    """What a dead process left is open only where no row of its own followed, in whatever order they were written."""
+    sent, ended, refused = [make_row(request_id=name * 26, status="in_doubt") for name in "678"]
+    journal = Journal(tmp_path / "journal", NOW_NS)
+    recorder = Recorder(database, journal, Notes().note, lambda: NOW_NS)
+    recorder.hold(sent)
+    recorder.write_holds()
+    written = journal.active.size
+    recorder.write_holds()
+    assert journal.active.size == written
+    # Never sent: noted, and written with the row that ends it, so that it does not come to stay after it.
+    recorder.hold(ended)
+    recorder.record(make_row(request_id=ended.request_id))
+    recorder.write_holds()
+    assert list(recorder._holds) == [sent.request_id]
+    journal._max_bytes = 0
+    recorder.hold(refused)
+    for _ in range(2):
+        with pytest.raises(JournalFull):
+            recorder.write_holds()
+    # As the end of the process would.
+    os.close(journal.active.descriptor)
+    heir = Journal(tmp_path / "journal", NOW_NS + 1)
+    assert [hold.request_id for hold in heir.find_open_holds()] == [sent.request_id]
+    await heir.close(is_folded=False)
+
+
 @pytest.mark.parametrize("max_queued", [10, 1_000])
 async def test_a_journal_that_filled_up_heals_when_the_database_is_back(
     database: Database, tmp_path: Path, max_queued: int
@@ -279,7 +306,8 @@ async def test_a_journal_that_filled_up_heals_when_the_database_is_back(
     settings = RecorderSettings(fold_interval_ms=1, max_queued_rows=max_queued)
     recorder = Recorder(outage, journal, Notes().note, lambda: NOW_NS, settings)  # type: ignore[arg-type]
     recorder.start()
-    recorder.hold_at_once(make_row(request_id="8" * 26))
+    recorder.hold(make_row(request_id="8" * 26))
+    recorder.write_holds()
     outage.is_away = True
     for row in rows:
         with suppress(JournalFull):
