@@ -75,6 +75,9 @@ class BareDoor:
         """Return the call's path."""
         return self._relay(visit, body, client)
 
+    def keep_rows(self) -> None:
+        """There is no ledger."""
+
     def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:
         """Answer with a fault."""
         client.send(fault.status, JSON, envelope(fault))

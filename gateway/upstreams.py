@@ -28,7 +28,6 @@ from gateway.caching.shared import SharedAnswers
 from gateway.config.settings import ProviderSettings, Settings
 from gateway.db import Database
 from gateway.ids import new_id
-from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.recording.recorder import Recorder
 from gateway.pipeline.route import SANDBOX, RouteTable
 from gateway.server.exchange import MetricsExchange
@@ -79,11 +78,8 @@ def build_upstreams(
     """
 
     def keep_holds() -> Withheld | None:
-        try:
-            recorder.write_holds()
-        except JournalFull as full:
-            return Withheld(str(full))
-        return None
+        full = recorder.write_noted()
+        return None if full is None else Withheld(str(full))
 
     if choose_weights() is not None:
         # Ten seconds and more on a machine with a device, which its first call shall not wait for.

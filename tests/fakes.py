@@ -297,9 +297,13 @@ class FakeRecorder:
         if self.failure is not None:
             raise self.failure
 
-    async def commit(self, row: UsageRow) -> None:
+    def take(self, row: UsageRow) -> None:
         """Keep a row with others."""
-        self.record(row)
+        self.log.append("record")
+        self.rows.append(row)
+
+    def write_noted(self) -> None:
+        """All is written."""
 
     async def synced(self) -> None:
         """Survive a loss of power."""

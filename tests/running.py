@@ -88,17 +88,17 @@ async def running(data_dir: Path, config: str = "", environ: Mapping[str, str] |
 def _watch(gateway: Gateway) -> list[UsageRow]:
     rows: list[UsageRow] = []
     recorder = gateway.services.recorder
-    commit, record = recorder.commit, recorder.record
+    take, record = recorder.take, recorder.record
 
-    async def keep(row: UsageRow) -> None:
+    def keep(row: UsageRow) -> None:
         rows.append(row)
-        await commit(row)
+        take(row)
 
     def keep_at_once(row: UsageRow) -> None:
         rows.append(row)
         record(row)
 
-    recorder.commit = keep  # type: ignore[method-assign]
+    recorder.take = keep  # type: ignore[method-assign]
     recorder.record = keep_at_once  # type: ignore[method-assign]
     return rows
 

@@ -139,23 +139,29 @@ def _who_answered(outcome: Outcome) -> tuple[str, str, bool]:
     return ("", "", False) if stored is None else (stored.provider, stored.upstream_model, stored.is_free)
 
 
-async def write(row: UsageRow, services: Services) -> None:
-    """Make the row durable and count it.
+def write(row: UsageRow, services: Services) -> None:
+    """Record the row and count it; it is durable before the server lets the answer leave, see Recorder.take.
 
     A journal that takes no more keeps the row in memory and admits no further call; the answer that the row is for
     has been paid, so the client still gets it.
     """
-    try:
-        if services.metrics.requests_in_flight > 1:
-            await services.recorder.commit(row)
-        else:
-            # Nobody is there to share a write with, so waiting for the end of the loop's turn would gain nothing.
+    if services.metrics.requests_in_flight > 1:
+        services.recorder.take(row)
+    else:
+        # Nobody is there to share a write with, so waiting for the end of the loop's turn would gain nothing.
+        try:
             services.recorder.record(row)
-        if services.settings.ledger.sync == "strict":
-            await services.recorder.synced()
-    except JournalFull as full:
-        log.error("usage of request %s waits in memory: %s", row.request_id, full)
+        except JournalFull as full:
+            log.error("usage of request %s waits in memory: %s", row.request_id, full)
     services.metrics.observe_call(row)
+
+
+async def sync(row: UsageRow, services: Services) -> None:
+    """Wait until the row survives a loss of power too."""
+    try:
+        await services.recorder.synced()
+    except JournalFull as full:
+        log.error("usage of request %s may not survive a loss of power: %s", row.request_id, full)
 
 
 def keep_prompt(

@@ -371,7 +371,9 @@ async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool =
     if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
         budget.settle(row, inbound, funds, journey.budgets_revision, services)
     journey.is_recorded = True
-    await record.write(row, services)
+    record.write(row, services)
+    if services.settings.ledger.sync == "strict":
+        await record.sync(row, services)
     if services.prompts.projects:
         record.keep_prompt(row, inbound, outcome, journey.upstream, services)
     if funds is not None and funds.unsettled:

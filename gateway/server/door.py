@@ -31,6 +31,10 @@ class Door(Protocol):
         """Return what answers the request, to be run; None where it is answered already."""
         ...
 
+    def keep_rows(self) -> None:
+        """Make durable what the ledger has to know before answers leave; asked before each write."""
+        ...
+
     def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:
         """Answer with a fault; ``address`` is the client's."""
         ...

@@ -146,7 +146,7 @@ def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
 ) -> GatewayServer:
     """The server for one process; ``on_end`` is called when it is told to end, before it drains."""
     # A callable that makes the protocol of one connection.
-    http: Any = partial(GatewayProtocol, door=door, bounds=bounds, outbox=Outbox())
+    http: Any = partial(GatewayProtocol, door=door, bounds=bounds, outbox=Outbox(door.keep_rows))
     config = uvicorn.Config(
         app,
         http=http,

@@ -31,7 +31,6 @@ from gateway.ledger import store
 from gateway.ledger.recording.backlog import READ_ROWS, Backlog
 from gateway.ledger.recording.journal import Journal, JournalFull
 from gateway.ledger.row import UsageRow
-from providers.handoff import Handoff
 
 # Also the most that one transaction stores: each costs as much as 200 rows, so under load few and large ones keep pace.
 MAX_QUEUED_ROWS = 8_192
@@ -81,8 +80,8 @@ class Recorder:
         self._settings = settings or RecorderSettings()
         self._queue: deque[UsageRow] = deque()
         self._deferred: deque[UsageRow] = deque()
-        # Rows of this turn of the event loop, and who waits for them.
-        self._waiting: list[tuple[UsageRow, Handoff[None]]] = []
+        # Rows that are not written yet.
+        self._taken: list[UsageRow] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._noted_ns: dict[str, int] = {}
         # Rows ever queued, and how many of those the database has.
@@ -127,20 +126,41 @@ class Recorder:
         """Name the rows that are recorded and not stored; nothing may be awaited meanwhile."""
         yield from self._queue
         yield from self._deferred
-        for row, _ in self._waiting:
-            yield row
+        yield from self._taken
 
     def hold(self, row: UsageRow) -> None:
-        """Note a hold, which ``write_holds`` makes survive this process's end, until the row of the same id comes.
+        """Note a hold, which ``write_noted`` makes survive this process's end, until the row of the same id comes.
 
         A later hold of one id takes its place.
         """
         self._new_holds.append(row)
 
-    def write_holds(self) -> None:
-        """Write what was noted, before anything leaves for which money is held. Raises JournalFull; it stays noted."""
-        if self._new_holds:
-            self._append(())
+    def take(self, row: UsageRow) -> None:
+        """Note a row, to be written with all others of this turn of the event loop: a write's cost is mostly fixed.
+
+        Whoever lets an answer leave within the turn asks for ``write_noted`` before.
+        """
+        if not self._taken:
+            loop = self._loop
+            if loop is None:
+                loop = self._loop = asyncio.get_running_loop()
+            loop.call_soon(self.write_noted)
+        self._taken.append(row)
+
+    def write_noted(self) -> JournalFull | None:
+        """Make what was noted survive this process's end; where it cannot, rows are kept in memory, and holds noted."""
+        rows = self._taken
+        if not rows and not self._new_holds:
+            return None
+        self._taken = []
+        try:
+            self._append(rows)
+        except JournalFull as full:
+            for row in rows:
+                _log.error("usage of request %s waits in memory: %s", row.request_id, full)
+                self._defer(row)
+            return full
+        return None
 
     def record(self, row: UsageRow) -> None:
         """Make a row survive this process's end. Raises JournalFull; the row is then kept, but in memory only."""
@@ -149,34 +169,6 @@ class Recorder:
         except JournalFull:
             self._defer(row)
             raise
-
-    def commit(self, row: UsageRow) -> Awaitable[None]:
-        """As ``record``, but all rows of one turn of the event loop share one write, whose cost is mostly fixed.
-
-        The row is written also when the caller is cancelled meanwhile. Awaiting raises JournalFull.
-        """
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()
-        written: Handoff[None] = Handoff(loop=loop)
-        self._waiting.append((row, written))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._write_waiting)
-        return written
-
-    def _write_waiting(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        rows = [row for row, _ in waiting]
-        full: JournalFull | None = None
-        try:
-            self._append(rows)
-        except JournalFull as error:
-            full = error
-            for row in rows:
-                self._defer(row)
-        for _, written in waiting:
-            if not written.done():
-                written.hand(None) if full is None else written.fail(full)
 
     def _append(self, rows: Sequence[UsageRow]) -> None:
         """Write rows, with all holds that were noted: one that came after its own row would never end."""
@@ -190,10 +182,13 @@ class Recorder:
 
     async def synced(self) -> None:
         """Wait until all that was recorded survives a loss of power too. Raises JournalFull."""
+        if (full := self.write_noted()) is not None:
+            raise full
         await self.journal.sync()
 
     async def flush(self) -> None:
         """Wait until the database has all that was recorded before; the caller sets the time limit."""
+        self.write_noted()
         target = self._queued
         while self._deferred or self._folded < target or self.has_rows_on_disk_alone:
             has_deferred = bool(self._deferred)
@@ -207,8 +202,7 @@ class Recorder:
 
     async def close(self) -> None:
         """Fold what there is and stop; the journal stays for the next start where the database does not take it."""
-        if self._waiting:
-            self._write_waiting()
+        self.write_noted()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_ms / 1_000):
                 await self.flush()

@@ -153,6 +153,10 @@ class OpenAiDoor:
         )
         return run.run(inbound, client, services)
 
+    def keep_rows(self) -> None:
+        """Write the usage rows of the answers that are about to leave; what cannot be written is kept in memory."""
+        self._services.recorder.write_noted()
+
     def refuse(self, client: Client, fault: Fault, address: str = "") -> None:
         """Answer a request that did not get in; strangers are counted by their address."""
         now_ns = self._services.now_ns()

@@ -133,8 +133,7 @@ async def test_what_a_dead_process_never_sent_is_free_at_its_next_start(
         async with killed(alive, tmp_path) as dead:
             never_sent, sent, ended = [await hold(dead, amount) for amount in (500, 100, 30)]
             dead.recorder.hold(row_of(request_id=sent, status="in_doubt", cost_pusd=100))
-            dead.recorder.write_holds()
-            await dead.recorder.commit(row_of(request_id=ended, cost_pusd=7))
+            dead.recorder.record(row_of(request_id=ended, cost_pusd=7))
             owner = dead.recorder.journal.owner
         assert await look(alive) == (0, 631)
         async with sharing(database, tmp_path, redis_url, namespace) as heir:

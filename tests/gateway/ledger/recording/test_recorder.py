@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -201,8 +202,9 @@ async def test_no_row_is_stored_twice_after_a_flood(
     settings = RecorderSettings(fold_interval_ms=1, max_queued_rows=50)
     async with recording(database, tmp_path, settings) as recorder:
         for start in range(0, len(rows), 7):
-            written = [recorder.commit(row) for row in rows[start : start + 7]]
-            await asyncio.gather(*written)
+            for row in rows[start : start + 7]:
+                recorder.take(row)
+            await asyncio.sleep(0)
         assert recorder.pending > 50
         await recorder.flush()
     assert await stored_ids(database) == ids_of(rows)
@@ -275,25 +277,65 @@ async def test_a_hold_is_written_before_its_call_leaves_or_with_its_row(database
     journal = Journal(tmp_path / "journal", NOW_NS)
     recorder = Recorder(database, journal, Notes().note, lambda: NOW_NS)
     recorder.hold(sent)
-    recorder.write_holds()
+    assert recorder.write_noted() is None
     written = journal.active.size
-    recorder.write_holds()
+    assert recorder.write_noted() is None
     assert journal.active.size == written
     # Never sent: noted, and written with the row that ends it, so that it does not come to stay after it.
     recorder.hold(ended)
     recorder.record(make_row(request_id=ended.request_id))
-    recorder.write_holds()
+    assert recorder.write_noted() is None
     assert list(recorder._holds) == [sent.request_id]
     journal._max_bytes = 0
     recorder.hold(refused)
-    for _ in range(2):
-        with pytest.raises(JournalFull):
-            recorder.write_holds()
+    assert [type(recorder.write_noted()) for _ in range(2)] == [JournalFull] * 2
     # As the end of the process would.
     os.close(journal.active.descriptor)
     heir = Journal(tmp_path / "journal", NOW_NS + 1)
     assert [hold.request_id for hold in heir.find_open_holds()] == [sent.request_id]
     await heir.close(is_folded=False)
+
+
+async def test_rows_of_one_turn_share_a_write(database: Database, tmp_path: Path) -> None:
+    """At its end, or before where somebody asks for it; until then they are told as not stored."""
+    rows, appended = make_rows(5), list[int]()
+    async with recording(database, tmp_path) as recorder:
+        append = recorder.journal.append
+
+        def count(*rows: UsageRow, **more: Any) -> int:
+            appended.append(len(rows))
+            return append(*rows, **more)
+
+        recorder.journal.append = count  # type: ignore[method-assign]
+        for row in rows[:3]:
+            recorder.take(row)
+        assert list(recorder.unfolded()) == rows[:3]
+        await asyncio.sleep(0)
+        recorder.take(rows[3])
+        recorder.take(rows[4])
+        recorder.write_noted()
+        await asyncio.sleep(0)
+        assert appended == [3, 2]
+    assert await stored_ids(database) == ids_of(rows)
+
+
+async def test_rows_that_cannot_be_written_together_are_kept_and_told(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are stored as soon as there is room."""
+    rows = make_rows(3)
+    async with recording(database, tmp_path) as recorder:
+        most, recorder.journal._max_bytes = recorder.journal._max_bytes, 0
+        for row in rows:
+            recorder.take(row)
+        await asyncio.sleep(0)
+        assert not recorder.is_accepting
+        with pytest.raises(JournalFull):
+            recorder.take(rows[0])
+            await recorder.synced()
+        recorder.journal._max_bytes = most
+    assert all(row.request_id in caplog.text for row in rows)
+    assert await stored_ids(database) == ids_of(rows)
 
 
 @pytest.mark.parametrize("max_queued", [10, 1_000])
@@ -307,7 +349,7 @@ async def test_a_journal_that_filled_up_heals_when_the_database_is_back(
     recorder = Recorder(outage, journal, Notes().note, lambda: NOW_NS, settings)  # type: ignore[arg-type]
     recorder.start()
     recorder.hold(make_row(request_id="8" * 26))
-    recorder.write_holds()
+    assert recorder.write_noted() is None
     outage.is_away = True
     for row in rows:
         with suppress(JournalFull):
