@@ -71,7 +71,7 @@ from gateway.surfaces.guards import Identity
 from gateway.surfaces.proxy.openai import OpenAiDoor
 from gateway.surfaces.views.listeners import Listeners
 from gateway.telemetry import Metrics
-from gateway.upstreams import build_prices, build_routes, build_upstreams, open_caching, open_export
+from gateway.upstreams import build_prices, build_routes, build_upstreams, open_audits, open_caching, open_export
 from gateway.web.claim import claim_url
 from providers.catalogue import load_catalogue
 from providers.pricing.prices import parse_usd
@@ -160,7 +160,7 @@ async def open_gateway(
             relays=set(),
         )
         share_breakers(services, stack)
-        stack.push_async_callback(caching.audits.close)
+        open_audits(services, stack)
         door = OpenAiDoor(services)
         identity = build_identity(services, database, master, password_cost, stack)
         estate = build_estate(services, database, digester, vault, guard)

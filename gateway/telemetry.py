@@ -71,7 +71,17 @@ METRICS: dict[str, Metric] = {
             of_all="min",
         ),
         Metric("watchllm_cache_fallbacks_total", "counter", "Times that a project fell back to the shadow by itself."),
-        Metric("watchllm_cache_audits_total", "counter", "Calls made to check answers of the semantic layer."),
+        Metric(
+            "watchllm_cache_audits_total",
+            "counter",
+            "Calls made to check answers of the semantic layer, the judge's included.",
+        ),
+        Metric(
+            "watchllm_cache_verdicts_total",
+            "counter",
+            "What the judge of doubtful pairs of answers said; none: nothing that counts.",
+            ("verdict",),
+        ),
         Metric("watchllm_cache_unlearnt_total", "counter", "Fresh answers not learnt from: too many waited."),
         Metric("watchllm_prompts_dropped_total", "counter", "Calls whose prompt was to be kept and was not."),
         Metric("watchllm_spans_dropped_total", "counter", "Calls whose span the OTLP collector did not get."),
@@ -171,9 +181,10 @@ class Series:
 class Metrics:
     """The process's counters as plain integers: one writer, the event loop, so there is no lock.
 
-    ``requests_in_flight``, ``holds_open`` and ``breaker_open`` are changed in place by their owners. ``gauges`` maps
-    names of gauges without labels to functions that are asked at every scrape; ``base`` is what a worker before this
-    one had counted of those that are counters. ``gather`` adds up all workers; None: there is one process.
+    ``requests_in_flight``, ``holds_open``, ``breaker_open`` and ``verdicts`` are changed in place by their owners.
+    ``gauges`` maps names of gauges without labels to functions that are asked at every scrape; ``base`` is what a
+    worker before this one had counted of those that are counters. ``gather`` adds up all workers; None: there is one
+    process.
     """
 
     def __init__(self, *, version: str, gauges: Mapping[str, Callable[[], int]] | None = None) -> None:
@@ -188,6 +199,7 @@ class Metrics:
         self.on_call: Callable[[Any], None] | None = None
         self.calls: dict[tuple[str, str, int], Series] = {}
         self.attempts: dict[tuple[str, str], int] = {}
+        self.verdicts = {"same": 0, "different": 0, "none": 0}
 
     def observe_call(self, record: CallRecord) -> None:
         """Count a finished call."""
@@ -311,6 +323,10 @@ def _attempts(metrics: Metrics) -> Iterator[Sample]:
     return (Sample(labels, str(count)) for labels, count in metrics.attempts.items())
 
 
+def _verdicts(metrics: Metrics) -> Iterator[Sample]:
+    return (Sample((verdict,), str(count)) for verdict, count in metrics.verdicts.items())
+
+
 def _breakers(metrics: Metrics) -> Iterator[Sample]:
     return (Sample((provider,), str(count)) for provider, count in metrics.breaker_open.items())
 
@@ -369,6 +385,7 @@ _SAMPLERS: dict[str, Callable[[Metrics], Iterator[Sample]]] = {
     "watchllm_cost_usd_total": _cost,
     "watchllm_upstream_attempts_total": _attempts,
     "watchllm_breaker_open": _breakers,
+    "watchllm_cache_verdicts_total": _verdicts,
     "watchllm_request_duration_seconds": _durations,
     "watchllm_overhead_seconds": _overheads,
     "watchllm_build_info": _build,

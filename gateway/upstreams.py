@@ -6,6 +6,7 @@ Part of the composition root: gateway.app calls it, and its stack closes what is
 
 import asyncio
 import importlib
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
@@ -19,7 +20,8 @@ from gateway.backends.in_process import Local, LocalDialect, LocalEmbeddings, Sa
 from gateway.backends.interface import Backend
 from gateway.backends.purses import Opening
 from gateway.caching.answers import Answers
-from gateway.caching.audits import Audits
+from gateway.caching.auditing.audits import Audits
+from gateway.caching.auditing.judge import Judge
 from gateway.caching.caching import Caching
 from gateway.caching.directory import CacheDirectory
 from gateway.caching.semantic.handle import Semantics
@@ -29,8 +31,10 @@ from gateway.config.settings import ProviderSettings, Settings
 from gateway.db import Database
 from gateway.ids import new_id
 from gateway.ledger.recording.recorder import Recorder
-from gateway.pipeline.route import SANDBOX, RouteTable
+from gateway.pipeline.route import SANDBOX, RouteTable, explain_unknown
+from gateway.pipeline.services import Services
 from gateway.server.exchange import MetricsExchange
+from gateway.surfaces.proxy.own_calls import OwnCalls
 from gateway.telemetry import Metrics
 from providers.anthropic.dialect import AnthropicDialect
 from providers.catalogue import Catalogue
@@ -47,6 +51,7 @@ from providers.transport.pool import Transport
 from providers.wire import Dialect
 
 NS_PER_S = 1_000_000_000
+_log = logging.getLogger(__name__)
 # They carry the credential, so another one's must not stand beside it.
 CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key"})
 
@@ -167,8 +172,9 @@ async def open_caching(
     async def make() -> Layer:
         # numpy and FAISS take some tenths of a second: in a thread, and only where a project wants the layer.
         open_layer = await asyncio.to_thread(_import_layer)
-        return open_layer(database, answers, upstreams.embed, given, time.time_ns)
+        return open_layer(database, answers, upstreams.embed, given, time.time_ns, judge)
 
+    judge = Judge(Audits(database, parse_usd(given.semantic_audit_usd), time.time_ns))
     semantics = Semantics(make)
     directory = CacheDirectory(database, given, answers, semantics)
     await directory.start()
@@ -176,8 +182,18 @@ async def open_caching(
     stack.push_async_callback(directory.close)
     if directory.is_semantic:
         semantics.want()
-    audits = Audits(database, parse_usd(given.semantic_audit_usd), time.time_ns)
-    return Caching(answers, directory, semantics, audits, share_answers(settings, answers, directory, secret, stack))
+    shared = share_answers(settings, answers, directory, secret, stack)
+    return Caching(answers, directory, semantics, judge, shared)
+
+
+def open_audits(services: Services, stack: AsyncExitStack) -> None:
+    """From now on calls can be made: the judge's as well, of whose model it is told where nobody answers for it."""
+    caching, routes, model = services.caching, services.routes, services.settings.cache.semantic_judge_model
+    caching.judge.connect(OwnCalls(services), services.metrics.verdicts)
+    stack.push_async_callback(caching.audits.close)
+    if model and routes.find(model) is None:
+        # Not refused: projects may come to have a key for its provider.
+        _log.warning("[cache] semantic_judge_model: %s", explain_unknown(routes, model))
 
 
 def share_answers(

@@ -3,7 +3,8 @@
 from typing import Any, cast
 
 from gateway.caching.answers import Answers, StoredAnswer
-from gateway.caching.audits import Audits
+from gateway.caching.auditing.audits import Audits
+from gateway.caching.auditing.judge import Judge
 from gateway.caching.caching import Caching
 from gateway.caching.directory import CacheDirectory
 from gateway.caching.semantic.handle import Semantics
@@ -36,7 +37,7 @@ def gather_caching(database: Database, answers: Answers, settings: Cache) -> Cac
     """A cache whose semantic layer nobody has opened."""
     semantics = make_semantics()
     directory = CacheDirectory(database, settings, answers, semantics)
-    return Caching(answers, directory, semantics, Audits(database, 0, lambda: AT_NS))
+    return Caching(answers, directory, semantics, Judge(Audits(database, 0, lambda: AT_NS)))
 
 
 def make_answer(*, body: bytes = b'{"id":"x","created":1,"choices":[]}', **fields: Any) -> StoredAnswer:

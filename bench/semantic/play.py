@@ -108,7 +108,7 @@ class Player:
             if number % 1_000 == 999:
                 total = self.played.total()
                 self.played.course.append((number + 1, total.exact + total.semantic, total.wrong))
-        self.played.answer_threshold = self.engine.answer_threshold(SCOPE)
+        self.played.answer_threshold = self.engine.judge_of(SCOPE).threshold
         return self.played
 
     def _follow(self, number: int, request: Request, verdict: Verdict, tally: Tally) -> None:
@@ -141,6 +141,6 @@ class Player:
         for entry_id in verdict.neighbours if self._answers is not None else ():
             stored = self.engine.get(entry_id)
             if stored is not None and stored.answer is not None:
-                said = self.engine.is_same_answer(SCOPE, answer, stored.answer)
+                said = self.engine.judge_of(SCOPE).is_same(answer, stored.answer, learns=False)
                 self.played.judged += 1
                 self.played.misjudged += said != (self._classes[entry_id] == request.class_id)

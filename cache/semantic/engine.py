@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point, find_audit_chance
-from cache.semantic.equivalence import Digest, pack_digest
+from cache.semantic.equivalence import AnswerJudge, Digest, pack_digest
 from cache.semantic.features import Pair, describe_pair, describe_vetoes
 from cache.semantic.guards import find_vetoes
 from cache.semantic.index import Rounded, Vector, VectorIndex
@@ -151,8 +151,8 @@ class Engine:
         """Return what is stored beside a vector, to be persisted with it; None for an id that is not stored."""
         return self._entries.get(entry_id)
 
-    def compare(self, verdict: Verdict, answer: Digest) -> Compared:
-        """Learn from a fresh answer: compare it with those of the neighbours, and return what that gave."""
+    def compare(self, verdict: Verdict, answer: Digest, ruling: bool | None = None) -> Compared:
+        """Learn from a fresh answer by comparing it with the neighbours'; ``ruling``: another judge's, of the entry."""
         state = self._open(verdict.scope)
         state.judge.see(answer)
         known = [(row, self._entries.get(entry_id)) for row, entry_id in enumerate(verdict.neighbours)]
@@ -163,10 +163,12 @@ class Engine:
             said = None if stored is None else stored.answer
             if stored is None or said is None:
                 continue
-            labels[row] = state.judge.is_same(answer, said)
+            is_entry = verdict.neighbours[row] == verdict.entry_id
+            is_same = state.judge.is_same(answer, said)
+            labels[row] = is_same if ruling is None or not is_entry else ruling
             if labels[row] and group is None:
                 group = stored.group
-            if verdict.neighbours[row] == verdict.entry_id:
+            if is_entry:
                 is_right = labels[row]
                 self._note(state, verdict, stored, is_right=is_right)
         weight = min(verdict.weight if verdict.decision in ("serve", "audit") else 1.0, 8.0)
@@ -181,7 +183,7 @@ class Engine:
             stored = self._entries[entry_id]
             if cosine < settings.lowest_cosine or stored.answer is None:
                 continue
-            if self.is_same_answer(question.scope, answer, stored.answer):
+            if self.judge_of(question.scope).is_same(answer, stored.answer, learns=False):
                 return stored.group
         return None
 
@@ -218,13 +220,9 @@ class Engine:
         """Tell whether a scope has too few requests for any bound to be proven."""
         return self._open(scope).window.requests < self.settings.fewest_requests
 
-    def is_same_answer(self, scope: str, left: Digest, right: Digest) -> bool:
-        """Tell whether two answers say the same, by the scope's threshold; nothing is learnt."""
-        return self._open(scope).judge.is_same(left, right, learns=False)
-
-    def answer_threshold(self, scope: str) -> float:
-        """Return the likeness from which on two answers of a scope say the same."""
-        return self._open(scope).judge.threshold
+    def judge_of(self, scope: str) -> AnswerJudge:
+        """Return what tells of two answers of a scope whether they say the same."""
+        return self._open(scope).judge
 
     def tell(self, verdict: Verdict, *, is_right: bool) -> None:
         """Learn whether the entry of a verdict was right, as a person or another judge says; no answer is compared."""

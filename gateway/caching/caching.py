@@ -3,7 +3,8 @@
 from cache.exact.keys import KeyMaker, make_place
 from gateway.accounts.directory import KeyRecord
 from gateway.caching.answers import Answers, Purge, SharedLevel, StoredAnswer
-from gateway.caching.audits import Audits
+from gateway.caching.auditing.audits import Audits
+from gateway.caching.auditing.judge import Judge
 from gateway.caching.batch import Batch
 from gateway.caching.directory import CacheDirectory
 from gateway.caching.flights import Flights
@@ -30,7 +31,7 @@ class Caching:
         answers: Answers,
         directory: CacheDirectory,
         semantics: Semantics,
-        audits: Audits,
+        judge: Judge,
         shared: SharedLevel | None = None,
     ) -> None:
         """``shared`` is what processes share, None where there is one process alone."""
@@ -39,7 +40,8 @@ class Caching:
         self.flights = Flights(directory.purges.cover)
         self.directory = directory
         self.semantics = semantics
-        self.audits = audits
+        self.audits: Audits = judge.audits
+        self.judge = judge
         self._keys = KeyMaker(STREAM_SETTINGS)
         self._input_keys = KeyMaker(INPUT)
         self._places: dict[tuple[str, ...], bytes] = {}

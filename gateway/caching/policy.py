@@ -30,6 +30,8 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     # Either of the two takes the place of both of the configuration's.
     max_wrong_rate: float | None = None
     max_wrong_hit_rate: float | None = None
+    # Empty: none.
+    semantic_judge_model: str | None = None
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     # Bounds of the semantic layer, as shares: wrong answers of all requests, and of the semantic hits.
     max_wrong_rate: float | None
     max_wrong_hit_rate: float | None
+    # The model that is asked where vectors leave it open whether two answers say the same; empty: none.
+    semantic_judge_model: str
 
     @property
     def is_semantic(self) -> bool:
@@ -62,6 +66,7 @@ def combine(settings: Cache, wishes: Wishes) -> Policy:
     bounds = (wishes.max_wrong_rate, wishes.max_wrong_hit_rate)
     if bounds == (None, None):
         bounds = (settings.max_wrong_rate, settings.max_wrong_hit_rate)
+    judge = wishes.semantic_judge_model
     return Policy(
         mode=wishes.mode or settings.mode,
         ttl_s=wishes.ttl_s or settings.ttl_s,
@@ -70,6 +75,7 @@ def combine(settings: Cache, wishes: Wishes) -> Policy:
         prompts=settings.prompts if wishes.prompts is None else wishes.prompts,
         max_wrong_rate=bounds[0],
         max_wrong_hit_rate=bounds[1],
+        semantic_judge_model=settings.semantic_judge_model if judge is None else judge,
     )
 
 

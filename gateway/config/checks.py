@@ -173,6 +173,12 @@ def _check_models(settings: Settings, source: Source) -> None:
             source.reject("models", f"{name!r} is defined {count} times")
 
 
+def _check_judge(settings: Settings, source: Source) -> None:
+    judge = settings.cache.semantic_judge_model
+    if judge and not is_model_name(judge):
+        source.reject("cache.semantic_judge_model", _no_model_name(judge))
+
+
 def _not_configured(name: str, configured: Iterable[str]) -> str:
     row = PROVIDERS.get(name)
     hint = f"; set {row.env_key}" if row is not None and row.env_key else suggest(name, configured)
@@ -203,6 +209,7 @@ CHECKS: tuple[Callable[[Settings, Source], None], ...] = (
     _check_networks,
     _check_providers,
     _check_models,
+    _check_judge,
     _check_prices,
     _check_accounts,
 )

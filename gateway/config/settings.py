@@ -146,6 +146,10 @@ class Cache(msgspec.Struct, frozen=True, kw_only=True):
     semantic_audit_usd: Annotated[
         Usd, Meta(description="What checking served answers in the background may cost a project a day; 0: no checks.")
     ] = "1"
+    semantic_judge_model: Annotated[
+        str,
+        Meta(description="Model asked in checks whether two answers say the same, where in doubt; empty: none."),
+    ] = ""
     max_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="Memory for answers, in each process.")] = 256
     max_project_mb: Annotated[int, Meta(ge=1, le=1_048_576, description="What one project may fill of it.")] = 64
     max_answer_kb: Annotated[int, Meta(ge=1, le=32_768, description="A longer answer is not kept.")] = 1_024

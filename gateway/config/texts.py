@@ -81,6 +81,7 @@ _SAMPLES = {
     "otel_endpoint": '"http://127.0.0.1:4318"',
     "server.public_url": '"https://llm.example.org"',
     "cache.max_wrong_rate": "0.02",
+    "cache.semantic_judge_model": '"gpt-4.1-mini"',
 }
 _COLUMN = 40
 _WIDTH = 120

@@ -32,6 +32,7 @@ from gateway.migrations.tens import (
     v0016_audits,
     v0017_zones,
     v0018_cache_refreshes,
+    v0019_judge,
 )
 
 Dialect = Literal["sqlite", "postgresql"]
@@ -56,6 +57,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     v0016_audits.STATEMENTS,
     v0017_zones.STATEMENTS,
     v0018_cache_refreshes.STATEMENTS,
+    v0019_judge.STATEMENTS,
 )
 
 # SQLite's rows live in the primary key's own tree: one tree less to write for each usage row.

@@ -14,7 +14,7 @@ from gateway.caching.batch import Batch
 from gateway.caching.caching import EMBEDDINGS, Caching
 from gateway.caching.flights import Begun, Flight
 from gateway.caching.policy import Policy
-from gateway.caching.semantic.interface import Check, Fresh, Layer, Look
+from gateway.caching.semantic.interface import Check, Fresh, Layer, Look, find_asker
 from gateway.caching.semantic.question import Asked, Limits
 from gateway.db import DatabaseUnavailable
 from gateway.errors import Fault
@@ -356,6 +356,7 @@ def _store(found: Found, journey: Journey, policy: Policy, answer: StoredAnswer,
             expires_ns=answer.created_ns + ttl_s * NS_PER_S, cost_pusd=cost_pusd,
             checks="" if inbound.check is None else inbound.check.request_id, prompts=policy.prompts,
             takes_stored=inbound.cache in _LOOKS, allowed=policy.allowed.tighten(inbound.allowed),
+            asker=find_asker(policy, inbound.caller, inbound.tags, inbound.session),
         )  # fmt: skip
         layer.learn(fresh)
 

@@ -220,7 +220,7 @@ def choose(table: RouteTable, model: str, caller: KeyRecord) -> Route:
         return table.sandbox(model)
     route = table.find(model)
     if route is None:
-        raise Fault("invalid_model", _explain_unknown(table, model), param="model")
+        raise Fault("invalid_model", explain_unknown(table, model), param="model")
     return route
 
 
@@ -238,7 +238,7 @@ def _explain_limit(model: str, allowed: frozenset[str]) -> str:
     )
 
 
-def _explain_unknown(table: RouteTable, model: str) -> str:
+def explain_unknown(table: RouteTable, model: str) -> str:
     message = f"No configured provider has the model {shown(model)}."
     keys = table.missing_keys(model)
     if keys:

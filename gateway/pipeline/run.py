@@ -15,7 +15,7 @@ from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
 from gateway.budgets.keeping.funds import Funds
-from gateway.caching.audits import SilentClient
+from gateway.caching.auditing.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
 from gateway.errors import Fault, refuse_unrecorded

@@ -47,6 +47,7 @@ class Dump(msgspec.Struct, frozen=True, kw_only=True):
 
     series: list[DumpedSeries]
     attempts: list[tuple[str, str, int]]
+    verdicts: dict[str, int] = {}
     breaker_open: dict[str, int]
     singles: dict[str, int]
 
@@ -63,6 +64,7 @@ def dump(metrics: Metrics) -> bytes:
     made = Dump(
         series=series,
         attempts=[(*key, count) for key, count in metrics.attempts.items()],
+        verdicts=metrics.verdicts,
         breaker_open=metrics.breaker_open,
         singles={metric.name: read_single(metric.name, metrics) for metric in list_singles()},
     )
@@ -103,6 +105,8 @@ def _add_counts(metrics: Metrics, more: Dump) -> None:
             sums.rare[kind] += value
         sums.durations = [mine + its for mine, its in zip(sums.durations, each.durations, strict=True)]
         sums.overheads = [mine + its for mine, its in zip(sums.overheads, each.overheads, strict=True)]
+    for verdict, count in more.verdicts.items():
+        metrics.verdicts[verdict] = metrics.verdicts.get(verdict, 0) + count
     for provider, outcome, count in more.attempts:
         metrics.attempts[provider, outcome] = metrics.attempts.get((provider, outcome), 0) + count
 

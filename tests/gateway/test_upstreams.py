@@ -1,12 +1,14 @@
 """Settings become what answers calls: which backends there are, who is routed to, and at which price."""
 
 import asyncio
+import logging
 import types
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from running import running
 from settings_files import AT_NS, KEYS, settings_of
 
 from gateway.accounts.credential_directory import ActiveCredential
@@ -193,3 +195,17 @@ async def test_an_address_of_a_credentials_own_gets_the_credential_alone(tmp_pat
     assert (str(address.origin), address.path_prefix) == ("https://own.test", "/claude")
     assert address.headers == {"x-api-key": "sk-stored"}
     assert cast("Any", transport)._guard is not None
+
+
+@pytest.mark.parametrize(("model", "told"), [("", []), ("gpt-4", []), ("claude-3-haiku", ["ANTHROPIC_API_KEY"])])
+async def test_a_judge_that_nobody_answers_for_is_told_at_the_start(
+    tmp_path: Path, model: str, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no mistake of the configuration yet: a project may come to have a key for its provider."""
+    config = '[providers.openai]\nbase_url = "http://127.0.0.1:1/v1"\napi_key = "sk-1"\n[cache]\n'
+    with caplog.at_level(logging.WARNING):
+        async with running(tmp_path, config + f'semantic_judge_model = "{model}"\n'):
+            pass
+    found = [record.getMessage() for record in caplog.records if "semantic_judge_model" in record.getMessage()]
+    assert len(found) == len(told)
+    assert all(name in line for name, line in zip(told, found, strict=True))

@@ -1,15 +1,18 @@
 """What the rest of the gateway knows of the semantic layer: values without numpy, and what the layer does for calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
 
+from gateway.accounts.directory import KeyRecord
 from gateway.caching.answers import Purge, StoredAnswer
-from gateway.caching.policy import Allowed
+from gateway.caching.policy import Allowed, Policy
 from gateway.caching.semantic.question import Asked
 
 Mode = Literal["shadow", "semantic"]
+# What tells whether an answer was right: the same text, vectors and words, a model, or whoever took it back.
+JudgedBy = Literal["", "exact", "embedding", "llm", "recall"]
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,35 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     look: Look
 
 
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
+    """For whom a judge is asked: its model, and whose call it is."""
+
+    model: str
+    caller: KeyRecord
+    # The call's tags and session, for the budgets and views that go by them.
+    tags: str = ""
+    session: str = ""
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judge is to tell: whether another answer to a question would do as well as the one that is right."""
+
+    asker: Asker
+    check: Check
+    reference: str
+    other: str
+    # No answer that was given depends on it.
+    is_spare: bool = False
+
+
+class Judge(Protocol):
+    """Tells apart what vectors do not; see gateway.caching.auditing.judge."""
+
+    def ask(self, case: Case, tell: Callable[[bool | None], None]) -> None:
+        """Have a case judged; ``tell`` hears once, now or later, whether both say the same, None: it is not known."""
+        ...
+
+
 class Fresh(msgspec.Struct, frozen=True, kw_only=True):
     """A fresh answer to a question: what the layer learns from."""
 
@@ -80,6 +112,15 @@ class Fresh(msgspec.Struct, frozen=True, kw_only=True):
     takes_stored: bool = True
     # The bound that would decide whether it would have been given a stored one; without any it would not.
     allowed: Allowed = Allowed()
+    # Who has a judge asked where it is in doubt what it teaches; None: nobody.
+    asker: Asker | None = None
+
+
+def find_asker(policy: Policy, caller: KeyRecord, tags: str, session: str) -> Asker | None:
+    """Who has a judge asked for a call; None: the project wants none, or a test key's answers are made up anyway."""
+    if not policy.semantic_judge_model or caller.kind == "test":
+        return None
+    return Asker(model=policy.semantic_judge_model, caller=caller, tags=tags, session=session)
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

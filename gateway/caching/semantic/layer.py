@@ -15,14 +15,14 @@ from cache.semantic.index import Vector
 from gateway.caching.answers import NS_PER_S, Answers, Purge, StoredAnswer, is_old
 from gateway.caching.policy import Allowed
 from gateway.caching.semantic import store
-from gateway.caching.semantic.interface import Check, Fresh, Kept, Look, Mode, Point, Seen
+from gateway.caching.semantic.interface import Check, Fresh, Judge, Kept, Look, Mode, Point, Seen
 from gateway.caching.semantic.keeper import Keeper
 from gateway.caching.semantic.learner import MAX_PIECES, Learner, Submit
 from gateway.caching.semantic.memory import Memory, ask
-from gateway.caching.semantic.packing import Damaged, unpack_answer
+from gateway.caching.semantic.packing import Damaged, read_answer, unpack_answer
 from gateway.caching.semantic.question import Asked
 from gateway.config.settings import Cache
-from gateway.db import Database
+from gateway.db import Database, DatabaseUnavailable
 from providers.errors import ProviderError, Unsupported
 
 _log = logging.getLogger(__name__)
@@ -31,15 +31,21 @@ _log = logging.getLogger(__name__)
 class SemanticLayer:
     """One a process, opened when the first project wants it."""
 
-    def __init__(
-        self, database: Database, answers: Answers, submit: Submit, settings: Cache, now_ns: Callable[[], int]
+    def __init__(  # noqa: PLR0913, PLR0917 - what it keeps, and whom it asks
+        self,
+        database: Database,
+        answers: Answers,
+        submit: Submit,
+        settings: Cache,
+        now_ns: Callable[[], int],
+        judge: Judge | None = None,
     ) -> None:
         self._database = database
         self._answers = answers
         self._submit = submit
         self._now_ns = now_ns
         self.memory = Memory(self._embed, settings.semantic_max_entries, now_ns)
-        self.learner = Learner(self.memory, submit)
+        self.learner = Learner(self.memory, submit, judge, self._read_said)
         self.keeper = Keeper(database, self.memory, now_ns)
 
     @property
@@ -94,8 +100,7 @@ class SemanticLayer:
         answer = self._answers.find(kept.key, now_ns)
         if answer is not None and not is_old(answer, now_ns, ttl_s):
             return answer
-        waiting = self.memory.pending.entries.get(kept.number)
-        data = waiting.answer if waiting is not None else await self._read_answer(kept)
+        data = await self._read_answer(kept)
         if self.memory.shelf.get(kept.number) is None:
             # It was purged while it was read.
             return None
@@ -180,6 +185,17 @@ class SemanticLayer:
             raise Unsupported(f"a question of {MAX_PIECES} word pieces or more is not compared", param="messages")
         return embedded.vectors
 
+    async def _read_said(self, kept: Kept) -> str:
+        try:
+            data = await self._read_answer(kept)
+            return "" if data is None else read_answer(unpack_answer(data))
+        except (Damaged, DatabaseUnavailable):
+            # Whoever is asked for it next is told.
+            return ""
+
     async def _read_answer(self, kept: Kept) -> bytes | None:
+        waiting = self.memory.pending.entries.get(kept.number)
+        if waiting is not None:
+            return waiting.answer
         async with self._database.read() as connection:
             return await store.read_answer(connection, kept.number)

@@ -1,7 +1,11 @@
 """What is done with fresh answers, away from the calls: compared, stored, and now and then the score is trained.
 
+Where vectors leave it open whether two say the same and the project has a judge, the answer waits for what that says
+while others are learnt from.
+
 Failure behavior: what waits is bounded, and what comes beyond it is not learnt from (``dropped`` counts). An answer
-that cannot be embedded or read is passed over; the log tells of the first in a row.
+that cannot be embedded or read is passed over; the log tells of the first in a row. Without a word of the judge what
+the vectors say holds.
 """
 
 import asyncio
@@ -9,13 +13,17 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
-from cache.semantic.equivalence import digest
+import msgspec
+
+from cache.semantic.equivalence import Digest, digest
 from cache.semantic.index import Vector
 from cache.semantic.score import train
+from cache.semantic.values import Question
 from gateway.caching.answers import Purge
-from gateway.caching.semantic.interface import Fresh
+from gateway.caching.semantic.interface import Case, Check, Fresh, Judge, Kept, Look
 from gateway.caching.semantic.memory import Memory, ask
 from gateway.caching.semantic.packing import read_answer
 from providers.errors import ProviderError
@@ -27,6 +35,8 @@ BATCH_ANSWERS = 8
 MAX_PIECES = 256
 # One answer's embedding, with whatever is before it in the queue.
 TIMEOUT_S = 30.0
+# Below this likelihood that it is right an entry is hardly ever served, so it is worth no judge's time.
+WORTH_JUDGING = 0.5
 # So many late purges are remembered for the answers that wait or are being learnt from.
 _PURGES = 256
 _log = logging.getLogger(__name__)
@@ -47,12 +57,36 @@ class Submit(Protocol):
     def __call__(self, texts: Sequence[str], *, is_patient: bool = False) -> Awaitable[Embedded]: ...
 
 
-class Learner:
-    """One task, which ``close`` ends."""
+class ReadSaid(Protocol):
+    """Finds what a stored answer says; '' where it is gone, or cannot be asked for."""
 
-    def __init__(self, memory: Memory, submit: Submit) -> None:
+    def __call__(self, kept: Kept) -> Awaitable[str]: ...
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """A fresh answer, ready to be learnt from, and what its judge says; None: nothing."""
+
+    fresh: Fresh
+    look: Look
+    question: Question
+    answer: Digest
+    ruling: bool | None = None
+
+
+class Learner:
+    """One task, which ``close`` ends. ``judge`` None: nobody is asked."""
+
+    def __init__(
+        self, memory: Memory, submit: Submit, judge: Judge | None = None, read_said: ReadSaid | None = None
+    ) -> None:
         self._memory = memory
         self._submit = submit
+        self._judge = judge
+        self._read_said = read_said
+        # By number, those that a judge has been asked about, and those that have come back.
+        self._asked: dict[int, Lesson] = {}
+        self._judged: deque[Lesson] = deque()
+        self._cases = 0
         self._waiting: deque[tuple[int, Fresh]] = deque()
         self._filled = asyncio.Event()
         self._idle = asyncio.Event()
@@ -66,8 +100,8 @@ class Learner:
         self.dropped = 0
 
     def __len__(self) -> int:
-        """How many answers wait, those that are just being learnt from among them."""
-        return len(self._waiting) + self._learning
+        """How many answers wait, for a judge too, those that are just being learnt from among them."""
+        return len(self._waiting) + self._learning + len(self._asked) + len(self._judged)
 
     def start(self) -> None:
         """Begin."""
@@ -95,21 +129,31 @@ class Learner:
 
     def purge(self, purge: Purge) -> set[str]:
         """Learn nothing of what is purged; returns the ids of what waited."""
-        gone = {fresh.answer.entry_id for _, fresh in self._waiting if purge.covers(fresh.answer)}
+        judged = [lesson.fresh for lesson in (*self._asked.values(), *self._judged)]
+        waiting = [fresh for _, fresh in self._waiting]
+        gone = {fresh.answer.entry_id for fresh in (*waiting, *judged) if purge.covers(fresh.answer)}
+        self._asked = {at: each for at, each in self._asked.items() if each.fresh.answer.entry_id not in gone}
+        self._judged = deque(each for each in self._judged if each.fresh.answer.entry_id not in gone)
+        # It may be idle now.
+        self._filled.set()
         self._purged += 1
         self._purges.append((self._purged, purge))
         return gone
 
     async def _work(self) -> None:
         while True:
-            if not self._waiting:
-                self._idle.set()
+            if not self._waiting and not self._judged:
+                if not self._asked:
+                    self._idle.set()
                 self._filled.clear()
                 await self._filled.wait()
+            judged, self._judged = self._judged, deque()
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_ANSWERS))]
-            self._learning = len(batch)
+            self._learning = len(batch) + len(judged)
             try:
                 async with asyncio.timeout(TIMEOUT_S):
+                    for lesson in judged:
+                        await self._take(lesson)
                     await self._learn(batch)
             except (ProviderError, TimeoutError) as error:
                 if not self._is_failing:
@@ -117,7 +161,7 @@ class Learner:
                 self._is_failing = True
             except Exception:
                 # Whatever is wrong with these answers, the next are others.
-                _log.exception("%d answers could not be learnt from", len(batch))
+                _log.exception("%d answers could not be learnt from", self._learning)
             else:
                 self._is_failing = False
             finally:
@@ -153,8 +197,43 @@ class Learner:
             return
         if look is None:
             look = memory.look(question, fresh.allowed, "shadow", is_owners=False)
-        memory.learn(fresh, look, question, digest(said, answer))
-        await self._teach(fresh.asked.scope)
+        lesson = Lesson(fresh, look, question, digest(said, answer))
+        if not await self._ask_judge(lesson, said):
+            await self._take(lesson)
+
+    async def _take(self, lesson: Lesson) -> None:
+        self._memory.learn(lesson.fresh, lesson.look, lesson.question, lesson.answer, lesson.ruling)
+        await self._teach(lesson.fresh.asked.scope)
+
+    async def _ask_judge(self, lesson: Lesson, said: str) -> bool:
+        """Have a judge tell whether the stored answer says what the fresh one says; False: none is asked."""
+        fresh, look, judge, asker = lesson.fresh, lesson.look, self._judge, lesson.fresh.asker
+        if judge is None or self._read_said is None or asker is None or look.entry is None:
+            return False
+        if not (fresh.checks or look.score >= WORTH_JUDGING) or not self._memory.is_doubtful(look, lesson.answer):
+            return False
+        number = self._cases = self._cases + 1
+        self._asked[number] = lesson
+        try:
+            other = await self._read_said(look.entry)
+            if not other or number not in self._asked:
+                # Where it was purged meanwhile nothing is to be done any more.
+                return self._asked.pop(number, None) is None
+            request_id = fresh.checks or fresh.answer.entry_id.removeprefix("ce_")
+            check = Check(request_id=request_id, asked=fresh.asked, look=look)
+            case = Case(asker=asker, check=check, reference=said, other=other, is_spare=not fresh.checks)
+            judge.ask(case, partial(self._hear, number))
+        except BaseException:
+            self._asked.pop(number, None)
+            raise
+        return True
+
+    def _hear(self, number: int, ruling: bool | None) -> None:
+        """A judge has spoken, or will not; what was purged meanwhile is not learnt."""
+        lesson = self._asked.pop(number, None)
+        if lesson is not None:
+            self._judged.append(msgspec.structs.replace(lesson, ruling=ruling))
+        self._filled.set()
 
     async def _teach(self, scope: str) -> None:
         lesson = self._memory.engine.next_lesson(scope)

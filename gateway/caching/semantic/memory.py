@@ -18,12 +18,12 @@ from cache.semantic.recent import Recent
 from cache.semantic.values import Question, Stored, Verdict
 from gateway.caching.answers import Purge
 from gateway.caching.policy import Allowed
-from gateway.caching.semantic.interface import Check, Fresh, Kept, Look, Mode, Point, Seen
+from gateway.caching.semantic.interface import Check, Fresh, JudgedBy, Kept, Look, Mode, Point, Seen
 from gateway.caching.semantic.packing import Damaged, pack_answer
 from gateway.caching.semantic.pending import Noted, Pending, Turn
 from gateway.caching.semantic.question import Asked
 from gateway.caching.semantic.shelf import Shelf
-from gateway.caching.semantic.store import Decision, EntryRow, NewEntry
+from gateway.caching.semantic.store import Decision, EntryRow, Label, NewEntry
 from gateway.caching.semantic.vectors import pack, stack, unpack
 
 # Served calls of which the verdict is remembered, 2 kB each: what a recall teaches.
@@ -103,12 +103,18 @@ class Memory:
         """Take back what could not be given in time; returns the look as the miss that it is."""
         return msgspec.structs.replace(look, decision="miss", verdict=self._withdraw(look.verdict))
 
-    def learn(self, fresh: Fresh, look: Look, question: Question, answer: Digest) -> None:
-        """Learn from a fresh answer, and store the question with it."""
+    def is_doubtful(self, look: Look, answer: Digest) -> bool:
+        """Whether vectors and words leave it open if a fresh answer says what the look's entry says."""
+        said = None if look.entry is None else self._find_said(look.entry.number)
+        return said is not None and self.engine.judge_of(look.verdict.scope).is_doubtful(answer, said)
+
+    def learn(self, fresh: Fresh, look: Look, question: Question, answer: Digest, ruling: bool | None = None) -> None:
+        """Learn from a fresh answer, and store the question with it; ``ruling``: a judge's, None: there is none."""
         verdict: Verdict = look.verdict
         served = fresh.checks != ""
         scope, request_id = question.scope, fresh.checks or fresh.answer.entry_id.removeprefix("ce_")
-        compared = self.engine.compare(verdict, answer)
+        judged_by = self._name_judge(look, answer, ruling)
+        compared = self.engine.compare(verdict, answer, ruling)
         if look.entry is not None:
             if not fresh.checks:
                 self._weigh(scope, verdict, fresh.cost_pusd)
@@ -116,7 +122,8 @@ class Memory:
                 check = Check(request_id=request_id, asked=fresh.asked, look=look)
                 self._decide(check, verdict.decision, fresh.answer.project_id, prompts=fresh.prompts)
             if verdict.decision != "miss" and compared.is_right is not None:
-                self.pending.label(request_id, is_right=compared.is_right, is_checked=served)
+                label = Label(is_right=compared.is_right, is_checked=served, judged_by=judged_by)
+                self.pending.label(request_id, label)
                 self._count_label(look.entry.number)
         if compared.labels or verdict.entry_id is not None:
             observed = Noted(
@@ -209,7 +216,7 @@ class Memory:
             taught = Noted(rows=verdict.rows[row : row + 1].tobytes(), labels=(False,))
             self.pending.observe(check.asked.scope, taught)
             self.changed.add(check.asked.scope)
-        self.pending.label(request_id, is_right=False)
+        self.pending.label(request_id, Label(is_right=False, judged_by="recall"))
         kept = self.shelf.of_id(entry_id)
         if kept is None:
             return []
@@ -244,7 +251,7 @@ class Memory:
             window=min(served.requests, self.engine.settings.window),
             is_young=self.engine.is_young(scope), points=points, live=live, hits=served.hits,
             wrong=served.wrong, wrong_low=served.wrong_low, wrong_high=served.wrong_high,
-            answer_threshold=self.engine.answer_threshold(scope),
+            answer_threshold=self.engine.judge_of(scope).threshold,
         )  # fmt: skip
 
     def _store(self, fresh: Fresh, question: Question, answer: Digest, group: int | None) -> None:
@@ -266,6 +273,17 @@ class Memory:
             group=number if group is None else group,
             answer=pack_answer(stored),
         )
+
+    def _find_said(self, number: int) -> Digest | None:
+        stored = self.engine.get(number)
+        return None if stored is None else stored.answer
+
+    def _name_judge(self, look: Look, answer: Digest, ruling: bool | None) -> JudgedBy:
+        """Which step tells whether a look's entry was right."""
+        if ruling is not None:
+            return "llm"
+        said = None if look.entry is None else self._find_said(look.entry.number)
+        return "exact" if said is not None and said.key == answer.key else "embedding"
 
     def _count_label(self, number: int) -> None:
         stored = self.engine.get(number)

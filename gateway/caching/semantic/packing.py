@@ -82,7 +82,15 @@ def unpack_answer(data: bytes) -> StoredAnswer:
 def read_answer(answer: StoredAnswer) -> str:
     """What an answer says, its beginning; '' where it says nothing in words."""
     try:
-        reply = _REPLY.decode(answer.recorded.as_body("", answer.created_ns // NS_PER_S))
+        return read_reply(answer.recorded.as_body("", answer.created_ns // NS_PER_S))
     except (msgspec.MsgspecError, InvalidAnswer):
+        return ""
+
+
+def read_reply(body: bytes) -> str:
+    """What a whole reply to a chat says, its beginning; '' where it says nothing in words."""
+    try:
+        reply = _REPLY.decode(body)
+    except msgspec.MsgspecError:
         return ""
     return (reply.choices[0].message.content or "")[:MAX_ANSWER_CHARS] if reply.choices else ""

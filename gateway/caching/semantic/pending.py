@@ -60,15 +60,17 @@ class Pending:
         if len(waiting) < MAX_OTHERS:
             waiting.append(observed)
 
-    def label(self, request_id: str, *, is_right: bool, is_checked: bool = False) -> None:
-        """Note whether what answered a call was right; ``is_checked``: an audit says so."""
+    def label(self, request_id: str, label: Label) -> None:
+        """Note whether what answered a call was right."""
         decision, before = self.decisions.get(request_id), self.labels.get(request_id)
         if decision is not None:
-            decided = "audit" if is_checked else decision.decision
-            self.decisions[request_id] = msgspec.structs.replace(decision, decision=decided, is_right=is_right)
+            decided = "audit" if label.is_checked else decision.decision
+            self.decisions[request_id] = msgspec.structs.replace(
+                decision, decision=decided, is_right=label.is_right, judged_by=label.judged_by
+            )
         elif before is not None or len(self.labels) < MAX_OTHERS:
-            is_checked = is_checked or (before is not None and before.is_checked)
-            self.labels[request_id] = Label(is_right=is_right, is_checked=is_checked)
+            is_checked = label.is_checked or (before is not None and before.is_checked)
+            self.labels[request_id] = msgspec.structs.replace(label, is_checked=is_checked)
 
     def forget_project(self, project_id: str, scopes: Sequence[str]) -> None:
         """Write nothing of a project; its questions are dropped apart."""

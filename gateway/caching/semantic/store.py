@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.caching.answers import Purge
-from gateway.caching.semantic.interface import Kept
+from gateway.caching.semantic.interface import JudgedBy, Kept
 from gateway.ledger.figures.tags import TAG_SEPARATOR
 
 _COLUMNS = (
@@ -81,28 +81,26 @@ _READ_SEEN = text(
 _FORGET_SEEN = text("DELETE FROM cache_observations WHERE made_ns < :until_ns")
 _WRITE_DECISION = text(
     "INSERT INTO cache_decisions (request_id, project_id, decision, entry_id, similarity, score, threshold, guards, "
-    "neighbours, question, is_right, created_ns) VALUES (:request_id, :project_id, :decision, :entry_id, :similarity, "
-    ":score, :threshold, :guards, :neighbours, :question, :is_right, :created_ns) ON CONFLICT (request_id) DO UPDATE "
-    "SET is_right = COALESCE(excluded.is_right, cache_decisions.is_right)"
+    "neighbours, question, is_right, created_ns, judged_by) VALUES (:request_id, :project_id, :decision, :entry_id, "
+    ":similarity, :score, :threshold, :guards, :neighbours, :question, :is_right, :created_ns, :judged_by) "
+    "ON CONFLICT (request_id) DO UPDATE SET is_right = COALESCE(excluded.is_right, cache_decisions.is_right), "
+    "judged_by = CASE WHEN excluded.is_right IS NULL THEN cache_decisions.judged_by ELSE excluded.judged_by END"
 )
 _LABEL = text(
-    "UPDATE cache_decisions SET is_right = :is_right, decision = CASE WHEN :is_checked THEN 'audit' ELSE decision END "
-    "WHERE request_id = :request_id"
+    "UPDATE cache_decisions SET is_right = :is_right, judged_by = :judged_by, "
+    "decision = CASE WHEN :is_checked THEN 'audit' ELSE decision END WHERE request_id = :request_id"
 )
 _DECISION = "SELECT * FROM cache_decisions WHERE project_id = :project_id"
 _READ_DECISIONS = text(f"{_DECISION} AND request_id < :before_id ORDER BY request_id DESC LIMIT :limit")
 _READ_DECISION = text(f"{_DECISION} AND request_id = :request_id")
 _FORGET_DECISIONS = text("DELETE FROM cache_decisions WHERE created_ns < :until_ns")
-_READ_OWN = text(
+_OWN = (
     "SELECT e.number, e.entry_id, e.packed, e.right_count, e.wrong_count, e.model, e.tags, e.created_ns, "
     "e.expires_ns, a.answer FROM cache_entries e JOIN cache_answers a ON a.number = e.number "
-    "WHERE e.project_id = :project_id AND e.number > :after ORDER BY e.number LIMIT :limit"
+    "WHERE e.project_id = :project_id"
 )
-_READ_NAMED = text(
-    "SELECT e.number, e.entry_id, e.packed, e.right_count, e.wrong_count, e.model, e.tags, e.created_ns, "
-    "e.expires_ns, a.answer FROM cache_entries e JOIN cache_answers a ON a.number = e.number "
-    "WHERE e.project_id = :project_id AND e.entry_id IN :entry_ids"
-).bindparams(bindparam("entry_ids", expanding=True))
+_READ_OWN = text(f"{_OWN} AND e.number > :after ORDER BY e.number LIMIT :limit")
+_READ_NAMED = text(f"{_OWN} AND e.entry_id IN :entry_ids").bindparams(bindparam("entry_ids", expanding=True))
 _READ_SPENT = text(
     "SELECT COALESCE(SUM(cost_pusd), 0) FROM usage WHERE project_id = :project_id AND cache_layer = 'audit' "
     "AND created_ns >= :since_ns"
@@ -176,13 +174,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     question: str
     is_right: bool | None
     created_ns: int
+    judged_by: JudgedBy = ""
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether what answered a call was right, and whether a call of the gateway's own says so."""
+    """Whether what answered a call was right, which step says so, and whether after a call of the gateway's own."""
 
     is_right: bool
     is_checked: bool = False
+    judged_by: JudgedBy = "embedding"
 
 
 class SeenRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,14 +19,17 @@ from gateway.caching import administration
 from gateway.caching.administration import Recalled
 from gateway.caching.answers import Purge
 from gateway.caching.policy import Policy
+from gateway.config.checks import is_model_name
 from gateway.config.settings import MAX_TTL_S, CacheMode, CacheScope, Rate
 from gateway.db import Database, DatabaseUnavailable
 from gateway.errors import Fault, shown
 from gateway.ids import parse_id
+from gateway.pipeline.route import RouteTable, explain_unknown
 from gateway.pipeline.services import Services
 from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.projects import occasion_of, project_of
 from gateway.surfaces.parameters import Parameter, asked_in_full, takes
+from gateway.surfaces.proxy.own_calls import stand_in
 from gateway.surfaces.views.usage import wait_for_rows
 
 AnyRequest = Request[Any, Any, Any]
@@ -47,6 +50,8 @@ class CacheBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prompts: bool | UnsetType | None = UNSET
     max_wrong_rate: Rate | UnsetType | None = UNSET
     max_wrong_hit_rate: Rate | UnsetType | None = UNSET
+    # Asked in checks whether two answers say the same, where vectors leave it open; empty: no model is.
+    semantic_judge_model: str | UnsetType | None = UNSET
 
 
 class RecallBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,9 +86,16 @@ async def change_cache(
     services: NamedDependency[Services],
     database: NamedDependency[Database],
 ) -> Policy:
-    """Setting one of the two bounds replaces the configuration's; null takes the project's own away."""
+    """Setting one of the two bounds replaces the configuration's; null takes the project's own setting away.
+
+    `semantic_judge_model` is a model that the project can call: where vectors leave it open whether two answers say the
+    same it is shown the question and both, at the project's cost; empty, none is asked.
+    """
     changes = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
-    own = project_of(caller_of(request))
+    asking = caller_of(request)
+    own = project_of(asking)
+    if data.semantic_judge_model:
+        _check_judge(services.routes_of(stand_in(asking, own)), data.semantic_judge_model)
     with _told():
         return await administration.change(database, services.caching, own, changes, occasion_of(request))
 
@@ -157,6 +169,18 @@ def _told() -> Generator[None]:
         yield
     except DatabaseUnavailable as away:
         raise Fault("cache_error", "The database is not there, so nothing was changed; ask again.") from away
+
+
+def _check_judge(table: RouteTable, model: str) -> None:
+    """Raise Fault for a model that could not be asked."""
+    route = table.find(model) if is_model_name(model) else None
+    if route is None:
+        raise Fault("invalid_model", explain_unknown(table, model), param="semantic_judge_model")
+    target = route.targets[0]
+    row = table.catalogue.row(target.backend.name, target.model)
+    if row is not None and row.kind != "chat":
+        message = f"{shown(model)} is a model for {row.kind}; a judge has to be one that chats."
+        raise Fault("invalid_model", message, param="semantic_judge_model")
 
 
 def _read_moment(text: str | None) -> int | None:

@@ -27,6 +27,7 @@ from gateway.surfaces.api.projects import project_of
 from gateway.surfaces.parameters import Parameter, asked_in_full, count_of, takes
 
 MAX_HITS, DEFAULT_HITS, EXPORTED_AT_ONCE = 1_000, 100, 500
+Judged = Literal["exact", "embedding", "llm", "recall"]
 Decided = Literal["serve", "audit", "holdout", "shadow"]
 
 
@@ -47,12 +48,14 @@ class HitView(msgspec.Struct, frozen=True, kw_only=True):
     neighbours: list[str]
     # Whether the entry's answer was right; null: not known.
     right: bool | None
+    # What says so: the same text, vectors and words, the project's judge, or whoever recalled it; null: not known.
+    judged_by: Judged | None
     # What was asked; null unless the project's `prompts` is on and was on then, and for who may not read prompts.
     question: str | None
 
 
 class HitsView(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest decisions; `next` is the `before` of the following page, null at the end."""
+    """The newest decisions and what says whether each was right; `next` is the next page's `before`, null: the end."""
 
     hits: list[HitView]
     next: str | None
@@ -231,6 +234,7 @@ def _hit(found: Decision, *, prompts: bool) -> HitView:
         guards=list(filter(None, found.guards.split(","))),
         neighbours=list(filter(None, found.neighbours.split(","))),
         right=found.is_right,
+        judged_by=found.judged_by or None,
         question=(found.question or None) if prompts else None,
     )
 

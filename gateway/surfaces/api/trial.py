@@ -4,8 +4,6 @@ Failure behavior: what comes of the call is told in the view with status 200, a 
 refused is what cannot become a call, for want of such a project, provider or model.
 """
 
-import asyncio
-import re
 from typing import Any
 
 import msgspec
@@ -14,15 +12,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from gateway.accounts.directory import KeyRecord
-from gateway.caching.audits import SilentClient
 from gateway.errors import Fault, shown
-from gateway.pipeline import run
 from gateway.pipeline.flow import Inbound
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.services import Services
-from gateway.surfaces.access import Caller, caller_of, may_in_project
+from gateway.surfaces.access import caller_of, may_in_project
 from gateway.surfaces.api.projects import MANAGING, project_of
 from gateway.surfaces.proxy import bodies
+from gateway.surfaces.proxy.own_calls import TIMED_OUT, Listener, call, stand_in
 from providers.catalogue import ModelCard
 from providers.chat import Usage
 from providers.pricing.prices import PriceTable, cost_pusd
@@ -34,9 +31,7 @@ MAX_TOKENS = 16
 QUESTION = "Reply with OK."
 # About what the question and its answer use, to find the cheapest model.
 USUAL = Usage(input_tokens=12, output_tokens=MAX_TOKENS)
-HEADER = re.compile(rb"^(x-watchllm-[a-z-]+): ([^\r\n]*)", re.MULTILINE)
 OK = 200
-TIMED_OUT = 504
 
 
 class TrialBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,20 +63,6 @@ class _Refusal(msgspec.Struct, frozen=True):
     error: _Error = _Error()
 
 
-class Listener(SilentClient):
-    """Whoever waits for the answer of a test call."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-
-    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
-        """Keep a whole answer."""
-        self.status, self.body = status, b"".join(body)
-        self.headers = dict(HEADER.findall(head))
-
-
 @post(
     "/api/projects/{project_id:str}/providers/{provider:str}/test",
     summary="Make a test call to a provider",
@@ -97,33 +78,15 @@ async def try_provider(
     services: NamedDependency[Services],
 ) -> TrialView:
     """A few tokens with the key that the project's calls are sent with, charged to the project."""
-    caller = _stand_in(caller_of(request))
+    asking = caller_of(request)
+    caller = stand_in(asking, project_of(asking))
     table = services.routes_of(caller)
     if provider not in table.providers:
         raise Fault("not_found", f"There is no provider {shown(provider)} that this project can call.")
     model, is_embedding = _find_model(table, services.prices, provider, data.model, services.now_ns())
     inbound = _ask(caller, model, services, is_embedding=is_embedding)
-    listener = Listener()
-    timed_out = False
-    try:
-        async with asyncio.timeout(LONGEST_S) as limit:
-            await run.run(inbound, listener, services)
-        timed_out = limit.expired()
-    except TimeoutError:
-        timed_out = True
-    return _tell(listener, inbound, provider, services.ticks_ns(), timed_out=timed_out)
-
-
-def _stand_in(caller: Caller) -> KeyRecord:
-    """The project, as if a key of it called; the row names who it was."""
-    acting = caller.actor("").actor_id
-    return KeyRecord(
-        key_id=acting or "",
-        project_id=project_of(caller),
-        kind="live",
-        account_id=caller.account_id,
-        scopes=frozenset({"proxy"}),
-    )
+    listener = await call(inbound, services, LONGEST_S)
+    return _tell(listener, inbound, provider, services.ticks_ns())
 
 
 def _find_model(
@@ -171,10 +134,10 @@ def _ask(caller: KeyRecord, model: str, services: Services, *, is_embedding: boo
     )
 
 
-def _tell(listener: Listener, inbound: Inbound, provider: str, ended_ns: int, *, timed_out: bool) -> TrialView:
+def _tell(listener: Listener, inbound: Inbound, provider: str, ended_ns: int) -> TrialView:
     status, error = listener.status, _Error()
-    if timed_out:
-        status, error = TIMED_OUT, _Error(f"There was no answer within {LONGEST_S} s.", "upstream_timeout")
+    if status == TIMED_OUT and not listener.body:
+        error = _Error(f"There was no answer within {LONGEST_S} s.", "upstream_timeout")
     elif status != OK:
         error = msgspec.json.decode(listener.body, type=_Refusal).error
     return TrialView(

@@ -274,3 +274,16 @@ def make_broken() -> Lesson:
     rows = np.full((10, INPUTS), np.nan, np.float16)
     ones = np.ones(10, np.float32)
     return Lesson(start=open_network(0), rows=rows, labels=ones, weights=ones, epochs=1, seed=0)
+
+
+def test_another_judges_word_is_taken_of_the_entry_alone() -> None:
+    """It overrules the likeness of the answers, for the label and for the group; of other neighbours that holds."""
+    for ruling, first, second in ((True, "amber falcon", "steel bridge"), (False, "amber falcon", "amber falcon")):
+        engine = make_engine()
+        question = ask("what is the capital of france")
+        engine.add(question, 1, answer_of(first))
+        engine.add(ask("which is the capital of france"), 2, answer_of(first))
+        verdict = engine.look(question, Bounds(max_wrong_rate=0.1), "shadow")
+        compared = engine.compare(verdict, answer_of(second), ruling)
+        entry, *others = [label for _, label in sorted(zip(verdict.neighbours, compared.labels, strict=True))]
+        assert (compared.is_right, entry, others) == (ruling, ruling, [not ruling])

@@ -5,7 +5,9 @@ import pytest
 
 from cache.semantic.equivalence import (
     BINS,
+    HIGHEST_DOUBT,
     HIGHEST_THRESHOLD,
+    LOWEST_DOUBT,
     LOWEST_THRESHOLD,
     PRIOR_THRESHOLD,
     AnswerJudge,
@@ -92,6 +94,28 @@ def test_near_vectors_and_shared_words_say_the_same() -> None:
     other = digest("Call the bank about your card", make_vector(1.4))
     assert judge.is_same(one, same)
     assert not judge.is_same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "angle", "is_doubtful"),
+    [
+        ("It is Rome.", "it is  ROME", 0.0, False),
+        ("The sum is 43", "The sum is 44", 0.0, False),
+        ("It is allowed.", "It is not allowed.", 0.0, False),
+        ("Open the settings and choose reset", "Choose reset in the settings", 0.1, False),
+        ("Open the settings and choose reset", "Choose reset in the menu", 0.5, True),
+        ("Call the bank about your card", "Choose reset in the menu", 0.5, True),
+        ("Call the bank about your card", "Choose reset in the menu", 1.2, False),
+    ],
+)
+def test_between_two_likenesses_another_judge_may_be_asked(
+    left: str, right: str, angle: float, is_doubtful: bool
+) -> None:
+    """Never of the same text, of what contradicts, or where vectors and words leave no doubt."""
+    judge = AnswerJudge()
+    one, other = digest(left, make_vector(0)), digest(right, make_vector(angle))
+    assert judge.is_doubtful(one, other) is is_doubtful
+    assert (LOWEST_DOUBT <= judge.measure(one, other) < HIGHEST_DOUBT) is is_doubtful
 
 
 def test_an_unusable_vector_is_none() -> None:

@@ -11,6 +11,7 @@ USUAL = Policy(
     prompts=False,
     max_wrong_rate=None,
     max_wrong_hit_rate=0.01,
+    semantic_judge_model="",
 )
 
 
@@ -33,3 +34,10 @@ def test_one_bound_of_a_project_replaces_both_of_the_configuration() -> None:
     assert (bounds.max_wrong_rate, bounds.max_wrong_hit_rate) == (0.02, None)
     both = combine(settings, Wishes(max_wrong_rate=0.02, max_wrong_hit_rate=0.03))
     assert (both.max_wrong_rate, both.max_wrong_hit_rate) == (0.02, 0.03)
+
+
+def test_a_project_chooses_its_judge_or_none() -> None:
+    """An empty name is a choice too: what would be asked for others is not for it."""
+    settings = Cache(semantic_judge_model="gpt-4.1-mini")
+    chosen = [combine(settings, Wishes(semantic_judge_model=name)).semantic_judge_model for name in (None, "", "own")]
+    assert chosen == ["gpt-4.1-mini", "", "own"]

@@ -10,6 +10,7 @@ from gateway.config.reading import Source
 from gateway.config.secret import Secret
 from gateway.config.settings import (
     Accounts,
+    Cache,
     ModelSettings,
     Ops,
     PriceSettings,
@@ -164,3 +165,10 @@ def test_a_price_is_given_once_a_day() -> None:
     assert problems_of(prices=(price("openai"), price("openai"))) == [
         "prices: 'openai' 'm' has 2 prices from 2024-01-01"
     ]
+
+
+@pytest.mark.parametrize(("name", "is_fine"), [("", True), ("gpt-4.1-mini", True), ("a b", False), ("ü", False)])
+def test_a_judge_has_a_models_name(name: str, is_fine: bool) -> None:
+    """Whether anybody answers for it is known later: a project's key may come."""
+    problems = problems_of(cache=Cache(semantic_judge_model=name))
+    assert [] == problems if is_fine else "cache.semantic_judge_model" in problems[0] and repr(name) in problems[0]

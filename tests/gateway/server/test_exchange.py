@@ -78,6 +78,7 @@ async def test_gauges_add_up_unless_each_worker_knows_of_all(tmp_path: Path) -> 
     """What waits adds up; a target that is spared is spared once; the index is ready where it is ready everywhere."""
     first, second = make_metrics(pending=2, fallbacks=3), make_metrics(pending=5, fallbacks=4, ready=0)
     first.requests_in_flight, second.requests_in_flight, first.holds_open = 2, 1, 1
+    first.verdicts["same"], second.verdicts["same"], second.verdicts["none"] = 2, 3, 1
     first.breaker_open, second.breaker_open = {"openai": 2, "groq": 1}, {"openai": 1}
     async with joined(tmp_path, first, second):
         shown = await scrape(second)
@@ -88,6 +89,8 @@ async def test_gauges_add_up_unless_each_worker_knows_of_all(tmp_path: Path) -> 
     ]
     assert shown["watchllm_cache_fallbacks_total"] == 7
     assert shown["watchllm_cache_index_ready"] == 0
+    told = [shown[f'watchllm_cache_verdicts_total{{verdict="{name}"}}'] for name in ("same", "different", "none")]
+    assert told == [5, 0, 1]
     assert [shown[f'watchllm_breaker_open{{provider="{name}"}}'] for name in ("openai", "groq")] == [2, 1]
 
 

@@ -33,8 +33,8 @@ async def test_everything_is_written_at_once(database: Database) -> None:
     pending.observe(SCOPE, Noted(score=0.5))
     pending.unmatched[SCOPE] = 3
     pending.decisions["r1"] = DECISION
-    pending.label("r1", is_right=True)
-    pending.label("r0", is_right=False)
+    pending.label("r1", Label(is_right=True))
+    pending.label("r0", Label(is_right=False))
     taken = pending.take()
     assert taken and not pending
     async with database.write() as connection:
@@ -108,16 +108,16 @@ def test_a_label_keeps_that_it_came_of_a_check() -> None:
     pending = Pending("me")
     for request_id in ("r1", "r2"):
         pending.decisions[request_id] = DECISION
-    pending.label("r1", is_right=True, is_checked=True)
-    pending.label("r1", is_right=False)
-    pending.label("r2", is_right=False)
+    pending.label("r1", Label(is_right=True, is_checked=True))
+    pending.label("r1", Label(is_right=False))
+    pending.label("r2", Label(is_right=False))
     assert [(each.decision, each.is_right) for each in pending.decisions.values()] == [
         ("audit", False), ("serve", False),
     ]  # fmt: skip
     pending.take()
-    pending.label("r1", is_right=True, is_checked=True)
-    pending.label("r1", is_right=False)
-    pending.label("r2", is_right=False)
+    pending.label("r1", Label(is_right=True, is_checked=True))
+    pending.label("r1", Label(is_right=False))
+    pending.label("r2", Label(is_right=False))
     assert pending.labels == {"r1": Label(is_right=False, is_checked=True), "r2": Label(is_right=False)}
 
 
@@ -139,7 +139,7 @@ def test_too_much_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         pending.decisions[f"r{number}"] = DECISION
         pending.counts[number] = (1, 0)
         pending.observe(SCOPE, Noted())
-        pending.label(f"x{number}", is_right=True)
+        pending.label(f"x{number}", Label(is_right=True))
     assert pending.overflow() == [1, 2]
     assert (list(pending.entries), list(pending.decisions), list(pending.counts)) == ([3], ["r3"], [3])
     assert (len(pending.seen[SCOPE]), len(pending.labels)) == (1, 1)

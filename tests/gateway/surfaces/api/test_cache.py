@@ -22,6 +22,7 @@ USUAL = {
     "prompts": False,
     "max_wrong_rate": None,
     "max_wrong_hit_rate": 0.05,
+    "semantic_judge_model": "",
 }
 
 
@@ -135,6 +136,7 @@ async def test_a_keys_wrong_wish_is_refused(ann: Home, wishes: dict[str, Any]) -
         {"max_wrong_hit_rate": -0.1},
         {"tool_calls": "yes"},
         {"modus": "off"},
+        {"semantic_judge_model": 1},
     ],
 )
 async def test_a_wrong_setting_changes_nothing(ann: Home, body: dict[str, Any]) -> None:
@@ -143,6 +145,20 @@ async def test_a_wrong_setting_changes_nothing(ann: Home, body: dict[str, Any]) 
     assert refused.status_code == 400
     assert next(iter(body)) in refused.json()["error"]["message"]
     assert (await ann.person.get(path_of(ann))).json() == USUAL
+
+
+async def test_a_judge_is_one_of_the_models_that_can_be_called(ann: Home) -> None:
+    """What nobody answers for, or does not chat, is refused before anything else is changed."""
+    changed = await ann.person.patch(path_of(ann), json={"semantic_judge_model": "m"})
+    assert changed.json() == {**USUAL, "semantic_judge_model": "m"}
+    for name, word in (("gtp-9", "gtp-9"), ("local/all-MiniLM-L6-v2", "embeddings"), ("a b", "a b")):
+        refused = await ann.person.patch(path_of(ann), json={"ttl_s": 60, "semantic_judge_model": name})
+        error = refused.json()["error"]
+        assert (refused.status_code, error["code"], error["param"]) == (400, "invalid_model", "semantic_judge_model")
+        assert word in error["message"]
+    assert (await ann.person.get(path_of(ann))).json() == {**USUAL, "semantic_judge_model": "m"}
+    assert (await ann.person.patch(path_of(ann), json={"semantic_judge_model": ""})).json() == USUAL
+    assert (await ann.person.patch(path_of(ann), json={"semantic_judge_model": None})).json() == USUAL
 
 
 async def test_a_purge_takes_what_meets_every_term(ann: Home) -> None:

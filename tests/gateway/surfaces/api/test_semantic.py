@@ -114,6 +114,7 @@ async def test_a_hit_is_inspected_with_its_entry(ann: Home) -> None:
     assert listed["next"] == request_id
     hit, entry = detail["hit"], detail["entry"]
     assert (hit["request_id"], hit["decision"], hit["right"], hit["question"]) == (request_id, "serve", None, None)
+    assert hit["judged_by"] is None
     assert hit["entry"] == entry["entry"] == f"ce_{first.headers['x-watchllm-request-id']}" in hit["neighbours"]
     assert f"{hit['similarity']:.4f}" == second.headers["x-watchllm-cache-similarity"]
     assert f"{hit['score']:.4f}" == second.headers["x-watchllm-cache-score"]
@@ -223,7 +224,8 @@ async def test_a_recall_takes_the_neighbours_and_names_every_call(ann: Home) -> 
     answer = await ann.person.post(f"{path}/recall", json={"request_id": request_id})
     assert f"ce_{first.headers['x-watchllm-request-id']}" in answer.json()["entries"]
     assert answer.json()["requests"] == [request_id]
-    assert (await get(ann, f"/hits/{request_id}"))["hit"]["right"] is False
+    hit = (await get(ann, f"/hits/{request_id}"))["hit"]
+    assert (hit["right"], hit["judged_by"]) == (False, "recall")
     again = await ask(ann, about("gold"))
     assert again.headers["x-watchllm-cache"] != "hit-exact"
 

@@ -4,7 +4,7 @@ import { useLoaded } from "../../core/loading";
 import { Dialog } from "../../ui/dialog";
 import { Await, Badge } from "../../ui/states";
 import { Recall } from "../requests/recall";
-import { DECISIONS, Verdict } from "./verdict";
+import { DECISIONS, JUDGES, Verdict } from "./verdict";
 
 type Entry = NonNullable<Answer<"GET /api/projects/{project_id}/cache/hits/{request_id}">["entry"]>;
 
@@ -29,6 +29,7 @@ export function HitDialog({ projectId, requestId, may, onClose }: HitProps) {
             <div class="row">
               <Badge tone="accent">{DECISIONS[hit.decision]}</Badge>
               <Verdict right={hit.right} />
+              {hit.judged_by && <span class="soft">{JUDGES[hit.judged_by]}</span>}
               <span class="soft">{showMoment(hit.created_at)}</span>
             </div>
             <p class="soft">

@@ -49,7 +49,15 @@ export function PolicyForm({ policy, projectId, may, onChanged }: PolicyProps) {
   const [hours, setHours] = useDraft(toHours(policy.ttl_s));
   const [tools, setTools] = useDraft(policy.tool_calls);
   const [prompts, setPrompts] = useDraft(policy.prompts);
-  const wanted = { mode, scope, ttl_s: toSeconds(hours), tool_calls: tools, prompts };
+  const [judge, setJudge] = useDraft(policy.semantic_judge_model);
+  const wanted = {
+    mode,
+    scope,
+    ttl_s: toSeconds(hours),
+    tool_calls: tools,
+    prompts,
+    semantic_judge_model: judge.trim(),
+  };
   const changes = changesOf(policy, wanted);
   const deed = useDeed(async () => {
     await call("PATCH /api/projects/{project_id}/cache", { path: { project_id: projectId }, body: changes });
@@ -82,6 +90,14 @@ export function PolicyForm({ policy, projectId, may, onChanged }: PolicyProps) {
             required
             value={hours}
             onInput={setHours}
+          />
+          <Input
+            label="Judge"
+            hint="a model that is asked whether two answers say the same, where that is in doubt; it gets both"
+            placeholder="none"
+            disabled={!may}
+            value={judge}
+            onInput={setJudge}
           />
         </div>
         <Check label="Keep answers that call tools" checked={tools} disabled={!may} onChange={setTools} />

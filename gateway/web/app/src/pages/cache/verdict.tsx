@@ -12,6 +12,14 @@ export const DECISIONS: Record<Hit["decision"], string> = {
   shadow: "would have been served",
 };
 
+/** Who says so. */
+export const JUDGES: Record<NonNullable<Hit["judged_by"]>, string> = {
+  exact: "by its text",
+  embedding: "by its likeness",
+  llm: "by the judge",
+  recall: "by who took it back",
+};
+
 export function Verdict({ right }: { right: boolean | null }) {
   if (right === null) return <span class="faint">not known</span>;
   return <Badge tone={right ? "good" : "bad"}>{right ? "right" : "wrong"}</Badge>;

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from caches import AT_NS
 
-from gateway.caching.audits import DAY_NS, MAX_TASKS, Audits, SilentClient
+from gateway.caching.auditing.audits import DAY_NS, MAX_TASKS, Audits, SilentClient
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger import store as ledger
 from tests.gateway.usage_rows import make_row
@@ -92,6 +92,24 @@ async def test_what_other_processes_spent_counts(database: Database) -> None:
     audits.order("p", 30, spending(audits, 30, made), lambda: None)
     await audits.settle()
     assert made == [30]
+
+
+async def test_what_was_not_served_has_half_of_the_sum() -> None:
+    """The other half is left for what was, though it comes later."""
+    audits, made, declined = Audits(cast("Database", Absent()), 100, Clock()), list[int](), list[int]()
+    for is_spare in (True, True, False, False):
+        audits.order("p", 30, spending(audits, 30, made), lambda: declined.append(30), is_spare=is_spare)
+        await audits.settle()
+    assert (made, declined) == ([30] * 3, [30])
+
+
+async def test_none_is_made_once_they_are_closed() -> None:
+    """What is learnt while the gateway ends asks nobody any more."""
+    audits, made, declined = Audits(cast("Database", Absent()), 100, Clock()), list[int](), list[int]()
+    await audits.close()
+    audits.order("p", 1, spending(audits, 1, made), lambda: declined.append(1))
+    await audits.settle()
+    assert (made, declined) == ([], [1])
 
 
 async def test_without_a_sum_nothing_is_checked() -> None:

@@ -1,6 +1,8 @@
 """Calls that the gateway makes by itself to check an answer that the semantic layer gave, within a sum a day.
 
-Each is a call like any other, with a row of its own (``cache_layer`` audit) on the budgets of the key that asked.
+Each is a call like any other, with a row of its own (``cache_layer`` audit) on the budgets of the key that asked. Those
+that ask a judge are among them; about answers that were not served, it is asked out of the first half of the sum alone,
+so that what is served can be checked in the other.
 
 Failure behavior: what would pass the sum, or comes while many are under way, is not made: the answer stays unchecked,
 and whoever ordered it is told.
@@ -47,14 +49,18 @@ class Audits:
         self._purses: dict[str, _Purse] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = asyncio.Semaphore(MAX_RUNNING)
+        self._is_closed = False
         self.made = 0
 
-    def order(self, project_id: str, cost_pusd: int, make: Make, decline: Callable[[], None]) -> None:
+    def order(
+        self, project_id: str, cost_pusd: int, make: Make, decline: Callable[[], None], *, is_spare: bool = False
+    ) -> None:
         """Have a call made that costs about so much; ``decline`` is told where it is not, now or later."""
-        if len(self._tasks) >= MAX_TASKS or not self._limit_pusd:
+        limit_pusd = self._limit_pusd // 2 if is_spare else self._limit_pusd
+        if self._is_closed or len(self._tasks) >= MAX_TASKS or not limit_pusd:
             decline()
             return
-        task = asyncio.get_running_loop().create_task(self._make(project_id, cost_pusd, make, decline))
+        task = asyncio.get_running_loop().create_task(self._make(project_id, cost_pusd, limit_pusd, make, decline))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -68,18 +74,21 @@ class Audits:
             await asyncio.wait(tuple(self._tasks))
 
     async def close(self) -> None:
-        """End those under way: each is settled as a call that the gateway's end cut off."""
+        """End those under way: each is settled as a call that the gateway's end cut off. None is made after."""
+        self._is_closed = True
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    async def _make(self, project_id: str, cost_pusd: int, make: Make, decline: Callable[[], None]) -> None:
+    async def _make(
+        self, project_id: str, cost_pusd: int, limit_pusd: int, make: Make, decline: Callable[[], None]
+    ) -> None:
         try:
             async with self._running:
                 await self._refresh(project_id)
                 purse = self._purse(project_id)
-                if purse.spent_pusd + purse.held_pusd + cost_pusd > self._limit_pusd:
+                if purse.spent_pusd + purse.held_pusd + cost_pusd > limit_pusd:
                     return
                 decline = _nothing
                 purse.held_pusd += cost_pusd
