@@ -131,7 +131,7 @@ class Learner:
         """Learn nothing of what is purged; returns the ids of what waited."""
         judged = [lesson.fresh for lesson in (*self._asked.values(), *self._judged)]
         waiting = [fresh for _, fresh in self._waiting]
-        gone = {fresh.answer.entry_id for fresh in (*waiting, *judged) if purge.covers(fresh.answer)}
+        gone = {fresh.answer.entry_id for fresh in (*waiting, *judged) if _takes(purge, fresh)}
         self._asked = {at: each for at, each in self._asked.items() if each.fresh.answer.entry_id not in gone}
         self._judged = deque(each for each in self._judged if each.fresh.answer.entry_id not in gone)
         # It may be idle now.
@@ -188,7 +188,7 @@ class Learner:
             # Too long to be compared.
             return
         vector = await memory.engine.embed(asked.text, asked.partition)
-        if any(number > purged and purge.covers(fresh.answer) for number, purge in self._purges):
+        if any(number > purged and _takes(purge, fresh) for number, purge in self._purges):
             return
         question = ask(fresh.asked, vector)
         look = fresh.look
@@ -240,3 +240,8 @@ class Learner:
         if lesson is not None:
             network = await asyncio.get_running_loop().run_in_executor(self._trainer, train, lesson)
             self._memory.engine.adopt(scope, network)
+
+
+def _takes(purge: Purge, fresh: Fresh) -> bool:
+    """Whether an answer goes with a purge, which is one project's."""
+    return fresh.answer.project_id == purge.project_id and purge.covers(fresh.answer)

@@ -282,3 +282,19 @@ async def test_without_the_stored_answer_there_is_nothing_to_judge() -> None:
     await learner.settle()
     assert (judge.cases, label_of(learner)) == ([], (True, "embedding"))
     await learner.close()
+
+
+async def test_a_purge_takes_nothing_of_another_project() -> None:
+    """Neither of what waits nor of what a judge is asked about."""
+    judge = FakeJudge()
+    learner = make_learner(FakeEmbedder(), judge)
+    prove(learner._memory)
+    await learn_two(learner)
+    while not judge.cases:
+        await asyncio.sleep(0)
+    learner.put(make_fresh(make_asked(OTHER), "Flour.", 3))
+    assert learner.purge(Purge(project_id="q")) == set()
+    judge.cases[0][1](None)
+    await learner.settle()
+    assert sorted(kept.entry_id for kept in learner._memory.shelf) == ["ce_r1", "ce_r2", "ce_r3"]
+    await learner.close()
