@@ -191,6 +191,23 @@ async def test_answers_are_kept_for_parts_of_an_hour(
         assert sight.complaints == []
 
 
+async def test_a_judge_is_named_and_taken_away(browser: Browser, town: Town, learnt: str) -> None:
+    """One that nobody answers for is told, and what was in force stays."""
+    project_id = learnt.rpartition("=")[2]
+    async with look(browser, town.gateway, email=ADA) as sight:
+        page = sight.page
+        await sight.open(learnt)
+        judge = page.get_by_label("Judge")
+        for name in ("gpt-4o-mini", ""):
+            await judge.fill(name)
+            await save(page)
+            assert (await town.ask("GET", f"/api/projects/{project_id}/cache"))["semantic_judge_model"] == name
+        await judge.fill("nobody-has-it")
+        await page.get_by_role("button", name="Save").click()
+        await page.get_by_text("No configured provider has the model 'nobody-has-it'").wait_for()
+        assert (await town.ask("GET", f"/api/projects/{project_id}/cache"))["semantic_judge_model"] == ""
+
+
 async def test_more_hours_than_a_year_has_are_not_sent(browser: Browser, town: Town, learnt: str) -> None:
     """The field says so, before the API would."""
     project_id = learnt.rpartition("=")[2]
