@@ -302,9 +302,6 @@ class FakeRecorder:
         self.log.append("record")
         self.rows.append(row)
 
-    def write_noted(self) -> None:
-        """All is written."""
-
     async def synced(self) -> None:
         """Survive a loss of power."""
         self.log.append("synced")
