@@ -1,30 +1,19 @@
 """The error bound: which score may be served so that the share of wrong answers stays under what the owner allows."""
 
-from collections.abc import Callable
-from functools import partial
 from math import sqrt
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-Numbers = NDArray[np.float64]
+from cache.semantic.curve import FIRM, LOOSE, Numbers, fit_curve
 
 UNKNOWN, WRONG, RIGHT = -1, 0, 1
-
-# Log odds at which the curve may bend: high scores may promise more than they keep, and what low ones do, which are the
-# most, must not say what high ones do.
-BENDS = np.array([0.0, 2.0, 4.0])
-# What is believed of the curve's terms before there are labels, and how firmly (1 ÷ variance).
-_BELIEF = np.array([-0.5, 0.6, 0.0, 0.0, 0.0])
-_FIRMNESS = np.array([1.0, 4.0, 4.0, 4.0, 4.0])
-# Newton's steps: six are enough as a rule, and each takes 50 µs. Who promises to gain less, in nats, is there.
-_MOST_STEPS = 50
-_PRECISION = 1e-6
-# What of a step's promise has to be kept, else it is halved, down to this length (Armijo's rule).
-_SHARE_KEPT = 1e-4
-_SHORTEST = 1e-6
-_BINS_PER_ODDS = 8
+# A request that came when a scope had half as many says an eighth of what comes.
+_AGEING = 3
+_LEAST_WEIGHT = 1e-9
+# Of a score for the sake of checks, whatever it claims: 0.05 is that of 0.947.
+_LEAST_DOUBT = 0.05
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +23,6 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     max_wrong_hit_rate: float | None = None
     # Wrong answers ÷ all requests.
     max_wrong_rate: float | None = None
-
-
-def bound_wilson(wrong: float, count: float, deviations: float) -> tuple[float, float]:
-    """Return Wilson's interval of a share; (0, 1) where nothing was counted."""
-    if count <= 0:
-        return 0.0, 1.0
-    share, square = min(1.0, max(0.0, wrong / count)), deviations * deviations
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = deviations / (1 + square / count) * sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,80 +49,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     chance: float
 
 
-class Curve(msgspec.Struct, frozen=True, kw_only=True):
-    """The chance that an answer of a score is wrong: logistic over the score's log odds, bent at BENDS."""
+class Coming(msgspec.Struct, frozen=True, kw_only=True):
+    """What as many requests as a window holds are to bring, for each score from the highest down."""
 
-    terms: Numbers
-    covariance: Numbers
-
-    def find_wrong(self, scores: NDArray[np.float32]) -> Numbers:
-        """Return the chance for each score (n,)."""
-        wrong: Numbers = 1 / (1 + np.exp(np.clip(_find_terms(scores) @ self.terms, -30, 30)))
-        return wrong
-
-
-def _find_odds(scores: NDArray[np.float32]) -> Numbers:
-    clipped = np.clip(scores.astype(np.float64), 1e-4, 1 - 1e-4)
-    odds: Numbers = np.log(clipped / (1 - clipped))
-    return odds
-
-
-def _spread_odds(odds: Numbers) -> Numbers:
-    """Return 1, the log odds, and what they exceed each of BENDS by, for each: (n, 5)."""
-    return np.column_stack([np.ones_like(odds), odds, np.maximum(odds[:, None] - BENDS, 0)])
-
-
-def _find_terms(scores: NDArray[np.float32]) -> Numbers:
-    return _spread_odds(_find_odds(scores))
-
-
-def fit_curve(scores: NDArray[np.float32], wrong: NDArray[np.bool_]) -> Curve:
-    """Fit a curve to labelled scores, from the belief that a score is a little worse than it claims."""
-    odds = _find_odds(scores)
-    # Labels of like odds are fitted as one: a hundred rows take a twentieth of the time of thousands.
-    places = np.rint(odds * _BINS_PER_ODDS).astype(np.int64)
-    places -= places.min(initial=0)
-    counts = np.bincount(places)
-    kept = counts > 0
-    number = counts[kept].astype(np.float64)
-    rows = _spread_odds(np.bincount(places, odds)[kept] / number)
-    right = number - np.bincount(places, wrong)[kept]
-    terms = _BELIEF.copy()
-    gradient, hessian = _find_slope(terms, rows, number, right)
-    for _ in range(_MOST_STEPS):
-        step: Numbers = np.linalg.solve(hessian, gradient).astype(np.float64)
-        promised = float(gradient @ step)
-        if promised < _PRECISION:
-            break
-        terms = _advance(terms, step, promised, partial(_find_loss, rows=rows, number=number, right=right))
-        gradient, hessian = _find_slope(terms, rows, number, right)
-    covariance: Numbers = np.linalg.inv(hessian).astype(np.float64)
-    return Curve(terms=terms.astype(np.float64), covariance=covariance)
-
-
-def _find_slope(terms: Numbers, rows: Numbers, number: Numbers, right: Numbers) -> tuple[Numbers, Numbers]:
-    """Return in which direction the labels become more likely, and how sharply that bends."""
-    chance = 1 / (1 + np.exp(-np.clip(rows @ terms, -30, 30)))
-    gradient = rows.T @ (right - number * chance) - _FIRMNESS * (terms - _BELIEF)
-    return gradient, (rows * (number * chance * (1 - chance))[:, None]).T @ rows + np.diag(_FIRMNESS)
-
-
-def _find_loss(terms: Numbers, rows: Numbers, number: Numbers, right: Numbers) -> float:
-    """Return how unlikely the labels are, in nats, with what is believed without them."""
-    odds = rows @ terms
-    surprise = number @ np.logaddexp(0, odds) - right @ odds
-    return float(surprise + _FIRMNESS @ (terms - _BELIEF) ** 2 / 2)
-
-
-def _advance(terms: Numbers, step: Numbers, promised: float, find_loss: Callable[[Numbers], float]) -> Numbers:
-    """Go so far along Newton's step that the loss really falls: where labels contradict the belief it leads far beyond
-    the least loss, to a curve that says all is wrong, or nothing.
-    """
-    before = find_loss(terms)
-    length = 1.0
-    while length > _SHORTEST and find_loss(terms + length * step) > before - _SHARE_KEPT * length * promised:
-        length /= 2
-    return terms + length * step
+    # Each (n,): the score, the requests that reach it, the wrong ones among them, and their variance.
+    scores: Numbers
+    hits: Numbers
+    wrong: Numbers
+    variance: Numbers
+    requests: int
 
 
 class Window:
@@ -170,7 +84,8 @@ class Window:
         self._settled_hits = 0
         # Those of them that came while answers might be served.
         self._settled_live = 0
-        self._curve = fit_curve(np.empty(0, np.float32), np.empty(0, np.bool_))
+        # Of what was served, and of what comes.
+        self._curve = self._coming = fit_curve(np.empty(0, np.float32), np.empty(0, np.bool_))
         self._doubt = 0.0
 
     def add(self, record: Record | None) -> int:
@@ -213,34 +128,51 @@ class Window:
         self._settled_square += wrong * (1 - wrong) + wrong * self._doubt
 
     def calibrate(self) -> None:
-        """Fit the curve from score to wrongness to all labels in the window.
+        """Fit the curves from score to wrongness to all labels in the window.
 
-        Whether a label is known depends on the score alone, so labels of misses and of audits count alike.
+        Whether a label is known depends on the score alone, so labels of misses and of audits count alike. What was
+        served is judged by all labels of its time, and by little else; what comes rather by the late ones, since the
+        score learns, and cautiously.
         """
         known = (self._scores >= 0) & (self._labels != UNKNOWN)
-        self._curve = fit_curve(self._scores[known], self._labels[known] == WRONG)
-        wrong, _, spread = self._estimate(np.flatnonzero(self._served), has_happened=True)
+        scores, labels = self._scores[known], self._labels[known] == WRONG
+        self._curve = fit_curve(scores, labels, firmness=LOOSE)
+        self._coming = fit_curve(scores, labels, self._weigh()[known], firmness=FIRM)
+        wrong, _, spread = self._estimate(np.flatnonzero(self._served))
         # The variance that each unlabelled wrong answer carries because the curve is uncertain.
         self._doubt = float(spread[-1] / max(wrong[-1], 1.0)) if len(wrong) else 0.0
 
-    def _estimate(self, places: NDArray[np.int64], *, has_happened: bool) -> tuple[Numbers, Numbers, Numbers]:
+    def _weigh(self) -> Numbers:
+        """Return how much each request says of those that come, up to 1.
+
+        A scope learns fast at first: what was scored when it knew half as much was scored by another network, of which
+        the present one has little. An old scope's requests count almost alike.
+        """
+        places = np.arange(self.size)
+        # How many requests there were when that in each place came; below 1 where none did.
+        numbers = self.requests - (self.requests - 1 - places) % self.size
+        weights: Numbers = np.maximum(numbers / max(self.requests, 1), 0.0) ** _AGEING
+        return weights
+
+    def _estimate(self, places: NDArray[np.int64]) -> tuple[Numbers, Numbers, Numbers]:
         """Return for each prefix of the records: wrong ones, their variance by chance, and by the curve's own.
 
-        Of what has happened a label says all. Of more like it only the curve speaks: where a threshold is sought along
-        labels, it ends up just before a wrong one, which the next records do not keep to.
+        Of what has happened a label says all, and of what has none the curve.
         """
         scores, labels = self._scores[places], self._labels[places]
         expected = self._curve.find_wrong(scores)
-        known = (labels != UNKNOWN) & has_happened
+        known = labels != UNKNOWN
         chance = np.where(known, 0.0, expected * (1 - expected))
-        reach = np.cumsum(chance[:, None] * _find_terms(scores), axis=0)
-        spread = np.einsum("ni,ij,nj->n", reach, self._curve.covariance, reach)
-        return np.cumsum(np.where(known, labels == WRONG, expected)), np.cumsum(chance), spread
+        return (
+            np.cumsum(np.where(known, labels == WRONG, expected)),
+            np.cumsum(chance),
+            self._curve.spread(scores, chance),
+        )
 
     def count_served(self) -> tuple[float, float, int, int]:
         """Return of everything so far: wrong answers served (estimate), its variance, hits, and live requests."""
         places = np.flatnonzero(self._served)
-        wrong, chance, spread = self._estimate(places, has_happened=True)
+        wrong, chance, spread = self._estimate(places)
         return (
             self._settled_wrong + (float(wrong[-1]) if len(places) else 0.0),
             self._settled_square + (float(chance[-1] + spread[-1]) if len(places) else 0.0),
@@ -248,15 +180,39 @@ class Window:
             self._settled_live + int(self._live.sum()),
         )
 
-    def rank(self, *, has_happened: bool) -> tuple[Numbers, Numbers, Numbers, int]:
-        """Return scores from the highest down, the wrong ones up to each (sum), its variance, and the requests.
-
-        ``has_happened``: the wrong ones of this window, else those to expect of the next.
+    def rank(self) -> tuple[Numbers, Numbers]:
+        """Return how many of this window's candidates are wrong up to each, from the highest score down, and the
+        variance that as many more like them would have.
         """
+        places = self._sort()
+        scores = self._scores[places]
+        expected = self._curve.find_wrong(scores)
+        chance = expected * (1 - expected)
+        return self._estimate(places)[0], np.cumsum(chance) + self._curve.spread(scores, chance)
+
+    def foresee(self) -> Coming:
+        """Return what as many requests as the window holds are to bring, by those in it.
+
+        Of more like them only the curve speaks, never their labels: a threshold sought along labels would end up just
+        before a wrong one, which the next records do not keep to.
+        """
+        places, weights = self._sort(), self._weigh()
+        scores = self._scores[places]
+        share = weights[places] * (self.size / max(float(weights.sum()), _LEAST_WEIGHT))
+        expected = self._coming.find_wrong(scores)
+        chance = share * expected * (1 - expected)
+        return Coming(
+            scores=scores.astype(np.float64),
+            hits=np.cumsum(share),
+            wrong=np.cumsum(share * expected),
+            variance=np.cumsum(chance) + self._coming.spread(scores, chance),
+            requests=self.size,
+        )
+
+    def _sort(self) -> NDArray[np.int64]:
+        """Return the places of the candidates, from the highest score down."""
         places = np.flatnonzero(self._scores >= 0)
-        places = places[np.argsort(-self._scores[places], kind="stable")]
-        wrong, chance, spread = self._estimate(places, has_happened=has_happened)
-        return self._scores[places].astype(np.float64), wrong, chance + spread, min(self.requests, self.size)
+        return places[np.argsort(-self._scores[places], kind="stable")]
 
     def export(self) -> dict[str, object]:
         """Return the state as plain values."""
@@ -307,10 +263,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """What the controller lets through: scores from ``threshold`` up; above 1 nothing is served."""
 
     threshold: float
+    # Of the window's requests those that reach it.
     hits: int
-    # Of the wrong ones among as many hits.
-    variance: float
-    requests: int
 
 
 NOTHING = 2.0
@@ -326,34 +280,33 @@ DEVIATIONS_OF_ALL = 2.5
 def choose(window: Window, bounds: Bounds, *, deviations: float, fewest: int, has_past: bool = True) -> Choice:
     """Return the lowest threshold at which every bound is kept, by what was served and by what comes.
 
-    What comes is another window like this one. It and the past share one margin, since their errors are independent and
-    each evens out a part of the other's; by itself it is held to about the limit, with that many ``deviations``.
-    ``has_past``: False for a bound that never was in force, which nothing was served under.
+    What comes is a whole window like the late part of this one. It and the past share one margin, since their errors
+    are independent and each evens out a part of the other's; by itself it is held to about the limit, with that many
+    ``deviations``. ``has_past``: False for a bound that never was in force, which nothing was served under.
     """
     window.calibrate()
-    scores, wrong, variance, requests = window.rank(has_happened=False)
-    silent = Choice(threshold=NOTHING, hits=0, variance=0, requests=requests)
+    silent = Choice(threshold=NOTHING, hits=0)
     of_hits, of_all = bounds.max_wrong_hit_rate, bounds.max_wrong_rate
-    if requests < fewest or not len(scores) or (of_hits is None and of_all is None):
+    if window.requests < fewest or (of_hits is None and of_all is None):
         return silent
+    coming = window.foresee()
     past_wrong, past_variance, past_hits, past_requests = window.count_served() if has_past else (0.0, 0.0, 0, 0)
-    coming = wrong + deviations * np.sqrt(variance + 1)
+    most = coming.wrong + deviations * np.sqrt(coming.variance + 1)
     # One more than was seen: no wrong answer among a few is no proof.
-    spread = np.sqrt(past_variance + variance + 1)
-    hits = np.arange(1.0, len(scores) + 1)
-    kept = np.ones(len(scores), bool)
+    spread = np.sqrt(past_variance + coming.variance + 1)
+    kept = np.ones(len(coming.scores), bool)
     for limit, past, future, margin in (
-        (of_hits, past_hits, hits, DEVIATIONS_OF_HITS * spread),
-        (of_all, past_requests, requests, DEVIATIONS_OF_ALL * spread),
+        (of_hits, past_hits, coming.hits, DEVIATIONS_OF_HITS * spread),
+        (of_all, past_requests, coming.requests, DEVIATIONS_OF_ALL * spread),
     ):
         if limit is not None:
-            kept &= coming <= MOST_CATCH_UP * limit * future
-            kept &= past_wrong + wrong + margin <= limit * (past + future)
+            kept &= most <= MOST_CATCH_UP * limit * future
+            kept &= past_wrong + coming.wrong + margin <= limit * (past + future)
     allowed = np.flatnonzero(kept)
     if not len(allowed):
         return silent
     last = int(allowed[-1])
-    return Choice(threshold=float(scores[last]), hits=last + 1, variance=float(variance[last]), requests=requests)
+    return Choice(threshold=float(coming.scores[last]), hits=last + 1)
 
 
 def find_audit_chance(score: float, hits: int, *, share: float, first: int, factor: float) -> float:
@@ -364,7 +317,7 @@ def find_audit_chance(score: float, hits: int, *, share: float, first: int, fact
     costs as many checks as the product of the three, at most.
     """
     young = 1 + factor / (1 + hits / first) ** 2
-    return min(1.0, share * young * sqrt(6 * max(score * (1 - score), 0.1)))
+    return min(1.0, share * young * sqrt(6 * max(score * (1 - score), _LEAST_DOUBT)))
 
 
 def draw_point(window: Window, bounds: Bounds, *, fewest: int, in_force: bool = False) -> Point:
@@ -373,15 +326,17 @@ def draw_point(window: Window, bounds: Bounds, *, fewest: int, in_force: bool = 
     ``in_force``: what it does give from now on, with regard to what was served before.
     """
     chosen = choose(window, bounds, deviations=1.0, fewest=fewest, has_past=in_force)
-    base = chosen.hits if bounds.max_wrong_hit_rate is not None else chosen.requests
-    # What was, with the interval that it would come again in.
-    _, wrong, _, _ = window.rank(has_happened=True)
-    happened = float(wrong[chosen.hits - 1]) if chosen.hits else 0.0
-    rate, half = (happened / base, 2 * sqrt(chosen.variance + 1) / base) if base else (0.0, 1.0)
+    requests = min(window.requests, window.size)
+    base = chosen.hits if bounds.max_wrong_hit_rate is not None else requests
+    rate, half = 0.0, 1.0
+    if chosen.hits:
+        # What was, with the interval that it would come again in.
+        wrong, variance = window.rank()
+        rate, half = float(wrong[chosen.hits - 1]) / base, 2 * sqrt(float(variance[chosen.hits - 1]) + 1) / base
     return Point(
         max_wrong_rate=bounds.max_wrong_rate,
         max_wrong_hit_rate=bounds.max_wrong_hit_rate,
-        hit_rate=chosen.hits / chosen.requests if chosen.requests else 0.0,
+        hit_rate=chosen.hits / requests if requests else 0.0,
         wrong_rate=rate,
         wrong_rate_low=max(0.0, rate - half),
         wrong_rate_high=min(1.0, rate + half),

@@ -14,13 +14,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.recent import Recent
 from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point, find_audit_chance
 from cache.semantic.equivalence import AnswerJudge, Digest, pack_digest
 from cache.semantic.features import Pair, describe_pair, describe_vetoes
 from cache.semantic.guards import find_vetoes
 from cache.semantic.index import Rounded, Vector, VectorIndex
 from cache.semantic.profile import Profile, profile
-from cache.semantic.recent import Recent
 from cache.semantic.scope import Scope
 from cache.semantic.score import INPUTS, Basis, Lesson, Network, load_shipped
 from cache.semantic.values import Compared, Decision, Mode, Observed, Question, Served, Settings, Stored, Verdict

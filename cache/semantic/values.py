@@ -41,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Standard deviations between the estimate of a window and the most that it may have; see bound.py.
     deviations: float = 1.0
     # Shares of what may be served: served and checked in the background; not served, to learn.
-    audit_share: float = 0.3
+    audit_share: float = 0.36
     # How much more often the first answers of a scope are checked, and until how many; see find_audit_chance.
     first_audit_factor: float = 6.0
     first_audits: int = 200

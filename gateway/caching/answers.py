@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from cache.exact.store import ExactStore, Item
-from cache.semantic.recent import Recent
+from cache.recent import Recent
 from providers.chat import Usage
 from providers.openai.batches import Piece
 from providers.openai.recorded import Recorded, is_whole

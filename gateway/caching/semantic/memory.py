@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from cache.recent import Recent
 from cache.semantic.bound import Bounds
 from cache.semantic.bound import Point as EnginePoint
 from cache.semantic.engine import Embed, Engine
 from cache.semantic.equivalence import Digest
 from cache.semantic.index import Vector
-from cache.semantic.recent import Recent
 from cache.semantic.values import Question, Stored, Verdict
 from gateway.caching.answers import Purge
 from gateway.caching.policy import Allowed

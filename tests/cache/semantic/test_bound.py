@@ -6,19 +6,15 @@ from functools import partial
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cache.semantic.bound import (
     NOTHING,
     Bounds,
     Record,
     Window,
-    bound_wilson,
     choose,
     draw_point,
     find_audit_chance,
-    fit_curve,
 )
 from cache.semantic.values import Settings
 
@@ -113,28 +109,39 @@ def test_what_came_in_the_shadow_spares_nothing_for_later(shadow: int) -> None:
     assert again.count_served() == counted
 
 
+def test_what_was_scored_before_the_score_learnt_holds_nothing_back_for_long() -> None:
+    """A third of the first high scores were wrong, later ones are not: soon these are served, and the past is kept."""
+    window, bounds = Window(6_000), Bounds(max_wrong_hit_rate=0.1)
+    chosen = []
+    for number in range(4_000):
+        at = window.add(Record(score=0.97, served=False, chance=1) if number % 10 == 0 else None)
+        window.label(at, is_right=number % (30 if number < 1_000 else 800) != 0)
+        if number in (999, 3_999):
+            chosen.append(choose(window, bounds, deviations=SETTINGS.deviations, fewest=200).threshold)
+    assert chosen == [NOTHING, pytest.approx(0.97)]
+    wrong, variance = window.rank()
+    assert wrong[-1] == 34 + 3
+    assert variance[-1] > 37 * 0.9
+
+
+def test_a_young_scope_is_held_to_a_whole_window() -> None:
+    """What comes is as many requests as a window holds, however few there were, and the late ones count more."""
+    window = Window(1_000)
+    for number in range(200):
+        window.add(Record(score=0.9, served=False, chance=1) if number >= 100 else None)
+    coming = window.foresee()
+    assert coming.requests == 1_000
+    assert 900 < coming.hits[-1] < 1_000
+    for _ in range(5_000):
+        window.add(None)
+    assert window.foresee().hits.sum() == 0
+
+
 def test_both_bounds_hold_where_both_are_set() -> None:
     """The stricter one decides."""
     _, of_all, of_hits = play(Bounds(max_wrong_rate=0.2, max_wrong_hit_rate=0.05), seed=1)
     assert of_hits <= 0.055
     assert of_all <= 0.2
-
-
-@given(seed=st.integers(0, 2**32 - 1), spoiled=st.integers(0, 300))
-def test_a_curve_says_as_much_wrong_as_was(seed: int, spoiled: int) -> None:
-    """Also where labels contradict all of a sudden what scores promised before.
-
-    Where the likeliest curve is found, the wrong ones that it tells and those that were differ by what the belief in
-    its first term is worth, and by what labels of like odds differ in.
-    """
-    source = np.random.default_rng(seed)
-    odds = source.normal(source.uniform(-2, 6), source.uniform(0.5, 4), 600)
-    scores = (1 / (1 + np.exp(-odds))).astype(np.float32)
-    wrong = source.random(600) < 1 / (1 + np.exp(source.uniform(0.2, 3) * odds + source.uniform(-1, 4)))
-    wrong[600 - spoiled :] = True
-    curve = fit_curve(scores, wrong)
-    believed = abs(float(curve.terms[0]) + 0.5)
-    assert abs(float(curve.find_wrong(scores).sum()) - float(wrong.sum())) <= believed + 1.5
 
 
 @pytest.mark.parametrize("limit", [0.02, 0.05, 0.1])
@@ -215,18 +222,11 @@ def test_the_report_gives_rates_with_their_interval() -> None:
     window = Window(400)
     for number in range(400):
         window.label(window.add(Record(score=0.9, served=False, chance=1)), is_right=number % 100 != 0)
-    point = draw_point(window, Bounds(max_wrong_rate=0.05), fewest=200)
+    point = draw_point(window, Bounds(max_wrong_rate=0.06), fewest=200)
     assert point.hit_rate == pytest.approx(1)
     assert point.wrong_rate == pytest.approx(0.01)
     assert point.wrong_rate_low < 0.01 < point.wrong_rate_high <= 0.05
     assert draw_point(Window(10), Bounds(max_wrong_rate=0.05), fewest=200).hit_rate == 0
-
-
-def test_wilson_brackets_the_share() -> None:
-    """Textbook values, and nothing known of nothing."""
-    assert bound_wilson(0, 0, 2) == (0, 1)
-    low, high = bound_wilson(5, 100, 1.96)
-    assert (low, high) == (pytest.approx(0.0215, abs=0.001), pytest.approx(0.1118, abs=0.001))
 
 
 def test_first_answers_are_checked_more_often_at_a_bounded_cost() -> None:

@@ -1,6 +1,6 @@
 """What was used longest ago goes first."""
 
-from cache.semantic.recent import Recent
+from cache.recent import Recent
 
 
 def test_the_one_used_longest_ago_is_forgotten() -> None:
