@@ -271,8 +271,8 @@ NOTHING = 2.0
 # How far what comes may lie above the owner's limit while less was spent so far than allowed.
 MOST_CATCH_UP = 1.5
 # Standard deviations between the limit and what is believed of all that was and will be served. One stream in six
-# orders, with checks drawn in three ways: limits on all end at 0.82 to 0.94 of themselves, none over; those on hits, of
-# which there are few, at 0.79 and 0.89, one run in eighteen over. They were chosen on these same runs.
+# orders, with checks drawn in three ways: limits on all end at 0.80 to 0.92 of themselves, none over; those on hits, of
+# which there are few, at 0.78 and 0.90, one run in 36 over. They were chosen on these same runs.
 DEVIATIONS_OF_HITS = 1.25
 DEVIATIONS_OF_ALL = 2.5
 
