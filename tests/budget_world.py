@@ -23,6 +23,7 @@ from gateway.counters.memory import MemoryCounters
 from gateway.credits import Credits
 from gateway.db import Database
 from gateway.ids import new_id
+from gateway.ledger.recording.doubt import Doubt
 from gateway.ledger.recording.journal import Journal
 from gateway.ledger.recording.recorder import Recorder, RecorderSettings
 from gateway.ledger.row import UsageRow
@@ -64,7 +65,7 @@ class Treasure:
             standings=self.books.directory.find(CALLER, tags),
             bound=Bound(targets=(worst,), input_tokens=0, output_tokens=amount_pusd),
             cap_pusd=fields.pop("cap_pusd", None),
-            doubt=row_of(tags=tags, status="in_doubt", cost_basis="bound", cost_pusd=amount_pusd, **fields),
+            doubt=doubt_of(row_of(tags=tags, cost_pusd=amount_pusd, **fields)),
         )
 
     def reserve_at_once(self, wish: Wish) -> Funds | None:
@@ -93,6 +94,11 @@ async def give_credit(treasury: Treasury, account_id: str, amount_pusd: int) -> 
     async with treasury.database.write() as connection:
         await credits.grant(connection, account_id, treasury.books.now_ns())
     await credits.follow()
+
+
+def doubt_of(row: UsageRow) -> Doubt:
+    """What the call of a row is until that comes."""
+    return Doubt(**{name: getattr(row, name) for name in Doubt.__struct_fields__})
 
 
 def row_of(**fields: Any) -> UsageRow:

@@ -11,6 +11,7 @@ from gateway.budgets import store
 from gateway.budgets.budget import Budget, tag_scope_id
 from gateway.budgets.windows import Window, window_of
 from gateway.counters.interface import BudgetLine
+from gateway.counters.local_limits import Epoch
 from gateway.db import Database
 from gateway.ledger.figures.tags import split_tags
 
@@ -70,8 +71,9 @@ class BudgetDirectory(Follower):
         self._remembered: dict[str, tuple[Standing, ...]] = {}
         # Without any, nothing else need be asked.
         self.is_empty = True
-        # Grows with every change.
+        # Grows with every change; so does the epoch, which is the counters' where they are this process's own.
         self.revision = 0
+        self.epoch = Epoch()
 
     def __len__(self) -> int:
         """Count the budgets in force."""
@@ -132,6 +134,7 @@ class BudgetDirectory(Follower):
         self._remembered = {}
         self.is_empty = not self._standings
         self.revision += 1
+        self.epoch.number += 1
 
     def _find_plain(self, caller: KeyRecord) -> tuple[Standing, ...]:
         places = [("key", key_id) for key_id in (caller.counted_id, *caller.spends_in)]

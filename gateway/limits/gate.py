@@ -97,16 +97,14 @@ class Gate:
                 policy_key=f"key-tokens:{caller.count_in('tokens_per_minute')}", period="minute", limit=_count(tokens)
             )
         )
-        slots = (
-            () if limit is None else (Slot(slot_key=f"key:{caller.count_in('max_concurrent')}", limit=_count(limit)),)
-        )
+        slot = None if limit is None else Slot(slot_key=f"key:{caller.count_in('max_concurrent')}", limit=_count(limit))
         return CallPolicy(
             plan=caller.plan,
             requests=requests,
             ones=(1,) * len(requests),
             tokens=minute,
-            slots=slots,
-            lane=None if self.local is None else Lane(self.local, requests, minute, slots, self.lease_ns),
+            slots=() if slot is None else (slot,),
+            lane=None if self.local is None else Lane(self.local, requests, minute, slot, self.lease_ns),
         )
 
 

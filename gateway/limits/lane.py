@@ -19,8 +19,8 @@ class Lane:
     """Lets calls of one key in, as long as nothing refuses them."""
 
     __slots__ = (
-        "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_lease_ns", "_limit_tokens", "_minute", "_requests",
-        "_slots", "_start_ns", "_tokens", "_windows",
+        "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_lease_ns", "_limit_tokens", "_minute", "_most_inside", "_requests",
+        "_slot", "_start_ns", "_tokens", "_windows",
     )  # fmt: skip
 
     def __init__(
@@ -28,20 +28,21 @@ class Lane:
         counters: MemoryCounters,
         windows: tuple[RateWindow, ...],
         tokens: RateWindow | None,
-        slots: tuple[Slot, ...],
+        slot: Slot | None,
         lease_ns: int,
     ) -> None:
-        """A call is one request in each of ``windows``, which differ in what they count, as ``slots`` do."""
+        """A call is one request in each of ``windows``, which differ in what they count."""
         self._counters = counters
         self._windows = windows
         self._tokens = tokens
         # Where nothing limits them they are counted for nobody.
         self._limit_tokens = _ANY_TOKENS if tokens is None else tokens.limit
-        self._slots = slots
+        self._slot = slot
+        self._most_inside = 0 if slot is None else slot.limit
         self._lease_ns = lease_ns
         # The counts with their limits, good from one moment and before another, in one epoch of the counters.
         self._requests: list[tuple[Count, int, _Lines | None]] = []
-        self._inside: list[tuple[Leases, int]] = []
+        self._inside: Leases | None = None
         self._minute = Count()
         self._start_ns = self._end_ns = 0
         self._epoch = counters.epoch
@@ -57,9 +58,9 @@ class Lane:
         minute = self._minute
         if minute.used + bound_tokens > self._limit_tokens:
             return None
-        for leases, limit in self._inside:
-            if not leases.has_room(limit, now_ns):
-                return None
+        inside = self._inside
+        if inside is not None and not inside.has_room(self._most_inside, now_ns):
+            return None
         # As choose_shown does: the nearest to its limit, the first of two.
         least, shown = MAX_COUNT, None
         for count, limit, lines in self._requests:
@@ -71,8 +72,8 @@ class Lane:
                     return None
                 if lines is not None:
                     least, shown = left, lines
-        for leases, _ in self._inside:
-            leases.let_in(lease_id, now_ns + self._lease_ns)
+        if inside is not None:
+            inside.let_in(lease_id, now_ns + self._lease_ns)
         minute.used += bound_tokens
         return b"" if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
 
@@ -82,12 +83,13 @@ class Lane:
         Below 0 they are what was used beyond: it counts in the minute of the moment, as far as it fits.
         """
         tokens, is_current = self._tokens, self._found_in == self._epoch.number
-        if is_current:
-            for leases, _ in self._inside:
-                leases.expires_ns.pop(lease_id, None)
-        else:
-            # What is kept here may be nobody's any more.
-            self._counters.slots.leave(self._slots, lease_id)
+        slot, inside = self._slot, self._inside
+        if slot is not None:
+            if is_current and inside is not None:
+                inside.expires_ns.pop(lease_id, None)
+            else:
+                # What is kept here may be nobody's any more.
+                self._counters.slots.leave((slot,), lease_id)
         if tokens is None:
             return
         if unused_tokens < 0:
@@ -107,7 +109,6 @@ class Lane:
                 return
 
     def _find(self, now_ns: int) -> None:
-        slots = self._counters.slots
         self._start_ns, self._end_ns, self._requests = 0, _FOREVER_NS, []
         for window in self._windows:
             count, end_s = self._find_count(window, now_ns)
@@ -115,7 +116,7 @@ class Lane:
             lines = None if window.period == "month" else lines_around(window.limit, end_s)
             self._requests.append((count, window.limit, lines))
         self._minute = Count() if self._tokens is None else self._find_count(self._tokens, now_ns)[0]
-        self._inside = [(slots.leases_of(slot), slot.limit) for slot in self._slots]
+        self._inside = None if self._slot is None else self._counters.slots.leases_of(self._slot)
         # Now, since finding a window may drop others.
         self._found_in = self._epoch.number
 

@@ -33,9 +33,10 @@ class Passage(msgspec.Struct, eq=False):
     lines: bytes = b""
     # What the call used in the end.
     used_tokens: int = 0
-    # The lane that it is in: what it took, where nobody had to be waited for.
+    # The lane that it is in, where nobody had to be waited for, and what it has taken there of the tokens.
     lane: Lane | None = None
-    # What it has taken of the tokens, and the counters whose slots it may be in.
+    lane_tokens: int = 0
+    # What it has taken else of the tokens, and the counters whose slots it may be in.
     tokens: int | None = None
     inside_at: Counters | None = None
     # It is counted by this process alone, since the shared counters went away.
@@ -56,7 +57,7 @@ class Passage(msgspec.Struct, eq=False):
             return False
         self.lines = lines
         self.lane = lane
-        self.tokens = bound_tokens
+        self.lane_tokens = bound_tokens
         return True
 
     async def enter(self, bound_tokens: int, count_tokens: Counting, *, is_all_input: bool = False) -> None:
@@ -100,16 +101,18 @@ class Passage(msgspec.Struct, eq=False):
 
     def settle_at_once(self) -> bool:
         """As ``settle``, where that needs no waiting; False: ``settle`` has to be asked."""
-        lane, tokens = self.lane, self.tokens
-        if lane is not None and tokens is not None:
-            unused_tokens = tokens - self.used_tokens
-            lane.leave(self.lease_id, unused_tokens, self.taken_ns if unused_tokens >= 0 else self.now_ns())
-            self.lane = self.tokens = None
-            return True
-        return tokens is None and self.inside_at is None
+        lane = self.lane
+        if lane is None:
+            return self.tokens is None and self.inside_at is None
+        self.lane = None
+        unused_tokens = self.lane_tokens - self.used_tokens
+        lane.leave(self.lease_id, unused_tokens, self.taken_ns if unused_tokens >= 0 else self.now_ns())
+        return True
 
     async def settle(self) -> None:
         """Leave the slots and give the unused tokens back, or take what was used beyond; later calls do nothing."""
+        if self.settle_at_once():
+            return
         counters, self.inside_at = self.inside_at, None
         tokens, self.tokens = self.tokens, None
         try:

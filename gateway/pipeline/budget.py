@@ -40,6 +40,7 @@ from gateway.budgets.keeping.terms import Terms
 from gateway.budgets.reply_limit import has_both_limits, limit_reply
 from gateway.budgets.spending import cost_of
 from gateway.errors import Fault
+from gateway.ledger.recording.doubt import Doubt
 from gateway.ledger.row import UsageRow
 from gateway.ledger.settle import settle_call
 from gateway.pipeline import meter
@@ -355,10 +356,9 @@ async def _tighten(call: Call, model: str, found: Assessment, services: Services
     return from_count(found.bound, model, counted, found.shape)
 
 
-def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> UsageRow:
-    """The row of a call of which nothing more is heard; by position as far as it goes, see UsageRow."""
+def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> Doubt:
     call, caller = inbound.call, inbound.caller
-    return UsageRow(
+    return Doubt(
         inbound.request_id,
         inbound.created_ns,
         caller.project_id,
@@ -367,13 +367,8 @@ def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> UsageRow:
         call.model,
         target.backend.name,
         target.model,
-        "",
-        "in_doubt",
-        is_stream=call.stream,
-        is_estimated=True,
-        cost_pusd=most_pusd,
-        cost_basis="bound",
-        attempts=1,
-        tags=inbound.tags,
-        session=inbound.session,
+        most_pusd,
+        inbound.tags,
+        inbound.session,
+        call.stream,
     )

@@ -88,25 +88,24 @@ class LimitedClient(ToldClient):
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once, or when the call has settled."""
-        if self.is_settled or self.settle_at_once():
+        if self.is_settled or self.passage.settle_at_once():
+            self.is_settled = True
             self.client.send(status, head + self.lines, *body)
         elif self.held is None:
             self.held = status, head + self.lines, body
 
     def end(self, data: bytes) -> None:
         """Send the last part at once, or when the call has settled."""
-        if self.is_settled or self.settle_at_once():
+        if self.is_settled or self.passage.settle_at_once():
+            self.is_settled = True
             self.client.end(data)
         elif self.held is None:
             self.held = data
 
-    def settle_at_once(self) -> bool:
-        """Give back what the call took, where that needs no waiting; False: ``settle`` has to be asked."""
-        self.is_settled = is_settled = self.passage.settle_at_once()
-        return is_settled
-
     async def settle(self) -> None:
-        """Give back what the call took, and send what was held back."""
+        """Give back what the call took, unless its answer's end has, and send what was held back."""
+        if self.is_settled:
+            return
         try:
             await self.passage.settle()
         finally:

@@ -78,7 +78,7 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
         fault = await _stop(journey, error)
     finally:
         _leave(journey, hold, found, fault)
-        if limited is not None and not limited.is_settled and not limited.settle_at_once():
+        if limited is not None and not limited.is_settled:
             await limited.settle()
 
 
@@ -105,7 +105,7 @@ def _leave(journey: send.Journey, hold: limits.Hold | None, found: lookup.Found,
 
 def _doubt(journey: send.Journey, funds: Funds) -> None:
     """Charge the most to a call that went out and could not be settled: what is held must not be free in silence."""
-    row = funds.doubt
+    row = funds.doubt.row()
     log.error("request %s went out and could not be settled: it is charged what was held", row.request_id)
     funds.release(row.cost_pusd)
     with contextlib.suppress(JournalFull):

@@ -15,7 +15,6 @@ from gateway.budgets.directory import BudgetDirectory, Standing
 from gateway.budgets.windows import Window
 from gateway.counters.interface import BudgetLine, Counters, LineName, Settled
 from gateway.counters.local_holds import LocalHolds
-from gateway.counters.local_limits import Epoch
 from gateway.counters.memory import MemoryCounters
 from gateway.ledger.row import UsageRow
 
@@ -101,8 +100,10 @@ class Books:
         self.counters = counters
         # The same without waiting, where there is one process.
         self.local: LocalHolds | None = counters.holds if isinstance(counters, MemoryCounters) else None
-        # Grows when counters that ``local`` has found are dropped.
-        self.epoch = counters.epoch if isinstance(counters, MemoryCounters) else Epoch()
+        # Grows when counters that ``local`` has found are dropped, and when the budgets change.
+        self.epoch = directory.epoch
+        if isinstance(counters, MemoryCounters):
+            self.epoch = directory.epoch = counters.epoch
         self.directory = directory
         self.now_ns = now_ns
         # Through Redis only.

@@ -13,7 +13,7 @@ from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books, Unsettled
 from gateway.counters.interface import CountersUnavailable
 from gateway.errors import Fault
-from gateway.ledger.row import UsageRow
+from gateway.ledger.recording.doubt import Doubt
 
 
 class Funds(msgspec.Struct, eq=False):
@@ -26,8 +26,8 @@ class Funds(msgspec.Struct, eq=False):
     standings: tuple[Standing, ...]
     # Of one try, as it goes out.
     bound: Bound
-    # The row that the call becomes if nothing more is heard of it; on what a budget governs its id names the hold.
-    doubt: UsageRow
+    # What the call becomes if nothing more is heard of it; on what a budget governs its id names the hold.
+    doubt: Doubt
     # What the call itself says that it may cost, None where it says nothing.
     cap_pusd: int | None
     # The limit that the gateway set on the reply, None where it set none.

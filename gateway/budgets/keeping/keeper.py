@@ -35,7 +35,7 @@ from gateway.counters.interface import (
 )
 from gateway.db import DatabaseUnavailable
 from gateway.errors import Fault
-from gateway.ledger.row import UsageRow
+from gateway.ledger.recording.doubt import Doubt
 
 # How long a call waits for the ledger to tell what was spent, once a window or after Redis lost its data.
 SEED_TIMEOUT_S = 8.0
@@ -52,8 +52,8 @@ class Wish(msgspec.Struct, frozen=True):
     bound: Bound
     # What the call itself says that it may cost, None where it says nothing.
     cap_pusd: int | None
-    # The row that it becomes if nothing more is heard of it, at the bound's cost.
-    doubt: UsageRow
+    # What it becomes if nothing more is heard of it, at the bound's cost.
+    doubt: Doubt
 
 
 class Keeper:
@@ -67,7 +67,7 @@ class Keeper:
         self._seeder = Seeder(treasury)
         self.remembered = Remembered(treasury.books)
 
-    def hold_at_once(self, terms: Terms, bound: Bound, cap_pusd: int | None, doubt: UsageRow) -> Funds | None:
+    def hold_at_once(self, terms: Terms, bound: Bound, cap_pusd: int | None, doubt: Doubt) -> Funds | None:
         """As ``reserve_at_once``, on terms that are known."""
         books, most_pusd, hold_id = self.books, doubt.cost_pusd, doubt.request_id
         local = books.local
@@ -78,7 +78,7 @@ class Keeper:
         return funds if local.hold(hold_id, terms.lines, terms.counted, most_pusd, expires_ns, funds) else None
 
     def reserve_at_once(
-        self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: UsageRow
+        self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: Doubt
     ) -> Funds | None:
         """Hold what a call may cost at most, where that fits and nobody has to be asked; None: ask ``reserve``.
 
@@ -135,7 +135,7 @@ class Keeper:
         funds.refusal, funds.max_tokens = refusal.refuse_for_cap(allowed_pusd, least.pusd), None
         return funds
 
-    def _fund(self, wish: Wish, bound: Bound, doubt: UsageRow) -> Funds:
+    def _fund(self, wish: Wish, bound: Bound, doubt: Doubt) -> Funds:
         is_limited = bound.output_tokens < wish.bound.output_tokens or bound.needs_limit
         max_tokens = bound.output_tokens if is_limited else None
         hold_ids = (doubt.request_id,) if wish.standings else ()
@@ -219,15 +219,15 @@ class Keeper:
                 self._forget(hold)
             raise _unavailable() from error
         if isinstance(reservation, Held) and books.local is None:
-            books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns, doubt, standings)
+            books.open[hold.hold_id] = OpenHold(hold.lines, reservation.amount_pusd, now_ns, doubt.row(), standings)
         return reservation
 
     def _new_hold(
-        self, doubt: UsageRow, standings: Sequence[Standing], amount_pusd: int, least_pusd: int | None
+        self, doubt: Doubt, standings: Sequence[Standing], amount_pusd: int, least_pusd: int | None
     ) -> NewHold:
         memo, created_ns = b"", doubt.created_ns
         if self.books.local is None:
-            memo = write_memo(self._recorder.journal.owner, _with_cost(doubt, amount_pusd))
+            memo = write_memo(self._recorder.journal.owner, _with_cost(doubt, amount_pusd).row())
         lines: list[BudgetLine] = []
         for standing in standings:
             lines.append(standing.line_at(created_ns))
@@ -265,5 +265,5 @@ def _unavailable() -> Fault:
     )
 
 
-def _with_cost(doubt: UsageRow, amount_pusd: int) -> UsageRow:
+def _with_cost(doubt: Doubt, amount_pusd: int) -> Doubt:
     return msgspec.structs.replace(doubt, cost_pusd=amount_pusd)

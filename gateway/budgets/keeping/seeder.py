@@ -75,13 +75,15 @@ class Seeder:
             return [(hold_id, funds) for hold_id, funds in local.owned() if isinstance(funds, Funds)]
 
         wanted = [(standing.budget, window) for standing, window in lacking]
-        sums = await self._spending.read(self._recorder, wanted, lambda: [funds.doubt for _, funds in list_owned()])
+        sums = await self._spending.read(
+            self._recorder, wanted, lambda: [funds.doubt.row() for _, funds in list_owned()]
+        )
         # From here to the reservation nothing is awaited.
         joining = {
             standing.budget.line_key: [
                 (hold_id, funds, standing)
                 for hold_id, funds in list_owned()
-                if self._spending.counts(funds.doubt, standing.budget, window)
+                if self._spending.counts(funds.doubt.row(), standing.budget, window)
             ]
             for standing, window in lacking
         }

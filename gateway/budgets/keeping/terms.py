@@ -29,29 +29,26 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     counted: tuple[Line, ...]
     from_ns: int
     until_ns: int
-    # Of the budgets, and of their counters.
-    revision: int
+    # Of the budgets and their counters.
     epoch: int
 
 
 class Remembered:
     """The terms that were made in one process."""
 
-    __slots__ = ("_books", "_known")
+    __slots__ = ("_books", "_epoch", "_known")
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._epoch = books.epoch
         self._known: dict[Alike, Terms] = {}
 
     def find(self, alike: Alike, caller: KeyRecord, route: object, at_ns: int) -> Terms | None:
         """Find what still holds."""
         terms = self._known.get(alike)
-        if terms is None or terms.caller is not caller or terms.route is not route:
+        if terms is None or terms.epoch != self._epoch.number or terms.caller is not caller:
             return None
-        books = self._books
-        if terms.revision != books.directory.revision or terms.epoch != books.epoch.number:
-            return None
-        return terms if terms.from_ns <= at_ns < terms.until_ns else None
+        return terms if terms.route is route and terms.from_ns <= at_ns < terms.until_ns else None
 
     def make(
         self, caller: KeyRecord, standings: tuple[Standing, ...], route: object, tariff: Tariff, at_ns: int
@@ -72,8 +69,7 @@ class Remembered:
             counted,
             max([tariff.from_ns, *[window.start_ns for window in windows]]),
             min([tariff.until_ns, *[window.end_ns for window in windows]]),
-            books.directory.revision,
-            books.epoch.number,
+            self._epoch.number,
         )
 
     def keep(self, alike: Alike, terms: Terms) -> None:

@@ -27,7 +27,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from gateway.ids import new_id
-from gateway.ledger.recording.records import HOLD_MARK, read_records, write_record
+from gateway.ledger.recording.doubt import Doubt
+from gateway.ledger.recording.records import HOLD_MARK, HOLDS_BEGIN, read_records, write_record
 from gateway.ledger.row import UsageRow
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -75,10 +76,10 @@ class Segment:
 
     def has_holds(self) -> bool:
         """Whether there may be a hold in it, told by the mark alone."""
-        return HOLD_MARK in os.pread(self.descriptor, self.size, 0)
+        return HOLDS_BEGIN in os.pread(self.descriptor, self.size, 0)
 
     def read_holds(self) -> Generator[UsageRow, None, None]:
-        """Yield every hold, in the order in which they were written."""
+        """Yield the row that each hold may become, in the order in which they were written."""
         data = os.pread(self.descriptor, self.size, 0)
         position = 0
         while position < len(data):
@@ -127,7 +128,7 @@ class Journal:
         """Whether everything appended is on the disk itself."""
         return self._synced >= self.appended
 
-    def append(self, *rows: UsageRow, holds: Sequence[UsageRow] = (), is_move: bool = False) -> int:
+    def append(self, *rows: UsageRow, holds: Sequence[Doubt] = (), is_move: bool = False) -> int:
         """Hand rows, and holds, to the operating system at once; returns where in the active segment they begin.
 
         Raises JournalFull, and none is recorded then. What only moves is let in beyond the bound: it makes room.

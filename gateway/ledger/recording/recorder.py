@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.db import Database, DatabaseUnavailable
 from gateway.ledger import store
 from gateway.ledger.recording.backlog import READ_ROWS, Backlog
+from gateway.ledger.recording.doubt import Doubt
 from gateway.ledger.recording.journal import Journal, JournalFull
 from gateway.ledger.row import UsageRow
 
@@ -69,9 +70,9 @@ class Recorder:
         self.recovered: tuple[UsageRow, ...] = ()
         self._take_stored = take_stored
         # Holds of this process for which no row came yet, by their calls' ids.
-        self._holds: dict[str, UsageRow] = {}
+        self._holds: dict[str, Doubt] = {}
         # Those that are not written yet.
-        self._new_holds: list[UsageRow] = []
+        self._new_holds: list[Doubt] = []
         self._has_holds_behind = False
         self._database = database
         self.journal = journal
@@ -128,12 +129,12 @@ class Recorder:
         yield from self._deferred
         yield from self._taken
 
-    def hold(self, row: UsageRow) -> None:
+    def hold(self, doubt: Doubt) -> None:
         """Note a hold, which ``write_noted`` makes survive this process's end, until the row of the same id comes.
 
         A later hold of one id takes its place.
         """
-        self._new_holds.append(row)
+        self._new_holds.append(doubt)
 
     def take(self, row: UsageRow) -> None:
         """Note a row, to be written with all others of this turn of the event loop: a write's cost is mostly fixed.

@@ -1,7 +1,7 @@
 """How a usage row lies in a journal: a mark, its length, its CRC32, and itself in msgpack.
 
-A hold is the row that a call is going to be charged as if nothing more is heard of it: the most that it may cost. It
-has a mark of its own, and the row of the same id, or a later hold, takes its place.
+A hold is a Doubt: what a call is going to be charged as if nothing more is heard of it. It has a mark of its own, and
+the row of the same id, or a later hold, takes its place. Journals of before 2026-11-29 have it as a row.
 
 A reader finds its way again after damage by the next mark that is followed by a whole record, so that one bad spot
 loses what it covers and nothing else.
@@ -12,13 +12,16 @@ import zlib
 
 import msgspec
 
+from gateway.ledger.recording.doubt import Doubt
 from gateway.ledger.row import UsageRow
 
 # The mark names the form too: another form gets another mark.
 MARK = b"WLJ1"
-HOLD_MARK = b"WLH1"
-# Each mark and where its checksum begins, so that a damaged mark is never taken for the other.
-_SEEDS = {MARK: 0, HOLD_MARK: zlib.crc32(HOLD_MARK)}
+HOLD_MARK, _OLD_HOLD_MARK = b"WLH2", b"WLH1"
+# With what each hold begins, whatever its form.
+HOLDS_BEGIN = b"WLH"
+# Each mark and where its checksum begins, so that a damaged mark is never taken for another.
+_SEEDS = {MARK: 0, **{mark: zlib.crc32(mark) for mark in (HOLD_MARK, _OLD_HOLD_MARK)}}
 # What the marks begin with.
 _MARKS_BEGIN = b"WL"
 # Far above any row; what claims to be longer is damage.
@@ -26,13 +29,15 @@ MAX_PAYLOAD_BYTES = 1 << 20
 _HEAD = struct.Struct("<4sII")
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(UsageRow)
+_doubt_decoder = msgspec.msgpack.Decoder(Doubt)
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     """What was found in a piece of a journal."""
 
     rows: list[UsageRow]
-    # In their order among themselves; which of them are still open the rows tell.
+    # The rows that calls become that nothing more is heard of, in their order among themselves; of which calls that
+    # holds the rows tell.
     holds: list[UsageRow]
     # Where the next record begins.
     end: int
@@ -40,8 +45,8 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     damaged_bytes: int
 
 
-def write_record(row: UsageRow, mark: bytes = MARK) -> bytes:
-    """Make the record of a row. Raises OverflowError or ValueError for a row that could not be read back."""
+def write_record(row: UsageRow | Doubt, mark: bytes = MARK) -> bytes:
+    """Make the record of a row, or of a hold. Raises OverflowError or ValueError for a row that could not be read back."""
     payload = _encoder.encode(row)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"the usage row of {row.request_id} takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
@@ -59,9 +64,10 @@ def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
     position, damaged_bytes = start, 0
     while position < len(data) and len(rows) < max_rows:
         end = _end_of_record(data, position)
-        row = None if end is None else _decode(data[position + _HEAD.size : end])
+        is_new_hold = data.startswith(HOLD_MARK, position)
+        row = None if end is None else _decode(data[position + _HEAD.size : end], is_doubt=is_new_hold)
         if end is not None and row is not None:
-            (holds if data.startswith(HOLD_MARK, position) else rows).append(row)
+            (holds if data.startswith(HOLDS_BEGIN, position) else rows).append(row)
             position = end
             continue
         following = end if end is not None else _find_record(data, position + 1)
@@ -93,8 +99,8 @@ def _find_record(data: bytes, start: int) -> int | None:
     return None
 
 
-def _decode(payload: bytes) -> UsageRow | None:
+def _decode(payload: bytes, *, is_doubt: bool) -> UsageRow | None:
     try:
-        return _decoder.decode(payload)
+        return _doubt_decoder.decode(payload).row() if is_doubt else _decoder.decode(payload)
     except msgspec.MsgspecError:
         return None

@@ -63,7 +63,7 @@ def test_a_lane_admits_whom_the_counters_would(
     plainly = Plainly(windows, tokens, slots)
     counters = MemoryCounters()
     # Two keys of one account, or a key before and after a change: they share their counters.
-    lanes = [Lane(counters, windows, tokens, slots, LEASE_NS) for _ in range(2)]
+    lanes = [Lane(counters, windows, tokens, slots[0] if slots else None, LEASE_NS) for _ in range(2)]
     inside: list[tuple[Lane, str, int, int]] = []
     now_ns = START_NS
     for number, (seconds, bound, ends) in enumerate(steps):
@@ -86,7 +86,7 @@ def test_a_lane_admits_whom_the_counters_would(
 def test_a_lane_counts_where_others_look_after_old_windows_were_dropped() -> None:
     """A clock that steps back behind what was dropped finds a new count, and the lane counts in it too."""
     counters = MemoryCounters()
-    lane = Lane(counters, (MINUTE,), None, (), LEASE_NS)
+    lane = Lane(counters, (MINUTE,), None, None, LEASE_NS)
     assert lane.enter("a", 0, START_NS) is not None
     counters.rates.drop_old(START_NS + 60 * S + WINDOW_KEPT_NS)
     for name in "bcde":

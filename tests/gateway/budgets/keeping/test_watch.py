@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import msgspec
 import pytest
-from budget_world import Treasure, row_of, treasure
+from budget_world import Treasure, doubt_of, row_of, treasure
 from sqlalchemy import text
 
 from gateway.budgets.bound import Bound
@@ -132,7 +132,7 @@ async def test_what_a_dead_process_never_sent_is_free_at_its_next_start(
         await hold(alive, 1)
         async with killed(alive, tmp_path) as dead:
             never_sent, sent, ended = [await hold(dead, amount) for amount in (500, 100, 30)]
-            dead.recorder.hold(row_of(request_id=sent, status="in_doubt", cost_pusd=100))
+            dead.recorder.hold(doubt_of(row_of(request_id=sent, cost_pusd=100)))
             dead.recorder.record(row_of(request_id=ended, cost_pusd=7))
             owner = dead.recorder.journal.owner
         assert await look(alive) == (0, 631)

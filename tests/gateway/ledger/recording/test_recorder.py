@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from budget_world import doubt_of
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -280,7 +281,7 @@ async def test_a_journal_that_filled_up_heals_when_the_database_is_back(
     settings = RecorderSettings(fold_interval_ms=1, max_queued_rows=max_queued)
     recorder = Recorder(outage, journal, Notes().note, lambda: NOW_NS, settings)  # type: ignore[arg-type]
     recorder.start()
-    recorder.hold(make_row(request_id="8" * 26))
+    recorder.hold(doubt_of(make_row(request_id="8" * 26)))
     assert recorder.write_noted() is None
     outage.is_away = True
     for row in rows:

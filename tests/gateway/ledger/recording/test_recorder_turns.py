@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from budget_world import doubt_of
 
 from gateway.db import Database
 from gateway.ledger.recording.journal import Journal, JournalFull
@@ -17,7 +18,7 @@ from tests.gateway.usage_rows import NOW_NS, make_row
 
 async def test_a_hold_is_written_before_its_call_leaves_or_with_its_row(database: Database, tmp_path: Path) -> None:
     """What a dead process left is open only where no row of its own followed, in whatever order they were written."""
-    sent, ended, refused = [make_row(request_id=name * 26, status="in_doubt") for name in "678"]
+    sent, ended, refused = [doubt_of(make_row(request_id=name * 26)) for name in "678"]
     journal = Journal(tmp_path / "journal", NOW_NS)
     recorder = Recorder(database, journal, Notes().note, lambda: NOW_NS)
     recorder.hold(sent)

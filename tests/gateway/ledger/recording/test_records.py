@@ -1,13 +1,15 @@
 """Records: whatever happens to a journal's bytes, each whole record in it is read."""
 
+import struct
 import zlib
 
 import msgspec
 import pytest
+from budget_world import doubt_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger.recording.records import MARK, MAX_PAYLOAD_BYTES, read_records, write_record
+from gateway.ledger.recording.records import HOLD_MARK, MARK, MAX_PAYLOAD_BYTES, read_records, write_record
 from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import any_row, make_row
 
@@ -89,3 +91,14 @@ def test_a_row_that_could_not_be_read_back_is_refused() -> None:
     """Better told at once than missed later."""
     with pytest.raises(ValueError, match="more than"):
         write_record(make_row(tags="x" * MAX_PAYLOAD_BYTES))
+
+
+def test_a_hold_is_read_as_the_row_that_its_call_becomes() -> None:
+    """Beside rows, and as versions before wrote it: as that row, under another mark."""
+    row = make_row(request_id="9" * 26)
+    doubt = doubt_of(row)
+    old = doubt.row()
+    payload = msgspec.msgpack.encode(old)
+    written = struct.pack("<4sII", b"WLH1", len(payload), zlib.crc32(payload, zlib.crc32(b"WLH1"))) + payload
+    found = read_records(RECORDS[0] + written + write_record(doubt, HOLD_MARK) + RECORDS[1], 0, 100)
+    assert (found.rows, found.holds, found.damaged_bytes) == (ROWS[:2], [old, old], 0)
