@@ -19,8 +19,8 @@ class Lane:
     """Lets calls of one key in, as long as nothing refuses them."""
 
     __slots__ = (
-        "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_lease_ns", "_limit_tokens", "_minute", "_most_inside", "_requests",
-        "_slot", "_start_ns", "_tokens", "_windows",
+        "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_lease_ns", "_limit_tokens", "_minute",
+        "_most_inside", "_requests", "_slot", "_start_ns", "_tokens", "_windows",
     )  # fmt: skip
 
     def __init__(

@@ -1,7 +1,7 @@
 """How a usage row lies in a journal: a mark, its length, its CRC32, and itself in msgpack.
 
 A hold is a Doubt: what a call is going to be charged as if nothing more is heard of it. It has a mark of its own, and
-the row of the same id, or a later hold, takes its place. Journals of before 2026-11-29 have it as a row.
+the row of the same id, or a later hold, takes its place. Journals of before 2026-11-28 have it as a row.
 
 A reader finds its way again after damage by the next mark that is followed by a whole record, so that one bad spot
 loses what it covers and nothing else.
@@ -46,7 +46,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_record(row: UsageRow | Doubt, mark: bytes = MARK) -> bytes:
-    """Make the record of a row, or of a hold. Raises OverflowError or ValueError for a row that could not be read back."""
+    """Make the record of a row or a hold. Raises OverflowError or ValueError where that could not be read back."""
     payload = _encoder.encode(row)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"the usage row of {row.request_id} takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
