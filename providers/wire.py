@@ -29,7 +29,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     # Texts that a completion goes on from, each n times.
     prompts: int = 1
-    # A chat without tools, media or any member that is billed otherwise than as text.
+    # A chat with one limit on its reply at most, and without tools, media or any member that is not billed as text.
     is_plain: bool = False
 
     @property

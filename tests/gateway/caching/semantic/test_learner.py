@@ -179,6 +179,17 @@ async def test_the_score_is_trained_when_enough_was_learnt() -> None:
     await learner.close()
 
 
+async def begin_judging() -> tuple[FakeJudge, Learner]:
+    """A judge who was asked about one case and has not said a word yet."""
+    judge = FakeJudge()
+    learner = make_learner(FakeEmbedder(), judge)
+    prove(learner._memory)
+    await learn_two(learner)
+    while not judge.cases:
+        await asyncio.sleep(0)
+    return judge, learner
+
+
 async def learn_two(learner: Learner, said: tuple[str, str] = DOUBTFUL, **more: object) -> None:
     """Have a question and one like it learnt, of which the second may be judged."""
     learner._memory.engine.adopt("p", judge_by_cosine())
@@ -200,12 +211,7 @@ def label_of(learner: Learner, request_id: str = "r2") -> tuple[bool | None, str
 )
 async def test_in_doubt_the_judge_is_asked_and_has_the_last_word(ruling: bool | None, label: object) -> None:
     """Others are learnt from meanwhile; without its word what the vectors say holds."""
-    judge = FakeJudge()
-    learner = make_learner(FakeEmbedder(), judge)
-    prove(learner._memory)
-    await learn_two(learner)
-    while not judge.cases:
-        await asyncio.sleep(0)
+    judge, learner = await begin_judging()
     learner.put(make_fresh(make_asked(OTHER), "Flour.", 3))
     while len(learner._memory.shelf) < 2:
         await asyncio.sleep(0)
@@ -259,12 +265,7 @@ async def test_what_is_hardly_ever_served_is_judged_by_vectors(score: float, che
 
 async def test_what_is_purged_while_it_is_judged_is_not_learnt() -> None:
     """Nor does anybody wait for the judge then."""
-    judge = FakeJudge()
-    learner = make_learner(FakeEmbedder(), judge)
-    prove(learner._memory)
-    await learn_two(learner)
-    while not judge.cases:
-        await asyncio.sleep(0)
+    judge, learner = await begin_judging()
     assert learner.purge(Purge(project_id="p")) == {"ce_r2"}
     await asyncio.wait_for(learner.settle(), 1)
     judge.cases[0][1](True)
@@ -286,12 +287,7 @@ async def test_without_the_stored_answer_there_is_nothing_to_judge() -> None:
 
 async def test_a_purge_takes_nothing_of_another_project() -> None:
     """Neither of what waits nor of what a judge is asked about."""
-    judge = FakeJudge()
-    learner = make_learner(FakeEmbedder(), judge)
-    prove(learner._memory)
-    await learn_two(learner)
-    while not judge.cases:
-        await asyncio.sleep(0)
+    judge, learner = await begin_judging()
     learner.put(make_fresh(make_asked(OTHER), "Flour.", 3))
     assert learner.purge(Purge(project_id="q")) == set()
     judge.cases[0][1](None)
