@@ -147,11 +147,11 @@ class LocalHolds:
         if hold_id in self._open:
             return False
         for line, count in zip(lines, counted):  # noqa: B905 - a counter for each
-            if count.spent_pusd + count.held_pusd + amount_pusd > line.limit_pusd:
-                return False
-        for count in counted:
-            count.held_pusd += amount_pusd
+            count.held_pusd = held_pusd = count.held_pusd + amount_pusd
             count.open += 1
+            if count.spent_pusd + held_pusd > line.limit_pusd:
+                _take_back(counted, count, amount_pusd)
+                return False
         self._open[hold_id] = _Hold(hold_id, lines, counted, amount_pusd, expires_ns, owner)
         return True
 
@@ -316,6 +316,15 @@ class LocalHolds:
             self._begin_generation()
             if self._before_until_ns <= now_ns:
                 self._settled_before = {}
+
+
+def _take_back(counted: Sequence[Line], last: Line, amount_pusd: int) -> None:
+    """Hold no longer what does not fit, on the lines up to the last one that it was held on."""
+    for count in counted:
+        count.held_pusd -= amount_pusd
+        count.open -= 1
+        if count is last:
+            return
 
 
 def _claim(hold: _Hold, claimed_ns: int) -> ExpiredHold:

@@ -59,8 +59,10 @@ class Lane:
         if minute.used + bound_tokens > self._limit_tokens:
             return None
         inside = self._inside
-        if inside is not None and not inside.has_room(self._most_inside, now_ns):
-            return None
+        # Asked only where it may be full: most are not.
+        if inside is not None and len(inside.expires_ns) >= self._most_inside:
+            if not inside.has_room(self._most_inside, now_ns):
+                return None
         # As choose_shown does: the nearest to its limit, the first of two.
         least, shown = MAX_COUNT, None
         for count, limit, lines in self._requests:

@@ -76,26 +76,26 @@ def hold_at_once(inbound: Inbound, table: RouteTable, services: Services) -> Fun
     call, caller, keeper = inbound.call, inbound.caller, services.budgets
     if not call.is_plain:
         return None
-    route = table.find(call.model)
     if inbound.tags and keeper.books.directory.has_tags:
-        terms = _agree(inbound, route, services)
+        terms = _agree(inbound, table, services)
     else:
         alike = caller.key_id, call.endpoint, call.model, call.max_tokens
-        terms = keeper.remembered.find(alike, caller, route, inbound.created_ns)
-        if terms is None and (terms := _agree(inbound, route, services)) is not None:
+        terms = keeper.remembered.find(alike, caller, table, inbound.created_ns)
+        if terms is None and (terms := _agree(inbound, table, services)) is not None:
             keeper.remembered.keep(alike, terms)
-    if terms is None or route is None:
+    if terms is None:
         return None
     tariff, input_tokens, n = terms.tariff, len(call.body) + PREAMBLE_TOKENS, call.n * call.prompts
     # As bound_plainly does.
     bound = Bound(tariff.targets, input_tokens, tariff.output_tokens, n)
-    doubt = _doubt(inbound, route.targets[0], tariff.cost_pusd(input_tokens, n))
+    doubt = _doubt(inbound, terms.provider, terms.upstream_model, tariff.cost_pusd(input_tokens, n))
     return keeper.hold_at_once(terms, bound, inbound.max_cost_pusd, doubt)
 
 
-def _agree(inbound: Inbound, route: Route | None, services: Services) -> Terms | None:
+def _agree(inbound: Inbound, table: RouteTable, services: Services) -> Terms | None:
     """On what terms money is held for a plain call; None where ``hold`` has to find out."""
     caller, call, at_ns = inbound.caller, inbound.call, inbound.created_ns
+    route = table.find(call.model)
     if caller.kind == "test" or route is None:
         return None
     if caller.allowed_models is not None and call.model not in caller.allowed_models:
@@ -104,7 +104,9 @@ def _agree(inbound: Inbound, route: Route | None, services: Services) -> Terms |
     tariff = route.tariffs.find(call, at_ns)
     if not standings or tariff is None or tariff.needs_limit or not tariff.targets:
         return None
-    return services.budgets.remembered.make(caller, standings, route, tariff, at_ns)
+    first = route.targets[0]
+    way = first.backend.name, first.model
+    return services.budgets.remembered.make(caller, standings, table, way, tariff, at_ns)
 
 
 async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple[Inbound, Funds | None]:
@@ -134,7 +136,7 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
             return inbound, _refuse_or_look(fault, inbound, route.targets[0], standings, services)
     if not found.bound.targets:
         return inbound, None
-    doubt = _doubt(inbound, route.targets[0], found.bound.pusd)
+    doubt = _doubt_at(inbound, route.targets[0], found.bound.pusd)
     funds = services.budgets.reserve_at_once(standings, found.bound, cap, doubt)
     if funds is None:
         wish = Wish(standings, found.bound, cap, doubt)
@@ -155,7 +157,7 @@ async def _reserve(wish: Wish, tighten: Tighten, services: Services) -> Funds | 
 
 async def _watch(inbound: Inbound, target: Target, standings: tuple[Standing, ...], services: Services) -> Funds | None:
     """Let a call out as it is whose cost nobody can bound; its budgets, which only alert, count it as it settles."""
-    doubt = _doubt(inbound, target, 0)
+    doubt = _doubt_at(inbound, target, 0)
     funds = services.budgets.reserve_at_once(standings, UNBOUNDED, None, doubt)
     if funds is not None:
         return funds
@@ -196,7 +198,7 @@ def _refuse_or_look(
     """Refuse a call without a bound where a budget blocks; its own cap alone leaves it an answer that is free."""
     if any(standing.budget.action == "block" for standing in standings):
         raise fault
-    doubt = _doubt(inbound, target, 0)
+    doubt = _doubt_at(inbound, target, 0)
     funds = Funds(services.budgets.books, (), UNBOUNDED, doubt, inbound.max_cost_pusd, None)
     funds.refusal = fault
     return funds
@@ -356,7 +358,11 @@ async def _tighten(call: Call, model: str, found: Assessment, services: Services
     return from_count(found.bound, model, counted, found.shape)
 
 
-def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> Doubt:
+def _doubt_at(inbound: Inbound, target: Target, most_pusd: int) -> Doubt:
+    return _doubt(inbound, target.backend.name, target.model, most_pusd)
+
+
+def _doubt(inbound: Inbound, provider: str, upstream_model: str, most_pusd: int) -> Doubt:
     call, caller = inbound.call, inbound.caller
     return Doubt(
         inbound.request_id,
@@ -365,8 +371,8 @@ def _doubt(inbound: Inbound, target: Target, most_pusd: int) -> Doubt:
         caller.key_id,
         call.endpoint,
         call.model,
-        target.backend.name,
-        target.model,
+        provider,
+        upstream_model,
         most_pusd,
         inbound.tags,
         inbound.session,

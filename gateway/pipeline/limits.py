@@ -42,24 +42,15 @@ def admit(recorder: Recorder, metrics: Metrics) -> Hold:
     return Hold(metrics)
 
 
-class ToldClient(msgspec.Struct, eq=False):
-    """A client every answer to which has the lines of limits."""
+class _PassingClient(msgspec.Struct, eq=False):
+    """A client whose answers begin otherwise, and are the same else."""
 
     client: Client
-    lines: bytes
 
     @property
     def is_gone(self) -> bool:
         """Whether the client has closed its connection."""
         return self.client.is_gone
-
-    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
-        """Answer at once."""
-        self.client.send(status, head + self.lines, *body)
-
-    def start(self, head: bytes) -> None:
-        """Begin a stream."""
-        self.client.start(head + self.lines)
 
     def write(self, data: bytes) -> None:
         """Send the next part."""
@@ -69,13 +60,27 @@ class ToldClient(msgspec.Struct, eq=False):
         """Tell of leaving and of slow reading."""
         self.client.watch(on_gone, on_pressure)
 
+
+class ToldClient(_PassingClient):
+    """A client every answer to which has the lines of limits."""
+
+    lines: bytes
+
+    def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
+        """Answer at once."""
+        self.client.send(status, head + self.lines, *body)
+
+    def start(self, head: bytes) -> None:
+        """Begin a stream."""
+        self.client.start(head + self.lines)
+
     def end(self, data: bytes) -> None:
         """Send the last part."""
         self.client.end(data)
 
 
-class LimitedClient(ToldClient):
-    """The client of a limited call.
+class LimitedClient(_PassingClient):
+    """The client of a limited call, every answer to which has the lines of its limits.
 
     An answer ends when the call has given back what it took, so that a client which asks again at once finds it free:
     at once where that needs no waiting, else with ``settle``.
@@ -88,11 +93,16 @@ class LimitedClient(ToldClient):
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Answer at once, or when the call has settled."""
-        if self.is_settled or self.passage.settle_at_once():
+        passage = self.passage
+        if self.is_settled or passage.settle_at_once():
             self.is_settled = True
-            self.client.send(status, head + self.lines, *body)
+            self.client.send(status, head + passage.lines, *body)
         elif self.held is None:
-            self.held = status, head + self.lines, body
+            self.held = status, head + passage.lines, body
+
+    def start(self, head: bytes) -> None:
+        """Begin a stream."""
+        self.client.start(head + self.passage.lines)
 
     def end(self, data: bytes) -> None:
         """Send the last part at once, or when the call has settled."""
@@ -117,27 +127,25 @@ class LimitedClient(ToldClient):
                 self.client.send(status, head, *body)
 
 
-def enter_at_once(inbound: Inbound, client: LimitedClient) -> bool:
+def enter_at_once(inbound: Inbound, passage: Passage) -> bool:
     """As ``enter``, where that needs no waiting; False: nothing was taken, and ``enter`` has to be asked."""
-    passage = client.passage
-    if passage.enter_at_once(_bound_tokens(inbound.call)):
-        client.lines = passage.lines
-        return True
-    return False
+    call = inbound.call
+    max_tokens, bound_tokens = call.max_tokens, len(call.body)
+    # As _bound_tokens does.
+    if max_tokens and call.endpoint != "embeddings":
+        bound_tokens += max_tokens * call.n * call.prompts
+    return passage.enter_at_once(bound_tokens)
 
 
-async def enter(inbound: Inbound, client: LimitedClient, services: Services) -> None:
-    """Take what the limits allow; raises Fault. Whoever calls this settles the client, whatever happens."""
-    call, passage = inbound.call, client.passage
+async def enter(inbound: Inbound, passage: Passage, services: Services) -> None:
+    """Take what the limits allow; raises Fault. Whoever calls this settles the passage, whatever happens."""
+    call = inbound.call
 
     async def count() -> int:
         prompt = await services.loop.run_in_executor(None, services.tokenizers.count_prompt, call.model, call.body)
         return prompt + _reply_tokens(call)
 
-    try:
-        await passage.enter(_bound_tokens(call), count, is_all_input=not _reply_tokens(call))
-    finally:
-        client.lines = passage.lines
+    await passage.enter(_bound_tokens(call), count, is_all_input=not _reply_tokens(call))
 
 
 async def refuse(request_id: str, passage: Passage, client: Client, fault: Fault) -> None:

@@ -21,6 +21,7 @@ from gateway.caching.semantic.interface import Check
 from gateway.errors import Fault, refuse_unrecorded
 from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
+from gateway.limits.passage import Passage
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
 from gateway.pipeline.flow import Inbound, Outcome, Route, tells_limits
@@ -46,7 +47,7 @@ async def meet(credentials: Credentials, services: Services) -> KeyRecord:
 async def run(inbound: Inbound, client: Client, services: Services) -> None:
     """Answer one call. What it took of the limits that govern it is given back once, before its answer ends."""
     passage = inbound.passage
-    limited = None if passage is None else limits.LimitedClient(client, b"", passage)
+    limited = None if passage is None else limits.LimitedClient(client, passage)
     client = limited or client
     journey = send.Journey(inbound, client, services)
     metrics = services.metrics
@@ -55,8 +56,8 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     fault: Fault | None = None
     found = lookup.NOT_ASKED
     try:
-        if limited is not None and not limits.enter_at_once(inbound, limited):
-            await _enter(inbound, limited, services)
+        if passage is not None and not limits.enter_at_once(inbound, passage):
+            await _enter(inbound, passage, services)
         hold = limits.admit(services.recorder, metrics)
         table = services.routes_of(inbound.caller)
         if budget.may_govern(inbound, services):
@@ -82,10 +83,10 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             await limited.settle()
 
 
-async def _enter(inbound: Inbound, client: limits.LimitedClient, services: Services) -> None:
+async def _enter(inbound: Inbound, passage: Passage, services: Services) -> None:
     """Wait to be let in by the limits; raises Fault. Who is stopped here has made no call yet."""
     try:
-        await limits.enter(inbound, client, services)
+        await limits.enter(inbound, passage, services)
     except asyncio.CancelledError as stopped:
         raise _stopping() from stopped
 

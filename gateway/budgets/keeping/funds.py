@@ -63,7 +63,7 @@ class Funds(msgspec.Struct, eq=False):
     def settle(self, cost_pusd: int) -> None:
         """End every hold with what the call cost; the caller records the row in the same turn of the loop."""
         opened, self.hold_ids = self.hold_ids, ()
-        books = self.books
+        books, created_ns = self.books, self.doubt.created_ns
         local = books.local
         for hold_id in opened:
             if local is None:
@@ -72,7 +72,10 @@ class Funds(msgspec.Struct, eq=False):
             else:
                 spent_pusd = local.end(hold_id, cost_pusd, books.now_ns())
                 if cost_pusd and spent_pusd:
-                    self._note(spent_pusd)
+                    for standing, spent in zip(self.standings, spent_pusd):  # noqa: B905 - one a line
+                        from_ns, before_ns, below_pusd = standing.quiet
+                        if spent >= below_pusd or not from_ns <= created_ns < before_ns:
+                            books.note_spent(standing, created_ns, spent)
             # Whatever was spent is the first one's: together they are at least as much.
             cost_pusd = 0
 
@@ -96,15 +99,9 @@ class Funds(msgspec.Struct, eq=False):
                 return
             del unsettled[0]
             if amount_pusd:
-                self._note(settled.spent_pusd)
-
-    def _note(self, spent_pusd: tuple[int | None, ...]) -> None:
-        created_ns = self.doubt.created_ns
-        for standing, spent in zip(self.standings, spent_pusd):  # noqa: B905 - none where another call ended the hold
-            if spent is not None:
-                from_ns, before_ns, below_pusd = standing.quiet
-                if spent >= below_pusd or not from_ns <= created_ns < before_ns:
-                    self.books.note_spent(standing, created_ns, spent)
+                for standing, spent in zip(self.standings, settled.spent_pusd):  # noqa: B905 - none where another ended it
+                    if spent is not None:
+                        books.note_spent(standing, self.doubt.created_ns, spent)
 
     def _defer(self) -> None:
         self.books.waiting.extend(self.unsettled)

@@ -69,13 +69,12 @@ class Keeper:
 
     def hold_at_once(self, terms: Terms, bound: Bound, cap_pusd: int | None, doubt: Doubt) -> Funds | None:
         """As ``reserve_at_once``, on terms that are known."""
-        books, most_pusd, hold_id = self.books, doubt.cost_pusd, doubt.request_id
-        local = books.local
-        if local is None or most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
+        most_pusd, hold_id = doubt.cost_pusd, doubt.request_id
+        if most_pusd > (MAX_PUSD if cap_pusd is None else cap_pusd):
             return None
-        funds = Funds(books, terms.standings, bound, doubt, cap_pusd, None, (hold_id,))
+        funds = Funds(self.books, terms.standings, bound, doubt, cap_pusd, None, (hold_id,))
         expires_ns = doubt.created_ns + self._lease_ns
-        return funds if local.hold(hold_id, terms.lines, terms.counted, most_pusd, expires_ns, funds) else None
+        return funds if terms.holds.hold(hold_id, terms.lines, terms.counted, most_pusd, expires_ns, funds) else None
 
     def reserve_at_once(
         self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: Doubt

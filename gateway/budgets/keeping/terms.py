@@ -9,7 +9,7 @@ from gateway.budgets.bound import Tariff
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books
 from gateway.counters.interface import BudgetLine
-from gateway.counters.local_holds import Line
+from gateway.counters.local_holds import Line, LocalHolds
 
 # Kinds of calls that are remembered; beyond it all are looked up anew.
 MAX_REMEMBERED = 8_192
@@ -21,10 +21,15 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     """What holds from one moment on and before another, as long as neither the budgets nor their counters change."""
 
     caller: KeyRecord
-    # Whatever the tariff is of.
-    route: object
+    # Whatever the calls find their way in.
+    table: object
+    # Where that leads them first, and the model's name there.
+    provider: str
+    upstream_model: str
     tariff: Tariff
     standings: tuple[Standing, ...]
+    # Where that is counted.
+    holds: LocalHolds
     lines: tuple[BudgetLine, ...]
     counted: tuple[Line, ...]
     from_ns: int
@@ -43,28 +48,36 @@ class Remembered:
         self._epoch = books.epoch
         self._known: dict[Alike, Terms] = {}
 
-    def find(self, alike: Alike, caller: KeyRecord, route: object, at_ns: int) -> Terms | None:
+    def find(self, alike: Alike, caller: KeyRecord, table: object, at_ns: int) -> Terms | None:
         """Find what still holds."""
         terms = self._known.get(alike)
         if terms is None or terms.epoch != self._epoch.number or terms.caller is not caller:
             return None
-        return terms if terms.route is route and terms.from_ns <= at_ns < terms.until_ns else None
+        return terms if terms.table is table and terms.from_ns <= at_ns < terms.until_ns else None
 
-    def make(
-        self, caller: KeyRecord, standings: tuple[Standing, ...], route: object, tariff: Tariff, at_ns: int
+    def make(  # noqa: PLR0913, PLR0917 - so much is agreed on
+        self,
+        caller: KeyRecord,
+        standings: tuple[Standing, ...],
+        table: object,
+        way: tuple[str, str],
+        tariff: Tariff,
+        at_ns: int,
     ) -> Terms | None:
         """Find what holds at a moment; None where a budget has no counter in this process, now or ever."""
-        books = self._books
+        holds = self._books.local
         lines = tuple([standing.line_at(at_ns) for standing in standings])
-        counted = None if books.local is None else books.local.find(lines)
-        if counted is None:
+        counted = None if holds is None else holds.find(lines)
+        if holds is None or counted is None:
             return None
         windows = [standing.window_at(at_ns) for standing in standings]
         return Terms(
             caller,
-            route,
+            table,
+            *way,
             tariff,
             standings,
+            holds,
             lines,
             counted,
             max([tariff.from_ns, *[window.start_ns for window in windows]]),

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from gateway.ids import new_id
 from gateway.ledger.recording.doubt import Doubt
-from gateway.ledger.recording.records import HOLD_MARK, HOLDS_BEGIN, read_records, write_record
+from gateway.ledger.recording.records import HOLDS_BEGIN, read_records, write_holds, write_record
 from gateway.ledger.row import UsageRow
 
 SEGMENT_BYTES = 16 * 1024 * 1024
@@ -135,7 +135,7 @@ class Journal:
         """
         record = write_record(rows[0]) if len(rows) == 1 else b"".join(map(write_record, rows))
         if holds:
-            record += b"".join([write_record(hold, HOLD_MARK) for hold in holds])
+            record += write_holds(holds)
         active = self.active
         size = len(record)
         if active.size + self._sealed_bytes + size > self._max_bytes and not is_move:

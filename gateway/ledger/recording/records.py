@@ -1,7 +1,8 @@
 """How a usage row lies in a journal: a mark, its length, its CRC32, and itself in msgpack.
 
-A hold is a Doubt: what a call is going to be charged as if nothing more is heard of it. It has a mark of its own, and
-the row of the same id, or a later hold, takes its place. Journals of before 2026-11-28 have it as a row.
+Holds are Doubts: what calls are going to be charged as if nothing more is heard of them. They have a mark of their own,
+one record for all that are written together, and the row of the same id, or a later hold, takes the place of each.
+Older journals have each in a record of its own: as a Doubt, and before 2026-11-28 as a row.
 
 A reader finds its way again after damage by the next mark that is followed by a whole record, so that one bad spot
 loses what it covers and nothing else.
@@ -9,6 +10,7 @@ loses what it covers and nothing else.
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,19 +19,20 @@ from gateway.ledger.row import UsageRow
 
 # The mark names the form too: another form gets another mark.
 MARK = b"WLJ1"
-HOLD_MARK, _OLD_HOLD_MARK = b"WLH2", b"WLH1"
-# With what each hold begins, whatever its form.
+HOLDS_MARK, _ONE_HOLD_MARK, _ROW_HOLD_MARK = b"WLH3", b"WLH2", b"WLH1"
+# With what holds begin, whatever their form.
 HOLDS_BEGIN = b"WLH"
 # Each mark and where its checksum begins, so that a damaged mark is never taken for another.
-_SEEDS = {MARK: 0, **{mark: zlib.crc32(mark) for mark in (HOLD_MARK, _OLD_HOLD_MARK)}}
+_SEEDS = {MARK: 0, **{mark: zlib.crc32(mark) for mark in (HOLDS_MARK, _ONE_HOLD_MARK, _ROW_HOLD_MARK)}}
 # What the marks begin with.
 _MARKS_BEGIN = b"WL"
 # Far above any row; what claims to be longer is damage.
 MAX_PAYLOAD_BYTES = 1 << 20
 _HEAD = struct.Struct("<4sII")
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(UsageRow)
+_row_decoder = msgspec.msgpack.Decoder(UsageRow)
 _doubt_decoder = msgspec.msgpack.Decoder(Doubt)
+_doubts_decoder = msgspec.msgpack.Decoder(list[Doubt])
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,12 +48,24 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     damaged_bytes: int
 
 
-def write_record(row: UsageRow | Doubt, mark: bytes = MARK) -> bytes:
-    """Make the record of a row or a hold. Raises OverflowError or ValueError where that could not be read back."""
+def write_record(row: UsageRow) -> bytes:
+    """Make the record of a row. Raises OverflowError or ValueError where that could not be read back."""
     payload = _encoder.encode(row)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"the usage row of {row.request_id} takes {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}")
-    return _HEAD.pack(mark, len(payload), zlib.crc32(payload, _SEEDS[mark])) + payload
+    return _HEAD.pack(MARK, len(payload), zlib.crc32(payload)) + payload
+
+
+def write_holds(holds: Sequence[Doubt]) -> bytes:
+    """Make the record of holds, or as many as they need. Raises as ``write_record``."""
+    payload = _encoder.encode(holds)
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        if len(holds) == 1:
+            most, hold = MAX_PAYLOAD_BYTES, holds[0]
+            raise ValueError(f"the hold of {hold.request_id} takes {len(payload)} bytes, more than {most}")
+        half = len(holds) // 2
+        return write_holds(holds[:half]) + write_holds(holds[half:])
+    return _HEAD.pack(HOLDS_MARK, len(payload), zlib.crc32(payload, _SEEDS[HOLDS_MARK])) + payload
 
 
 def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
@@ -64,10 +79,11 @@ def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
     position, damaged_bytes = start, 0
     while position < len(data) and len(rows) < max_rows:
         end = _end_of_record(data, position)
-        is_new_hold = data.startswith(HOLD_MARK, position)
-        row = None if end is None else _decode(data[position + _HEAD.size : end], is_doubt=is_new_hold)
-        if end is not None and row is not None:
-            (holds if data.startswith(HOLDS_BEGIN, position) else rows).append(row)
+        found = (
+            None if end is None else _decode(data[position : position + len(MARK)], data[position + _HEAD.size : end])
+        )
+        if end is not None and found is not None:
+            (holds if data.startswith(HOLDS_BEGIN, position) else rows).extend(found)
             position = end
             continue
         following = end if end is not None else _find_record(data, position + 1)
@@ -99,8 +115,10 @@ def _find_record(data: bytes, start: int) -> int | None:
     return None
 
 
-def _decode(payload: bytes, *, is_doubt: bool) -> UsageRow | None:
+def _decode(mark: bytes, payload: bytes) -> list[UsageRow] | None:
     try:
-        return _doubt_decoder.decode(payload).row() if is_doubt else _decoder.decode(payload)
+        if mark == HOLDS_MARK:
+            return [doubt.row() for doubt in _doubts_decoder.decode(payload)]
+        return [_doubt_decoder.decode(payload).row() if mark == _ONE_HOLD_MARK else _row_decoder.decode(payload)]
     except msgspec.MsgspecError:
         return None

@@ -79,7 +79,7 @@ async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> 
     gate.local = None
     policy = gate.policy_of(replace(CALLER, max_concurrent=1))
     assert policy is not None
-    limited = LimitedClient(cast("Client", client), b"", Passage(gate, policy, "lease", lambda: 0, 0))
+    limited = LimitedClient(cast("Client", client), Passage(gate, policy, "lease", lambda: 0, 0))
     await limited.passage.enter(0, zero)
     if is_stream:
         limited.start(b"")
@@ -125,9 +125,8 @@ async def test_the_bound_is_a_token_a_byte_and_the_longest_reply(call: dict[str,
         tokenizers = cast("Any", Counting(10**6))
         services = make_services(tokenizers=tokenizers)
         passage = Passage(gate, policy, "lease", services.now_ns, services.now_ns())
-        client = LimitedClient(cast("Client", FakeClient()), b"", passage)
         try:
-            await enter(make_inbound(made, passage=passage), client, services)
+            await enter(make_inbound(made, passage=passage), passage, services)
             outcomes.append(True)
         except Fault:
             outcomes.append(False)
@@ -154,8 +153,7 @@ async def test_where_the_bound_has_no_room_tokens_are_counted() -> None:
     call = make_call(body=b"x" * 500, max_tokens=20)
     for admitted in (True, False):
         passage = Passage(gate, policy, "lease", services.now_ns, services.now_ns())
-        limited = LimitedClient(cast("Client", FakeClient()), b"", passage)
-        entering = enter(make_inbound(call, passage=passage), limited, services)
+        entering = enter(make_inbound(call, passage=passage), passage, services)
         if admitted:
             await entering
         else:

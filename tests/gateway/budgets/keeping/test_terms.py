@@ -15,7 +15,8 @@ from gateway.db import Database
 from tests.gateway.usage_rows import NOW_NS
 
 ALIKE: Alike = ("key_1", "chat/completions", "m", 10)
-ROUTE = object()
+TABLE = object()
+WAY = ("openai", "m-1")
 WORST = Worst(input_atto=0, output_atto=10**6, per_request_pusd=0, output_tokens=10)
 DAY_NS = 86_400 * 10**9
 TARIFF: Tariff = join_worsts([WORST], NOW_NS - DAY_NS, NOW_NS + 10 * DAY_NS)
@@ -39,29 +40,29 @@ async def house(database: Database, tmp_path: Path) -> AsyncIterator[Treasure]:
 def make(house: Treasure) -> Terms:
     """Make them and have them kept."""
     remembered = house.keeper.remembered
-    made = remembered.make(CALLER, house.books.directory.find(CALLER, ""), ROUTE, TARIFF, NOW_NS)
+    made = remembered.make(CALLER, house.books.directory.find(CALLER, ""), TABLE, WAY, TARIFF, NOW_NS)
     assert made is not None
     remembered.keep(ALIKE, made)
     return made
 
 
-async def test_they_hold_for_one_key_one_route_and_one_window(house: Treasure) -> None:
-    """A key that was changed is another record, and a table that was made anew another route."""
+async def test_they_hold_for_one_key_one_table_and_one_window(house: Treasure) -> None:
+    """A key that was changed is another record, and so is a table that was made anew."""
     remembered, made = house.keeper.remembered, make(house)
-    assert remembered.find(ALIKE, CALLER, ROUTE, NOW_NS) is made
-    assert remembered.find(("key_2", *ALIKE[1:]), CALLER, ROUTE, NOW_NS) is None
-    assert remembered.find(ALIKE, replace(CALLER, tags="a:b"), ROUTE, NOW_NS) is None
+    assert remembered.find(ALIKE, CALLER, TABLE, NOW_NS) is made
+    assert remembered.find(("key_2", *ALIKE[1:]), CALLER, TABLE, NOW_NS) is None
+    assert remembered.find(ALIKE, replace(CALLER, tags="a:b"), TABLE, NOW_NS) is None
     assert remembered.find(ALIKE, CALLER, object(), NOW_NS) is None
     window = made.standings[0].window_at(NOW_NS)
     moments = (window.start_ns - 1, window.start_ns, window.end_ns - 1, window.end_ns)
-    assert [remembered.find(ALIKE, CALLER, ROUTE, moment) is made for moment in moments] == [False, True, True, False]
+    assert [remembered.find(ALIKE, CALLER, TABLE, moment) is made for moment in moments] == [False, True, True, False]
 
 
 async def test_they_end_with_a_change_of_the_budgets(house: Treasure) -> None:
     """The new one governs the next call."""
     make(house)
     await house.add(limit_pusd=5)
-    assert house.keeper.remembered.find(ALIKE, CALLER, ROUTE, NOW_NS) is None
+    assert house.keeper.remembered.find(ALIKE, CALLER, TABLE, NOW_NS) is None
 
 
 async def test_they_end_when_their_counter_is_dropped(house: Treasure) -> None:
@@ -70,9 +71,9 @@ async def test_they_end_when_their_counter_is_dropped(house: Treasure) -> None:
     local = house.books.local
     assert local is not None
     local.sweep(NOW_NS + 2 * DAY_NS + LINE_IDLE_NS, 1)
-    assert house.keeper.remembered.find(ALIKE, CALLER, ROUTE, NOW_NS) is None
+    assert house.keeper.remembered.find(ALIKE, CALLER, TABLE, NOW_NS) is None
     standings = house.books.directory.find(CALLER, "")
-    assert house.keeper.remembered.make(CALLER, standings, ROUTE, TARIFF, NOW_NS) is None
+    assert house.keeper.remembered.make(CALLER, standings, TABLE, WAY, TARIFF, NOW_NS) is None
 
 
 async def test_what_is_held_on_them_is_what_reserving_holds(house: Treasure) -> None:
@@ -95,7 +96,7 @@ async def test_only_so_many_are_kept(house: Treasure, monkeypatch: pytest.Monkey
     for limit in range(10):
         remembered.keep((*ALIKE[:3], limit), made)
         assert len(remembered._known) <= 3
-        assert remembered.find((*ALIKE[:3], limit), CALLER, ROUTE, NOW_NS) is made
+        assert remembered.find((*ALIKE[:3], limit), CALLER, TABLE, NOW_NS) is made
 
 
 def _asked(house: Treasure, amount_pusd: int, cap_pusd: int | None = None) -> tuple[object, int | None, object]:

@@ -9,7 +9,14 @@ from budget_world import doubt_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger.recording.records import HOLD_MARK, MARK, MAX_PAYLOAD_BYTES, read_records, write_record
+from gateway.ledger.recording.records import (
+    HOLDS_MARK,
+    MARK,
+    MAX_PAYLOAD_BYTES,
+    read_records,
+    write_holds,
+    write_record,
+)
 from gateway.ledger.row import UsageRow
 from tests.gateway.usage_rows import any_row, make_row
 
@@ -93,12 +100,25 @@ def test_a_row_that_could_not_be_read_back_is_refused() -> None:
         write_record(make_row(tags="x" * MAX_PAYLOAD_BYTES))
 
 
+def test_holds_that_could_not_be_read_back_are_refused_or_split() -> None:
+    """One by itself is too large; many are more than one record."""
+    with pytest.raises(ValueError, match="more than"):
+        write_holds([doubt_of(make_row(tags="x" * MAX_PAYLOAD_BYTES))])
+    holds = [doubt_of(make_row(request_id=f"{number:026d}", tags="x" * 1_000)) for number in range(1_500)]
+    data = write_holds(holds)
+    found = read_records(data, 0, 10)
+    assert found.holds == [hold.row() for hold in holds]
+    assert data.count(HOLDS_MARK) == 2
+
+
 def test_a_hold_is_read_as_the_row_that_its_call_becomes() -> None:
-    """Beside rows, and as versions before wrote it: as that row, under another mark."""
-    row = make_row(request_id="9" * 26)
-    doubt = doubt_of(row)
-    old = doubt.row()
-    payload = msgspec.msgpack.encode(old)
-    written = struct.pack("<4sII", b"WLH1", len(payload), zlib.crc32(payload, zlib.crc32(b"WLH1"))) + payload
-    found = read_records(RECORDS[0] + written + write_record(doubt, HOLD_MARK) + RECORDS[1], 0, 100)
-    assert (found.rows, found.holds, found.damaged_bytes) == (ROWS[:2], [old, old], 0)
+    """Beside rows, and as versions before wrote it: by itself, and before that as that row."""
+    doubts = [doubt_of(make_row(request_id=str(digit) * 26)) for digit in (8, 9)]
+    rows = [doubt.row() for doubt in doubts]
+    payloads = {b"WLH1": msgspec.msgpack.encode(rows[0]), b"WLH2": msgspec.msgpack.encode(doubts[0])}
+    written = b"".join(
+        struct.pack("<4sII", mark, len(payload), zlib.crc32(payload, zlib.crc32(mark))) + payload
+        for mark, payload in payloads.items()
+    )
+    found = read_records(RECORDS[0] + written + write_holds(doubts) + RECORDS[1], 0, 100)
+    assert (found.rows, found.holds, found.damaged_bytes) == (ROWS[:2], [rows[0], rows[0], *rows], 0)
