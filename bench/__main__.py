@@ -29,9 +29,9 @@ VIEWS = "views"
 MODULES = ("semantic", "eviction")
 # What limits and budgets cost a call; see bench.limits.
 LIMITS = "limits"
-ROUNDS = 3
-# What it tells is less than rounds of one gateway differ by on a shared machine.
-LIMITS_ROUNDS = 14
+ROUNDS, SECONDS = 3, 4.0
+# What it tells is less than rounds of one gateway differ by on a shared machine: many, each against the one beside it.
+LIMITS_ROUNDS, LIMITS_SECONDS = 48, 1.0
 BUILD = BENCH / "build"
 
 
@@ -42,14 +42,15 @@ def parse_arguments() -> argparse.Namespace:
         "--steps", default=STEPS, help="kinds and connections, as in c64,burst256; or semantic, eviction, views"
     )
     parser.add_argument("--rounds", type=int, help=f"{ROUNDS}, of the step limits {LIMITS_ROUNDS}")
-    parser.add_argument("--seconds", type=float, default=4, help="of one measurement")
+    parser.add_argument("--seconds", type=float, help=f"of one measurement: {SECONDS}, of limits {LIMITS_SECONDS}")
     parser.add_argument("--warm", type=float, default=1, help="seconds of c64 for everyone before the first round")
     parser.add_argument("--only", default="", help="names of contenders, as in nginx,watchllm; all by default")
     parser.add_argument("--peers", type=Path, help="a JSON file such as bench/peers.example.json")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the step views, a step by itself")
     parser.add_argument("--keep", type=Path, help="the data directory of the step views, filled once and kept")
     options = parser.parse_args()
-    options.rounds = options.rounds or (LIMITS_ROUNDS if options.steps == LIMITS else ROUNDS)
+    rounds, seconds = (LIMITS_ROUNDS, LIMITS_SECONDS) if options.steps == LIMITS else (ROUNDS, SECONDS)
+    options.rounds, options.seconds = options.rounds or rounds, options.seconds or seconds
     return options
 
 
@@ -76,7 +77,10 @@ def start_upstream(stack: ExitStack, core: int) -> int:
 
 
 def run_rounds(runnings: list[Running], steps: list[Step], stand: Stand, *, rounds: int, warm_s: float) -> list[Result]:
-    """Measure everyone in every step, round after round, and keep each result as a line of results.jsonl."""
+    """Measure everyone in every step, round after round, and keep each result as a line of results.jsonl.
+
+    Every other round goes the other way around: who comes later finds a machine that has grown slower, or faster.
+    """
     warm = Stand(core=stand.core, seconds=warm_s, upstream_pid=stand.upstream_pid)
     for running in runnings if warm_s else ():
         measure(running, parse_step("c64"), warm, round_number=-1)
@@ -84,7 +88,8 @@ def run_rounds(runnings: list[Running], steps: list[Step], stand: Stand, *, roun
     with (BUILD / "results.jsonl").open("ab") as record:
         for number in range(rounds):
             for step in steps:
-                of_step = [measure(running, step, stand, round_number=number) for running in runnings]
+                in_turn = runnings if number % 2 == 0 else runnings[::-1]
+                of_step = [measure(running, step, stand, round_number=number) for running in in_turn]
                 results += of_step
                 record.writelines(msgspec.json.encode(result) + b"\n" for result in of_step)
                 print(f"round {number + 1} of {rounds}: {step.name}", file=sys.stderr)

@@ -84,9 +84,9 @@ class Lane:
 
         Below 0 they are what was used beyond: it counts in the minute of the moment, as far as it fits.
         """
-        tokens, is_current = self._tokens, self._found_in == self._epoch.number
-        slot, inside = self._slot, self._inside
+        tokens, slot, is_current = self._tokens, self._slot, self._found_in == self._epoch.number
         if slot is not None:
+            inside = self._inside
             if is_current and inside is not None:
                 inside.expires_ns.pop(lease_id, None)
             else:
@@ -99,7 +99,8 @@ class Lane:
             minute.used = max(minute.used, min(minute.used - unused_tokens, tokens.limit))
         elif is_current and self._start_ns <= moment_ns < self._end_ns:
             minute = self._minute
-            minute.used = max(0, minute.used - unused_tokens)
+            used = minute.used - unused_tokens
+            minute.used = used if used > 0 else 0
         else:
             self._counters.rates.give_back((tokens,), (unused_tokens,), moment_ns)
 

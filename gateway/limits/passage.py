@@ -49,9 +49,7 @@ class Passage(msgspec.Struct, eq=False):
     def enter_at_once(self, bound_tokens: int) -> bool:
         """Take a request, a slot and the tokens where that needs no waiting; False: nothing was taken."""
         lane = self.policy.lane
-        if lane is None:
-            return False
-        lines = lane.enter(self.lease_id, bound_tokens, self.taken_ns)
+        lines = None if lane is None else lane.enter(self.lease_id, bound_tokens, self.taken_ns)
         if lines is None:
             return False
         self.lines = lines
