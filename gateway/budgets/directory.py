@@ -22,7 +22,7 @@ MAX_REMEMBERED = 50_000
 class Standing:
     """A budget that is in force, with its counter's line of the window that was asked for last."""
 
-    __slots__ = ("_line", "_window", "budget", "notified", "quiet")
+    __slots__ = ("_line", "_window", "budget", "notified")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
@@ -30,8 +30,6 @@ class Standing:
         self._line: BudgetLine | None = None
         # The thresholds' events that this process has asked for: the window's key, and how many.
         self.notified: tuple[str, int] = ("", 0)
-        # Between these two moments, and below this amount, there is nothing more to tell of.
-        self.quiet: tuple[int, int, int] = (0, 0, 0)
 
     def window_at(self, moment_ns: int) -> Window:
         """The window that a moment lies in."""

@@ -38,13 +38,15 @@ MAX_SETTLED_KEPT = 100_000
 class Line:
     """What is spent and held of one window of one budget."""
 
-    __slots__ = ("drop_ns", "held_pusd", "open", "resets_ns", "spent_pusd")
+    __slots__ = ("drop_ns", "held_pusd", "open", "quiet_pusd", "resets_ns", "spent_pusd")
 
     def __init__(self, spent_pusd: int) -> None:
         self.spent_pusd = spent_pusd
         self.held_pusd = 0
         # Holds that will change it yet; while there are any it stays.
         self.open = 0
+        # Below it nobody wants to be told what is spent.
+        self.quiet_pusd = 0
         self.resets_ns: int | None = None
         self.drop_ns = 0
 
@@ -82,6 +84,8 @@ class LocalHolds:
 
     def __init__(self, epoch: Epoch | None = None) -> None:
         self._epoch = epoch or Epoch()
+        # In which the lines were told below what nobody wants to know of them.
+        self._quiet_in = self._epoch.number
         self._lines: dict[tuple[str, str], Line] = {}
         self._open: dict[str, _Hold] = {}
         # How the latest holds ended, and until when that is remembered. Two generations, the older dropped as a whole:
@@ -169,35 +173,45 @@ class LocalHolds:
         if hold is None:
             check_pusd(amount_pusd)
             return self._find_settled(hold_id, now_ns) or Settled(outcome="unknown")
-        spent = self.end(hold_id, amount_pusd, now_ns)
+        self.end(hold_id, amount_pusd, now_ns)
         if len(self._settled) >= MAX_SETTLED_KEPT // 2:
             self._begin_generation()
         ended = _Ended(now_ns + SETTLED_KEPT_NS, amount_pusd, hold.amount_pusd)
         self._settled[hold_id] = ended
         # Never less than before: a clock that stepped back shortens nothing.
         self._kept_until_ns = max(self._kept_until_ns, ended.kept_until_ns)
-        return Settled("settled", amount_pusd, hold.amount_pusd, spent or ())
+        return Settled("settled", amount_pusd, hold.amount_pusd, tuple([line.spent_pusd for line in hold.lines]))
 
-    def end(self, hold_id: str, amount_pusd: int, now_ns: int) -> tuple[int, ...] | None:
+    def end(self, hold_id: str, amount_pusd: int, now_ns: int) -> tuple[int, ...]:
         """As ``settle``, by the one who took the hold with ``hold``: it ends it once, so that nothing is remembered.
 
-        Returns what each line has spent; None where the hold is not open.
+        Returns what each line has spent; nothing where nobody wants to know, or the hold is not open.
         """
         if not 0 <= amount_pusd <= MAX_PUSD:
             check_pusd(amount_pusd)
         hold = self._open.pop(hold_id, None)
         if hold is None:
-            return None
-        held_pusd = hold.amount_pusd
-        spent: tuple[int, ...] = ()
+            return ()
+        held_pusd, is_quiet = hold.amount_pusd, self._quiet_in == self._epoch.number
         for line in hold.lines:
             line.held_pusd -= held_pusd
             line.spent_pusd = spent_pusd = line.spent_pusd + amount_pusd
-            spent += (spent_pusd,)
+            if spent_pusd >= line.quiet_pusd:
+                is_quiet = False
             line.open = others = line.open - 1
             if not others:
                 line.rest(now_ns)
-        return spent
+        return () if is_quiet else tuple([line.spent_pusd for line in hold.lines])
+
+    def quieten(self, name: LineName, below_pusd: int) -> None:
+        """Have ``end`` not tell of a line below an amount, until the epoch ends."""
+        if self._quiet_in != self._epoch.number:
+            self._quiet_in = self._epoch.number
+            for line in self._lines.values():
+                line.quiet_pusd = 0
+        found = self._lines.get((name.budget_key, name.window_key))
+        if found is not None:
+            found.quiet_pusd = below_pusd
 
     def release(self, hold_id: str, now_ns: int) -> Settled:
         """End a hold of which nothing was spent."""

@@ -128,20 +128,27 @@ class LocalRates:
 
 
 class Leases:
-    """Who is inside one slot, and until when."""
+    """Who is inside one slot: those with a lease until it is over, and those without one who are sure to leave."""
 
-    __slots__ = ("expires_ns", "soonest_ns")
+    __slots__ = ("expires_ns", "present", "soonest_ns")
 
     def __init__(self) -> None:
         self.expires_ns: dict[str, int] = {}
         # No lease is over before this; it may be earlier than the first that is.
         self.soonest_ns = 0
+        # Without a lease. Who enters or leaves changes it by one; while there are any these leases are kept.
+        self.present = 0
+
+    @property
+    def inside(self) -> int:
+        """How many are inside."""
+        return self.present + len(self.expires_ns)
 
     def has_room(self, limit: int, now_ns: int) -> bool:
         """Whether there is room for another, who those are not in whose lease is over."""
         if self.soonest_ns <= now_ns and self.expires_ns:
             self.drop_old(now_ns)
-        return len(self.expires_ns) < limit
+        return self.inside < limit
 
     def let_in(self, lease_id: str, expires_ns: int) -> None:
         """Let one in, or renew its lease."""
@@ -158,7 +165,8 @@ class Leases:
 class LocalSlots:
     """Concurrency limits; see Counters. Whoever calls has checked the lease.
 
-    Who uses the same slots again and again may keep their leases from ``leases_of`` for as long as the epoch lasts.
+    Who uses the same slots again and again may keep their leases from ``leases_of`` for as long as the epoch lasts, or
+    somebody is inside.
     """
 
     def __init__(self, epoch: Epoch | None = None) -> None:
@@ -167,7 +175,7 @@ class LocalSlots:
 
     def __len__(self) -> int:
         """Count the slots that somebody is in; the others are kept until the next cleaning."""
-        return sum(1 for leases in self._leases.values() if leases.expires_ns)
+        return sum(1 for leases in self._leases.values() if leases.inside)
 
     def leases_of(self, slot: Slot) -> Leases:
         """Find who is inside, or begin to keep it."""
@@ -192,7 +200,7 @@ class LocalSlots:
             if is_admitted:
                 leases.let_in(lease_id, max(leases.expires_ns.get(lease_id, 0), expires_ns))
                 is_inside = True
-            inside = len(leases.expires_ns)
+            inside = leases.inside
             is_refusing = not is_inside and inside >= slot.limit
             states.append(SlotState(limit=slot.limit, inside=inside, is_refusing=is_refusing))
         return Entered(is_admitted=is_admitted, slots=tuple(states))
@@ -209,7 +217,7 @@ class LocalSlots:
         for leases in self._leases.values():
             if leases.soonest_ns <= now_ns:
                 leases.drop_old(now_ns)
-        kept = {slot_key: leases for slot_key, leases in self._leases.items() if leases.expires_ns}
+        kept = {slot_key: leases for slot_key, leases in self._leases.items() if leases.inside}
         if len(kept) < len(self._leases):
             self._leases = kept
             self._epoch.number += 1

@@ -104,7 +104,7 @@ class Gate:
             ones=(1,) * len(requests),
             tokens=minute,
             slots=() if slot is None else (slot,),
-            lane=None if self.local is None else Lane(self.local, requests, minute, slot, self.lease_ns),
+            lane=None if self.local is None else Lane(self.local, requests, minute, slot),
         )
 
 

@@ -19,8 +19,8 @@ class Lane:
     """Lets calls of one key in, as long as nothing refuses them."""
 
     __slots__ = (
-        "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_lease_ns", "_limit_tokens", "_minute",
-        "_most_inside", "_requests", "_slot", "_start_ns", "_tokens", "_windows",
+        "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_limit_tokens", "_minute", "_most_inside",
+        "_requests", "_slot", "_start_ns", "_tokens", "_windows",
     )  # fmt: skip
 
     def __init__(
@@ -29,7 +29,6 @@ class Lane:
         windows: tuple[RateWindow, ...],
         tokens: RateWindow | None,
         slot: Slot | None,
-        lease_ns: int,
     ) -> None:
         """A call is one request in each of ``windows``, which differ in what they count."""
         self._counters = counters
@@ -39,7 +38,6 @@ class Lane:
         self._limit_tokens = _ANY_TOKENS if tokens is None else tokens.limit
         self._slot = slot
         self._most_inside = 0 if slot is None else slot.limit
-        self._lease_ns = lease_ns
         # The counts with their limits, good from one moment and before another, in one epoch of the counters.
         self._requests: list[tuple[Count, int, _Lines | None]] = []
         self._inside: Leases | None = None
@@ -48,10 +46,10 @@ class Lane:
         self._epoch = counters.epoch
         self._found_in = -1
 
-    def enter(self, lease_id: str, bound_tokens: int, now_ns: int) -> bytes | None:
+    def enter(self, bound_tokens: int, now_ns: int) -> bytes | None:
         """Take a request, a slot and the tokens, and tell the answer's header lines; None: one refuses, none is taken.
 
-        The lease is new, as each call's own is. Nothing is awaited between looking and taking.
+        Who got in leaves once. Nothing is awaited between looking and taking.
         """
         if self._found_in != self._epoch.number or not self._start_ns <= now_ns < self._end_ns:
             self._find(now_ns)
@@ -59,8 +57,8 @@ class Lane:
         if minute.used + bound_tokens > self._limit_tokens:
             return None
         inside = self._inside
-        # Asked only where it may be full: most are not.
-        if inside is not None and len(inside.expires_ns) >= self._most_inside:
+        if inside is not None and inside.present + len(inside.expires_ns) >= self._most_inside:
+            # It may be full of those whose lease is over.
             if not inside.has_room(self._most_inside, now_ns):
                 return None
         # As choose_shown does: the nearest to its limit, the first of two.
@@ -75,29 +73,24 @@ class Lane:
                 if lines is not None:
                     least, shown = left, lines
         if inside is not None:
-            inside.let_in(lease_id, now_ns + self._lease_ns)
+            inside.present += 1
         minute.used += bound_tokens
         return b"" if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
 
-    def leave(self, lease_id: str, unused_tokens: int, moment_ns: int) -> None:
+    def leave(self, unused_tokens: int, moment_ns: int) -> None:
         """Free the slot, and give the tokens back to the minute of the moment in which they were taken.
 
         Below 0 they are what was used beyond: it counts in the minute of the moment, as far as it fits.
         """
-        tokens, slot, is_current = self._tokens, self._slot, self._found_in == self._epoch.number
-        if slot is not None:
-            inside = self._inside
-            if is_current and inside is not None:
-                inside.expires_ns.pop(lease_id, None)
-            else:
-                # What is kept here may be nobody's any more.
-                self._counters.slots.leave((slot,), lease_id)
+        tokens, inside = self._tokens, self._inside
+        if inside is not None:
+            inside.present -= 1
         if tokens is None:
             return
         if unused_tokens < 0:
             minute = self._counters.rates.frame_at(tokens.period, moment_ns).count_of(tokens.policy_key)
             minute.used = max(minute.used, min(minute.used - unused_tokens, tokens.limit))
-        elif is_current and self._start_ns <= moment_ns < self._end_ns:
+        elif self._found_in == self._epoch.number and self._start_ns <= moment_ns < self._end_ns:
             minute = self._minute
             used = minute.used - unused_tokens
             minute.used = used if used > 0 else 0

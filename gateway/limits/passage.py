@@ -49,7 +49,7 @@ class Passage(msgspec.Struct, eq=False):
     def enter_at_once(self, bound_tokens: int) -> bool:
         """Take a request, a slot and the tokens where that needs no waiting; False: nothing was taken."""
         lane = self.policy.lane
-        lines = None if lane is None else lane.enter(self.lease_id, bound_tokens, self.taken_ns)
+        lines = None if lane is None else lane.enter(bound_tokens, self.taken_ns)
         if lines is None:
             return False
         self.lines = lines
@@ -102,7 +102,7 @@ class Passage(msgspec.Struct, eq=False):
             return self.tokens is None and self.inside_at is None
         self.lane_tokens = _OUTSIDE
         unused_tokens = lane_tokens - self.used_tokens
-        lane.leave(self.lease_id, unused_tokens, self.taken_ns if unused_tokens >= 0 else self.now_ns())
+        lane.leave(unused_tokens, self.taken_ns if unused_tokens >= 0 else self.now_ns())
         return True
 
     async def settle(self) -> None:

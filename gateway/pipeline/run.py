@@ -96,8 +96,8 @@ def _leave(journey: send.Journey, hold: limits.Hold | None, found: lookup.Found,
     journey.services.metrics.requests_in_flight -= 1
     found.land(fault)
     funds = journey.funds
-    if funds is not None:
-        if journey.attempts and not journey.is_recorded and funds.is_open:
+    if funds is not None and funds.hold_ids:
+        if journey.attempts and not journey.is_recorded:
             _doubt(journey, funds)
         funds.release()
     if hold is not None:

@@ -164,7 +164,7 @@ class Books:
     def note_spent(self, standing: Standing, created_ns: int, spent_pusd: int) -> None:
         """See whether what a budget has spent has reached a threshold that this process has not told of.
 
-        ``standing.quiet`` says when and below which amount this need not be asked again.
+        Counters of this process tell no more of what is spent below the next one.
         """
         budget = standing.budget
         window = standing.window_at(created_ns)
@@ -180,7 +180,9 @@ class Books:
             next_pusd = _NEVER_PUSD
             self.wake.set()
         standing.notified = (window.key, count)
-        standing.quiet = (window.start_ns, window.end_ns, next_pusd)
+        # One that has changed since tells nothing of the thresholds of now.
+        if self.local is not None and self.directory.get(budget.budget_id) is standing:
+            self.local.quieten(name_of(standing.line_at(created_ns)), next_pusd)
 
 
 def name_of(line: BudgetLine) -> LineName:

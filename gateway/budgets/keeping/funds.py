@@ -70,12 +70,10 @@ class Funds(msgspec.Struct, eq=False):
                 self.unsettled.append(Unsettled(hold_id, cost_pusd))
                 books.end(hold_id)
             else:
-                spent_pusd = local.end(hold_id, cost_pusd, books.now_ns())
-                if cost_pusd and spent_pusd:
-                    for standing, spent in zip(self.standings, spent_pusd):  # noqa: B905 - one a line
-                        from_ns, before_ns, below_pusd = standing.quiet
-                        if spent >= below_pusd or not from_ns <= created_ns < before_ns:
-                            books.note_spent(standing, created_ns, spent)
+                # When the call came: to know when its lines may be dropped that is as good as now.
+                spent_pusd = local.end(hold_id, cost_pusd, created_ns)
+                if spent_pusd and cost_pusd:
+                    self._note(spent_pusd)
             # Whatever was spent is the first one's: together they are at least as much.
             cost_pusd = 0
 
@@ -99,9 +97,12 @@ class Funds(msgspec.Struct, eq=False):
                 return
             del unsettled[0]
             if amount_pusd:
-                for standing, spent in zip(self.standings, settled.spent_pusd):  # noqa: B905 - none where another ended it
-                    if spent is not None:
-                        books.note_spent(standing, self.doubt.created_ns, spent)
+                self._note(settled.spent_pusd)
+
+    def _note(self, spent_pusd: tuple[int | None, ...]) -> None:
+        for standing, spent in zip(self.standings, spent_pusd):  # noqa: B905 - none where another call ended the hold
+            if spent is not None:
+                self.books.note_spent(standing, self.doubt.created_ns, spent)
 
     def _defer(self) -> None:
         self.books.waiting.extend(self.unsettled)

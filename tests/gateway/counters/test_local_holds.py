@@ -12,6 +12,7 @@ from gateway.counters.interface import (
     BudgetLine,
     Held,
     Join,
+    LineName,
     NewHold,
     Refused,
     Unseeded,
@@ -176,10 +177,39 @@ def test_a_hold_that_its_owner_ends_is_not_remembered() -> None:
     assert holds.hold("h1", (line,), counted, 60, 1_000)
     assert not holds.hold("h1", (line,), counted, 1, 1_000)
     assert not holds.hold("h2", (line,), counted, 41, 1_000)
-    assert (holds.end("h1", 70, 0), holds.end("h1", 70, 0)) == ((70,), None)
+    assert (holds.end("h1", 70, 0), holds.end("h1", 70, 0)) == ((70,), ())
     assert (len(holds), holds.count_kept()) == (0, (1, 0))
     with pytest.raises(ValueError, match="picodollars"):
         holds.end("h1", -1, 0)
+
+
+def test_what_is_spent_is_told_from_an_amount_on() -> None:
+    """Where one of the lines is told of all are; a new epoch tells of everything again."""
+    epoch = Epoch()
+    holds = LocalHolds(epoch)
+    lines = tuple(BudgetLine(budget_key=key, window_key="w", limit_pusd=100, seed_pusd=0) for key in "ab")
+    holds.reserve(NewHold(hold_id="0", lines=lines, amount_pusd=0, lease_ns=S), START_NS)
+    holds.release("0", START_NS)
+    counted = holds.find(lines)
+    assert counted is not None
+
+    def spend(amount_pusd: int) -> tuple[int, ...]:
+        assert holds.hold("h", lines, counted, amount_pusd, START_NS)
+        return holds.end("h", amount_pusd, START_NS)
+
+    assert spend(1) == (1, 1)
+    for line, below_pusd in zip(lines, (3, 5), strict=True):
+        holds.quieten(LineName(budget_key=line.budget_key, window_key=line.window_key), below_pusd)
+    assert [spend(1), spend(1), spend(1), spend(1)] == [(), (3, 3), (4, 4), (5, 5)]
+    holds.quieten(LineName(budget_key="unknown", window_key="w"), 9)
+    for line in lines:
+        holds.quieten(LineName(budget_key=line.budget_key, window_key=line.window_key), 9)
+    assert spend(1) == ()
+    epoch.number += 1
+    assert spend(1) == (7, 7)
+    # What was set in the old one is nothing in the new.
+    holds.quieten(LineName(budget_key="a", window_key="w"), 20)
+    assert spend(1) == (8, 8)
 
 
 def test_counters_that_were_found_are_good_until_one_is_dropped() -> None:

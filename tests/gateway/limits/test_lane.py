@@ -10,16 +10,20 @@ from gateway.limits.refusals import choose_shown, lines_of
 
 START_NS = 1_790_000_000_000_000_000
 S = 10**9
-LEASE_NS = 90 * S
+# Who is in a lane is in it until they leave.
+FOREVER_NS, LEASE_NS = 10**6 * S, 90 * S
 MINUTE = RateWindow(policy_key="key-requests:k", period="minute", limit=4)
 PLAN = RateWindow(policy_key="proxy_per_minute:a", period="minute", limit=5)
 MONTH = RateWindow(policy_key="proxy_per_month:a", period="month", limit=9)
 TOKENS = RateWindow(policy_key="key-tokens:k", period="minute", limit=60)
 SLOT = Slot(slot_key="key:k", limit=3)
 WINDOWS = st.sampled_from([(), (MINUTE,), (PLAN, MONTH), (MINUTE, PLAN, MONTH), (MONTH,)])
-# Seconds that pass, back too; how many tokens a call may use; whether the oldest call ends, and what it has used.
+# Seconds that pass, back too; how many tokens a call may use; whether the oldest call ends, having used the half; and
+# whether one asks for the slot that has a lease.
 STEPS = st.lists(
-    st.tuples(st.sampled_from([0, 0, 0, 1, 7, 61, 200, -5, -61, -3_000]), st.integers(0, 70), st.booleans()),
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1, 7, 61, 200, -5, -61, -3_000]), st.integers(0, 70), st.booleans(), st.booleans()
+    ),
     max_size=30,
 )
 
@@ -34,7 +38,7 @@ class Plainly:
     def enter(self, lease_id: str, bound_tokens: int, now_ns: int) -> bytes | None:
         """Take a slot, then the rest; leave the slot where that refuses."""
         windows, amounts = self.windows, (1,) * len(self.windows)
-        if not self.counters.slots.enter(self.slots, lease_id, now_ns, LEASE_NS).is_admitted:
+        if not self.counters.slots.enter(self.slots, lease_id, now_ns, FOREVER_NS).is_admitted:
             return None
         if self.tokens is not None:
             windows, amounts = (*windows, self.tokens), (*amounts, bound_tokens)
@@ -56,40 +60,43 @@ def test_a_lane_admits_whom_the_counters_would(
     windows: tuple[RateWindow, ...],
     tokens: RateWindow | None,
     slots: tuple[Slot, ...],
-    steps: list[tuple[int, int, bool]],
+    steps: list[tuple[int, int, bool, bool]],
     cleans: bool,
 ) -> None:
     """Whatever the clock does, whoever else counts in the same windows, and whatever is dropped meanwhile."""
     plainly = Plainly(windows, tokens, slots)
     counters = MemoryCounters()
     # Two keys of one account, or a key before and after a change: they share their counters.
-    lanes = [Lane(counters, windows, tokens, slots[0] if slots else None, LEASE_NS) for _ in range(2)]
+    lanes = [Lane(counters, windows, tokens, slots[0] if slots else None) for _ in range(2)]
     inside: list[tuple[Lane, str, int, int]] = []
     now_ns = START_NS
-    for number, (seconds, bound, ends) in enumerate(steps):
+    for number, (seconds, bound, ends, leases) in enumerate(steps):
         now_ns += seconds * S
         if cleans:
             for each in (counters, plainly.counters):
                 each.rates.drop_old(now_ns)
                 each.slots.drop_old(now_ns)
         lane, lease_id = lanes[number % 2], f"lease-{number}"
-        lines = lane.enter(lease_id, bound, now_ns)
+        lines = lane.enter(bound, now_ns)
         assert lines == plainly.enter(lease_id, bound, now_ns)
         if lines is not None:
             inside.append((lane, lease_id, bound // 2, now_ns))
+        if leases:
+            asked = slots, f"other-{number}", now_ns, LEASE_NS
+            assert counters.slots.enter(*asked) == plainly.counters.slots.enter(*asked)
         if ends and inside:
-            left, *taken = inside.pop(0)
+            left, lease_id, *taken = inside.pop(0)
             left.leave(*taken)
-            plainly.leave(*taken)
+            plainly.leave(lease_id, *taken)
 
 
 def test_a_lane_counts_where_others_look_after_old_windows_were_dropped() -> None:
     """A clock that steps back behind what was dropped finds a new count, and the lane counts in it too."""
     counters = MemoryCounters()
-    lane = Lane(counters, (MINUTE,), None, None, LEASE_NS)
-    assert lane.enter("a", 0, START_NS) is not None
+    lane = Lane(counters, (MINUTE,), None, None)
+    assert lane.enter(0, START_NS) is not None
     counters.rates.drop_old(START_NS + 60 * S + WINDOW_KEPT_NS)
-    for name in "bcde":
-        assert lane.enter(name, 0, START_NS) is not None
-    assert lane.enter("f", 0, START_NS) is None
+    for _ in range(4):
+        assert lane.enter(0, START_NS) is not None
+    assert lane.enter(0, START_NS) is None
     assert not counters.rates.take((MINUTE,), (1,), START_NS).is_admitted

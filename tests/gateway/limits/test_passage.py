@@ -129,8 +129,20 @@ async def test_who_finds_no_request_left_leaves_the_slot(counters: Counters) -> 
 async def test_a_slot_that_nobody_left_is_free_after_its_lease(counters: Counters) -> None:
     """Its process died."""
     turnstile = Turnstile(counters, max_concurrent=1)
+    # As where others count too: what one process alone has counted dies with it.
+    turnstile.gate.local = None
     await turnstile.enter()
     turnstile.now_ns += turnstile.gate.lease_ns + 1_000
+    await turnstile.enter()
+
+
+async def test_where_one_process_counts_a_call_is_inside_until_it_leaves() -> None:
+    """However long it takes."""
+    turnstile = Turnstile(max_concurrent=1)
+    first = await turnstile.enter()
+    turnstile.now_ns += 100 * turnstile.gate.lease_ns
+    await turnstile.refuses()
+    await settle(first)
     await turnstile.enter()
 
 

@@ -35,16 +35,37 @@ from providers.errors import Refused
 LIMITS = {"requests_per_minute": 5, "tokens_per_minute": 10_000, "max_concurrent": 1}
 
 
-class WatchedLeases(dict[str, int]):
+class Watched(Leases):
     """Tells whether the answer had ended when its call left."""
 
     def __init__(self, client: FakeClient, was_whole: list[bool]) -> None:
-        super().__init__()
         self.client, self.was_whole = client, was_whole
+        self.inside_alone = 0
+        super().__init__()
+        self.expires_ns: dict[str, int] = WatchedDict(self)
+
+    @property
+    def present(self) -> int:
+        """Who is inside without a lease."""
+        return self.inside_alone
+
+    @present.setter
+    def present(self, value: int) -> None:
+        if value < self.inside_alone:
+            self.was_whole.append(self.client.is_whole)
+        self.inside_alone = value
+
+
+class WatchedDict(dict[str, int]):
+    """Those with a lease."""
+
+    def __init__(self, leases: Watched) -> None:
+        super().__init__()
+        self.leases = leases
 
     def pop(self, *asked: Any) -> Any:
         """Leave."""
-        self.was_whole.append(self.client.is_whole)
+        self.leases.was_whole.append(self.leases.client.is_whole)
         return super().pop(*asked)
 
 
@@ -58,10 +79,9 @@ class WatchedSlots(LocalSlots):
 
     def leases_of(self, slot: Slot) -> Leases:
         """Find who is inside."""
-        leases = super().leases_of(slot)
-        if not isinstance(leases.expires_ns, WatchedLeases):
-            leases.expires_ns = WatchedLeases(self.client, self.was_whole)
-        return leases
+        if slot.slot_key not in self._leases:
+            self._leases[slot.slot_key] = Watched(self.client, self.was_whole)
+        return super().leases_of(slot)
 
 
 class WaitingCounters(MemoryCounters):

@@ -1,10 +1,13 @@
 """The books: thresholds are noticed once a window, money without a hold reaches the lines."""
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 from budget_world import Treasure, treasure
 
+from gateway.budgets.bound import UNBOUNDED
 from gateway.counters.interface import BudgetLine, NewHold
 from gateway.counters.memory import MemoryCounters
 from gateway.db import Database
@@ -38,18 +41,36 @@ async def test_each_threshold_is_noticed_once_a_window(database: Database, tmp_p
         assert crossed(house) == [0.001, 0.5]
 
 
-async def test_what_is_quiet_need_not_be_asked(database: Database, tmp_path: Path) -> None:
-    """Up to the next threshold of this window; with the last one told, to the window's end."""
+async def test_counters_tell_of_the_next_threshold_alone(database: Database, tmp_path: Path) -> None:
+    """What is spent below it nobody is told; a budget that was changed begins anew, and its old form tells no more."""
     async with treasure(database, tmp_path) as house:
         await house.add(limit_pusd=1_000, thresholds=(0.5, 1.0))
         (standing,) = house.books.directory.all()
+        funds = await house.keeper.reserve(house.wish(1), partial(asyncio.sleep, 0, UNBOUNDED))
+        funds.release()
+        local, line = house.books.local, standing.line_at(NOW_NS)
+        assert local is not None
+
+        def is_told(spent_pusd: int) -> bool:
+            counted = local.find((line,))
+            assert counted is not None
+            counted[0].spent_pusd = 0
+            assert local.hold("probe", (line,), counted, 0, NOW_NS)
+            return bool(local.end("probe", spent_pusd, NOW_NS))
+
+        assert is_told(0)
         for spent, quiet_below in ((1, 500), (499, 500), (500, 1_000), (999, 1_000)):
             house.books.note_spent(standing, NOW_NS, spent)
-            from_ns, before_ns, below_pusd = standing.quiet
-            assert from_ns <= NOW_NS < before_ns <= from_ns + DAY_NS
-            assert below_pusd == quiet_below
+            assert (is_told(quiet_below - 1), is_told(quiet_below)) == (False, True)
         house.books.note_spent(standing, NOW_NS, 1_000)
-        assert standing.quiet[2] > 10**30
+        assert not is_told(10**17)
+        await house.add()
+        assert is_told(1)
+        house.books.note_spent(standing, NOW_NS, 1_000)
+        assert not is_told(1)
+        await house.set_zone("Europe/Berlin")
+        house.books.note_spent(standing, NOW_NS, 1_000)
+        assert is_told(1)
 
 
 async def test_money_without_a_hold_reaches_the_line(database: Database, tmp_path: Path) -> None:
