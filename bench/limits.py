@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from operator import truediv
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,7 +42,8 @@ def measure_limits(core: int, folder: Path, stack: ExitStack, run: Callable[[lis
         }
         # What one core serves is the inverse of what a call costs it. Each against the one beside it: a shared machine
         # is faster in one minute than in the next.
-        costs.append(1 - median(map(truediv, cpu_us[PLAIN], cpu_us[LIMITED])))
+        beside = zip(cpu_us[PLAIN], cpu_us[LIMITED], strict=True)
+        costs.append(1 - median([without / limited for without, limited in beside]))
         without, limited = (median(cpu_us[name]) for name in PORTS)
         print(
             f"{step}: {without:.0f} µs of processor time a call without, {limited:.0f} µs with limits and a budget: "
