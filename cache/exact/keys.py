@@ -45,7 +45,7 @@ class KeyMaker:
         # Exactly as long as its members: nothing else stands there, be it a blank or a member of a name told before.
         if form.size + sum(map(len, values)) != len(body) and not _has_each_once(body, members):
             return None
-        said = b",".join([members[name] for name in form.counted])
+        said = b",".join(map(members.__getitem__, form.counted))
         return sha256(b"".join((place, form.head, said))).digest()[:KEY_BYTES]
 
     def _learn(self, names: tuple[str, ...]) -> _Form:
