@@ -3,14 +3,17 @@
 All keys share a hash tag, so that a Redis Cluster keeps them together. Redis must not evict (maxmemory-policy
 noeviction). Times are kept in microseconds, a lease's end rounded up.
 
-Failure behavior: every operation raises CountersUnavailable as RedisLink does. A settling that is lost that way leaves
+Failure behavior: every operation raises CountersUnavailable as RedisLink does. Who could not be let in or out of a slot
+that way is let out once Redis answers again. A settling that is lost that way leaves
 its hold open, and ``sweep`` hands it out. A Redis that lost its data knows no count: rates and slots begin at 0, lines
 are Unseeded until the ledger is read, a hold that was open is ``unknown`` when it settles and counts for nothing.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Self
 
+from gateway.counters.departures import Departures
 from gateway.counters.interface import (
     LINE_IDLE_NS,
     LINE_KEPT_NS,
@@ -18,6 +21,8 @@ from gateway.counters.interface import (
     SLOT_KEPT_NS,
     WINDOW_KEPT_NS,
     BudgetLine,
+    CountersSpared,
+    CountersUnavailable,
     Entered,
     ExpiredHold,
     Held,
@@ -51,6 +56,7 @@ class SharedCounters:
 
     def __init__(self, link: RedisLink, namespace: str) -> None:
         self.link = link
+        self._departures = Departures(self._leave)
         self._scripts = load_scripts()
         self._prefix = f"{{{namespace}}}:"
         self._hold_prefix = f"{self._prefix}h:"
@@ -87,16 +93,30 @@ class SharedCounters:
             return make_entered((), (), ())
         # The leases end by the callers' clocks; the key, which goes by Redis's own, only some time after them.
         times = (_to_us(now_ns), _up_to_us(now_ns + lease_ns), (lease_ns + SLOT_KEPT_NS) // _NS_PER_MS)
-        answer = await self.link.run(
-            self._scripts.enter, self._slot_keys(slots), (lease_id, *times, *(slot.limit for slot in slots))
-        )
+        try:
+            answer = await self.link.run(
+                self._scripts.enter, self._slot_keys(slots), (lease_id, *times, *(slot.limit for slot in slots))
+            )
+        except CountersSpared:
+            raise
+        except (CountersUnavailable, asyncio.CancelledError):
+            # Redis may let it in all the same, however late.
+            self._departures.note(slots, lease_id)
+            raise
+        if self._departures:
+            self._departures.forget(lease_id)
         numbers = _to_numbers(answer)
         return make_entered(slots, numbers[::2], [inside == 1 for inside in numbers[1::2]])
 
     async def leave(self, slots: Sequence[Slot], lease_id: str) -> None:
         """Free the slots; those the lease is not in stay as they are."""
-        if slots:
-            await self.link.run(self._scripts.leave, self._slot_keys(slots), (lease_id,))
+        if not slots:
+            return
+        try:
+            await self._leave(slots, lease_id)
+        except (CountersUnavailable, asyncio.CancelledError):
+            self._departures.note(slots, lease_id)
+            raise
 
     async def reserve(self, hold: NewHold, now_ns: int) -> Reservation:
         """Hold the amount on every line, or on none where it does not fit."""
@@ -208,7 +228,11 @@ class SharedCounters:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._departures.close()
         await self.link.close()
+
+    async def _leave(self, slots: Sequence[Slot], lease_id: str) -> None:
+        await self.link.run(self._scripts.leave, self._slot_keys(slots), (lease_id,))
 
     def _window_keys(self, windows: Sequence[RateWindow], bounds: Sequence[Bounds]) -> list[str]:
         return [

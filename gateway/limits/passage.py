@@ -2,8 +2,8 @@
 
 Where one process counts, all of it happens without waiting.
 
-Failure behavior: as gateway.limits.gate; a call whose counters went away during it gives nothing back: its slot is free
-when its lease is over, its tokens when their minute is.
+Failure behavior: as gateway.limits.gate; a call whose counters went away during it gives no tokens back, which are free
+when their minute is over; its slot is, as soon as the counters are there again.
 """
 
 import asyncio
@@ -117,7 +117,7 @@ class Passage(msgspec.Struct, eq=False):
             if tokens is not None:
                 await self._settle_tokens(tokens)
         except CountersUnavailable:
-            # Told by the link's log; what is left taken ends by itself.
+            # Told by the link's log. The counters see to the slots themselves, and tokens end with their minute.
             return
 
     async def _occupy(self) -> Entered:

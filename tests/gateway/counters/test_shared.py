@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,8 @@ from gateway.counters.interface import (
     LINE_KEPT_NS,
     BudgetLine,
     Counters,
+    CountersSpared,
+    CountersUnavailable,
     Held,
     LineCount,
     LineName,
@@ -26,6 +29,7 @@ from gateway.counters.interface import (
     Unseeded,
 )
 from gateway.counters.memory import MemoryCounters
+from gateway.counters.scripts import Script
 from gateway.counters.shared import SharedCounters
 from tests.gateway.counters import programs, spender
 from tests.gateway.counters.conftest import open_shared
@@ -245,3 +249,41 @@ async def test_keys_of_any_text_are_told_apart(shared: SharedCounters) -> None:
     assert [count and count.spent_pusd for count in await shared.look(wanted)] == [0, 1, 2, 3]
     (swept,) = await shared.sweep(START_NS + S, S)
     assert (swept.hold_id, swept.lines, swept.memo) == ("h 1:é", wanted, memo)
+
+
+@pytest.mark.parametrize("lost", ["enter", "leave"])
+async def test_a_slot_whose_question_was_lost_is_free_again(
+    shared: SharedCounters, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Redis let it in too late for its caller, or heard nothing of its leaving; the lease would last for minutes."""
+    slots, run = (Slot(slot_key="key", limit=1),), shared.link.run
+
+    async def lose(script: Script, *asked: Any) -> Any:
+        if lost == "enter":
+            await run(script, *asked)
+        raise CountersUnavailable("too late")
+
+    shared._departures._late_s = 0.001
+    if lost == "leave":
+        await shared.enter(slots, "a", START_NS, 600 * S)
+    with monkeypatch.context() as patch:
+        patch.setattr(shared.link, "run", lose)
+        asked = shared.enter(slots, "a", START_NS, 600 * S) if lost == "enter" else shared.leave(slots, "a")
+        with pytest.raises(CountersUnavailable):
+            await asked
+    async with asyncio.timeout(10):
+        while not (await shared.enter(slots, "b", START_NS, 600 * S)).is_admitted:
+            await asyncio.sleep(0.005)
+    assert (await shared.enter(slots, "b", START_NS, 600 * S)).is_admitted
+
+
+async def test_who_was_never_asked_for_is_not_let_out(shared: SharedCounters, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While Redis is spared nothing reaches it."""
+
+    async def spare(*_: Any) -> Any:
+        raise CountersSpared("spared")
+
+    monkeypatch.setattr(shared.link, "run", spare)
+    with pytest.raises(CountersSpared):
+        await shared.enter((Slot(slot_key="key", limit=1),), "a", START_NS, S)
+    assert len(shared._departures) == 0
