@@ -80,6 +80,10 @@ async def create(treasury: Treasury, wanted: Wanted) -> BudgetState:
         window = window_of(budget.span, budget.zone, now_ns)
         (known_pusd,) = await treasury.spending.read_in(connection, treasury.recorder, [(budget, window)])
     await spread(treasury)
+    standing = books.directory.get(budget.budget_id)
+    if standing is not None:
+        # Its window may have begun long ago.
+        books.look_up(standing)
     with suppress(CountersUnavailable, DatabaseUnavailable):
         (view,) = await look(treasury, [budget])
         return view

@@ -114,17 +114,26 @@ class Books:
         # Holds that were given up without an answer, and when: a reservation may reach Redis later than its release.
         self.forgotten: deque[tuple[int, str]] = deque(maxlen=MAX_WAITING)
         self.crossings: deque[Crossing] = deque(maxlen=MAX_WAITING)
+        # Budgets of which more was spent than their own holds tell: whether that reached a threshold is looked up.
+        self.unsure: dict[str, Standing] = {}
         self.wake = asyncio.Event()
 
     def adjust(self, standings: Iterable[Standing], created_ns: int, delta_pusd: int) -> None:
         """Let the lines of these budgets count money that nothing was held for."""
         for standing in standings:
+            self.look_up(standing)
             name = name_of(standing.line_at(created_ns))
             if self.local is not None:
                 self.local.adjust(name, delta_pusd)
             else:
                 self.waiting.append(Unadjusted(name, delta_pusd))
                 self.wake.set()
+
+    def look_up(self, standing: Standing) -> None:
+        """Have it looked up whether what a budget has spent has reached a threshold."""
+        if standing.budget.thresholds:
+            self.unsure[standing.budget.budget_id] = standing
+            self.wake.set()
 
     async def settle(self, hold_id: str, amount_pusd: int) -> Settled:
         """Tell Redis how a hold ended. Raises CountersUnavailable."""

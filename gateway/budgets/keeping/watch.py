@@ -72,6 +72,8 @@ class Watch:
                 self._books.waiting.append(Unsettled(row.request_id, row.cost_pusd))
                 for attempt in range(2, row.attempts + 1):
                     self._books.waiting.append(Unsettled(f"{row.request_id}.{attempt}", 0))
+            for standing in self._books.directory.all() if self._recorder.recovered else ():
+                self._books.look_up(standing)
             self._books.wake.set()
             works += [
                 self._beat_forever(self._peers),
@@ -107,12 +109,32 @@ class Watch:
                 await books.counters.adjust(waiting.line, waiting.delta_pusd)
             if books.waiting and books.waiting[0] is waiting:
                 books.waiting.popleft()
+        if books.unsure:
+            await self._look_up()
         while books.crossings:
             crossing = books.crossings[0]
             async with self._database.write() as connection:
                 await append_event(connection, make_event(crossing, books.now_ns()))
             if books.crossings and books.crossings[0] is crossing:
                 books.crossings.popleft()
+
+    async def _look_up(self) -> None:
+        """Tell of the thresholds that budgets have reached by money that did not settle through holds of their own."""
+        books, now_ns = self._books, self._books.now_ns()
+        asked = dict(books.unsure)
+        standings = [standing for budget_id in asked if (standing := books.directory.get(budget_id)) is not None]
+        for start in range(0, len(standings), MAX_AUDITED):
+            part = standings[start : start + MAX_AUDITED]
+            wanted = [(standing.budget, standing.window_at(now_ns)) for standing in part]
+            counts = await books.counters.look([_name_of(standing, now_ns) for standing in part])
+            async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
+                sums = await self._spending.read(self._recorder, wanted)
+            for standing, count, total in zip(part, counts, sums, strict=True):
+                # Through Redis others may have recorded what only their journals have: the counter knows.
+                books.note_spent(standing, now_ns, max(total, 0 if count is None else count.spent_pusd))
+        for budget_id, standing in asked.items():
+            if books.unsure.get(budget_id) is standing:
+                del books.unsure[budget_id]
 
     async def sweep(self) -> None:
         """Charge what dead processes held, renew what this one holds, and let the counters drop what is old."""
@@ -232,7 +254,8 @@ class Watch:
                 for standing, name, count, total in zip(part, names, local.look(names), sums, strict=True):
                     if count is not None and count.spent_pusd != total:
                         local.adjust(name, total - count.spent_pusd)
-                        books.note_spent(standing, now_ns, max(total, 0))
+                    # Without a counter too: what was booked at the start may be the last that a budget has room for.
+                    books.note_spent(standing, now_ns, max(total, 0))
         self._corrected = revision
 
     async def _charge(self, expired: ExpiredHold, cost_pusd: int | None) -> None:
@@ -249,13 +272,17 @@ class Watch:
             with suppress(JournalFull):
                 self._recorder.record(row)
         await self._books.settle(expired.hold_id, expired.amount_pusd)
+        concerned = {line.budget_key for line in expired.lines}
+        for standing in self._books.directory.all():
+            if standing.budget.line_key in concerned:
+                self._books.look_up(standing)
 
     async def _work_forever(self) -> None:
         while True:
             await self._books.wake.wait()
             self._books.wake.clear()
             await self._attempt("budgets", self.work)
-            if self._books.waiting or self._books.crossings:
+            if self._books.waiting or self._books.crossings or self._books.unsure:
                 self._books.wake.set()
                 await asyncio.sleep(_PAUSE_S)
 

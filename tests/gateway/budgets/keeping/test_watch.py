@@ -14,6 +14,7 @@ import pytest
 from budget_world import Treasure, doubt_of, row_of, treasure
 from sqlalchemy import text
 
+from gateway.budgets import store
 from gateway.budgets.bound import Bound
 from gateway.budgets.keeping.books import Books, Crossing
 from gateway.budgets.keeping.peers import Peers
@@ -21,7 +22,7 @@ from gateway.budgets.keeping.watch import LATE_NS, Watch, make_event
 from gateway.budgets.rerating import Wanted, rerate
 from gateway.counters.interface import LineCount, LineName
 from gateway.counters.shared import SharedCounters
-from gateway.db import Database
+from gateway.db import Database, DatabaseUnavailable
 from gateway.ids import new_id
 from gateway.ledger.recording.journal import Journal
 from gateway.ledger.recording.recorder import Recorder
@@ -82,7 +83,7 @@ async def test_a_dead_process_is_charged_by_another(database: Database, tmp_path
         sharing(database, tmp_path / "a", redis_url, namespace) as dead,
         sharing(database, tmp_path / "b", redis_url, namespace) as alive,
     ):
-        await dead.add(limit_pusd=1_000)
+        await dead.add(limit_pusd=1_000, thresholds=(0.1,))
         await alive.books.directory.refresh()
         request_id = await hold(dead, 100)
         watch = Watch(alive.treasury)
@@ -92,6 +93,7 @@ async def test_a_dead_process_is_charged_by_another(database: Database, tmp_path
         for _ in range(2):
             await watch.sweep()
         assert await look(alive) == (100, 0)
+        assert len(alive.books.unsure) == 1
         await alive.recorder.flush()
         async with database.read() as connection:
             asked = text("SELECT request_id, status, cost_pusd, cost_basis FROM usage")
@@ -285,6 +287,64 @@ async def test_a_threshold_is_told_of_once_though_the_zone_be_changed(database: 
         await Watch(house.treasury).work()
         async with database.read() as connection:
             assert await connection.scalar(text("SELECT COUNT(*) FROM events")) == 4
+
+
+async def tell(house: Treasure) -> list[float]:
+    """The thresholds that events tell of after the work is done."""
+    await Watch(house.treasury).work()
+    async with house.database.read() as connection:
+        found = await connection.execute(text("SELECT payload FROM events ORDER BY event_id"))
+        return sorted(json.loads(payload)["threshold"] for (payload,) in found)
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_thresholds_that_were_reached_without_a_hold_are_told_of(
+    database: Database, tmp_path: Path, redis_url: str, is_shared: bool
+) -> None:
+    """By a call that ran as the budget was made, of which the ledger, or the counter, knows: once."""
+    counters = SharedCounters.open(redis_url, namespace=new_id(NOW_NS)) if is_shared else None
+    async with treasure(database, tmp_path, counters) as house:
+        await house.add(limit_pusd=1_000, thresholds=(0.5, 1.0))
+        (standing,) = house.books.directory.all()
+        house.recorder.record(row_of(cost_pusd=600))
+        house.books.adjust([standing], NOW_NS, 600)
+        assert await tell(house) == [0.5]
+        # A line has begun meanwhile.
+        await hold(house, 1)
+        house.recorder.record(row_of(cost_pusd=400))
+        house.books.adjust([standing], NOW_NS, 400)
+        assert await tell(house) == [0.5, 1.0]
+        house.books.adjust([standing], NOW_NS, 400)
+        assert await tell(house) == [0.5, 1.0]
+        assert house.books.unsure == {}
+    if counters is not None:
+        await counters.close()
+
+
+async def test_what_cannot_be_looked_up_waits(database: Database, tmp_path: Path) -> None:
+    """Until the ledger can be read. One that is gone meanwhile is passed over, one without thresholds never asked."""
+    async with treasure(database, tmp_path) as house:
+        for thresholds in ((0.5,), (0.5,), ()):
+            await house.add(limit_pusd=1_000, thresholds=thresholds)
+        house.recorder.record(row_of(cost_pusd=600))
+        house.books.adjust(house.books.directory.all(), NOW_NS, 600)
+        assert len(house.books.unsure) == 2
+        with patch.object(Recorder, "has_rows_on_disk_alone", True), pytest.raises(DatabaseUnavailable):
+            await Watch(house.treasury).work()
+        assert len(house.books.unsure) == 2
+        async with database.write() as connection:
+            await store.delete(connection, next(iter(house.books.unsure)), NOW_NS)
+        await house.books.directory.refresh()
+        assert (await tell(house), house.books.unsure) == ([0.5], {})
+
+
+async def test_what_was_booked_at_the_start_is_told_of(database: Database, tmp_path: Path) -> None:
+    """No call may begin the counter again: the budget may have no room for one."""
+    async with treasure(database, tmp_path) as house:
+        await house.add(limit_pusd=1_000, thresholds=(0.5,))
+        house.recorder.record(row_of(cost_pusd=2_000, status="in_doubt"))
+        await Watch(house.treasury).take_corrections()
+        assert await tell(house) == [0.5]
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
