@@ -108,14 +108,28 @@ async def test_thresholds_become_events_once(ann: Home, action: str) -> None:
     await ann.budget("project", f"0.{limit:012d}", "month", action=action)
     for _ in range(6):
         await ann.chat(max_tokens=10)
+    count = 3 if action == "alert" else 0
+    assert await read_events(ann, count) == ["usage.threshold"] * count
+
+
+async def read_events(ann: Home, count: int) -> list[str]:
+    """The outbox, once so many events are in it or after 2 s."""
     for _ in range(100):
         async with ann.database.read() as connection:
             found = await connection.execute(EVENTS, {"account_id": ann.account_id})
             events = [name for (name,) in found]
-        if len(events) == (3 if action == "alert" else 0):
+        if len(events) == count:
             break
         await asyncio.sleep(0.02)
-    assert events == ["usage.threshold"] * (3 if action == "alert" else 0)
+    return events
+
+
+async def test_a_budget_that_is_made_too_late_tells_of_its_thresholds(ann: Home, provider: Upstream) -> None:
+    """What came before it, and what runs as it is made, has no hold of it; and after that it has room for nothing."""
+    assert (await ann.chat(max_tokens=10)).status_code == 200
+    await ann.budget("project", f"0.{COST_PUSD:012d}")
+    assert await read_events(ann, 3) == ["usage.threshold"] * 3
+    assert (await ann.chat(max_tokens=10)).status_code == 402
 
 
 async def rotate(ann: Home, key_id: str, overlap_s: int = 3_600) -> tuple[str, dict[str, str]]:

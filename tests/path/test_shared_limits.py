@@ -23,6 +23,7 @@ from tests.servers import RedisServer
 
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hello!"}]}
 SANDBOX = 'providers.toy = { dialect = "sandbox", models = ["m"] }\n' + ENFORCE
+QUICK = {"role": "user", "content": "sandbox:delay:400"}
 SLOW: dict[str, Any] = {**HELLO, "messages": [{"role": "user", "content": "sandbox:delay:2000"}]}
 
 
@@ -145,3 +146,23 @@ async def test_a_redis_that_comes_back_is_used_again(
                 await asyncio.sleep(0.05)
     assert (before.headers["x-ratelimit-remaining"], {answer.status_code for answer in during}) == ("57", {200})
     assert after.status_code == 200
+
+
+async def test_a_pause_of_redis_keeps_no_slot_taken(
+    tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither of a call that it let in too late nor of one that left meanwhile; their leases would last ten minutes."""
+    begin_minute(monkeypatch)
+    async with gateways(tmp_path, 1, redis_server.url) as (host,):
+        member = await make_member(host, "starter", concurrent=1)
+        async with host.client(member.key) as client:
+            running_call = asyncio.ensure_future(ask(client, {**SLOW, "messages": [QUICK]}))
+            await asyncio.sleep(0.2)
+            redis_server.process.send_signal(signal.SIGSTOP)
+            answers = [await running_call, *[await ask(client) for _ in range(2)]]
+            redis_server.process.send_signal(signal.SIGCONT)
+            deadline = time.monotonic() + 15
+            while (await ask(client)).status_code != 200:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.1)
+    assert [answer.status_code for answer in answers] == [200] * 3
