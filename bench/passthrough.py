@@ -75,6 +75,10 @@ class BareDoor:
         """Return the call's path."""
         return self._relay(visit, body, client)
 
+    def decline(self, visit: str, client: DirectClient, fault: Fault) -> None:
+        """Answer with a fault."""
+        self.refuse(client, fault)
+
     def keep_rows(self) -> None:
         """There is no ledger."""
 

@@ -38,7 +38,7 @@ from gateway.surfaces.api.trial import try_provider
 from gateway.surfaces.guards import Identity
 from gateway.surfaces.headers import answer_heads, guard_answers, tell_methods
 from gateway.surfaces.limits import answer_fault, count_request, show_limits
-from gateway.surfaces.media import check_media, check_types
+from gateway.surfaces.media import check_length, check_media, check_types
 from gateway.surfaces.ops import OPS_ROUTES, OpsParts, build_ops_router, parse_networks
 from gateway.surfaces.pages import PAGE_ROUTES, build_pages_router
 from gateway.surfaces.parameters import check_address
@@ -180,6 +180,7 @@ def build_app(services: Services, door: OpenAiDoor, estate: Estate, checks: Chec
 async def _let_in(request: Request[Any, Any, Any]) -> None:
     """What happens once the guard has let a request in: it counts, whatever is wrong with the rest of it."""
     await count_request(request)
+    check_length(request)
     check_address(request)
     check_media(request)
     await check_types(request)

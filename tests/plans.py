@@ -74,6 +74,7 @@ async def make_member(
     kind: Any = "live",
     overrides: dict[str, int] | None = None,
     account_id: str | None = None,
+    scopes: frozenset[str] = store.DEFAULT_SCOPES,
     **limits: int,
 ) -> Member:
     """Make an account on a plan, or use one, and a key of it; ``limits``: requests, tokens, concurrent."""
@@ -93,7 +94,7 @@ async def make_member(
             services.now_ns(),
         )
     project_id = await find_project_id(database, account_id)
-    wanted = store.NewKey(project_id=project_id, kind=kind)
+    wanted = store.NewKey(project_id=project_id, kind=kind, scopes=scopes)
     made = await store.create_key(database, digester, wanted, services.now_ns())
     if limits:
         values = {"requests": None, "tokens": None, "concurrent": None, **limits, "key_id": made.key_id}

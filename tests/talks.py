@@ -109,6 +109,10 @@ class Lobby:
             return self.answer(body[0] % 5, body, client)
         return client.send(400, b"", body)
 
+    def decline(self, visit: Any, client: DirectClient, fault: Fault) -> Coroutine[Any, Any, None] | None:
+        """Refuse at once."""
+        return client.send(fault.status, b"", fault.message.encode())
+
     async def answer(self, way: int, body: bytes, client: DirectClient) -> None:
         """Answer before the protocol has returned, in the next turn, when the test says so, or in two parts."""
         if way == 2:

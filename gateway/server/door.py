@@ -31,6 +31,10 @@ class Door(Protocol):
         """Return what answers the request, to be run; None where it is answered already."""
         ...
 
+    def decline(self, visit: Any, client: DirectClient, fault: Fault) -> Coroutine[Any, Any, None] | None:
+        """Return what refuses a request that the server gave up behind its head; None where it is answered already."""
+        ...
+
     def keep_rows(self) -> None:
         """Make durable what the ledger has to know before answers leave; asked before each write."""
         ...

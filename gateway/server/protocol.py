@@ -14,12 +14,25 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
 from gateway.errors import Fault
 from gateway.server import checks
+from gateway.server.connection import (
+    ANSWERING,
+    BODY,
+    BODY_PROGRESS_BYTES,
+    ELSEWHERE,
+    HEAD,
+    IDLE,
+    IGNORED_BODY,
+    MAX_IGNORED_BODY_BYTES,
+    MAX_LINGER_BYTES,
+    NEVER,
+    REFUSING,
+    Connection,
+)
 from gateway.server.direct import DirectClient, last_answer
 from gateway.server.door import Door
 from gateway.server.drive import Drive
@@ -27,23 +40,10 @@ from gateway.server.known_head import KnownHead
 from providers.transport.outbox import Outbox
 
 MAX_HEAD_BYTES = 131_072
-# A refused request's body up to this size is read and forgotten, so that the connection stays usable.
-MAX_IGNORED_BODY_BYTES = 65_536
-# Progress that earns a slow body more time.
-BODY_PROGRESS_BYTES = 262_144
-WRITE_TIMEOUT_S = 60.0
-NEVER = float("inf")
-# How long, and how far, a client that is still sending is listened to after it was refused: closing at once would make
-# its system throw the refusal away unread (RFC 9112 section 9.6).
-LINGER_MS = 2_000
-MAX_LINGER_BYTES = 67_108_864
-IDLE, HEAD, BODY, IGNORED_BODY, ANSWERING, ELSEWHERE, LINGERING = range(7)
 
 
-class GatewayProtocol(HttpToolsProtocol):
+class GatewayProtocol(Connection):
     """One connection."""
-
-    transport: asyncio.Transport
 
     def __init__(  # noqa: PLR0913 - uvicorn's own, and what all connections share
         self,
@@ -56,21 +56,12 @@ class GatewayProtocol(HttpToolsProtocol):
         bounds: Server,
         outbox: Outbox,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        # Where answers of the short way wait for the turn's end: nothing overtakes them, and nothing closes on them.
-        self._outbox = outbox
+        super().__init__(config, server_state, app_state, _loop, bounds=bounds, outbox=outbox)
         self._door = door
-        self._bounds = bounds
-        self._phase = IDLE
-        # In seconds of the loop's clock, compared by the sweep; 0: set by the next sweep.
-        self._deadline_s = 0.0
-        self._budget_s = bounds.keepalive_ms / 1000
         self._head_bytes = 0
         # The headers by name; of several with one name, the last.
         self._single: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._client: DirectClient | None = None
         self._visit: Any = None
         # Monotonic ns, when the head of the request was there.
         self._started_ns = 0
@@ -80,7 +71,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._is_http_11 = True
         # The parser is inside a message.
         self._is_within = False
-        self._is_direct = self._is_overrun = self._is_pressed = False
+        self._is_direct = self._is_overrun = False
         self._is_ending = self._is_resuming = self._is_lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -91,7 +82,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; the callbacks below do the rest."""
-        if self._phase in (ANSWERING, LINGERING):
+        if self._phase >= ANSWERING:
             self._ignore(data)
             return
         if self._phase == IDLE:
@@ -164,7 +155,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._is_resuming:
             return
         self._is_within = True
-        if self._phase in (ANSWERING, ELSEWHERE, LINGERING):
+        if self._phase >= ELSEWHERE:
             # Before the answer, or behind a refusal that ends the connection.
             self._overrun()
         self.url = b""
@@ -194,7 +185,7 @@ class GatewayProtocol(HttpToolsProtocol):
         # The parser has refused anything but one number.
         length = int(self._single.get(b"content-length", b"0"))
         if length > self._bounds.max_body_bytes:
-            self._turn_away(checks.body_too_large(self._bounds.max_body_bytes))
+            self._refuse_length(endpoint)
         elif endpoint is None or not self._knock(endpoint, length, keeps_alive=self.parser.should_keep_alive()):
             self._go_elsewhere()
 
@@ -251,7 +242,9 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer by uvicorn's way is out."""
         super().on_response_complete()
-        if self._is_overrun:
+        if self._phase == REFUSING:
+            self._linger()
+        elif self._is_overrun:
             self.transport.close()
         elif not self.pipeline:
             self._expect(IDLE, self._bounds.keepalive_ms)
@@ -268,24 +261,6 @@ class GatewayProtocol(HttpToolsProtocol):
         if client is not None:
             client.left()
 
-    def pause_writing(self) -> None:
-        """The client reads too slowly."""
-        super().pause_writing()
-        self._is_pressed = True
-        self._deadline_s = 0.0
-        self._budget_s = WRITE_TIMEOUT_S
-        if self._client is not None:
-            self._client.press(True)
-
-    def resume_writing(self) -> None:
-        """There is room again."""
-        super().resume_writing()
-        self._is_pressed = False
-        if self._phase == ANSWERING:
-            self._deadline_s = NEVER
-        if self._client is not None:
-            self._client.press(False)
-
     def _unsupported_upgrade_warning(self) -> None:
         """An offer that is not taken up is nothing to warn of."""
 
@@ -293,28 +268,10 @@ class GatewayProtocol(HttpToolsProtocol):
         """The server drains: what is being answered may end, nothing follows it."""
         self._is_ending = True
         self._outbox.flush()
-        if self._client is not None and self._phase in (BODY, ANSWERING):
+        if self._client is not None and self._phase in (BODY, ANSWERING, REFUSING):
             self._client.keeps_alive = False
         else:
             super().shutdown()
-
-    def sweep(self, now_s: float) -> None:
-        """Called every second: close what has taken too long."""
-        if self._deadline_s == 0.0:
-            self._deadline_s = now_s + self._budget_s
-        if now_s < self._deadline_s or self.transport.is_closing():
-            return
-        if self._phase in (HEAD, BODY):
-            self._turn_away(checks.too_slow("headers" if self._phase == HEAD else "body"))
-        elif self._is_pressed:
-            self.transport.abort()
-        else:
-            self.transport.close()
-
-    def _expect(self, phase: int, within_ms: int) -> None:
-        self._phase = phase
-        self._deadline_s = 0.0
-        self._budget_s = within_ms / 1000
 
     def _check_head(self) -> Fault | None:
         self._single = dict(self.headers)
@@ -334,13 +291,8 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _knock(self, endpoint: str, length: int, *, keeps_alive: bool) -> bool:
-        self._is_direct = True
         alive = keeps_alive and self._is_http_11 and not self._is_ending
-        self._client = client = DirectClient(
-            self.transport, self._outbox, self._answered, keeps_alive=alive, is_http_11=self._is_http_11
-        )
-        self._body = []
-        self._body_bytes = 0
+        client = self._begin(keeps_alive=alive)
         self._started_ns = perf_counter_ns()
         try:
             self._visit = self._door.knock(endpoint, self.headers, self._single)
@@ -359,13 +311,53 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         return True
 
+    def _begin(self, *, keeps_alive: bool) -> DirectClient:
+        self._is_direct = True
+        self._body = []
+        self._body_bytes = 0
+        self._client = client = DirectClient(
+            self.transport, self._outbox, self._answered, keeps_alive=keeps_alive, is_http_11=self._is_http_11
+        )
+        return client
+
+    def _refuse_length(self, endpoint: str | None) -> None:
+        """Refuse a body before it is read, by the way that its request would have gone: who is known is counted."""
+        if endpoint is None:
+            # Nobody waits for it there: whoever would read it looks at its length first.
+            self.headers = [pair for pair in self.headers if pair[0] != b"connection"]
+            self._go_elsewhere()
+            # The connection is closed here, once the client has had the time to read why.
+            self.cycle.keep_alive = self._is_overrun = True
+            self._phase, self._deadline_s, self._body_bytes = REFUSING, NEVER, 0
+            return
+        fault = checks.body_too_large(self._bounds.max_body_bytes)
+        try:
+            self._visit = self._door.knock(endpoint, self.headers, self._single)
+        except Fault:
+            self._visit = None
+        if self._visit is None:
+            self._turn_away(fault)
+        else:
+            self._refuse(self._begin(keeps_alive=False), fault)
+
+    def _refuse(self, client: DirectClient, fault: Fault) -> None:
+        """Refuse a request whose head was good, before its body is whole, and close."""
+        visit, self._visit = self._visit, None
+        client.keeps_alive = False
+        self._is_overrun = True
+        self._body_bytes = 0
+        self._phase, self._deadline_s = REFUSING, NEVER
+        path = self._door.decline(visit, client, fault)
+        if path is not None:
+            Drive(path, self.loop, self.tasks)
+
     def _answered(self) -> None:
         """An answer by the short way is out."""
         client, self._client = self._client, None
         self.server_state.total_requests += 1
         if client is None:
             return
-        if not client.keeps_alive and self._phase == IGNORED_BODY:
+        if not client.keeps_alive and self._phase in (IGNORED_BODY, REFUSING):
             self._linger()
         elif not client.keeps_alive or self._is_overrun:
             self.transport.close()
@@ -377,7 +369,10 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def _turn_away(self, fault: Fault, *, lingers: bool = True) -> None:
         """Answer what cannot become a call, and close."""
-        if self.transport.is_closing() or self._phase == LINGERING:
+        if self.transport.is_closing() or self._phase >= REFUSING:
+            return
+        if self._client is not None and self._phase == BODY:
+            self._refuse(self._client, fault)
             return
         client, self._client = self._client, None
         if client is not None and self._phase == ANSWERING:
@@ -387,14 +382,5 @@ class GatewayProtocol(HttpToolsProtocol):
         self.transport.write(last_answer(fault, url, headers))
         if lingers:
             self._linger()
-        else:
-            self.transport.close()
-
-    def _linger(self) -> None:
-        """Close our side, and the other once the client has read the answer or the time is up."""
-        if self.transport.can_write_eof():
-            self._body, self._body_bytes = [], 0
-            self._expect(LINGERING, LINGER_MS)
-            self.transport.write_eof()
         else:
             self.transport.close()

@@ -19,6 +19,15 @@ CHARSETS = frozenset({"utf-8", "utf8", "us-ascii"})
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+def check_length(request: AnyRequest) -> None:
+    """Refuse a body over the limit before a byte of it is read, also where nobody would read it. Raises Fault."""
+    limit_bytes = request.route_handler.resolve_request_max_body_size()
+    length_bytes = request.content_length
+    if limit_bytes is not None and length_bytes is not None and length_bytes > limit_bytes:
+        message = f"The body is over {limit_bytes} bytes, the limit of [server] max_body_bytes."
+        raise Fault("request_too_large", message)
+
+
 def check_media(request: AnyRequest) -> None:
     """Refuse the body of a request, before a byte of it is read, if it is sent as anything else. Raises Fault."""
     headers = request.headers

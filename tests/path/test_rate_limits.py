@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -149,6 +149,48 @@ async def test_what_is_not_there_counts_and_tells_the_limits_too(gateway: Runnin
     assert [(answer.status_code, shown(answer)[:2]) for answer in answers] == [(404, [60, 59]), (405, [60, 58])]
     async with gateway.client(make_key("live")) as stranger:
         assert "x-ratelimit-limit" not in (await stranger.get("/v1/nothing")).headers
+
+
+async def too_much() -> AsyncIterator[bytes]:
+    """A body that does not say how long it is."""
+    for _ in range(11):
+        yield b" " * 1_048_576
+
+
+@pytest.mark.row("W56")
+async def test_what_is_refused_before_its_body_is_read_counts_and_tells_the_limits_too(gateway: Running) -> None:
+    """A method that the calls do not take, a body too large, a key that may not call; on both ways, as on any route."""
+    member = await make_member(gateway, "starter")
+    large = b" " * 10_485_761
+    async with gateway.client(member.key) as client:
+        answers = [
+            await client.get("/v1/chat/completions"),
+            await client.put("/v1/embeddings", content=b"{}"),
+            await client.post("/v1/chat/completions", content=large),
+            await client.post("/v1/chat/completions", content=too_much()),
+            await client.put("/v1/chat/completions", content=large),
+            await client.post("/v1/quote", content=large),
+            await client.request("GET", "/v1/models", content=large),
+        ]
+        elsewhere = [await client.request("GET", f"/api/projects/{member.project_id}/usage", content=large)]
+    assert [answer.status_code for answer in answers] == [405, 405, 413, 413, 405, 413, 413]
+    assert [shown(answer)[:2] for answer in answers] == [[60, 60 - count] for count in range(1, 8)]
+    assert [(answer.status_code, shown(answer)[:2]) for answer in elsewhere] == [(413, [60, 59])]
+    async with gateway.client(make_key("live")) as stranger:
+        refused = [
+            await stranger.get("/v1/chat/completions"),
+            await stranger.post("/v1/chat/completions", content=large),
+        ]
+    assert [answer.status_code for answer in refused] == [405, 413]
+    assert not [answer for answer in refused if "x-ratelimit-limit" in answer.headers]
+
+
+@pytest.mark.row("W56")
+async def test_a_key_that_may_not_call_is_told_its_limits(gateway: Running) -> None:
+    """403 counts as any refusal does."""
+    member = await make_member(gateway, "starter", scopes=frozenset())
+    refused = [await chat(gateway, member) for _ in range(2)]
+    assert [(answer.status_code, shown(answer)[:2]) for answer in refused] == [(403, [60, 59]), (403, [60, 58])]
 
 
 async def test_a_stream_tells_the_limits_in_its_head(gateway: Running) -> None:

@@ -98,8 +98,6 @@ class OpenAiDoor:
     def receive(self, endpoint: str, caller: KeyRecord, headers: Headers, single: dict[bytes, bytes]) -> Visit:
         """Read the headers that steer the gateway, of a caller who was just found; raises Fault."""
         services = self._services
-        if SCOPE not in caller.scopes:
-            raise Fault("insufficient_scope", f"This key lacks the scope {SCOPE!r}, which calling a model needs.")
         visit = Visit(
             endpoint=endpoint,
             caller=caller,
@@ -107,6 +105,8 @@ class OpenAiDoor:
             policy=services.limiting.gate.policy_of(caller),
         )
         try:
+            if SCOPE not in caller.scopes:
+                raise Fault("insufficient_scope", f"This key lacks the scope {SCOPE!r}, which calling a model needs.")
             _refuse_repeated(headers, single)
             return _read_head(visit, single)
         except Fault as fault:
@@ -152,6 +152,10 @@ class OpenAiDoor:
             allowed=visit.allowed,
         )
         return run.run(inbound, client, services)
+
+    def decline(self, visit: Visit, client: Client, fault: Fault) -> Coroutine[Any, Any, None] | None:
+        """Return what refuses a request with the head of a visit: it counts. None where it is refused already."""
+        return self.enter(msgspec.structs.replace(visit, refusal=fault), b"", client, 0)
 
     def keep_rows(self) -> None:
         """Write the usage rows of the answers that are about to leave; what cannot be written is kept in memory."""
@@ -315,21 +319,26 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
     @asgi(path, copy_scope=False, guards=[by_the_door])
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         client = AsgiClient(receive, send)
+        method = cast("dict[str, object]", scope).get("method")
+        refusal = None if method == "POST" else not_allowed(path, str(method), "POST")
+        started_ns = services.ticks_ns()
+        headers = list(scope["headers"])
+        single = dict(headers)
+        visit: Visit | None = None
         try:
-            method = cast("dict[str, object]", scope).get("method")
-            if method != "POST":
-                raise not_allowed(path, str(method), "POST")
-            started_ns = services.ticks_ns()
-            headers = list(scope["headers"])
-            single = dict(headers)
             caller = await run.meet(read_credentials(headers, single), services)
             visit = door.receive(endpoint, caller, headers, single)
+            if refusal is not None:
+                raise refusal
             body = await client.read_body(services.settings.server)
+            answering = door.enter(visit, body, client, started_ns)
         except Fault as fault:
-            door.refuse(client, fault, address_of(scope))
-            await client.flush()
-            return
-        answering = door.enter(visit, body, client, started_ns)
+            if visit is None:
+                # What is wrong with the credentials is not what a method that nobody may use is answered with.
+                door.refuse(client, refusal or fault, address_of(scope))
+                answering = None
+            else:
+                answering = door.decline(visit, client, fault)
         if answering is None:
             await client.flush()
         else:

@@ -10,7 +10,7 @@ from litestar import Litestar, Request, delete, get, post
 from litestar.params import JSONBody
 
 from gateway.surfaces import faults
-from gateway.surfaces.media import check_media, check_types
+from gateway.surfaces.media import check_length, check_media, check_types
 
 BODY = b'{"name":"a"}'
 
@@ -43,6 +43,7 @@ async def end() -> str:
 
 async def check(request: Request[Any, Any, Any]) -> None:
     """As the application does it."""
+    check_length(request)
     check_media(request)
     await check_types(request)
 
@@ -51,6 +52,7 @@ APP = Litestar(
     [make, look, end],
     before_request=check,
     exception_handlers=faults.HANDLERS,
+    request_max_body_size=64,
     openapi_config=None,
     logging_config=None,
 )
@@ -122,3 +124,11 @@ async def test_a_value_has_the_type_that_it_is_written_with(body: dict[str, Any]
     answer = await ask("POST", {}, msgspec.json.encode(body))
     error = answer.json()["error"]
     assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_request", param)
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+async def test_a_body_over_the_limit_is_refused_by_what_it_says(method: str) -> None:
+    """Also where nobody would read it."""
+    answer = await ask(method, {}, b" " * 65)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert "64 bytes" in answer.text
