@@ -32,7 +32,9 @@ def refuse_for_budget(budget: Budget, state: LineState, least_pusd: int) -> Faul
     }
     needs = f"the call may cost {format_usd(least_pusd)} USD"
     if budget.kind == "credits":
-        message = f"The account's credit of {details['limit_usd']} USD is used up: {spent} spent, {held} held; {needs}."
+        message = (
+            f"The account's credit of {details['limit_usd']} USD has no room: {spent} spent, {held} held; {needs}."
+        )
         return Fault("insufficient_credits", message, details=details, should_retry=False)
     name = budget.tag if budget.scope == "tag" else budget.scope_id
     window = "" if budget.span == "total" else f" {_ARTICLES.get(budget.span, 'a')} {budget.span}"

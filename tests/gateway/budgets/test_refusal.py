@@ -63,6 +63,8 @@ def test_document_a_names_missing_credits() -> None:
     assert (status, body["code"]) == (402, "INSUFFICIENT_CREDITS")
     assert isinstance(body["error"], str)
     assert told(refuse_for_budget(credit, STATE, 7), "W")[1]["error"]["code"] == "insufficient_credits"
+    # A part of it may only be held.
+    assert "has no room: 0.000000000006 spent, 0.5 held" in refuse_for_budget(credit, STATE, 7).message
 
 
 @pytest.mark.parametrize(("surface", "status", "code"), [("S", 403, "FORBIDDEN"), ("E", 429, "spending_limit")])
