@@ -170,10 +170,11 @@ class Books:
         """Name the rows that those calls become if nothing more is heard of them."""
         return [held.doubt for held in self.running().values()]
 
-    def note_spent(self, standing: Standing, created_ns: int, spent_pusd: int) -> None:
+    def note_spent(self, standing: Standing, created_ns: int, spent_pusd: int, *, is_full: bool = False) -> None:
         """See whether what a budget has spent has reached a threshold that this process has not told of.
 
-        Counters of this process tell no more of what is spent below the next one.
+        Counters of this process tell no more of what is spent below the next one. ``is_full``: no ordinary call fits
+        into what is left, so that all thresholds up to the limit are reached.
         """
         budget = standing.budget
         window = standing.window_at(created_ns)
@@ -182,7 +183,7 @@ class Books:
         next_pusd = _NEVER_PUSD
         for threshold in budget.thresholds[count:]:
             next_pusd = -(-budget.limit_pusd * round(threshold * _SHARES) // _SHARES)
-            if spent_pusd < next_pusd:
+            if spent_pusd < next_pusd and not (is_full and next_pusd <= budget.limit_pusd):
                 break
             self.crossings.append(Crossing(budget, window, threshold, spent_pusd))
             count += 1

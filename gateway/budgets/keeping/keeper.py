@@ -39,6 +39,8 @@ from gateway.ledger.recording.doubt import Doubt
 
 # How long a call waits for the ledger to tell what was spent, once a window or after Redis lost its data.
 SEED_TIMEOUT_S = 8.0
+# A call of which a budget's limit has room for so many is small beside it.
+SMALL_CALLS = 20
 _RETRY_MS = 1_000
 _MAX_ROUNDS = 5
 
@@ -246,14 +248,23 @@ class Keeper:
             self.books.forgotten.append((self.books.now_ns(), hold.hold_id))
             self.books.wake.set()
 
-    @staticmethod
-    def _refuse(wish: Wish, refused: Refused | None, least_pusd: int) -> Fault:
+    def _refuse(self, wish: Wish, refused: Refused | None, least_pusd: int) -> Fault:
         states: tuple[LineState, ...] = () if refused is None else refused.lines
         for standing in wish.standings:
             for state in states:
                 if state.budget_key == standing.budget.line_key:
+                    if _is_full(state, least_pusd):
+                        self.books.note_spent(standing, wish.doubt.created_ns, state.spent_pusd, is_full=True)
                     return refusal.refuse_for_budget(standing.budget, state, least_pusd)
         return refusal.refuse_for_cap(wish.cap_pusd or 0, least_pusd)
+
+
+def _is_full(state: LineState, least_pusd: int) -> bool:
+    """Whether a budget that refuses a call is as good as spent, by the shortest reply to one that is small beside it.
+
+    What is only held may come back, so it does not count; a call that is large for its budget tells nothing of others.
+    """
+    return least_pusd * SMALL_CALLS <= state.limit_pusd < state.spent_pusd + least_pusd
 
 
 def _unavailable() -> Fault:

@@ -82,6 +82,35 @@ async def test_a_reply_is_cut_to_what_is_left_and_not_below_use(database: Databa
         assert (await reserve(house, 63)).is_open
 
 
+async def test_a_budget_that_refuses_a_small_call_tells_of_its_limit_once(database: Database, tmp_path: Path) -> None:
+    """It is never spent to the last: nothing that is of use fits any more, and its owner has to know."""
+    async with treasure(database, tmp_path) as house:
+        await house.add(limit_pusd=2_000, thresholds=(0.99, 1.0, 1.5))
+        settle(house, await reserve(house, 1_950), 1_950)
+        assert not house.books.crossings
+        for _ in range(2):
+            with pytest.raises(Fault, match="no room"):
+                await reserve(house, 100)
+        found = [(crossing.threshold, crossing.spent_pusd) for crossing in house.books.crossings]
+        assert found == [(0.99, 1_950), (1.0, 1_950)]
+        settle(house, await reserve(house, 50), 50)
+        assert len(house.books.crossings) == 2
+
+
+@pytest.mark.parametrize(("limit", "spent", "held"), [(1_000, 950, 0), (2_000, 0, 1_950), (2_000, 1_000, 950)])
+async def test_a_call_that_is_refused_for_itself_or_for_others_tells_of_no_limit(
+    database: Database, tmp_path: Path, limit: int, spent: int, held: int
+) -> None:
+    """One that is large beside the budget, and one that may fit once running calls have settled."""
+    async with treasure(database, tmp_path) as house:
+        await house.add(limit_pusd=limit, thresholds=(1.0,))
+        settle(house, await reserve(house, spent), spent)
+        await reserve(house, held)
+        with pytest.raises(Fault, match="no room"):
+            await reserve(house, 100)
+        assert not house.books.crossings
+
+
 async def test_the_calls_own_cap_holds_without_a_budget(database: Database, tmp_path: Path) -> None:
     """It cuts as a budget does, and holds nothing."""
     async with treasure(database, tmp_path) as house:
