@@ -121,20 +121,19 @@ class Watch:
     async def _look_up(self) -> None:
         """Tell of the thresholds that budgets have reached by money that did not settle through holds of their own."""
         books, now_ns = self._books, self._books.now_ns()
-        asked = dict(books.unsure)
-        standings = [standing for budget_id in asked if (standing := books.directory.get(budget_id)) is not None]
-        for start in range(0, len(standings), MAX_AUDITED):
-            part = standings[start : start + MAX_AUDITED]
-            wanted = [(standing.budget, standing.window_at(now_ns)) for standing in part]
-            counts = await books.counters.look([_name_of(standing, now_ns) for standing in part])
-            async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
-                sums = await self._spending.read(self._recorder, wanted)
-            for standing, count, total in zip(part, counts, sums, strict=True):
-                # Through Redis others may have recorded what only their journals have: the counter knows.
-                books.note_spent(standing, now_ns, max(total, 0 if count is None else count.spent_pusd))
-        for budget_id, standing in asked.items():
-            if books.unsure.get(budget_id) is standing:
-                del books.unsure[budget_id]
+        # Of what is spent meanwhile they are unsure again.
+        asked, books.unsure = books.unsure, {}
+        try:
+            for part in _split([known for each in asked if (known := books.directory.get(each)) is not None]):
+                counts = await books.counters.look(_names_of(part, now_ns))
+                async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
+                    sums = await self._spending.read(self._recorder, _windows_of(part, now_ns))
+                for standing, count, total in zip(part, counts, sums, strict=True):
+                    # Through Redis others may have recorded what only their journals have: the counter knows.
+                    books.note_spent(standing, now_ns, max(total, 0 if count is None else count.spent_pusd))
+        except BaseException:
+            books.unsure = {**asked, **books.unsure}
+            raise
 
     async def sweep(self) -> None:
         """Charge what dead processes held, renew what this one holds, and let the counters drop what is old."""
@@ -190,8 +189,8 @@ class Watch:
         books, peers = self._books, self._peers
         assert peers is not None, "one process needs no audit"  # noqa: S101 - for the type checkers
         standings, now_ns = books.directory.all(), books.now_ns()
-        parts = [standings[start : start + MAX_AUDITED] for start in range(0, len(standings), MAX_AUDITED)]
-        before = [await books.counters.look([_name_of(standing, now_ns) for standing in part]) for part in parts]
+        parts = _split(standings)
+        before = [await books.counters.look(_names_of(part, now_ns)) for part in parts]
         if not parts:
             return
         async with asyncio.timeout(_AUDIT_TIMEOUT_S):
@@ -203,8 +202,7 @@ class Watch:
         self, standings: Sequence[Standing], before: Sequence[LineCount | None], now_ns: int, *, are_whole: bool
     ) -> None:
         books = self._books
-        names = [_name_of(standing, now_ns) for standing in standings]
-        wanted = [(standing.budget, standing.window_at(now_ns)) for standing in standings]
+        names, wanted = _names_of(standings, now_ns), _windows_of(standings, now_ns)
         async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
             sums = await self._spending.read(self._recorder, wanted, books.coming)
             running = [self._sum_running(budget, window) for budget, window in wanted]
@@ -244,10 +242,8 @@ class Watch:
         if revision == self._corrected:
             return
         standings, now_ns = books.directory.all(), books.now_ns()
-        for start in range(0, len(standings), MAX_AUDITED):
-            part = standings[start : start + MAX_AUDITED]
-            wanted = [(standing.budget, standing.window_at(now_ns)) for standing in part]
-            names = [_name_of(standing, now_ns) for standing in part]
+        for part in _split(standings):
+            names, wanted = _names_of(part, now_ns), _windows_of(part, now_ns)
             async with asyncio.timeout(_AUDIT_TIMEOUT_S), self._recorder.folding:
                 sums = await self._spending.read(self._recorder, wanted)
                 # From here on nothing is awaited, so each counter stands where its sum does but for corrections.
@@ -313,8 +309,19 @@ class Watch:
         return True
 
 
-def _name_of(standing: Standing, now_ns: int) -> LineName:
-    return LineName(budget_key=standing.budget.line_key, window_key=standing.window_at(now_ns).key)
+def _split(standings: list[Standing]) -> list[list[Standing]]:
+    return [standings[start : start + MAX_AUDITED] for start in range(0, len(standings), MAX_AUDITED)]
+
+
+def _names_of(standings: Sequence[Standing], now_ns: int) -> list[LineName]:
+    return [
+        LineName(budget_key=standing.budget.line_key, window_key=standing.window_at(now_ns).key)
+        for standing in standings
+    ]
+
+
+def _windows_of(standings: Sequence[Standing], now_ns: int) -> list[tuple[Budget, Window]]:
+    return [(standing.budget, standing.window_at(now_ns)) for standing in standings]
 
 
 def make_event(crossing: Crossing, now_ns: int) -> Event:

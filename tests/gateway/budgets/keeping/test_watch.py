@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -336,6 +337,24 @@ async def test_what_cannot_be_looked_up_waits(database: Database, tmp_path: Path
             await store.delete(connection, next(iter(house.books.unsure)), NOW_NS)
         await house.books.directory.refresh()
         assert (await tell(house), house.books.unsure) == ([0.5], {})
+
+
+async def test_what_is_spent_while_it_is_looked_up_is_looked_up_again(database: Database, tmp_path: Path) -> None:
+    """It may be in no sum that was read."""
+    async with treasure(database, tmp_path) as house:
+        await house.add(limit_pusd=1_000, thresholds=(0.5,))
+        standings, read = house.books.directory.all(), house.treasury.spending.read
+
+        async def read_and_spend(*asked: Any) -> list[int]:
+            sums = await read(*asked)
+            house.recorder.record(row_of(cost_pusd=600))
+            house.books.adjust(standings, NOW_NS, 600)
+            return sums
+
+        house.books.adjust(standings, NOW_NS, 1)
+        with patch.object(house.treasury.spending, "read", read_and_spend):
+            assert await tell(house) == []
+        assert (len(house.books.unsure), await tell(house), house.books.unsure) == (1, [0.5], {})
 
 
 async def test_what_was_booked_at_the_start_is_told_of(database: Database, tmp_path: Path) -> None:
