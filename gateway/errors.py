@@ -115,6 +115,12 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
 
 
+def refuse_body(limit_bytes: int) -> Fault:
+    """The refusal of a body over the limit."""
+    message = f"The body is over {limit_bytes} bytes, the limit of [server] max_body_bytes."
+    return Fault("request_too_large", message)
+
+
 def refuse_unrecorded() -> Fault:
     """What is said where a call's cost could be written down nowhere."""
     return Fault(

@@ -54,12 +54,6 @@ def head_too_large(limit_bytes: int) -> Fault:
     return Fault("invalid_request", f"The request's head is over {limit_bytes} bytes.", status=431)
 
 
-def body_too_large(limit_bytes: int) -> Fault:
-    """The refusal of a body over the limit."""
-    message = f"The body is over {limit_bytes} bytes, the limit of [server] max_body_bytes."
-    return Fault("request_too_large", message)
-
-
 def parsing_failed(error: Exception) -> Fault:
     """The refusal of what the parser gave up: bytes that are no HTTP, or a fault of the gateway's own."""
     if isinstance(error, httptools.HttpParserCallbackError):

@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.config.settings import Server
-from gateway.errors import Fault
+from gateway.errors import Fault, refuse_body
 from gateway.server import checks
 from gateway.server.connection import (
     ANSWERING,
@@ -203,7 +203,7 @@ class GatewayProtocol(Connection):
         before = self._body_bytes
         self._body_bytes += len(body)
         if self._body_bytes > self._bounds.max_body_bytes:
-            self._turn_away(checks.body_too_large(self._bounds.max_body_bytes))
+            self._turn_away(refuse_body(self._bounds.max_body_bytes))
         elif self._body_bytes // BODY_PROGRESS_BYTES > before // BODY_PROGRESS_BYTES:
             self._expect(BODY, self._bounds.body_timeout_ms)
 
@@ -330,7 +330,7 @@ class GatewayProtocol(Connection):
             self.cycle.keep_alive = self._is_overrun = True
             self._phase, self._deadline_s, self._body_bytes = REFUSING, NEVER, 0
             return
-        fault = checks.body_too_large(self._bounds.max_body_bytes)
+        fault = refuse_body(self._bounds.max_body_bytes)
         try:
             self._visit = self._door.knock(endpoint, self.headers, self._single)
         except Fault:
@@ -345,7 +345,7 @@ class GatewayProtocol(Connection):
         visit, self._visit = self._visit, None
         client.keeps_alive = False
         self._is_overrun = True
-        self._body_bytes = 0
+        self._body, self._body_bytes = [], 0
         self._phase, self._deadline_s = REFUSING, NEVER
         path = self._door.decline(visit, client, fault)
         if path is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from litestar import Request
 
-from gateway.errors import Fault, shown
+from gateway.errors import Fault, refuse_body, shown
 
 AnyRequest = Request[Any, Any, Any]
 JSON = "application/json"
@@ -24,8 +24,7 @@ def check_length(request: AnyRequest) -> None:
     limit_bytes = request.route_handler.resolve_request_max_body_size()
     length_bytes = request.content_length
     if limit_bytes is not None and length_bytes is not None and length_bytes > limit_bytes:
-        message = f"The body is over {limit_bytes} bytes, the limit of [server] max_body_bytes."
-        raise Fault("request_too_large", message)
+        raise refuse_body(limit_bytes)
 
 
 def check_media(request: AnyRequest) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent, Receive, Send
 
 from gateway.config.settings import Server
-from gateway.errors import Fault
+from gateway.errors import Fault, refuse_body
 
 MAX_QUEUED_BYTES = 262_144
 OK = 200
@@ -71,7 +71,7 @@ class AsgiClient:
                     parts.append(part)
                     size += len(part)
                     if size > bounds.max_body_bytes:
-                        raise Fault("request_too_large", f"The body is over {bounds.max_body_bytes} bytes.")
+                        raise refuse_body(bounds.max_body_bytes)
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError as late:
