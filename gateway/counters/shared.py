@@ -4,9 +4,9 @@ All keys share a hash tag, so that a Redis Cluster keeps them together. Redis mu
 noeviction). Times are kept in microseconds, a lease's end rounded up.
 
 Failure behavior: every operation raises CountersUnavailable as RedisLink does. Who could not be let in or out of a slot
-that way is let out once Redis answers again. A settling that is lost that way leaves
-its hold open, and ``sweep`` hands it out. A Redis that lost its data knows no count: rates and slots begin at 0, lines
-are Unseeded until the ledger is read, a hold that was open is ``unknown`` when it settles and counts for nothing.
+that way is let out once Redis answers again. A settling that is lost that way leaves its hold open, and ``sweep`` hands
+it out. A Redis that lost its data knows no count: rates and slots begin at 0, lines are Unseeded until the ledger is
+read, a hold that was open is ``unknown`` when it settles and counts for nothing.
 """
 
 import asyncio
@@ -103,8 +103,7 @@ class SharedCounters:
             # Redis may let it in all the same, however late.
             self._departures.note(slots, lease_id)
             raise
-        if self._departures:
-            self._departures.forget(lease_id)
+        self._departures.forget(lease_id)
         numbers = _to_numbers(answer)
         return make_entered(slots, numbers[::2], [inside == 1 for inside in numbers[1::2]])
 

@@ -129,12 +129,7 @@ class LimitedClient(_PassingClient):
 
 def enter_at_once(inbound: Inbound, passage: Passage) -> bool:
     """As ``enter``, where that needs no waiting; False: nothing was taken, and ``enter`` has to be asked."""
-    call = inbound.call
-    max_tokens, bound_tokens = call.max_tokens, len(call.body)
-    # As _bound_tokens does.
-    if max_tokens and call.endpoint != "embeddings":
-        bound_tokens += max_tokens * call.n * call.prompts
-    return passage.enter_at_once(bound_tokens)
+    return passage.enter_at_once(_bound_tokens(inbound.call))
 
 
 async def enter(inbound: Inbound, passage: Passage, services: Services) -> None:

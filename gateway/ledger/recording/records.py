@@ -79,9 +79,7 @@ def read_records(data: bytes, start: int, max_rows: int) -> Stretch:
     position, damaged_bytes = start, 0
     while position < len(data) and len(rows) < max_rows:
         end = _end_of_record(data, position)
-        found = (
-            None if end is None else _decode(data[position : position + len(MARK)], data[position + _HEAD.size : end])
-        )
+        found = None if end is None else _decode(data[position:end])
         if end is not None and found is not None:
             (holds if data.startswith(HOLDS_BEGIN, position) else rows).extend(found)
             position = end
@@ -115,7 +113,8 @@ def _find_record(data: bytes, start: int) -> int | None:
     return None
 
 
-def _decode(mark: bytes, payload: bytes) -> list[UsageRow] | None:
+def _decode(record: bytes) -> list[UsageRow] | None:
+    mark, payload = record[: len(MARK)], record[_HEAD.size :]
     try:
         if mark == HOLDS_MARK:
             return [doubt.row() for doubt in _doubts_decoder.decode(payload)]
