@@ -72,6 +72,16 @@ class Treasure:
         """Ask as most calls do, which make no Wish."""
         return self.keeper.reserve_at_once(wish.standings, wish.bound, wish.cap_pusd, wish.doubt)
 
+    async def hold(self, amount_pusd: int) -> str:
+        """Hold, and tell the id."""
+        wish = self.wish(amount_pusd)
+
+        async def tighten() -> Bound:
+            return wish.bound
+
+        funds = self.reserve_at_once(wish) or await self.keeper.reserve(wish, tighten)
+        return funds.doubt.request_id
+
     def now_of(self, budget: Budget) -> Budget:
         """The same budget as it stands now."""
         standing = self.books.directory.get(budget.budget_id)

@@ -1,13 +1,11 @@
 """Beside the calls: holds of the dead become charges, counters are set to the ledger, thresholds become events."""
 
 import asyncio
-import json
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import msgspec
@@ -15,15 +13,13 @@ import pytest
 from budget_world import Treasure, doubt_of, row_of, treasure
 from sqlalchemy import text
 
-from gateway.budgets import store
-from gateway.budgets.bound import Bound
-from gateway.budgets.keeping.books import Books, Crossing
+from gateway.budgets.keeping.books import Books
 from gateway.budgets.keeping.peers import Peers
-from gateway.budgets.keeping.watch import LATE_NS, Watch, make_event
+from gateway.budgets.keeping.watch import LATE_NS, Watch
 from gateway.budgets.rerating import Wanted, rerate
 from gateway.counters.interface import LineCount, LineName
 from gateway.counters.shared import SharedCounters
-from gateway.db import Database, DatabaseUnavailable
+from gateway.db import Database
 from gateway.ids import new_id
 from gateway.ledger.recording.journal import Journal
 from gateway.ledger.recording.recorder import Recorder
@@ -58,17 +54,6 @@ async def note_nothing(*_: object) -> None:
     """Stand in for accounts.store.note_used."""
 
 
-async def hold(house: Treasure, amount_pusd: int) -> str:
-    """Hold, and tell the id."""
-    wish = house.wish(amount_pusd)
-
-    async def tighten() -> Bound:
-        return wish.bound
-
-    funds = house.reserve_at_once(wish) or await house.keeper.reserve(wish, tighten)
-    return funds.doubt.request_id
-
-
 async def look(house: Treasure) -> tuple[int, int]:
     """Spent and held."""
     line = house.books.directory.all()[0].line_at(NOW_NS)
@@ -86,7 +71,7 @@ async def test_a_dead_process_is_charged_by_another(database: Database, tmp_path
     ):
         await dead.add(limit_pusd=1_000, thresholds=(0.1,))
         await alive.books.directory.refresh()
-        request_id = await hold(dead, 100)
+        request_id = await dead.hold(100)
         watch = Watch(alive.treasury)
         await watch.sweep()
         assert await look(alive) == (0, 100)
@@ -112,7 +97,7 @@ async def test_a_call_that_ended_is_charged_what_its_row_says(
     ):
         await dead.add(limit_pusd=1_000)
         await alive.books.directory.refresh()
-        stored, own = await hold(dead, 100), await hold(dead, 200)
+        stored, own = await dead.hold(100), await dead.hold(200)
         dead.recorder.record(row_of(request_id=stored, cost_pusd=7))
         await dead.recorder.flush()
         alive.recorder.record(row_of(request_id=own, cost_pusd=5))
@@ -132,9 +117,9 @@ async def test_what_a_dead_process_never_sent_is_free_at_its_next_start(
     folder = tmp_path / "journal"
     async with sharing(database, tmp_path / "alive", redis_url, namespace) as alive:
         await alive.add(limit_pusd=1_000)
-        await hold(alive, 1)
+        await alive.hold(1)
         async with killed(alive, tmp_path) as dead:
-            never_sent, sent, ended = [await hold(dead, amount) for amount in (500, 100, 30)]
+            never_sent, sent, ended = [await dead.hold(amount) for amount in (500, 100, 30)]
             dead.recorder.hold(doubt_of(row_of(request_id=sent, cost_pusd=100)))
             dead.recorder.record(row_of(request_id=ended, cost_pusd=7))
             owner = dead.recorder.journal.owner
@@ -156,7 +141,7 @@ async def test_a_counter_is_set_to_the_ledger(database: Database, tmp_path: Path
     """Where nothing moved meanwhile; a hold may be what is missing, and keeps it from falling."""
     async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
         await house.add(limit_pusd=1_000)
-        await hold(house, 100)
+        await house.hold(100)
         watch = Watch(house.treasury)
         house.recorder.record(row_of(cost_pusd=100))
         await watch.audit()
@@ -181,7 +166,7 @@ async def test_what_a_busy_counter_lacks_is_added(database: Database, tmp_path: 
     """A call that no budget governed as it began may end beside the counter; calls that go on hide it no longer."""
     async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
         await house.add(limit_pusd=1_000)
-        await hold(house, 100)
+        await house.hold(100)
         watch = Watch(house.treasury)
         house.recorder.record(row_of(cost_pusd=307))
         counters, look_at = house.books.counters, house.books.counters.look
@@ -208,7 +193,7 @@ async def test_a_reservation_that_comes_after_its_release_holds_nothing(
     async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
         await house.add(limit_pusd=1_000)
         watch = Watch(house.treasury)
-        await hold(house, 100)
+        await house.hold(100)
         (late,) = house.books.open
         house.books.open.clear()
         for age_ns, held_pusd in ((0, 100), (2 * LATE_NS, 0)):
@@ -226,7 +211,7 @@ async def test_every_counter_is_set_to_the_ledger(
     async with sharing(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
         for _ in range(3):
             await house.add(limit_pusd=1_000)
-        await hold(house, 100)
+        await house.hold(100)
         await house.books.settle(next(iter(house.books.open)), 0)
         house.recorder.record(row_of(cost_pusd=7))
         await Watch(house.treasury).audit()
@@ -248,7 +233,7 @@ async def test_a_process_waits_for_what_others_recorded(database: Database, tmp_
         await two.treasury.peers.beat()
         await one.add(limit_pusd=1_000)
         two.recorder.record(row_of(cost_pusd=42))
-        holding = asyncio.ensure_future(hold(one, 100))
+        holding = asyncio.ensure_future(one.hold(100))
         await asyncio.sleep(0.04)
         assert not holding.done()
         for _ in range(3):
@@ -257,113 +242,6 @@ async def test_a_process_waits_for_what_others_recorded(database: Database, tmp_
         await holding
         assert await look(one) == (42, 100)
         assert len(two.books.directory) == 1
-
-
-async def test_a_threshold_becomes_one_event(database: Database, tmp_path: Path) -> None:
-    """With the figures, whoever tells it again."""
-    async with treasure(database, tmp_path) as house:
-        await house.add(limit_pusd=1_000)
-        (standing,) = house.books.directory.all()
-        crossing = Crossing(standing.budget, standing.window_at(NOW_NS), 0.5, 600)
-        assert make_event(crossing, 1).once == make_event(crossing, 2).once
-        house.books.crossings.extend([crossing, crossing])
-        await Watch(house.treasury).work()
-        async with database.read() as connection:
-            (row,) = (await connection.execute(text("SELECT name, payload FROM events"))).all()
-        assert row[0] == "usage.threshold"
-        told = json.loads(row[1])
-        assert (told["threshold"], told["spent_usd"], told["window"]) == (0.5, "0.0000000006", "day")
-
-
-async def test_a_threshold_is_told_of_once_though_the_zone_be_changed(database: Database, tmp_path: Path) -> None:
-    """A day is one, whichever zone it is reckoned in; so are a month, and an hour that begins at the same moment."""
-    async with treasure(database, tmp_path) as house:
-        for span in ("hour", "day", "month", "total"):
-            await house.add(span=span, limit_pusd=1_000, thresholds=(0.5,))
-        for zone in ("UTC", "Europe/Berlin", "UTC"):
-            await house.set_zone(zone)
-            for standing in house.books.directory.all():
-                house.books.note_spent(standing, NOW_NS, 600)
-        assert len(house.books.crossings) == 12
-        await Watch(house.treasury).work()
-        async with database.read() as connection:
-            assert await connection.scalar(text("SELECT COUNT(*) FROM events")) == 4
-
-
-async def tell(house: Treasure) -> list[float]:
-    """The thresholds that events tell of after the work is done."""
-    await Watch(house.treasury).work()
-    async with house.database.read() as connection:
-        found = await connection.execute(text("SELECT payload FROM events ORDER BY event_id"))
-        return sorted(json.loads(payload)["threshold"] for (payload,) in found)
-
-
-@pytest.mark.parametrize("is_shared", [True, False])
-async def test_thresholds_that_were_reached_without_a_hold_are_told_of(
-    database: Database, tmp_path: Path, redis_url: str, is_shared: bool
-) -> None:
-    """By a call that ran as the budget was made, of which the ledger, or the counter, knows: once."""
-    counters = SharedCounters.open(redis_url, namespace=new_id(NOW_NS)) if is_shared else None
-    async with treasure(database, tmp_path, counters) as house:
-        await house.add(limit_pusd=1_000, thresholds=(0.5, 1.0))
-        (standing,) = house.books.directory.all()
-        house.recorder.record(row_of(cost_pusd=600))
-        house.books.adjust([standing], NOW_NS, 600)
-        assert await tell(house) == [0.5]
-        # A line has begun meanwhile.
-        await hold(house, 1)
-        house.recorder.record(row_of(cost_pusd=400))
-        house.books.adjust([standing], NOW_NS, 400)
-        assert await tell(house) == [0.5, 1.0]
-        house.books.adjust([standing], NOW_NS, 400)
-        assert await tell(house) == [0.5, 1.0]
-        assert house.books.unsure == {}
-    if counters is not None:
-        await counters.close()
-
-
-async def test_what_cannot_be_looked_up_waits(database: Database, tmp_path: Path) -> None:
-    """Until the ledger can be read. One that is gone meanwhile is passed over, one without thresholds never asked."""
-    async with treasure(database, tmp_path) as house:
-        for thresholds in ((0.5,), (0.5,), ()):
-            await house.add(limit_pusd=1_000, thresholds=thresholds)
-        house.recorder.record(row_of(cost_pusd=600))
-        house.books.adjust(house.books.directory.all(), NOW_NS, 600)
-        assert len(house.books.unsure) == 2
-        with patch.object(Recorder, "has_rows_on_disk_alone", True), pytest.raises(DatabaseUnavailable):
-            await Watch(house.treasury).work()
-        assert len(house.books.unsure) == 2
-        async with database.write() as connection:
-            await store.delete(connection, next(iter(house.books.unsure)), NOW_NS)
-        await house.books.directory.refresh()
-        assert (await tell(house), house.books.unsure) == ([0.5], {})
-
-
-async def test_what_is_spent_while_it_is_looked_up_is_looked_up_again(database: Database, tmp_path: Path) -> None:
-    """It may be in no sum that was read."""
-    async with treasure(database, tmp_path) as house:
-        await house.add(limit_pusd=1_000, thresholds=(0.5,))
-        standings, read = house.books.directory.all(), house.treasury.spending.read
-
-        async def read_and_spend(*asked: Any) -> list[int]:
-            sums = await read(*asked)
-            house.recorder.record(row_of(cost_pusd=600))
-            house.books.adjust(standings, NOW_NS, 600)
-            return sums
-
-        house.books.adjust(standings, NOW_NS, 1)
-        with patch.object(house.treasury.spending, "read", read_and_spend):
-            assert await tell(house) == []
-        assert (len(house.books.unsure), await tell(house), house.books.unsure) == (1, [0.5], {})
-
-
-async def test_what_was_booked_at_the_start_is_told_of(database: Database, tmp_path: Path) -> None:
-    """No call may begin the counter again: the budget may have no room for one."""
-    async with treasure(database, tmp_path) as house:
-        await house.add(limit_pusd=1_000, thresholds=(0.5,))
-        house.recorder.record(row_of(cost_pusd=2_000, status="in_doubt"))
-        await Watch(house.treasury).take_corrections()
-        assert await tell(house) == [0.5]
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
@@ -388,7 +266,7 @@ async def test_corrections_reach_the_counters_of_the_only_process(database: Data
         await house.add(limit_pusd=200_000_000)
         house.recorder.record(row_of(cost_pusd=0, cost_basis="unpriced", upstream_model="m"))
         await house.recorder.flush()
-        await hold(house, 10)
+        await house.hold(10)
         await watch.take_corrections()
         assert await look(house) == (0, 10)
         wanted = Wanted(from_ns=0, to_ns=2**63 - 1, books=True)
