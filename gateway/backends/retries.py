@@ -9,15 +9,27 @@ from providers.errors import ProviderError, Refused, TimedOut, Unreachable
 RETRY_AFTER_SPREAD = 10
 
 
-def find_wait_ms(
-    error: ProviderError, attempts: int, elapsed_ms: float, retries: Retries, uniform: Callable[[], float]
+def find_wait_ms(  # noqa: PLR0913 - all of it decides
+    error: ProviderError,
+    attempts: int,
+    elapsed_ms: float,
+    retries: Retries,
+    uniform: Callable[[], float],
+    *,
+    is_charged: bool,
 ) -> float | None:
-    """Milliseconds until the next try of the same target, None for no further try."""
+    """Milliseconds until the next try of the same target, None for no further try.
+
+    ``is_charged``: under a budget or a cap it counts as billed, so it is not sent again for a likelihood.
+    """
     if not error.retryable or attempts >= retries.max_tries:
         return None
-    if error.was_made or (isinstance(error, Unreachable) and error.sent):
-        # It was made, or may have been, and would be paid twice.
+    if error.was_made:
+        # It would be paid twice.
         return None
+    if isinstance(error, Unreachable) and error.sent:
+        # It may have been made.
+        return 0 if error.is_likely_unread and not is_charged else None
     if isinstance(error, TimedOut) and error.phase == "first_byte":
         # It may still be computing.
         return None

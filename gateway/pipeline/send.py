@@ -4,8 +4,8 @@ Failure behavior: a fault of the provider (429, 5xx, no connection, no answer, a
 target that can say the call, and on the last of those is tried again with growing, jittered waits that honour Retry-
 After, within a number of tries and a time. A refusal of the caller's own request (other 4xx) ends the call. What may
 have been executed already (the connection broke after the request was out, no byte came in time, or what came cannot be
-read) is not sent to the same target twice, but for a stream that ended before it said anything, and one case that every
-HTTP client knows: a kept connection that the provider had closed before the request was written, which shows at once.
+read) is not sent to the same target twice, but for a stream that ended before it said anything, and, where no money
+governs the call, what met a kept connection that was reset at once.
 """
 
 import asyncio
@@ -27,12 +27,7 @@ from gateway.pipeline import budget, meter
 from gateway.pipeline.flow import Doubtful, Gist, Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
-from providers.errors import (
-    InvalidAnswer,
-    ProviderError,
-    Refused,
-    Unsupported,
-)
+from providers.errors import InvalidAnswer, ProviderError, Refused, Unsupported
 from providers.openai.misframed import WholeReader, fold_stream, is_stream
 from providers.wire import Call, WireRequest
 
@@ -321,7 +316,8 @@ def _find_wait_ms(error: ProviderError, journey: Journey, target: Target, others
         return None
     services = journey.services
     elapsed_ms = (services.ticks_ns() - journey.inbound.started_ns) / 1e6
-    wait_ms = find_wait_ms(error, journey.attempts, elapsed_ms, services.settings.retries, services.jitter.random)
+    retries, is_charged = services.settings.retries, journey.doubtful is not None
+    wait_ms = find_wait_ms(error, journey.attempts, elapsed_ms, retries, services.jitter.random, is_charged=is_charged)
     if wait_ms is None or any(_can_say(journey.inbound.call, other) for other in others):
         return None
     return wait_ms
@@ -386,6 +382,8 @@ def _note_failure(journey: Journey, target: Target, error: ProviderError) -> str
         # The provider is well: it understood the request and refused it, or we have no room ourselves.
         if isinstance(error, Refused):
             target.breaker.succeeded()
+        else:
+            target.breaker.gave_up()
     else:
         target.breaker.failed(services.ticks_ns())
         note_last_failure(journey, target, error, code)

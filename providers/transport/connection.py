@@ -16,6 +16,7 @@ from providers.transport.head import REDIRECTION, ResponseHead, read_whole
 from providers.transport.known_answer import KnownAnswer
 from providers.transport.origin import Origin
 from providers.transport.outbox import Outbox
+from providers.transport.unread import is_unread
 
 # Up to here one copy of the body is cheaper than a second write.
 _JOIN_BYTES = 65_536
@@ -103,7 +104,7 @@ class Connection(asyncio.Protocol):
         self.idle_since_ns = 0
         # It has carried an exchange before, so the server may have closed it meanwhile.
         self.is_used = False
-        # So long after a request was written the word may still come that the server had closed before it.
+        # So long after a request was written it may still be reset for having met a closed connection.
         self.crossing_ns = _LEAST_CROSSING_NS
         self._is_paused = False
         self._is_head_request = False
@@ -381,14 +382,16 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             exchange.finish()
         else:
-            # What ends later may have been read, and is not sent again unseen.
-            is_at_once = monotonic_ns() - exchange.begun_ns <= self.crossing_ns
-            exchange.is_stale = self.is_used and not self._received and is_at_once
-            exchange.fail(self._broken(exc))
+            exchange.fail(self._broken_off(exchange, exc))
 
-    def _broken(self, exc: Exception | None) -> ProviderError:
-        if not self._received:
-            how = "closed the connection" if exc is None else f"broke the connection ({exc!r})"
-            return Unreachable(f"{self._pool.origin} {how} before it answered", sent=True)
-        how = "closed" if exc is None else "broken"
-        return Truncated(f"the connection was {how} in the middle of the answer, after {self._received} bytes")
+    def _broken_off(self, exchange: Exchange, exc: Exception | None) -> ProviderError:
+        if self._received:
+            how = "closed" if exc is None else "broken"
+            return Truncated(f"the connection was {how} in the middle of the answer, after {self._received} bytes")
+        how = "closed the connection" if exc is None else f"broke the connection ({exc!r})"
+        error = Unreachable(f"{self._pool.origin} {how} before it answered", sent=True)
+        if self.is_used:
+            transport, begun_ns = self._transport, exchange.begun_ns
+            exchange.is_stale = self._pool.outbox.holds(transport) or is_unread(transport, exc, begun_ns)
+            error.is_likely_unread = exc is not None and monotonic_ns() - begun_ns <= self.crossing_ns
+        return error

@@ -53,7 +53,7 @@ class Exchange:
         self._idle_ns = timeouts.idle_ms * _NS_PER_MS
         # Monotonic, 0 before: the request was written, and the answer began.
         self.begun_ns = self.first_byte_ns = 0
-        # A pooled connection proved to have been closed before the request was written.
+        # A kept connection ended, and the server has provably not read the request.
         self.is_stale = False
         # In read mode any body byte is progress.
         self.counts_bytes = False

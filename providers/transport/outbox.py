@@ -61,6 +61,10 @@ class Outbox:
             asyncio.get_running_loop().call_soon(self._end_turn)
         waiting.append((transport, data))
 
+    def holds(self, transport: asyncio.WriteTransport) -> bool:
+        """Whether something for a socket waits, and has not left."""
+        return any(waiting is transport for waiting, _ in self._waiting)
+
     def _end_turn(self) -> None:
         if len(self._waiting) < FEW:
             self.at_once = AT_ONCE

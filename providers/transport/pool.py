@@ -1,8 +1,7 @@
 """The transport: sends requests over pooled connections, last used first, and keeps every deadline with one timer.
 
-Failure behavior: see ``providers.errors``. A pooled connection that proves to have been closed before the request was
-written, since its end comes at once, is replaced by a fresh one, once; nothing else is retried here. A cancelled
-caller's connection is closed, never pooled.
+Failure behavior: see ``providers.errors``. A kept connection that ends with the request provably unread is replaced by
+a fresh one, once; nothing else is retried here. A cancelled caller's connection is closed, never pooled.
 """
 
 import asyncio

@@ -1,12 +1,14 @@
 """Budgets through the whole gateway: made over HTTP, kept before a provider is asked, true to the ledger."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
 import pytest_asyncio
 from budgeting import CHAT, Home, home_at
-from running import Running, Upstream, chat_reply, json_reply
+from running import Request, Running, Upstream, chat_reply, json_reply
 from sqlalchemy import text
 
 from providers.pricing.prices import format_usd
@@ -251,3 +253,35 @@ async def test_what_was_found_for_a_key_is_found_anew_when_it_changes(ann: Home,
     assert (await ann.chat({"x-watchllm-tags": "team:red"}, max_tokens=10)).status_code == 200
     assert len(provider.requests) == 5
     assert [state["spent_usd"] for state in await ann.budgets()] == [format_usd(5 * COST_PUSD)] * 2
+
+
+@pytest.mark.parametrize("is_governed", [True, False])
+@pytest.mark.parametrize("is_reset", [True, False])
+async def test_what_a_provider_may_have_read_is_asked_for_once_where_money_governs(
+    ann: Home, provider: Upstream, is_reset: bool, is_governed: bool
+) -> None:
+    """It reads a request on a kept connection and closes: its own count stays under the budget, as the ledger does."""
+    if is_governed:
+        await ann.budget("account", "1000")
+    quote = (await ann.caller.post("/v1/quote", json=CHAT | {"max_tokens": 10})).json()
+    assert (await ann.chat(max_tokens=10)).status_code == 200
+    usual = provider.answer
+
+    async def close(_: Request, writer: asyncio.StreamWriter) -> None:
+        provider.answer = usual
+        if is_reset:
+            connection: socket.socket = writer.get_extra_info("socket")
+            with socket.socket(fileno=socket.dup(connection.fileno())) as twin:
+                twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        raise ConnectionResetError
+
+    provider.answer = close
+    answer = await ann.chat(max_tokens=10)
+    # What was reset at once is as a rule unread, and without a budget tried again, for all to see.
+    tries = 2 if is_reset and not is_governed else 1
+    assert (answer.status_code, len(provider.requests)) == ((200, 3) if tries == 2 else (502, 2))
+    row = ann.running.rows[-1]
+    assert row.attempts == tries
+    if is_governed:
+        assert (row.status, row.cost_pusd) == ("in_doubt", round(float(quote["max_cost_per_try_usd"]) * 10**12))

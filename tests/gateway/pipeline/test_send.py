@@ -312,6 +312,15 @@ async def test_a_refusal_or_our_own_full_pool_opens_no_breaker(sender: Sender, e
     assert breaker.state(sender.clock()) == "closed"
 
 
+async def test_a_probe_that_finds_our_own_pool_full_leaves_the_next_one_to_decide(sender: Sender) -> None:
+    """It told nothing of the target."""
+    breaker = Breaker(failures=1, cooldown_ms=5)
+    breaker.failed(sender.clock())
+    sender.clock.pass_ms(5)
+    await sender.fail(make_target(FakeBackend(PoolExhausted("full")), breaker=breaker))
+    assert breaker.admits(sender.clock())
+
+
 async def test_outcomes_are_counted_by_provider(sender: Sender) -> None:
     """Each try is one sample: ok, or the code of what went wrong."""
     await sender.send(FakeBackend(refusal(500), whole()))

@@ -80,6 +80,15 @@ async def test_many_leave_together_at_the_end_of_the_turn() -> None:
     assert diary == [b"1", b"2", b"3"]
 
 
+async def test_it_knows_whose_bytes_have_not_left() -> None:
+    """So that a socket which closes meanwhile has not been told anything."""
+    outbox, one, other = Outbox(), Socket(), Socket()
+    write(outbox, one, b"1")
+    assert [outbox.holds(cast("asyncio.WriteTransport", socket)) for socket in (one, other)] == [True, False]
+    await asyncio.sleep(0)
+    assert not outbox.holds(cast("asyncio.WriteTransport", one))
+
+
 async def test_what_is_flushed_is_not_written_again() -> None:
     """And what comes after it waits for an end of its own."""
     outbox, socket = Outbox(), Socket()

@@ -143,45 +143,6 @@ async def test_an_unknown_host_is_unreachable(lab, host):
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
-async def test_a_dead_pooled_connection_is_replaced_once(lab, then, end):
-    """The server closed it meanwhile: the caller does not notice."""
-    upstream = await lab.serve([OK], [then(end)], [OK])
-    await lab.fetch(upstream)
-    assert await lab.fetch(upstream) == (200, b"ok")
-    assert [number for number, _, _ in upstream.requests] == [1, 1, 2]
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
-async def test_what_a_pooled_connection_may_have_brought_is_not_sent_again(lab, then, end, monkeypatch):
-    """It ended later than a connection that was closed before could: the provider may have worked, and bills it."""
-    monkeypatch.setattr("providers.transport.connection._LEAST_CROSSING_NS", 20_000_000)
-    monkeypatch.setattr("providers.transport.connection._MOST_CROSSING_NS", 20_000_000)
-    upstream = await lab.serve([OK], [0.04, then(end)], [OK])
-    await lab.fetch(upstream)
-    with pytest.raises(Unreachable) as error:
-        await lab.fetch(upstream)
-    assert (error.value.sent, len(upstream.requests)) == (True, 2)
-
-
-async def test_the_replacement_is_the_last_try(lab, then):
-    """A fresh connection that breaks before a byte is told, because the request may have been read."""
-    upstream = await lab.serve([OK], [then.CLOSE])
-    await lab.fetch(upstream)
-    with pytest.raises(Unreachable) as error:
-        await lab.fetch(upstream)
-    assert error.value.sent
-    assert len(upstream.requests) == 3
-
-
-async def test_the_replacement_is_fresh(lab, then):
-    """The retry does not try the next pooled connection, which may be as dead."""
-    upstream = await lab.serve([0.01, OK], [0.01, OK], [then.CLOSE], [OK])
-    await asyncio.gather(lab.fetch(upstream), lab.fetch(upstream))
-    assert await lab.fetch(upstream) == (200, b"ok")
-    assert upstream.requests[-1][0] == 3
-
-
-@pytest.mark.parametrize("end", ["close", "reset"])
 async def test_a_fresh_connection_that_breaks_is_not_retried(lab, then, end):
     """Nothing is sent twice on the transport's own account."""
     upstream = await lab.serve([then(end)])
