@@ -281,7 +281,7 @@ class _Upstream:
         headers = {header: value.reveal() for header, value in provider.headers.items()}
         if provider.api_key:
             headers |= _authorize(row, provider.api_key.reveal())
-        cancels = provider.cancel_stops_billing
+        cancels, cancels_whole = provider.cancel_stops_billing, provider.cancel_stops_whole_calls
         self.address = Address(
             origin=origin,
             path_prefix=path_prefix,
@@ -290,6 +290,7 @@ class _Upstream:
             max_reply_bytes=settings.server.max_reply_bytes,
             cancel_stops_billing=row.cancel_stops_billing if cancels is None else cancels,
             cancel_models=row.cancel_models if cancels is None else (),
+            cancel_stops_whole_calls=row.cancel_stops_whole_calls if cancels_whole is None else cancels_whole,
         )
 
     def reach(self, credential: ActiveCredential) -> tuple[Transport, Address]:
@@ -297,8 +298,13 @@ class _Upstream:
         authorization = _authorize(self._row, credential.secret.reveal())
         if credential.base_url is not None:
             origin, path_prefix = parse_base_url(credential.base_url)
+            # A public address, of whose server nobody has said that it stops.
             return self._guarded, msgspec.structs.replace(
-                self.address, origin=origin, path_prefix=path_prefix, headers=authorization
+                self.address,
+                origin=origin,
+                path_prefix=path_prefix,
+                headers=authorization,
+                cancel_stops_whole_calls=False,
             )
         kept = {
             header: value for header, value in self.address.headers.items() if header.lower() not in CREDENTIAL_HEADERS

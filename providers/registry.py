@@ -54,6 +54,13 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     cancel_stops_billing: bool
     # Where that holds for some models only: beginnings of their names; empty: for all.
     cancel_models: tuple[str, ...] = ()
+    # Closing the connection of a call that is no stream stops the work on it. No provider is known to do that: "for
+    # non-streaming requests [...] the model will continue processing and you will be billed for the complete response"
+    # (_CANCELLATION, read 2026-11-28). Engines do, where the operator says that one stands there: vLLM wraps its
+    # handlers in with_cancellation (https://github.com/vllm-project/vllm/blob/main/vllm/entrypoints/utils.py), and
+    # llama.cpp asks after each second without a result whether the connection is closed (server_response_reader in
+    # https://github.com/ggml-org/llama.cpp/blob/master/tools/server/server-queue.cpp; both read 2026-11-28).
+    cancel_stops_whole_calls: bool = False
     # The answer's usage tells what the call cost (``usage.cost``, in USD).
     reports_cost: bool = False
     endpoints: frozenset[str] = ALL_ENDPOINTS
@@ -174,6 +181,7 @@ PROVIDERS: dict[str, ProviderRow] = {
             dialect="local",
             auth="none",
             cancel_stops_billing=True,
+            cancel_stops_whole_calls=True,
             endpoints=frozenset({"embeddings"}),
             source="runs inside the gateway",
             as_of=_READ,
@@ -183,6 +191,7 @@ PROVIDERS: dict[str, ProviderRow] = {
             dialect="sandbox",
             auth="none",
             cancel_stops_billing=True,
+            cancel_stops_whole_calls=True,
             source="runs inside the gateway",
             as_of=_READ,
         ),

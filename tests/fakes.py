@@ -255,11 +255,13 @@ class FakeBackend:
         dialect: Dialect | None = None,
         is_free: bool = False,
         cancels: bool = True,
+        stops: bool = False,
         secrets: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.dialect: Dialect = dialect or plain_dialect()
         self.is_free = is_free
+        self.cancel_stops_whole_calls = stops
         self.secrets = secrets
         self.requests: list[WireRequest] = []
         self._script = list(script)

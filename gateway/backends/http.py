@@ -32,6 +32,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     # Closing the connection of a stream ends generation and billing; for models that begin so, or for all.
     cancel_stops_billing: bool
     cancel_models: tuple[str, ...] = ()
+    # Closing the connection of a call that is no stream stops the work on it.
+    cancel_stops_whole_calls: bool = False
 
 
 class HttpBackend:
@@ -44,6 +46,7 @@ class HttpBackend:
         self.dialect = dialect
         self._transport = transport
         self._address = address
+        self.cancel_stops_whole_calls = address.cancel_stops_whole_calls
         origin = address.origin
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         is_default_port = origin.port == (HTTPS_PORT if origin.scheme == "https" else HTTP_PORT)

@@ -128,6 +128,7 @@ class SandboxBackend:
     """The deterministic model: free, offline."""
 
     is_free = True
+    cancel_stops_whole_calls = True
     secrets: tuple[str, ...] = ()
 
     def __init__(
@@ -195,9 +196,13 @@ class Local(Protocol):
 
 
 class LocalEmbeddings:
-    """The bundled embedding model as a backend: free, offline, in a worker thread, loaded by its first call."""
+    """The bundled embedding model as a backend: free, offline, in a worker thread, loaded by its first call.
+
+    A call that is cancelled leaves the queue, where no other waits for its vectors; loading goes on for the next one.
+    """
 
     is_free = True
+    cancel_stops_whole_calls = True
     secrets: tuple[str, ...] = ()
 
     def __init__(self, name: str, open_local: Callable[[], Local], dialect: Dialect) -> None:
@@ -205,7 +210,8 @@ class LocalEmbeddings:
         self.dialect = dialect
         self._open_local = open_local
         self._local: Local | None = None
-        self._opening = asyncio.Lock()
+        # While it is loaded.
+        self._opening: asyncio.Future[Local] | None = None
 
     def cancel_stops_billing(self, model: str) -> bool:
         """Nothing is billed."""
@@ -227,12 +233,22 @@ class LocalEmbeddings:
 
     async def _opened(self) -> Local:
         """The model; its imports take some tenths of a second, which other calls need not wait for."""
-        async with self._opening:
-            if self._local is None:
-                self._local = await asyncio.to_thread(self._open_local)
-            return self._local
+        opening = self._opening
+        if opening is None:
+            opening = self._opening = asyncio.get_running_loop().run_in_executor(None, self._open_local)
+            opening.add_done_callback(self._note_opened)
+        # A thread cannot be stopped: who is cancelled leaves what it loads to those who come.
+        return await asyncio.shield(opening)
+
+    def _note_opened(self, opening: asyncio.Future[Local]) -> None:
+        """The model is loaded, or the next call tries anew."""
+        self._opening = None
+        if not opening.cancelled() and opening.exception() is None:
+            self._local = opening.result()
 
     async def close(self) -> None:
         """Stop the worker, if there ever was one."""
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
         if self._local is not None:
             await self._local.close()

@@ -129,6 +129,11 @@ class Backend(Protocol):
         """Its credentials: no word of what it says may hold them."""
         ...
 
+    @property
+    def cancel_stops_whole_calls(self) -> bool:
+        """Whether cancelling ``fetch`` stops the work; else nobody gains by it, and the answer is awaited."""
+        ...
+
     def cancel_stops_billing(self, model: str) -> bool:
         """Whether closing the connection of a stream ends generation and billing."""
         ...

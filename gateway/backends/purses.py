@@ -80,6 +80,7 @@ class UnreadableBackend:
     """A provider whose credential cannot be decrypted."""
 
     is_free = False
+    cancel_stops_whole_calls = False
     secrets: tuple[str, ...] = ()
 
     def __init__(self, name: str, dialect: Dialect) -> None:

@@ -73,6 +73,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
         bool | None,
         Meta(description="Closing the connection ends the billing; false: a left stream is read to its end."),
     ] = None
+    cancel_stops_whole_calls: Annotated[
+        bool | None,
+        Meta(description="Closing it stops the work on a call that is no stream; false: such a call is awaited."),
+    ] = None
     stream_usage: Annotated[
         bool, Meta(description="Ask for stream_options.include_usage; false where it is refused.")
     ] = True

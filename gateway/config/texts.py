@@ -44,6 +44,7 @@ _EXAMPLES = """\
 #>headers = {{ x-team = "search" }}
 #>max_connections = 64
 #>cancel_stops_billing = true
+#>cancel_stops_whole_calls = true
 #>stream_usage = true
 
 # Names that callers use, and who answers them: in order, the next one when one fails before its first byte.

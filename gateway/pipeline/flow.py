@@ -152,6 +152,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     targets: tuple[Target, ...]
     reason: str
+    # A target stops its work on a whole call when the connection closes: see Backend.cancel_stops_whole_calls.
+    is_stoppable: bool = False
     # What calls cost there at worst, kept for the room of budgets.
     tariffs: Tariffs = msgspec.field(default_factory=Tariffs)
 

@@ -113,7 +113,7 @@ class RouteTable:
 
     def sandbox(self, model: str) -> Route:
         """The route of every call by a test key."""
-        return Route(targets=(self._target(SANDBOX, model),), reason="a test key is answered by the sandbox")
+        return self._route(((SANDBOX, model),), "a test key is answered by the sandbox")
 
     def count_spared(self, now_ns: int) -> dict[str, int]:
         """How many targets of each provider are spared by their breakers at this monotonic time."""
@@ -176,7 +176,9 @@ class RouteTable:
         return None
 
     def _route(self, pairs: tuple[tuple[str, str], ...], reason: str) -> Route:
-        return Route(targets=tuple(self._target(provider, model) for provider, model in pairs), reason=reason)
+        targets = tuple(self._target(provider, model) for provider, model in pairs)
+        is_stoppable = any(target.backend.cancel_stops_whole_calls for target in targets)
+        return Route(targets=targets, reason=reason, is_stoppable=is_stoppable)
 
     def _breaker_of(self, provider: str, model: str) -> Breaker:
         """One credential has one breaker for a model, whichever tables call with it."""

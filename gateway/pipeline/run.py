@@ -137,7 +137,7 @@ async def _look_only(inbound: Inbound, body: bytes, path: Route, refusal: Fault,
 
 async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None:
     """Make the call, and keep its answer where that is wanted."""
-    if found.flight is not None and journey.inbound.call.stream:
+    if found.flight is not None and (journey.inbound.call.stream or path.is_stoppable):
         journey.client = SharedClient(journey.client, found.flight)
     if found.batch is not None and found.batch.is_partial:
         journey.short = send.Shortened(path.targets[0], found.batch.shorten(journey.inbound.call), found.batch)
@@ -335,7 +335,9 @@ async def _stop(journey: send.Journey, error: BaseException) -> Fault:
 
 async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
     usage = None
-    call, target, is_left = journey.sent.call, journey.target, journey.client.is_gone
+    # Without an attempt nothing was sent.
+    call, target = journey.sent.call, journey.target if journey.attempts else None
+    is_left = journey.client.is_gone
     if target is not None:
         produced = record.find_produced(journey.upstream)
         # A process that ends may have no thread left to count in.

@@ -10,13 +10,14 @@ governs the call, what met a kept connection that was reset at once.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
+from gateway.backends.answer import is_success, read_answer
 from gateway.backends.breaker import LastFailure
 from gateway.backends.failure import as_fault, describe, is_callers, is_well
-from gateway.backends.interface import Client, Exchange, WholeReply
+from gateway.backends.interface import Backend, Client, WholeReply
 from gateway.backends.relay import Relay
 from gateway.backends.retries import find_wait_ms
 from gateway.budgets.keeping.funds import Funds
@@ -28,10 +29,9 @@ from gateway.pipeline.flow import Doubtful, Gist, Inbound, Route, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
 from providers.errors import InvalidAnswer, ProviderError, Refused, Unsupported
-from providers.openai.misframed import WholeReader, fold_stream, is_stream
+from providers.openai.misframed import WholeReader
 from providers.wire import Call, WireRequest
 
-HTTP_OK, HTTP_REDIRECTION = 200, 300
 MAX_ERROR_BYTES = 262_144
 
 
@@ -187,11 +187,12 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
             if call.stream:
                 upstream = await _open_stream(journey, target, request)
             else:
-                reply = await backend.fetch(call, request)
+                stops = backend.cancel_stops_whole_calls
+                reply = await (_fetch_for(journey, backend, request) if stops else backend.fetch(call, request))
                 upstream = Upstream(
                     target=target,
                     gist=reply.gist(target.read_gist),
-                    answer=_decode(target, call, reply, reply.body),
+                    answer=read_answer(backend.dialect, call, reply, reply.body),
                     attempts=journey.attempts,
                     dropped=request.dropped,
                     first_byte_ns=ticks_ns(),
@@ -266,18 +267,37 @@ async def _cover(journey: Journey) -> bool:
     return True
 
 
+async def _fetch_for(journey: Journey, backend: Backend, request: WireRequest) -> WholeReply:
+    """Get a whole answer for as long as somebody waits for it."""
+    client, services = journey.client, journey.services
+    if client.is_gone:
+        # Nothing went out.
+        journey.attempts -= 1
+        raise asyncio.CancelledError
+    started_ns = services.ticks_ns()
+    _stop_on_leaving(journey)
+    try:
+        return await backend.fetch(journey.sent.call, request)
+    except asyncio.CancelledError:
+        journey.waited_ns += services.ticks_ns() - started_ns
+        raise
+    finally:
+        client.watch(_ignore_leaving, _ignore_pressure)
+
+
 async def _open_stream(journey: Journey, target: Target, request: WireRequest) -> Upstream:
     services, client, call = journey.services, journey.client, journey.inbound.call
     backend = target.backend
     cancels = backend.cancel_stops_billing(target.model)
-    task = asyncio.current_task(services.loop)
-    # Until the head is here, the task is what can be stopped; run.py settles a call that is stopped.
-    client.watch(_stopper(task) if cancels and task is not None else _ignore_leaving, _ignore_pressure)
+    if cancels:
+        _stop_on_leaving(journey)
+    else:
+        client.watch(_ignore_leaving, _ignore_pressure)
     exchange = await backend.open(call, request)
-    if not _is_success(exchange.status):
+    if not is_success(exchange.status):
         client.watch(_ignore_leaving, _ignore_pressure)
         body = await exchange.read(MAX_ERROR_BYTES)
-        _decode(target, call, exchange, body)
+        read_answer(backend.dialect, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
     guard = None if journey.funds is None else budget.make_guard(journey.funds, target, services)
     gist = exchange.gist(target.read_gist)
@@ -333,36 +353,15 @@ async def _pause(journey: Journey, wait_ms: float) -> None:
     journey.client.watch(_ignore_leaving, _ignore_pressure)
 
 
-def _decode(target: Target, call: Call, reply: WholeReply | Exchange, body: bytes) -> Answer:
-    """Read a whole answer; an error keeps the provider's headers, which clients may want."""
-    dialect = target.backend.dialect
-    if _is_success(reply.status):
-        try:
-            # Only errors have headers that a dialect reads.
-            return dialect.decode(call, HTTP_OK, (), body)
-        except InvalidAnswer:
-            if call.endpoint == "embeddings" or not is_stream(body):
-                raise
-        return fold_stream(dialect, call, body)
-    headers = reply.headers
-    try:
-        return dialect.decode(call, reply.status, headers, body)
-    except ProviderError as error:
-        error.headers = headers
-        # What came is an error, though nobody can read it.
-        error.has_begun = False
-        raise
+def _stop_on_leaving(journey: Journey) -> None:
+    """Until an answer is here, the task is what can be stopped; run.py settles a call that is stopped."""
+    task = asyncio.current_task(journey.services.loop)
+    assert task is not None, "a call runs as a task"  # noqa: S101 - for the type checkers
+    journey.client.watch(partial(_cancel, task), _ignore_pressure)
 
 
-def _is_success(status: int) -> bool:
-    return HTTP_OK <= status < HTTP_REDIRECTION
-
-
-def _stopper(task: "asyncio.Task[object]") -> Callable[[], None]:
-    def stop() -> None:
-        task.cancel()
-
-    return stop
+def _cancel(task: "asyncio.Task[object]") -> None:
+    task.cancel()
 
 
 def _ignore_leaving() -> None:

@@ -13,6 +13,7 @@ import pytest_asyncio
 from clients.llama_server import llama_server
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from running import Running, running
+from streaming import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GREETING: list[Any] = [{"role": "user", "content": "Say hello."}]
@@ -36,7 +37,8 @@ def llama_url() -> Iterator[str]:
 
 def config(llama_url: str, more: str = "") -> str:
     """How an operator configures it: an address, a protocol, a name; no key."""
-    return f'[providers.llama]\ndialect = "openai"\nbase_url = "{llama_url}/v1"\nmodels = ["smollm2"]\n{more}'
+    engine = f'[providers.llama]\ndialect = "openai"\nbase_url = "{llama_url}/v1"\nmodels = ["smollm2"]\n'
+    return f"{engine}cancel_stops_whole_calls = true\n{more}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -117,6 +119,27 @@ async def test_leaving_stops_the_generation(client: AsyncOpenAI, gateway: Runnin
     (row,) = gateway.rows
     assert (row.status, row.is_estimated) == ("cancelled", True)
     assert 0 < row.output_tokens < 100
+
+
+async def test_leaving_a_whole_call_stops_the_generation(gateway: Running, llama_url: str) -> None:
+    """The gateway is done with it within a second; llama.cpp finds its connection closed after a quiet second."""
+    gateway.rows.clear()
+    endless: dict[str, Any] = CHAT | {"max_tokens": 1_900, "ignore_eos": True}
+    async with httpx.AsyncClient(base_url=llama_url, trust_env=False) as server, gateway.client() as client:
+        call = asyncio.ensure_future(client.post("/v1/chat/completions", json=endless))
+        while not await is_generating(server):
+            await asyncio.sleep(0.02)
+        call.cancel()
+        await until(lambda: bool(gateway.rows))
+        looks = 0
+        # Nearer looks would keep it from looking itself; all 1,900 tokens take longer than these three.
+        while looks < 3 and (looks == 0 or await is_generating(server)):
+            await asyncio.sleep(1.2)
+            looks += 1
+        assert not await is_generating(server)
+    (row,) = gateway.rows
+    assert (row.status, row.is_estimated, row.output_tokens) == ("cancelled", True, 0)
+    assert row.input_tokens > 0
 
 
 async def is_generating(server: httpx.AsyncClient) -> bool:

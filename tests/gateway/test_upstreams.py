@@ -86,6 +86,23 @@ async def test_the_operator_decides_about_cancelling(tmp_path: Path, setting: st
     assert backends["openai"].cancel_stops_billing("gpt-4") is expected
 
 
+@pytest.mark.parametrize(("setting", "expected"), [("", False), ("true", True), ("false", False)])
+async def test_the_operator_says_where_whole_calls_stop(tmp_path: Path, setting: str, expected: bool) -> None:
+    """Nobody else can know what stands at an address."""
+    config = '[providers.own]\ndialect = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    config += f"cancel_stops_whole_calls = {setting}\n" if setting else ""
+    backends = await backends_of(settings_of(tmp_path, config, KEYS))
+    assert backends["own"].cancel_stops_whole_calls is expected
+    assert not backends["openai"].cancel_stops_whole_calls
+
+
+async def test_what_runs_in_the_gateway_is_cancelled(tmp_path: Path) -> None:
+    """Also under a name of the operator's."""
+    config = '[providers.play]\ndialect = "sandbox"\n[providers.mine]\ndialect = "local"\n'
+    backends = await backends_of(settings_of(tmp_path, config, KEYS))
+    assert all(backends[name].cancel_stops_whole_calls for name in ("sandbox", "play", "mine"))
+
+
 @pytest.mark.parametrize(("setting", "expected"), [("", True), ("stream_usage = false\n", False)])
 async def test_streams_are_asked_for_their_usage(tmp_path: Path, setting: str, expected: bool) -> None:
     """Unless the provider refuses the question."""
@@ -195,6 +212,17 @@ async def test_an_address_of_a_credentials_own_gets_the_credential_alone(tmp_pat
     assert (str(address.origin), address.path_prefix) == ("https://own.test", "/claude")
     assert address.headers == {"x-api-key": "sk-stored"}
     assert cast("Any", transport)._guard is not None
+
+
+@pytest.mark.parametrize(("base_url", "expected"), [(None, True), ("https://own.test/v1", False)])
+async def test_what_stops_at_the_operators_engine_need_not_stop_elsewhere(
+    tmp_path: Path, base_url: str | None, expected: bool
+) -> None:
+    """A credential's own address is public, and nobody said what its server does."""
+    config = '[providers.vllm]\ndialect = "openai"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    config += "cancel_stops_whole_calls = true\n"
+    opening = (await upstreams_of(settings_of(tmp_path, config))).openings["vllm"]
+    assert opening.reach(stored(base_url))[1].cancel_stops_whole_calls is expected
 
 
 @pytest.mark.parametrize(("model", "told"), [("", []), ("gpt-4", []), ("claude-3-haiku", ["ANTHROPIC_API_KEY"])])

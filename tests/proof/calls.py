@@ -129,9 +129,16 @@ RATES: Mapping[Target, Rates] = MappingProxyType(
 )
 # Where closing a stream's connection does not end the billing, a stream that was left is read to its end.
 DRAINED = frozenset({"patient"})
+# Those where leaving a call that is no stream ends the work as well, as the operator says.
+STOPPED = frozenset({"stranger"})
 SANDBOX_PROMPTS = (
     "tokens:25", "usage:none", "error:429", "error:500", "error:mid-stream", "truncate", "reasoning", "echo",
 )  # fmt: skip
+
+
+def is_cancellable(wanted: Wanted, provider: str) -> bool:
+    """Whether a provider is hung up on when the client of a call leaves."""
+    return provider not in DRAINED if wanted.stream else provider in STOPPED
 
 
 def cost_pusd(rates: Rates, tokens: Tokens) -> int:
@@ -156,6 +163,7 @@ def configure(port: int) -> str:
     for provider in sorted({provider for targets in ROUTES.values() for provider, _ in targets}):
         dialect = "anthropic" if provider == "anthropic" else "openai"
         billing = f"cancel_stops_billing = {cancels[provider]}\n" if provider in cancels else ""
+        billing += "cancel_stops_whole_calls = true\n" if provider in STOPPED else ""
         base_url = f"http://127.0.0.1:{port}/{provider}/v1"
         parts.append(
             f'[providers.{provider}]\ndialect = "{dialect}"\nbase_url = "{base_url}"\napi_key = "k"\n{billing}'

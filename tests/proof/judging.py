@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from proof.calls import ANSWERS, BREAKS, DRAINED, RATES, Rates, Wanted, cost_pusd
+from proof.calls import ANSWERS, BREAKS, RATES, Rates, Wanted, cost_pusd, is_cancellable
 from proof.calls import Tokens as Counted
 from proof.metered_upstream import Bill, Books, charge, tokens_of
 from proof.raw_client import Heard
@@ -75,6 +75,8 @@ def _judge_target(call: Seen, row: Row) -> list[str]:
     status = expected_status(call)
     if row["status"] not in status:
         wrong.append(f"the status is {row['status']}, not {' or '.join(sorted(status))}")
+    if last.act in ANSWERS and call.has_left and last.is_hung_up != is_cancellable(call.wanted, last.provider):
+        wrong.append(f"the provider was {'' if last.is_hung_up else 'not '}hung up on")
     return wrong
 
 
@@ -95,8 +97,7 @@ def _judge_figures(call: Seen, row: Row) -> list[str]:
         return [] if is_nothing and row["cost_basis"] == "none" else ["a call without an answer has figures"]
     if not row["is_estimated"]:
         return _judge_exact(call, row)
-    is_cancellable = call.wanted.stream and last.provider not in DRAINED
-    if last.is_reported and not (call.has_left and is_cancellable):
+    if last.is_reported and not (call.has_left and is_cancellable(call.wanted, last.provider)):
         return ["an estimate in place of what was reported"]
     return _judge_estimate(call, row)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from proof.calls import ANSWERS, DRAINED, RATES, WORD, Act, Tokens, Wanted, cost_pusd
+from proof.calls import ANSWERS, RATES, WORD, Act, Tokens, Wanted, cost_pusd, is_cancellable
 from proof.raw_client import RUDE
 from running import STREAM_HEAD, Request, framed, json_reply
 
@@ -68,9 +68,8 @@ class Books(msgspec.Struct, kw_only=True):
     async def _wait_for_leaving(self, wanted: Wanted, bill: Bill) -> None:
         """Go on after the client has left; where that ends the billing, wait to be hung up on."""
         await self.left[wanted.number].wait()
-        is_cancelled = wanted.stream and bill.provider not in DRAINED
         try:
-            await asyncio.sleep(PATIENCE_S if is_cancelled else NOTICE_S)
+            await asyncio.sleep(PATIENCE_S if is_cancellable(wanted, bill.provider) else NOTICE_S)
         except asyncio.CancelledError:
             bill.is_hung_up = True
             raise

@@ -5,7 +5,7 @@ import re
 import msgspec
 import pytest
 
-from providers.registry import PROVIDERS, Quirk, find_provider
+from providers.registry import PROVIDERS, DialectName, Quirk, find_provider
 
 
 def quirks(provider: str, endpoint: str, param: str) -> list[Quirk]:
@@ -108,6 +108,14 @@ def test_an_unknown_name_gets_the_protocols_row() -> None:
 def test_a_host_that_bills_on_is_not_cancelled(base_url: str) -> None:
     """An unknown provider at a host of the documented list is drained instead."""
     assert find_provider("other", "openai", base_url).cancel_stops_billing is False
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+@pytest.mark.parametrize("base_url", ["https://api.example.com/v1", "http://127.0.0.1:8000/v1"])
+def test_nobody_is_taken_to_stop_what_is_no_stream(base_url: str, dialect: DialectName) -> None:
+    """Whatever stands at an address may pass calls on to a provider, which bills the whole answer."""
+    assert find_provider("other", dialect, base_url).cancel_stops_whole_calls is False
+    assert {name for name, row in PROVIDERS.items() if row.cancel_stops_whole_calls} == {"local", "sandbox"}
 
 
 def test_a_known_name_with_another_dialect_is_a_new_provider() -> None:

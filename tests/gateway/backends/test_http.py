@@ -146,6 +146,13 @@ def test_cancelling_stops_the_bill_where_the_row_says_so(stops: bool, models: tu
     assert told.cancel_stops_billing("openai/gpt-4") is expected
 
 
+@pytest.mark.parametrize("stops", [True, False])
+def test_whole_calls_are_stopped_where_the_address_says_so(stops: bool) -> None:
+    """Whatever streams do there; unsaid, they are not."""
+    assert backend(cancel_stops_billing=not stops, cancel_stops_whole_calls=stops).cancel_stops_whole_calls is stops
+    assert not backend().cancel_stops_whole_calls
+
+
 def test_a_provider_is_not_free() -> None:
     """Its calls are priced."""
     assert backend().is_free is False

@@ -1,6 +1,8 @@
 """Backends inside the process: the sandbox's streams with their pauses, and the bundled embeddings."""
 
 import asyncio
+import threading
+from typing import Any
 
 import pytest
 from fakes import NOW_NS, make_call, plain_dialect, turn
@@ -146,6 +148,7 @@ async def test_the_sandbox_answers_as_a_stream() -> None:
 async def test_the_sandbox_is_free_and_stops_at_once() -> None:
     """Nothing is billed, so nothing needs reading to its end."""
     assert (sandbox().is_free, sandbox().cancel_stops_billing("m")) == (True, True)
+    assert sandbox().cancel_stops_whole_calls
 
 
 class FakeLocal:
@@ -186,6 +189,77 @@ async def test_embeddings_have_no_reader_of_streams() -> None:
 async def test_the_local_model_is_free() -> None:
     """It costs the machine's time alone."""
     assert (local().is_free, local().cancel_stops_billing("m")) == (True, True)
+    assert local().cancel_stops_whole_calls
+
+
+class SlowOpening:
+    """Loads the model as slowly as it is told, in a thread; fails so often first."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.count = 0
+        self.closed: list[int] = []
+        self.may_end = threading.Event()
+        self._failures = failures
+
+    def __call__(self) -> Any:
+        """Load it."""
+        self.count += 1
+        number, opening = self.count, self
+        assert self.may_end.wait(10)
+        if number <= self._failures:
+            raise OSError("no weights")
+
+        class Loaded(FakeLocal):
+            async def close(self) -> None:
+                opening.closed.append(number)
+
+        return Loaded()
+
+    async def begun(self, backend: LocalEmbeddings) -> "asyncio.Task[Any]":
+        """A call that waits for it."""
+        task = asyncio.get_running_loop().create_task(backend.fetch(make_call(endpoint="embeddings"), REQUEST))
+        async with asyncio.timeout(10):
+            while not self.count:
+                await asyncio.sleep(0.001)
+        return task
+
+
+async def test_a_call_that_is_cancelled_leaves_the_model_to_the_next() -> None:
+    """It is loaded once: the thread that does it cannot be stopped, and a second model would stay for ever."""
+    opening = SlowOpening()
+    backend = LocalEmbeddings("local", opening, LocalDialect(plain_dialect()))
+    first = await opening.begun(backend)
+    first.cancel()
+    await asyncio.wait([first])
+    second = asyncio.get_running_loop().create_task(backend.fetch(make_call(endpoint="embeddings"), REQUEST))
+    await turn()
+    opening.may_end.set()
+    assert (await second).status == 200
+    assert (first.cancelled(), opening.count) == (True, 1)
+
+
+async def test_a_model_that_is_still_loaded_is_closed_at_the_end() -> None:
+    """Though whoever asked for it has gone."""
+    opening = SlowOpening()
+    backend = LocalEmbeddings("local", opening, LocalDialect(plain_dialect()))
+    first = await opening.begun(backend)
+    first.cancel()
+    closing = asyncio.get_running_loop().create_task(backend.close())
+    await turn()
+    opening.may_end.set()
+    await closing
+    assert opening.closed == [1]
+
+
+async def test_a_model_that_could_not_be_loaded_is_tried_again() -> None:
+    """By the next call; those that waited are told."""
+    opening = SlowOpening(failures=1)
+    opening.may_end.set()
+    backend = LocalEmbeddings("local", opening, LocalDialect(plain_dialect()))
+    with pytest.raises(OSError, match="no weights"):
+        await backend.fetch(make_call(endpoint="embeddings"), REQUEST)
+    assert (await backend.fetch(make_call(endpoint="embeddings"), REQUEST)).status == 200
+    assert opening.count == 2
 
 
 async def test_the_local_model_refuses_to_chat() -> None:

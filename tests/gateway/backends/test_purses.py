@@ -135,6 +135,7 @@ async def test_an_unreadable_credential_pays_with_nobody_elses() -> None:
         assert "store it anew" in fault.message
     assert bank.transport.heads == []
     assert backend.cancel_stops_billing("m")
+    assert not backend.cancel_stops_whole_calls
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

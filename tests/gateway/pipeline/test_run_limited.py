@@ -222,6 +222,22 @@ async def test_a_call_that_is_cancelled_leaves_everything() -> None:
     assert (len(path.counters.slots), path.client.status) == (0, 503)
 
 
+async def test_a_whole_call_that_is_left_frees_its_slot() -> None:
+    """Where its engine stops; what it may have used counts."""
+    backend = FakeBackend(asyncio.get_running_loop().create_future, stops=True)
+    path = LimitedPath(backend)
+    task = asyncio.get_running_loop().create_task(path.run())
+    while not backend.requests:
+        await turn()
+    assert len(path.counters.slots) == 1
+    path.client.leave()
+    await asyncio.wait({task}, timeout=1)
+    assert task.done()
+    (row,) = rows_of(path.services)
+    assert (len(path.counters.slots), path.used_tokens, row.status) == (0, [row.total_tokens], "cancelled")
+    assert row.total_tokens > 0
+
+
 async def test_a_request_that_cannot_become_a_call_counts_as_one() -> None:
     """Its fault is told, with the limits; one too many is told that instead."""
     path = LimitedPath(FakeBackend(whole()), requests_per_minute=1)
