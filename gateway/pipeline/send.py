@@ -270,18 +270,19 @@ async def _cover(journey: Journey) -> bool:
 async def _fetch_for(journey: Journey, backend: Backend, request: WireRequest) -> WholeReply:
     """Get a whole answer for as long as somebody waits for it."""
     client, services = journey.client, journey.services
-    if client.is_gone:
-        # Nothing went out.
-        journey.attempts -= 1
-        raise asyncio.CancelledError
     started_ns = services.ticks_ns()
-    _stop_on_leaving(journey)
     try:
+        if client.is_gone:
+            # Nothing went out.
+            journey.attempts -= 1
+            raise asyncio.CancelledError
+        _stop_on_leaving(journey)
         return await backend.fetch(journey.sent.call, request)
     except asyncio.CancelledError:
         journey.waited_ns += services.ticks_ns() - started_ns
         raise
     finally:
+        # A client that left is told of here as well: nobody joins its call any more.
         client.watch(_ignore_leaving, _ignore_pressure)
 
 

@@ -158,6 +158,20 @@ async def test_the_last_one_who_leaves_ends_the_call(leader_goes_first: bool) ->
     assert rows["r3"].status == "complete"
 
 
+@pytest.mark.parametrize("leaves_before", [True, False])
+async def test_nobody_joins_a_call_that_was_left_while_it_is_settled(leaves_before: bool) -> None:
+    """Whether it was sent or not: they would be told that it was stopped."""
+    engine = Engine()
+    crowd = Crowd(FakeBackend(engine, stops=True))
+    joinable: list[int] = []
+    recorder = cast("Any", crowd.services.recorder)
+    recorder.record = lambda _: joinable.append(len(crowd.caching.flights))
+    leader = crowd.ask() if leaves_before else await crowd.lead()
+    leader.leave()
+    await crowd.settle()
+    assert (engine.begun, joinable) == (int(not leaves_before), [0])
+
+
 async def test_a_leader_that_leaves_where_nothing_stops_is_waited_for() -> None:
     """What comes is kept, and given to those who ask meanwhile."""
     gate = Gate(answer_body())
