@@ -3,6 +3,7 @@
 import pytest
 from fakes import Clock, FakeBackend, FakeClient, make_call, make_inbound, make_route, make_services, make_target
 
+from gateway.backends.interface import Client
 from gateway.config.settings import Retries, Settings
 from gateway.pipeline.flow import Target
 from gateway.pipeline.send import Journey, SendFailed, Upstream, send
@@ -18,9 +19,9 @@ class Sender:
         self.client = FakeClient()
         self.services: Services | None = None
         self.retries = Retries()
-        monkeypatch.setattr("gateway.pipeline.send._pause", self._pause)
+        monkeypatch.setattr("gateway.pipeline.send.pause", self._pause)
 
-    async def _pause(self, _: Journey, wait_ms: float) -> None:
+    async def _pause(self, _: Client, wait_ms: float) -> None:
         self.waits_ms.append(wait_ms)
         self.clock.pass_ms(wait_ms)
 

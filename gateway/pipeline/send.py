@@ -9,8 +9,8 @@ governs the call, what met a kept connection that was reset at once.
 """
 
 import asyncio
-import contextlib
-from functools import partial
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from gateway.backends.answer import is_success, read_answer
 from gateway.backends.breaker import LastFailure
 from gateway.backends.failure import as_fault, describe, is_callers, is_well
 from gateway.backends.interface import Backend, Client, WholeReply
+from gateway.backends.leaving import ignore_leaving, pause, stop_by, stop_on_leaving
 from gateway.backends.relay import Relay
 from gateway.backends.retries import find_wait_ms
 from gateway.budgets.keeping.funds import Funds
@@ -33,6 +34,8 @@ from providers.openai.misframed import WholeReader
 from providers.wire import Call, WireRequest
 
 MAX_ERROR_BYTES = 262_144
+
+T = TypeVar("T")
 
 
 class Upstream(msgspec.Struct, kw_only=True):
@@ -185,7 +188,7 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
         started_ns = ticks_ns()
         try:
             if call.stream:
-                upstream = await _open_stream(journey, target, request)
+                upstream = await _wait(journey, _open_stream(journey, target, request))
             else:
                 stops = backend.cancel_stops_whole_calls
                 reply = await (_fetch_for(journey, backend, request) if stops else backend.fetch(call, request))
@@ -209,7 +212,7 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
             wait_ms = _find_wait_ms(error, journey, target, others)
             if wait_ms is None or journey.client.is_gone:
                 raise
-            await _pause(journey, wait_ms)
+            await pause(journey.client, wait_ms)
             if journey.client.is_gone or not target.breaker.admits(ticks_ns()):
                 raise
             if journey.doubtful is not None and not await _cover(journey):
@@ -269,21 +272,27 @@ async def _cover(journey: Journey) -> bool:
 
 async def _fetch_for(journey: Journey, backend: Backend, request: WireRequest) -> WholeReply:
     """Get a whole answer for as long as somebody waits for it."""
-    client, services = journey.client, journey.services
-    started_ns = services.ticks_ns()
+    client = journey.client
     try:
         if client.is_gone:
             # Nothing went out.
             journey.attempts -= 1
             raise asyncio.CancelledError
-        _stop_on_leaving(journey)
-        return await backend.fetch(journey.sent.call, request)
-    except asyncio.CancelledError:
-        journey.waited_ns += services.ticks_ns() - started_ns
-        raise
+        stop_on_leaving(client, journey.services.loop)
+        return await _wait(journey, backend.fetch(journey.sent.call, request))
     finally:
         # A client that left is told of here as well: nobody joins its call any more.
-        client.watch(_ignore_leaving, _ignore_pressure)
+        ignore_leaving(client)
+
+
+async def _wait(journey: Journey, answer: Awaitable[T]) -> T:
+    """Wait for a provider; also where the wait is stopped, its time is the provider's."""
+    started_ns = journey.services.ticks_ns()
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        journey.waited_ns += journey.services.ticks_ns() - started_ns
+        raise
 
 
 async def _open_stream(journey: Journey, target: Target, request: WireRequest) -> Upstream:
@@ -291,12 +300,12 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     backend = target.backend
     cancels = backend.cancel_stops_billing(target.model)
     if cancels:
-        _stop_on_leaving(journey)
+        stop_on_leaving(client, services.loop)
     else:
-        client.watch(_ignore_leaving, _ignore_pressure)
+        ignore_leaving(client)
     exchange = await backend.open(call, request)
     if not is_success(exchange.status):
-        client.watch(_ignore_leaving, _ignore_pressure)
+        ignore_leaving(client)
         body = await exchange.read(MAX_ERROR_BYTES)
         read_answer(backend.dialect, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
@@ -304,7 +313,7 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     gist = exchange.gist(target.read_gist)
     reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
     relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)
-    client.watch(relay.abandon, _ignore_pressure)
+    stop_by(client, relay.abandon)
     exchange.attach(relay)
     try:
         await relay.started
@@ -342,35 +351,6 @@ def _find_wait_ms(error: ProviderError, journey: Journey, target: Target, others
     if wait_ms is None or any(_can_say(journey.inbound.call, other) for other in others):
         return None
     return wait_ms
-
-
-async def _pause(journey: Journey, wait_ms: float) -> None:
-    """Wait before the next try, but no longer than the client waits."""
-    gone = asyncio.Event()
-    journey.client.watch(gone.set, _ignore_pressure)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(wait_ms / 1000):
-            await gone.wait()
-    journey.client.watch(_ignore_leaving, _ignore_pressure)
-
-
-def _stop_on_leaving(journey: Journey) -> None:
-    """Until an answer is here, the task is what can be stopped; run.py settles a call that is stopped."""
-    task = asyncio.current_task(journey.services.loop)
-    assert task is not None, "a call runs as a task"  # noqa: S101 - for the type checkers
-    journey.client.watch(partial(_cancel, task), _ignore_pressure)
-
-
-def _cancel(task: "asyncio.Task[object]") -> None:
-    task.cancel()
-
-
-def _ignore_leaving() -> None:
-    """Between two watchers nobody acts on a client that leaves; whoever comes next sees that it is gone."""
-
-
-def _ignore_pressure(is_slow: bool) -> None:
-    """Nothing has been written to the client yet."""
 
 
 def _note_failure(journey: Journey, target: Target, error: ProviderError) -> str:

@@ -46,10 +46,11 @@ async def test_leaving_stops_an_engine_that_stops() -> None:
     assert (path.row.provider, path.row.attempts, path.services.metrics.holds_open) == ("openai", 1, 0)
 
 
-async def test_the_time_until_a_client_leaves_is_the_engines() -> None:
-    """It is told as the gateway's own in no row and no metric."""
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_time_until_a_client_leaves_is_the_engines(stream: bool) -> None:
+    """It is told as the gateway's own in no row and no metric, also not of a stream that had not begun."""
     clock, engine = Clock(), Engine()
-    path = Path(FakeBackend(engine, stops=True), ticks_ns=clock)
+    path = Path(FakeBackend(engine, stops=True), stream=stream, ticks_ns=clock)
     task = await path.begin(lambda: engine.begun)
     clock.pass_ms(5_000)
     path.client.leave()
