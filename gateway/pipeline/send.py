@@ -136,7 +136,7 @@ async def send(journey: Journey, route: Route) -> Upstream:
         if not target.breaker.admits(services.ticks_ns()):
             error = error or TargetSpared(f"{target.backend.name} failed repeatedly and is spared for a while")
             continue
-        if journey.doubtful is not None and not await _cover(journey):
+        if journey.doubtful is not None and (not await _cover(journey) or journey.client.is_gone):
             break
         try:
             return await _try_target(journey, target, route.targets[position + 1 :])
@@ -215,7 +215,7 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
             await pause(journey.client, wait_ms)
             if journey.client.is_gone or not target.breaker.admits(ticks_ns()):
                 raise
-            if journey.doubtful is not None and not await _cover(journey):
+            if journey.doubtful is not None and (not await _cover(journey) or journey.client.is_gone):
                 raise
         else:
             journey.doubtful = None

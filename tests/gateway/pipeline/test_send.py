@@ -1,26 +1,21 @@
 """Room 5: who is tried, how often, after which pause, and when it stops."""
 
-import asyncio
 from typing import Any, cast
 
 import pytest
 from fakes import (
     ENDPOINTS,
     FakeBackend,
-    FakeClient,
     make_call,
-    make_inbound,
     make_route,
-    make_services,
     make_target,
-    turn,
     whole,
 )
 from senders import Sender
 
 from gateway.backends.breaker import Breaker
 from gateway.config.settings import Retries
-from gateway.pipeline.send import Journey, SendFailed, TargetSpared, count_billable, send
+from gateway.pipeline.send import TargetSpared, count_billable
 from providers.errors import (
     InvalidAnswer,
     PoolExhausted,
@@ -326,36 +321,6 @@ async def test_outcomes_are_counted_by_provider(sender: Sender) -> None:
     await sender.send(FakeBackend(refusal(500), whole()))
     assert sender.services is not None
     assert sender.services.metrics.attempts == {("openai", "provider_error"): 1, ("openai", "ok"): 1}
-
-
-async def test_a_client_that_left_stops_the_tries(sender: Sender) -> None:
-    """Nobody waits for a further one."""
-    sender.client.is_gone = True
-    failed = await sender.fail(FakeBackend(DOWN, whole()))
-    assert (failed.attempts, sender.waits_ms) == (1, [])
-
-
-async def test_a_client_that_left_stops_the_fallbacks(sender: Sender) -> None:
-    """The next provider would work for nobody."""
-    sender.client.is_gone = True
-    second = FakeBackend(whole(), name="b")
-    await sender.fail(FakeBackend(DOWN, name="a"), second)
-    assert second.requests == []
-
-
-async def test_a_client_that_leaves_during_a_wait_ends_it() -> None:
-    """The wait is over at once, and there is no further try."""
-    backend, client = FakeBackend(refusal(429, retry_after_ms=9_000), whole()), FakeClient()
-    journey = Journey(make_inbound(), client, make_services())
-    task = asyncio.get_running_loop().create_task(send(journey, make_route(make_target(backend))))
-    while not backend.requests:
-        await turn()
-    await turn()
-    client.leave()
-    async with asyncio.timeout(5):
-        with pytest.raises(SendFailed) as failed:
-            await task
-    assert failed.value.attempts == 1
 
 
 async def test_time_spent_waiting_for_providers_is_counted(sender: Sender) -> None:
