@@ -54,8 +54,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total_tokens(self) -> int:
-        """All tokens of the call."""
-        return self.total_input_tokens + self.total_output_tokens
+        """All tokens of the call; one sum, since it is asked for each row."""
+        return (
+            self.input_tokens
+            + self.cache_read_tokens
+            + self.cache_write_tokens
+            + self.cache_write_1h_tokens
+            + self.audio_input_tokens
+            + self.image_input_tokens
+            + self.output_tokens
+            + self.audio_output_tokens
+            + self.image_output_tokens
+        )
 
     @property
     def is_credible(self) -> bool:

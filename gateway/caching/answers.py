@@ -8,11 +8,13 @@ from typing import Protocol
 
 import msgspec
 
+from cache.exact.repeats import Repeats
 from cache.exact.store import ExactStore, Item
 from cache.recent import Recent
 from providers.chat import Usage
 from providers.openai.batches import Piece
 from providers.openai.recorded import Recorded, is_whole
+from providers.wire import Call
 
 NS_PER_S = 1_000_000_000
 # What processes share lives no longer, and what was purged is remembered as long.
@@ -138,6 +140,8 @@ class Answers:
     def __init__(self, *, max_bytes: int, max_project_bytes: int, max_answer_bytes: int) -> None:
         self._store = ExactStore(max_bytes=max_bytes, max_tenant_bytes=max_project_bytes)
         self.max_answer_bytes = max_answer_bytes
+        # Requests that were answered with what is kept.
+        self.repeats: Repeats[Call] = Repeats()
         # When what took the place of whatever was kept for a request was asked for.
         self._refreshed: Recent[bytes, int] = Recent(MAX_REFRESHES)
 
@@ -225,7 +229,8 @@ class Answers:
         return created_ns < (self._refreshed.get(key) or 0)
 
     def purge(self, purge: Purge) -> set[str]:
-        """Remove what a purge covers; returns the ids of what went."""
+        """Remove what a purge covers, with what is remembered of requests; returns the ids of what went."""
+        self.repeats.clear()
         gone = [item for item in self.of(purge.project_id) if purge.covers(item.value)]
         for item in gone:
             self._store.remove(item.key)

@@ -1,6 +1,7 @@
 """The cache of a running gateway: what is kept, who shares what is under way, and what each project wants of it."""
 
 from cache.exact.keys import KeyMaker, make_place
+from cache.exact.repeats import MAX_BODY_BYTES
 from gateway.accounts.directory import KeyRecord
 from gateway.caching.answers import Answers, Purge, SharedLevel, StoredAnswer
 from gateway.caching.auditing.audits import Audits
@@ -59,7 +60,14 @@ class Caching:
         test keys and live ones never meet, and with the scope ``key`` neither do those for two keys.
         """
         owner = caller.project_id if policy.scope == "project" else caller.key_id
-        return self._keys.make(self._place(owner, caller.kind, *target), body)
+        place = self._place(owner, caller.kind, *target)
+        repeat = self.answers.repeats.find((caller.key_id, body)) if len(body) <= MAX_BODY_BYTES else None
+        if repeat is None:
+            return self._keys.make(place, body)
+        key = repeat.keys.get(place)
+        if key is None and (key := self._keys.make(place, body)) is not None:
+            repeat.note(place, key)
+        return key
 
     def split(self, caller: KeyRecord, policy: Policy, target: tuple[str, str, str], body: bytes) -> Batch | None:
         """The inputs of an embeddings call, as ``key_of``; None: it cannot be told what it says."""

@@ -121,6 +121,7 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
             given = _give_again(answer, inbound, policy)
             if given is not None:
                 _count(caching, asked)
+                caching.answers.repeats.keep(inbound.caller.key_id, body, call)
                 return Found(lines=hit_lines(answer, inbound.created_ns), given=given)
             if inbound.max_age_s is None:
                 caching.answers.forget(key)

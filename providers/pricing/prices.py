@@ -106,18 +106,18 @@ def cost_pusd(price: Price, usage: Usage) -> int:
     A long-context tier holds for the whole call and counts every input token, cached or not. Never more than
     MAX_COST_PUSD: what comes to that is a price or a count by mistake.
     """
-    rates = _rates_of(price, usage)
-    atto = (
-        usage.input_tokens * rates.input_atto
-        + usage.cache_read_tokens * rates.cached_input_atto
-        + usage.cache_write_tokens * rates.cache_write_atto
-        + usage.cache_write_1h_tokens * rates.cache_write_1h_atto
-        + usage.audio_input_tokens * rates.audio_input_atto
-        + usage.image_input_tokens * rates.image_input_atto
-        + usage.output_tokens * rates.output_atto
-        + usage.audio_output_tokens * rates.audio_output_atto
-        + usage.image_output_tokens * rates.image_output_atto
-    )
+    rates = _rates_of(price, usage) if price.tiers else price.rates
+    atto = usage.input_tokens * rates.input_atto + usage.output_tokens * rates.output_atto
+    if usage.cache_read_tokens or usage.cache_write_tokens or usage.cache_write_1h_tokens:
+        atto += usage.cache_read_tokens * rates.cached_input_atto + usage.cache_write_tokens * rates.cache_write_atto
+        atto += usage.cache_write_1h_tokens * rates.cache_write_1h_atto
+    if usage.audio_input_tokens or usage.image_input_tokens or usage.audio_output_tokens or usage.image_output_tokens:
+        atto += (
+            usage.audio_input_tokens * rates.audio_input_atto
+            + usage.image_input_tokens * rates.image_input_atto
+            + usage.audio_output_tokens * rates.audio_output_atto
+            + usage.image_output_tokens * rates.image_output_atto
+        )
     pusd = -(-atto // _ATTO_PER_PICO) + price.per_request_pusd
     return pusd if pusd < MAX_COST_PUSD else MAX_COST_PUSD
 

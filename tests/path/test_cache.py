@@ -37,6 +37,23 @@ def figures(response: Any) -> tuple[Any, ...]:
 HIT, MISS, BYPASS = (200, "true", "hit-exact"), (200, "false", "miss"), (200, "false", "bypass")
 
 
+async def test_what_is_asked_often_is_remembered_for_its_key_alone(gateway: Running, provider: Upstream) -> None:
+    """From the first hit on; what was purged is forgotten, words and all."""
+    inside, asked = gateway.gateway.services.caching, HELLO | {"user": "often"}
+    repeats, size = inside.answers.repeats, len(json.dumps(asked, separators=(",", ":")))
+    repeats.clear()
+    sizes: list[int] = []
+    async with gateway.client() as client:
+        for _ in range(4):
+            response = await client.post("/v1/chat/completions", json=asked)
+            sizes.append(repeats.size)
+    assert sizes == [0, size, size, size]
+    assert (figures(response), len(provider.requests)) == (HIT, 1)
+    (project,) = {row.project_id for row in gateway.rows}
+    inside.purge(Purge(project_id=project))
+    assert (len(repeats), repeats.size) == (0, 0)
+
+
 @pytest.mark.row("W11")
 async def test_the_same_request_again_costs_nothing(gateway: Running, provider: Upstream) -> None:
     """The second answer says the same under a name of its own; its row tells what was saved, to the picodollar."""

@@ -15,6 +15,7 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
+from cache.exact.repeats import MAX_BODY_BYTES
 from gateway.accounts.directory import KeyRecord
 from gateway.accounts.keys import NO_CACHE_WISHES
 from gateway.backends.interface import Client
@@ -79,6 +80,7 @@ class OpenAiDoor:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._repeats = services.caching.answers.repeats
 
     def endpoint(self, path: bytes) -> str | None:
         """The endpoint at a path, its query aside."""
@@ -130,7 +132,7 @@ class OpenAiDoor:
         passage = None
         if policy is not None:
             passage = Passage(services.limiting.gate, policy, request_id, services.now_ns, created_ns)
-        call = visit.refusal or _decode(visit.endpoint, body)
+        call = visit.refusal or self._read(visit, body)
         if isinstance(call, Fault):
             if passage is not None:
                 return limits.refuse(request_id, passage, client, call)
@@ -152,6 +154,14 @@ class OpenAiDoor:
             allowed=visit.allowed,
         )
         return run.run(inbound, client, services)
+
+    def _read(self, visit: Visit, body: bytes) -> Call | Fault:
+        """Check a body, where it is not the same again."""
+        if len(body) <= MAX_BODY_BYTES:
+            repeat = self._repeats.find((visit.caller.key_id, body))
+            if repeat is not None and repeat.call.endpoint == visit.endpoint:
+                return repeat.call
+        return _decode(visit.endpoint, body)
 
     def decline(self, visit: Visit, client: Client, fault: Fault) -> Coroutine[Any, Any, None] | None:
         """Return what refuses a request with the head of a visit: it counts. None where it is refused already."""

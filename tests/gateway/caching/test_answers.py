@@ -2,6 +2,7 @@
 
 import pytest
 from caches import AT_NS, make_answer
+from fakes import make_call
 
 from gateway.caching.answers import NS_PER_S, Answers, Purge, entry_id_of, hit_lines, is_old
 from providers.openai.recorded import record_body
@@ -51,6 +52,14 @@ def test_both_forms_are_counted() -> None:
     answers = shelf()
     answers.keep(KEY, make_answer(recorded=record_body("chat/completions", b"x" * 1_000)), ttl_s=60, saved_pusd=5)
     assert answers.size > 2_000
+
+
+def test_a_purge_forgets_what_is_remembered_of_requests() -> None:
+    """Their bodies as well: they are words of the caller's."""
+    answers = shelf()
+    answers.repeats.keep("key_1", b"{}", make_call())
+    answers.purge(Purge(project_id="proj_1"))
+    assert len(answers.repeats) == 0
 
 
 @pytest.mark.parametrize(
