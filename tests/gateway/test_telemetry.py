@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.ledger.row import UsageRow
 from gateway.telemetry import (
+    COUNTED_TOGETHER,
     DURATION_BOUNDS_MS,
     MAX_SERIES,
     METRICS,
@@ -177,6 +178,18 @@ def test_the_sums_are_the_rows(rows: list[UsageRow]) -> None:
     assert sums.get("watchllm_overhead_seconds_sum", Decimal()) * 10**6 == sum(row.overhead_us for row in rows)
     for histogram in ("watchllm_request_duration_seconds", "watchllm_overhead_seconds"):
         assert sums.get(f"{histogram}_bucket") == sums.get(f"{histogram}_count")
+
+
+@pytest.mark.parametrize("count", [0, 1, COUNTED_TOGETHER - 1, COUNTED_TOGETHER, 3 * COUNTED_TOGETHER + 1])
+def test_whoever_looks_sees_every_call_once(count: int) -> None:
+    """They are added up some together, and whoever asks has the rest added before."""
+    metrics, heard = Metrics(version="1"), list[CallRecord]()
+    metrics.on_call = heard.append
+    for _ in range(count):
+        metrics.observe_call(ROW)
+        assert len(metrics._finished) < COUNTED_TOGETHER
+    for _ in range(2):
+        assert sum(series.calls for series in metrics.calls.values()) == count == len(heard)
 
 
 def test_a_usage_row_is_a_call_record() -> None:
