@@ -19,7 +19,14 @@ pytest_plugins = ["tests.targets_plugin", "tests.rows_plugin", "tests.folders_pl
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector from looking through eight thousand tests again and again."""
+    """Keep the collector from looking through ten thousand tests again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure() -> None:
+    """Let errors of what nobody holds any more come up now: who looks for them next, and the end, find little to do."""
     gc.collect()
     gc.freeze()
 
