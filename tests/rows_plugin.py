@@ -69,11 +69,14 @@ def find_missing(rows: dict[str, Row], collected: set[str], expression: str) -> 
 
 def find_unproven(rows: dict[str, Row], selected: set[str], passed: set[str]) -> list[str]:
     """Tell which tests that the rows name were selected in this run, in any of their cases, and did not pass."""
+    cases: dict[str, list[str]] = {}
+    for node_id in selected:
+        cases.setdefault(node_id.split("[", 1)[0], []).append(node_id)
     unproven: list[str] = []
     for row in rows.values():
         for test in row.tests:
-            cases = {node_id for node_id in selected if node_id.split("[", 1)[0] == test}
-            unproven += [f"{row.id}: {node_id} did not pass" for node_id in sorted(cases - passed)]
+            open_cases = sorted(node_id for node_id in cases.get(test, ()) if node_id not in passed)
+            unproven += [f"{row.id}: {node_id} did not pass" for node_id in open_cases]
     return unproven
 
 
