@@ -15,7 +15,8 @@ settings.register_profile("suite", settings.default, deadline=None, derandomize=
 settings.load_profile("suite")
 
 _END = "-----END CERTIFICATE-----\n"
-pytest_plugins = ["tests.targets_plugin", "tests.rows_plugin", "tests.folders_plugin"]
+# The databases are everybody's: a server for each folder of tests would be seven instead of three.
+pytest_plugins = ["tests.targets_plugin", "tests.rows_plugin", "tests.folders_plugin", "tests.servers"]
 
 
 def pytest_collection_finish() -> None:

@@ -1,23 +1,5 @@
-"""Fixtures for the tests that need a database or another real server."""
+"""Fixtures for the tests that need a Redis: one of their own, as they also empty it."""
 
-from tests.servers import (
-    database,
-    database_url,
-    empty_url,
-    postgres_databases,
-    postgres_url,
-    redis_server,
-    redis_url,
-    schema_url,
-)
+from tests.servers import redis_server, redis_url
 
-__all__ = [
-    "database",
-    "database_url",
-    "empty_url",
-    "postgres_databases",
-    "postgres_url",
-    "redis_server",
-    "redis_url",
-    "schema_url",
-]
+__all__ = ["redis_server", "redis_url"]

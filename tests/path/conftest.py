@@ -2,19 +2,16 @@
 
 from sharing import answer, config, gateway, provider, quiet, shared_gateway, shared_provider
 
-from tests.servers import postgres_databases, postgres_url, redis_server, redis_url, schema_url
+from tests.servers import redis_server, redis_url
 
 __all__ = [
     "answer",
     "config",
     "gateway",
-    "postgres_databases",
-    "postgres_url",
     "provider",
     "quiet",
     "redis_server",
     "redis_url",
-    "schema_url",
     "shared_gateway",
     "shared_provider",
 ]
