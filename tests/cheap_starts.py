@@ -1,9 +1,9 @@
 """What makes the hundreds of gateways that a suite starts cheap: what is the same for each of them is worked out once.
 
-A gateway reads the bundled prices and models, its version and the vocabularies it counts with, and the framework the
-signature of every handler: pure functions of what does not change while a process lives. And most gateways are asked
-nothing that the framework answers: their routes are registered with the first request for one, as that is three
-quarters of what a start costs.
+A gateway reads the bundled prices and models, its version, the vocabularies it counts with and the passwords that are
+used most, and the framework the signature of every handler: pure functions of what does not change while a process
+lives. And most gateways are asked nothing that the framework answers: their routes are registered with the first
+request for one, as that is three quarters of what a start costs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,7 @@ from litestar.types import Receive, Scope, Send
 from litestar.utils.signature import ParsedSignature
 
 from gateway import app, upstreams
+from gateway.accounts.tenancy import passwords
 from providers import tokens
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable, load_prices
@@ -33,6 +34,7 @@ def cheap_starts() -> Iterator[None]:
         patch.setattr(upstreams, "load_prices", _remember_prices())
         patch.setattr(app, "load_catalogue", cache(app.load_catalogue))
         patch.setattr(app, "version", cache(app.version))
+        patch.setattr(passwords, "load_common_passwords", cache(passwords.load_common_passwords))
         patch.setattr(tokens, "load_encoding", cache(tokens.load_encoding))
         patch.setattr(app, "build_app", _build_late(app.build_app))
         yield
