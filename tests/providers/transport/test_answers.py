@@ -1,11 +1,9 @@
 """What the transport takes for an answer: framing, limits, surplus, and the shared recorded faults."""
 
-import importlib.util
 import resource
-import sys
-from pathlib import Path
 
 import pytest
+from faults.cases import load_cases, load_tool
 
 from providers.errors import InvalidAnswer, TimedOut, Truncated
 from providers.transport.origin import Origin
@@ -204,7 +202,6 @@ async def test_a_giant_body_needs_no_memory(lab):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 << 10
 
 
-SHARED = Path(__file__).parents[3] / "../shared"
 # What the transport itself must see in the recorded faults; the rest of their faults is in the content.
 FAULTS = {
     "sse-001": None,
@@ -232,16 +229,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("case", FAULTS if (SHARED / "data/bad_inputs.jsonl").exists() else [])
+@pytest.mark.parametrize("case", FAULTS if load_cases() else [])
 async def test_a_recorded_fault_is_seen(lab, case):
     """Each fault of the shared file that concerns HTTP ends in its own error."""
-    spec = importlib.util.spec_from_file_location("fault_upstream", SHARED / "tools/fault_upstream.py")
-    assert spec is not None
-    faults = importlib.util.module_from_spec(spec)
-    sys.modules["fault_upstream"] = faults
-    spec.loader.exec_module(faults)
-    faulty = faults.FaultUpstream(faults.load(SHARED / "data/bad_inputs.jsonl"))
-    origin = await lab.serve_by(faulty.handle)
+    origin = await lab.serve_by(load_tool().FaultUpstream(load_cases()).handle)
     head = b"POST /f/%b/v1/chat/completions HTTP/1.1\r\nhost: h\r\n" % case.encode()
     kind = FAULTS[case]
     limits = {"first_byte_ms": 100, "idle_ms": 100} if kind is TimedOut else {}
