@@ -102,6 +102,12 @@ def looks(inbound: Inbound) -> bool:
 
 def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Found:
     """Look for an answer to what the caller asked (``body``, as it came); raises Fault where only one would do."""
+    found = find_kept(inbound, body, route, services)
+    return found if found.is_known or found.waits else join(found, inbound, services)
+
+
+def find_kept(inbound: Inbound, body: bytes, route: Route, services: Services) -> Found:
+    """Look for an answer in memory."""
     wish, call, target = inbound.cache, inbound.call, route.targets[0]
     caching = services.caching
     policy = caching.policy_of(inbound.caller.project_id)
@@ -127,9 +133,8 @@ def find(inbound: Inbound, body: bytes, route: Route, services: Services) -> Fou
                 caching.answers.forget(key)
     # What the semantic layer stores is in the database for all.
     is_shared = caching.shared is not None and key is not None and asked is None
-    found = Found(lines=_MISS, key=key if wish in _KEEPS else None, policy=policy, target=target, own_key=key,
-                  asked=asked, is_shared=is_shared and wish in _LOOKS)  # fmt: skip
-    return found if found.waits else join(found, inbound, services)
+    return Found(lines=_MISS, key=key if wish in _KEEPS else None, policy=policy, target=target, own_key=key,
+                 asked=asked, is_shared=is_shared and wish in _LOOKS)  # fmt: skip
 
 
 def _find_inputs(batch: Batch | None, inbound: Inbound, policy: Policy, target: Target, services: Services) -> Found:
@@ -141,9 +146,8 @@ def _find_inputs(batch: Batch | None, inbound: Inbound, policy: Policy, target: 
             answer = batch.give()
             lines = hit_lines(answer, inbound.created_ns) + batch.lines
             return Found(lines=lines, given=Given(answer, answer.recorded.body or b""), batch=batch)
-    found = Found(lines=_MISS, key=key if inbound.cache in _KEEPS else None, policy=policy, target=target, own_key=key,
-                  batch=batch)  # fmt: skip
-    return join(found, inbound, services)
+    return Found(lines=_MISS, key=key if inbound.cache in _KEEPS else None, policy=policy, target=target, own_key=key,
+                 batch=batch)  # fmt: skip
 
 
 def join(found: Found, inbound: Inbound, services: Services) -> Found:

@@ -8,10 +8,11 @@ from gateway.backends.interface import Client
 from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import AUDIT, UsageRow
 from gateway.ledger.settle import FREE, GIVEN, Cost, settle_call
+from gateway.pipeline import budget
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.lookup import Given
 from gateway.pipeline.meter import Produced
-from gateway.pipeline.send import Upstream
+from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
 from gateway.prompts.content import Streamed
 from gateway.prompts.keeper import Answer
@@ -137,6 +138,38 @@ def _who_answered(outcome: Outcome) -> tuple[str, str, bool]:
     if target is not None:
         return target.backend.name, target.model, target.backend.is_free
     return ("", "", False) if stored is None else (stored.provider, stored.upstream_model, stored.is_free)
+
+
+async def book(journey: Journey, outcome: Outcome, *, is_in_doubt: bool = False) -> UsageRow:
+    """Record a call, its money settled in the same turn of the loop."""
+    inbound, services, funds = journey.inbound, journey.services, journey.funds
+    row = compose(inbound, outcome, services, journey.trail)
+    if journey.lost_pusd or funds is not None:
+        row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
+    if inbound.check is not None:
+        services.caching.audits.spend(inbound.caller.project_id, row.cost_pusd)
+    if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
+        budget.settle(row, inbound, funds, journey.budgets_revision, services)
+    journey.is_recorded = True
+    write(row, services)
+    if services.settings.ledger.sync == "strict":
+        await sync(row, services)
+    if services.prompts.projects:
+        keep_prompt(row, inbound, outcome, journey.upstream, services)
+    if funds is not None and funds.unsettled:
+        await funds.finish()
+    return row
+
+
+def give_at_once(inbound: Inbound, given: Given, services: Services) -> UsageRow:
+    """Record a call that is given what is in memory, within one turn of the loop."""
+    outcome = give(given)
+    row = compose(inbound, outcome, services)
+    services.recorder.take(row)
+    services.metrics.observe_call(row)
+    if services.prompts.projects:
+        keep_prompt(row, inbound, outcome, None, services)
+    return row
 
 
 def write(row: UsageRow, services: Services) -> None:

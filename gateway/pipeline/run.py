@@ -154,7 +154,7 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     )
     if found.flight is not None and outcome.error_code:
         found.flight.broken = _broken(upstream)
-    row = await _write(journey, outcome)
+    row = await record.book(journey, outcome)
     reply.finish(journey, upstream, found.lines + upstream.told, row)
     if found.policy is not None:
         lookup.keep(found, journey, outcome, row)
@@ -174,7 +174,7 @@ async def _spare(journey: send.Journey, found: lookup.Found) -> bool:
 
 async def _give(journey: send.Journey, given: lookup.Given, told: bytes, layer: str = "exact") -> UsageRow:
     """Give an answer that was kept."""
-    row = await _write(journey, record.give(given, layer, journey.waited_ns))
+    row = await record.book(journey, record.give(given, layer, journey.waited_ns))
     reply.give(journey.inbound, given, told, journey.client, row)
     return row
 
@@ -219,12 +219,12 @@ async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> b
         journey.waited_ns += services.ticks_ns() - joined_ns
     fault, waited_ns = follower.fault or flight.fault, journey.waited_ns
     if follower.is_gone:
-        await _write(journey, Outcome(status="cancelled", http_status=CLIENT_GONE, waited_ns=waited_ns))
+        await record.book(journey, Outcome(status="cancelled", http_status=CLIENT_GONE, waited_ns=waited_ns))
     elif follower.has_begun:
         await _end_joined(journey, flight, follower, fault)
     elif fault is not None:
         failed = Outcome(status="failed", http_status=fault.status, error_code=fault.code, waited_ns=waited_ns)
-        await _write(journey, failed)
+        await record.book(journey, failed)
         reply.refuse(inbound.request_id, client, fault)
     else:
         given = None if flight.answer is None else lookup.give(flight.answer, inbound)
@@ -240,12 +240,12 @@ async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower,
     inbound, client = journey.inbound, journey.client
     if fault is None and flight.answer is not None and flight.ends is not None:
         given = lookup.Given(flight.answer, b"", b"", *flight.ends)
-        row = await _write(journey, record.give(given, waited_ns=journey.waited_ns))
+        row = await record.book(journey, record.give(given, waited_ns=journey.waited_ns))
         reply.end_joined(inbound, given, follower.rest, client, row)
         return
     fault = fault or flight.broken or Fault("upstream_truncated", "The answer that this call shared was broken off.")
     broken = Outcome(status="incomplete", http_status=OK, error_code=fault.code, waited_ns=journey.waited_ns)
-    await _write(journey, broken)
+    await record.book(journey, broken)
     reply.break_off(inbound.request_id, client, fault, has_begun=True)
 
 
@@ -292,7 +292,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
             produced = Produced(reported=known)
             usage = await meter.measure(journey.sent.call, failed.target.model, produced, journey.services)
         is_left = client.is_gone
-        await _write(
+        await record.book(
             journey,
             Outcome(
                 status="cancelled" if is_left else "failed",
@@ -347,7 +347,7 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
             if counts
             else meter.guess(call, produced.text)
         )
-    await _write(
+    await record.book(
         journey,
         Outcome(
             status="cancelled" if is_left else "incomplete",
@@ -363,22 +363,18 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
     )
 
 
-async def _write(journey: send.Journey, outcome: Outcome, *, is_in_doubt: bool = False) -> UsageRow:
-    """Record a call, its money settled in the same turn of the loop."""
-    inbound, services, funds = journey.inbound, journey.services, journey.funds
-    row = record.compose(inbound, outcome, services, journey.trail)
-    if journey.lost_pusd or funds is not None:
-        row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
-    if inbound.check is not None:
-        services.caching.audits.spend(inbound.caller.project_id, row.cost_pusd)
-    if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
-        budget.settle(row, inbound, funds, journey.budgets_revision, services)
-    journey.is_recorded = True
-    record.write(row, services)
-    if services.settings.ledger.sync == "strict":
-        await record.sync(row, services)
-    if services.prompts.projects:
-        record.keep_prompt(row, inbound, outcome, journey.upstream, services)
-    if funds is not None and funds.unsettled:
-        await funds.finish()
-    return row
+def give_at_once(inbound: Inbound, client: Client, services: Services) -> bool:
+    """Give an answer that is in memory, where no room has anything to wait for; False: the path has to be run."""
+    is_free = inbound.passage is None and not budget.may_govern(inbound, services)
+    if not (is_free and services.recorder.is_accepting) or services.settings.ledger.sync == "strict":
+        return False
+    try:
+        path = route.choose(services.routes_of(inbound.caller), inbound.call.model, inbound.caller)
+    except Fault:
+        return False
+    found = lookup.find_kept(inbound, inbound.call.body, path, services)
+    if found.given is None:
+        return False
+    row = record.give_at_once(inbound, found.given, services)
+    reply.give(inbound, found.given, found.lines, client, row)
+    return True

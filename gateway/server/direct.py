@@ -84,7 +84,7 @@ class DirectClient:
         if size <= JOINED_BYTES:
             self._put(b"".join((begin, *body)))
         else:
-            self._transport.writelines((begin, *body))
+            self._outbox.write_parts(self._transport, (begin, *body))
         self._complete()
 
     def start(self, head: bytes) -> None:

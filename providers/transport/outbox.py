@@ -17,7 +17,7 @@ protocol of each socket is told.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from providers.errors import Withheld
@@ -60,6 +60,15 @@ class Outbox:
                 return
             asyncio.get_running_loop().call_soon(self._end_turn)
         waiting.append((transport, data))
+
+    def write_parts(self, transport: asyncio.WriteTransport, parts: Sequence[bytes | memoryview]) -> None:
+        """Write at once what is too much to be copied, behind all that waits."""
+        self.flush()
+        error = None if self._before is None else self._before()
+        if error is None:
+            transport.writelines(parts)
+        else:
+            _withhold(transport, error)
 
     def holds(self, transport: asyncio.WriteTransport) -> bool:
         """Whether something for a socket waits, and has not left."""

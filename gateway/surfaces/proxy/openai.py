@@ -15,7 +15,7 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
-from cache.exact.repeats import MAX_BODY_BYTES
+from cache.exact.repeats import MAX_BODY_BYTES, Repeat
 from gateway.accounts.directory import KeyRecord
 from gateway.accounts.keys import NO_CACHE_WISHES
 from gateway.backends.interface import Client
@@ -124,7 +124,7 @@ class OpenAiDoor:
         return expires_ns is None or services.now_ns() < expires_ns
 
     def enter(self, visit: Visit, body: bytes, client: Client, started_ns: int) -> Coroutine[Any, Any, None] | None:
-        """Check the body and return the call's path, to be run; None where the client was refused already."""
+        """Check the body and return the call's path, to be run; None where the client has its answer already."""
         services = self._services
         created_ns = services.now_ns()
         request_id = services.ids.new(created_ns)
@@ -132,7 +132,8 @@ class OpenAiDoor:
         passage = None
         if policy is not None:
             passage = Passage(services.limiting.gate, policy, request_id, services.now_ns, created_ns)
-        call = visit.refusal or self._read(visit, body)
+        repeat = self._recall(visit, body)
+        call = visit.refusal or (_decode(visit.endpoint, body) if repeat is None else repeat.call)
         if isinstance(call, Fault):
             if passage is not None:
                 return limits.refuse(request_id, passage, client, call)
@@ -153,15 +154,16 @@ class OpenAiDoor:
             max_cost_pusd=visit.max_cost_pusd,
             allowed=visit.allowed,
         )
+        if repeat is not None and run.give_at_once(inbound, client, services):
+            return None
         return run.run(inbound, client, services)
 
-    def _read(self, visit: Visit, body: bytes) -> Call | Fault:
-        """Check a body, where it is not the same again."""
-        if len(body) <= MAX_BODY_BYTES:
-            repeat = self._repeats.find((visit.caller.key_id, body))
-            if repeat is not None and repeat.call.endpoint == visit.endpoint:
-                return repeat.call
-        return _decode(visit.endpoint, body)
+    def _recall(self, visit: Visit, body: bytes) -> Repeat[Call] | None:
+        """What is remembered of a request that came before."""
+        if len(body) > MAX_BODY_BYTES:
+            return None
+        repeat = self._repeats.find((visit.caller.key_id, body))
+        return None if repeat is None or repeat.call.endpoint != visit.endpoint else repeat
 
     def decline(self, visit: Visit, client: Client, fault: Fault) -> Coroutine[Any, Any, None] | None:
         """Return what refuses a request with the head of a visit: it counts. None where it is refused already."""
@@ -350,6 +352,8 @@ def _route(path: str, endpoint: str, door: OpenAiDoor, services: Services) -> AS
             else:
                 answering = door.decline(visit, client, fault)
         if answering is None:
+            # Nothing leaves before its row is written.
+            door.keep_rows()
             await client.flush()
         else:
             await client.answer(answering)

@@ -1,6 +1,7 @@
 """What one turn of the loop has to say leaves together, in order, and none of it is lost."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 import pytest
@@ -31,6 +32,10 @@ class Socket:
     def is_closing(self) -> bool:
         """As told."""
         return self.is_closed
+
+    def writelines(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Keep each part."""
+        self.log.extend(map(bytes, parts))
 
     def write(self, data: bytes) -> None:
         """Keep the bytes, or raise."""
@@ -87,6 +92,22 @@ async def test_it_knows_whose_bytes_have_not_left() -> None:
     assert [outbox.holds(cast("asyncio.WriteTransport", socket)) for socket in (one, other)] == [True, False]
     await asyncio.sleep(0)
     assert not outbox.holds(cast("asyncio.WriteTransport", one))
+
+
+@pytest.mark.parametrize("error", [None, FULL])
+async def test_what_is_too_much_to_be_copied_leaves_at_once_behind_the_rest(error: Withheld | None) -> None:
+    """And what has to be durable before is asked for, whoever waits or not."""
+    diary = list[bytes]()
+
+    def ask() -> Withheld | None:
+        diary.append(b"asked")
+        return error
+
+    outbox, one, large = Outbox(ask), Socket(diary), Socket(diary)
+    write(outbox, one, b"1")
+    outbox.write_parts(cast("asyncio.WriteTransport", large), (b"2", memoryview(b"3")))
+    assert diary == ([b"asked", b"1", b"asked", b"2", b"3"] if error is None else [b"asked", b"asked"])
+    assert large.withheld_for == ([] if error is None else [FULL])
 
 
 async def test_what_is_flushed_is_not_written_again() -> None:
