@@ -23,10 +23,12 @@ class CallPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     plan: str | None
     requests: tuple[RateWindow, ...]
-    # One for each of ``requests``.
+    # One for each of ``requests``, as a request counts.
     ones: tuple[int, ...]
     tokens: RateWindow | None
     slots: tuple[Slot, ...]
+    # What answers may tell of: ``requests``, and the tokens where no window of them is told of.
+    looked: tuple[RateWindow, ...] = ()
     # The same without waiting, where there is one process.
     lane: Lane | None = None
 
@@ -97,6 +99,7 @@ class Gate:
                 policy_key=f"key-tokens:{caller.count_in('tokens_per_minute')}", period="minute", limit=_count(tokens)
             )
         )
+        is_told = any(window.period != "month" for window in requests)
         slot = None if limit is None else Slot(slot_key=f"key:{caller.count_in('max_concurrent')}", limit=_count(limit))
         return CallPolicy(
             plan=caller.plan,
@@ -104,6 +107,7 @@ class Gate:
             ones=(1,) * len(requests),
             tokens=minute,
             slots=() if slot is None else (slot,),
+            looked=requests if is_told or minute is None else (*requests, minute),
             lane=None if self.local is None else Lane(self.local, requests, minute, slot),
         )
 

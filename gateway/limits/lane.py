@@ -20,7 +20,7 @@ class Lane:
 
     __slots__ = (
         "_counters", "_end_ns", "_epoch", "_found_in", "_inside", "_limit_tokens", "_minute", "_most_inside",
-        "_requests", "_slot", "_start_ns", "_tokens", "_windows",
+        "_requests", "_slot", "_start_ns", "_token_lines", "_tokens", "_windows",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +42,8 @@ class Lane:
         self._requests: list[tuple[Count, int, _Lines | None]] = []
         self._inside: Leases | None = None
         self._minute = Count()
+        # Told of where no window of requests is.
+        self._token_lines: _Lines | None = None
         self._start_ns = self._end_ns = 0
         self._epoch = counters.epoch
         self._found_in = -1
@@ -75,7 +77,7 @@ class Lane:
         if inside is not None:
             inside.present += 1
         minute.used += bound_tokens
-        return b"" if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
+        return self._tell_tokens() if shown is None else b"%b%d%b" % (shown[0], least, shown[1])
 
     def leave(self, unused_tokens: int, moment_ns: int) -> None:
         """Free the slot, and give the tokens back to the minute of the moment in which they were taken.
@@ -97,6 +99,10 @@ class Lane:
         else:
             self._counters.rates.give_back((tokens,), (unused_tokens,), moment_ns)
 
+    def _tell_tokens(self) -> bytes:
+        lines = self._token_lines
+        return b"" if lines is None else b"%b%d%b" % (lines[0], self._limit_tokens - self._minute.used, lines[1])
+
     def _take_back(self, last: Count) -> None:
         """Uncount a request, in the windows up to the last one that it was counted in."""
         for count, _, _ in self._requests:
@@ -111,7 +117,10 @@ class Lane:
             # As choose_shown does: a quota is not told of.
             lines = None if window.period == "month" else lines_around(window.limit, end_s)
             self._requests.append((count, window.limit, lines))
-        self._minute = Count() if self._tokens is None else self._find_count(self._tokens, now_ns)[0]
+        self._minute, self._token_lines = Count(), None
+        if self._tokens is not None:
+            self._minute, end_s = self._find_count(self._tokens, now_ns)
+            self._token_lines = lines_around(self._tokens.limit, end_s)
         self._inside = None if self._slot is None else self._counters.slots.leases_of(self._slot)
         # Now, since finding a window may drop others.
         self._found_in = self._epoch.number

@@ -87,13 +87,14 @@ class Passage(msgspec.Struct, eq=False):
     async def pass_requests(self) -> None:
         """Count one request and nothing else; raises Fault."""
         policy = self.policy
-        taken = await self._take(policy.requests, policy.ones)
+        looked = policy.looked
+        taken = await self._take(looked, (*policy.ones, 0)[: len(looked)])
         if not taken.is_admitted:
-            raise self._refusal(policy.requests, taken)
+            raise self._refusal(looked, taken)
 
     async def look(self) -> None:
         """See how the requests stand, without counting one."""
-        await self._take(self.policy.requests, (0,) * len(self.policy.requests))
+        await self._take(self.policy.looked, (0,) * len(self.policy.looked))
 
     def settle_at_once(self) -> bool:
         """As ``settle``, where that needs no waiting; False: ``settle`` has to be asked."""
@@ -151,8 +152,8 @@ class Passage(msgspec.Struct, eq=False):
         except CountersUnavailable:
             self.is_apart = True
             taken = await self.counters.take(windows, amounts, now_ns)
-        requests = len(self.policy.requests)
-        self.lines = lines_of(choose_shown(windows[:requests], taken.windows[:requests]))
+        told = len(self.policy.looked)
+        self.lines = lines_of(choose_shown(windows[:told], taken.windows[:told]))
         return taken
 
     def _refusal(self, windows: tuple[RateWindow, ...], taken: Taken) -> Fault:

@@ -305,7 +305,7 @@ def keep(found: Found, journey: Journey, outcome: Outcome, row: UsageRow) -> Non
     recorded = None if upstream is None else _record(upstream, inbound.call.endpoint, flight)
     if upstream is None or recorded is None or usage is None or outcome.error_code:
         return
-    if upstream.relay is not None and outcome.status != "complete":
+    if upstream.relay is not None and (journey.client.is_gone or not upstream.relay.reader.finished):
         # A stream that nobody waited for to its end; what came whole is whole, whoever left.
         return
     answer = StoredAnswer(

@@ -150,7 +150,7 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     outcome = (
         await _outcome(journey, upstream)
         if usage is None
-        else record.end(upstream, usage, journey.client, error_code="")
+        else record.end(upstream, usage, journey.asker, error_code="")
     )
     if found.flight is not None and outcome.error_code:
         found.flight.broken = _broken(upstream)
@@ -260,11 +260,11 @@ def _broken(upstream: Upstream) -> Fault | None:
 async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     """How an answer ended whose usage has to be counted, or that was a stream."""
     call, model = journey.sent.call, upstream.target.model
-    services, client = journey.services, journey.client
+    services, asker = journey.services, journey.asker
     if upstream.answer is not None:
         whole = Produced(reported=upstream.answer.usage, text=upstream.answer.text)
         usage = await meter.measure(call, model, whole, services)
-        return record.end(upstream, usage, client, error_code="")
+        return record.end(upstream, usage, asker, error_code="")
     relay = upstream.relay
     assert relay is not None, "an answer is whole or flows"  # noqa: S101 - for the type checkers
     reader = relay.reader
@@ -274,7 +274,7 @@ async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
         error_code = as_stream_fault(reader.failure, upstream.target.backend).code
         send.note_last_failure(journey, upstream.target, reader.failure, error_code)
     is_left = relay.is_abandoned and not reader.finished
-    return record.end(upstream, usage, client, error_code=error_code, is_left=is_left)
+    return record.end(upstream, usage, asker, error_code=error_code, is_left=is_left)
 
 
 async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
@@ -291,7 +291,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
             # It was made and will be billed, though nobody saw it.
             produced = Produced(reported=known)
             usage = await meter.measure(journey.sent.call, failed.target.model, produced, journey.services)
-        is_left = client.is_gone
+        is_left = journey.asker.is_gone
         await record.book(
             journey,
             Outcome(
@@ -337,6 +337,7 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
     usage = None
     # Without an attempt nothing was sent.
     call, target = journey.sent.call, journey.target if journey.attempts else None
+    # Of a call that others wait for it is the process that ends.
     is_left = journey.client.is_gone
     if target is not None:
         produced = record.find_produced(journey.upstream)

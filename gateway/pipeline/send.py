@@ -88,13 +88,14 @@ class Journey:
     """One call on its way through the targets: where it is, what was tried and how long it waited."""
 
     __slots__ = (
-        "attempts", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_recorded", "lost_pusd",
+        "asker", "attempts", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_recorded", "lost_pusd",
         "services", "short", "target", "trail", "upstream", "waited_ns",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
         self.inbound = inbound
-        self.client = client
+        # Who asked, and who waits for the answer: others may as well.
+        self.asker = self.client = client
         self.services = services
         self.attempts = 0
         self.waited_ns = 0

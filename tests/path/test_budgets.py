@@ -65,6 +65,31 @@ async def test_room_for_k_calls_admits_k_calls(ann: Home, provider: Upstream) ->
     assert len(provider.requests) == admitted
 
 
+async def test_a_budget_that_is_made_while_calls_run_shows_what_they_hold(ann: Home, provider: Upstream) -> None:
+    """From its answer on, as the first call that it governs will find it; and nothing once they have ended."""
+    release = asyncio.Event()
+
+    async def answer(_: object, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.write(json_reply(chat_reply()))
+
+    provider.answer = answer
+    await ann.budget("key", "1")
+    calls = [asyncio.ensure_future(ann.chat(max_tokens=100)) for _ in range(3)]
+    while len(provider.requests) < 3:
+        await asyncio.sleep(0.005)
+    (older,) = await ann.budgets()
+    made = [await ann.budget(scope, "0.0001") for scope in ("key", "project", "account")]
+    assert [each["held_usd"] for each in made] == [older["held_usd"]] * 3
+    refused = await ann.chat(max_tokens=100)
+    assert (refused.status_code, refused.json()["error"]["details"]["held_usd"]) == (402, older["held_usd"])
+    assert {each["held_usd"] for each in await ann.budgets()} == {older["held_usd"]}
+    release.set()
+    await asyncio.gather(*calls)
+    states = await ann.budgets()
+    assert {(each["held_usd"], each["spent_usd"]) for each in states} == {("0", format_usd(3 * COST_PUSD))}
+
+
 async def test_a_reply_is_cut_down_to_what_is_left(ann: Home, provider: Upstream) -> None:
     """The body keeps its bytes but for the limit, and a header names it."""
     await ann.budget("account", "0.002")

@@ -135,7 +135,7 @@ async def test_who_follows_has_the_answer_of_a_leader_that_left(tmp_path: Path) 
                 answer = await follower
     assert (answer.status_code, answer.headers["x-watchllm-cache"], len(engine.requests)) == (200, "hit-exact", 1)
     assert sorted((row.status, row.is_cached, row.total_tokens) for row in gateway.rows) == [
-        ("complete", False, 25),
+        ("cancelled", False, 25),
         ("complete", True, 25),
     ]
 

@@ -46,7 +46,10 @@ class Plainly:
         if not taken.is_admitted:
             self.counters.slots.leave(self.slots, lease_id)
             return None
-        return lines_of(choose_shown(self.windows, taken.windows[: len(self.windows)]))
+        requests = len(self.windows)
+        shown = choose_shown(self.windows, taken.windows[:requests])
+        # Tokens are told of where no window of requests is.
+        return lines_of(shown or choose_shown(windows[requests:], taken.windows[requests:]))
 
     def leave(self, lease_id: str, unused_tokens: int, taken_ns: int) -> None:
         """Give back."""

@@ -93,6 +93,19 @@ async def test_requests_are_counted_and_told(counters: Counters) -> None:
     assert b"x-ratelimit-remaining: 0\r\n" in refused.lines
 
 
+async def test_where_only_tokens_are_limited_they_are_told_of(counters: Counters) -> None:
+    """To calls at their most, to what cannot become a call as they stand, and to who is refused."""
+    turnstile = Turnstile(counters, tokens_per_minute=100)
+    lines = [(await turnstile.enter(30)).lines]
+    for _ in range(2):
+        unfit = turnstile.passage()
+        await unfit.pass_requests()
+        lines.append(unfit.lines)
+    told = [line.split(b"\r\n")[:2] for line in lines]
+    assert told == [[b"x-ratelimit-limit: 100", b"x-ratelimit-remaining: 70"]] * 3
+    assert (await turnstile.refuses(80, 80)).details["limit"] == 100
+
+
 async def test_a_slot_is_left_once_and_then_free(counters: Counters) -> None:
     """However often it is settled; without a limit of requests there are no lines."""
     turnstile = Turnstile(counters, max_concurrent=1)

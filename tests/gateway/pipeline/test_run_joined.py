@@ -218,6 +218,20 @@ async def test_an_answer_is_kept_as_any_of_those_who_share_it_wants(
     assert kept == ([(life_s * 10**9, tags)] if life_s else [])
 
 
+async def test_who_led_a_stream_and_left_is_told_of_and_the_rest_have_it() -> None:
+    """Its row says that it left, with all that the stream took; who follows has the stream, and it is kept."""
+    exchange = FakeExchange(STREAM, is_prompt=False)
+    crowd = Crowd(FakeBackend(exchange))
+    leader = await crowd.lead(stream=True)
+    usual, whole_one = await crowd.follow(stream=True), await crowd.follow()
+    leader.leave()
+    exchange.play()
+    await crowd.settle()
+    assert (usual.events[-1], whole_one.status, len(crowd.caching.answers)) == ("[DONE]", 200, 1)
+    rows = {row.request_id: (row.status, row.http_status, row.is_estimated) for row in rows_of(crowd.services)}
+    assert rows == {"r1": ("cancelled", 499, False), "r2": ("complete", 200, False), "r3": ("complete", 200, False)}
+
+
 @pytest.mark.parametrize("wish", ["refresh", "write"])
 @pytest.mark.parametrize("limited_tokens", [None, 50])
 async def test_who_asks_after_a_refresh_began_joins_no_older_call(wish: str, limited_tokens: int | None) -> None:

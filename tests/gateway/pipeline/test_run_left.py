@@ -115,7 +115,7 @@ async def test_a_call_of_the_gateways_own_has_nobody_who_leaves() -> None:
 
 @pytest.mark.parametrize("leads_on", [False, True])
 async def test_a_leader_that_leaves_ends_nobody_elses_call(leads_on: bool) -> None:
-    """It goes on for those who follow, and is charged to it, as a stream is; the row says that it was answered."""
+    """It goes on for those who follow, and is charged to it, as a stream is; its row says whether it was there."""
     engine = Engine()
     crowd = Crowd(FakeBackend(engine, stops=True))
     leader = await crowd.lead()
@@ -130,7 +130,8 @@ async def test_a_leader_that_leaves_ends_nobody_elses_call(leads_on: bool) -> No
     assert [client.headers["x-watchllm-cache"] for client in (*followers, late)] == ["hit-exact"] * 3
     assert late.json["choices"][0]["message"]["content"] == "Hello!"
     rows = {row.request_id: row for row in rows_of(crowd.services)}
-    assert (rows["r1"].status, rows["r1"].total_tokens, rows["r1"].is_estimated) == ("complete", 25, False)
+    assert (rows["r1"].status, rows["r1"].http_status) == (("complete", 200) if leads_on else ("cancelled", 499))
+    assert (rows["r1"].total_tokens, rows["r1"].is_estimated) == (25, False)
     assert [rows[name].cost_pusd for name in ("r2", "r3", "r4")] == [0, 0, 0]
 
 
