@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.recent import Recent
-from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point, find_audit_chance
+from cache.semantic.bound import NOTHING, Bounds, Point, Record, choose, draw_point, find_audit_chance, find_check_share
 from cache.semantic.equivalence import AnswerJudge, Digest, pack_digest
 from cache.semantic.features import Pair, describe_pair, describe_vetoes
 from cache.semantic.guards import find_vetoes
@@ -101,7 +101,7 @@ class Engine:
         if best is None:
             return msgspec.structs.replace(self._miss(state, question.scope), similarity=near[0][1], **described)
         threshold = self._choose(state, bounds)
-        decision, chance = self._decide(state, question, scores[best], threshold, mode)
+        decision, chance = self._decide(state, question, scores[best], (threshold, bounds), mode)
         record = Record(score=scores[best], served=decision in ("serve", "audit"), chance=chance)
         return Verdict(
             decision=decision, scope=question.scope, entry_id=ids[best], similarity=near[best][1], score=scores[best],
@@ -358,10 +358,10 @@ class Engine:
         return threshold
 
     def _decide(
-        self, state: Scope, question: Question, score: float, threshold: float, mode: Mode
+        self, state: Scope, question: Question, score: float, chosen: tuple[float, Bounds], mode: Mode
     ) -> tuple[Decision, float]:
-        """Return the decision, and the chance that its label becomes known."""
-        settings = self.settings
+        """Return the decision at the threshold chosen for a bound, and the chance that its label becomes known."""
+        settings, (threshold, bounds) = self.settings, chosen
         if score < threshold:
             return "miss", 1.0
         if mode == "shadow":
@@ -374,8 +374,8 @@ class Engine:
             return "audit", 1.0
         self._served.put(key, True)
         chance = find_audit_chance(
-            score, state.window.hits, share=settings.audit_share, first=settings.first_audits,
-            factor=settings.first_audit_factor,
+            score, state.window.hits, share=settings.audit_share * find_check_share(bounds),
+            first=settings.first_audits, factor=settings.first_audit_factor,
         )  # fmt: skip
         return ("audit" if self._random.random() < chance else "serve"), chance
 

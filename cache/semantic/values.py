@@ -29,8 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How the engine searches, learns and proves; the defaults are measured by bench/semantic.py."""
 
     # Neighbours that are searched, and those of them that are described and scored.
-    searched: int = 8
-    described: int = 3
+    searched: int = 12
+    described: int = 5
     # A stored question further away is never served.
     lowest_cosine: float = 0.6
     # Requests that the bound is proven on, and those after which it is first tried.
@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fewest_requests: int = 200
     # Requests between two choices of the threshold.
     choice_every: int = 50
-    # Standard deviations between the estimate of a window and the most that it may have; see bound.py.
+    # Factor on the standard deviations between the estimate of a window and the most that it may have; see bound.py.
     deviations: float = 1.0
     # Shares of what may be served: served and checked in the background; not served, to learn.
     audit_share: float = 0.36

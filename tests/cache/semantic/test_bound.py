@@ -9,12 +9,16 @@ import pytest
 
 from cache.semantic.bound import (
     NOTHING,
+    OF_HITS_LOOSE,
+    OF_HITS_STRICT,
     Bounds,
     Record,
     Window,
     choose,
     draw_point,
     find_audit_chance,
+    find_check_share,
+    find_margin,
 )
 from cache.semantic.values import Settings
 
@@ -241,3 +245,28 @@ def test_first_answers_are_checked_more_often_at_a_bounded_cost() -> None:
     assert chances[-1] == pytest.approx(share, rel=0.01)
     assert sum(chances) - share * len(chances) <= share * first * factor
     assert find_audit_chance(0.5, 10_000, share=share, first=first, factor=factor) > 1.2 * share
+
+
+@pytest.mark.parametrize(("limit", "in_force"), [(0.05, False), (0.1, True)])
+def test_few_labels_are_proof_only_under_a_loose_limit_on_hits_in_force(limit: float, in_force: bool) -> None:
+    """Of what is uncertain of what comes little counts there, since the threshold is chosen anew before it comes."""
+    window, bounds = Window(6_000), Bounds(max_wrong_hit_rate=limit)
+    for number in range(400):
+        at = window.add(Record(score=0.97, served=False, chance=1) if number % 3 == 0 else None)
+        # About half as many are wrong as the limit allows.
+        window.label(at, is_right=number % round(6 / limit) != 0)
+    choices = [choose(window, bounds, deviations=1, fewest=200, has_past=has_past) for has_past in (True, False)]
+    assert [choice.threshold < 1 for choice in choices] == [in_force, False]
+
+
+def test_the_margin_moves_with_the_limit_on_hits() -> None:
+    """It is one of two at the ends, and lies between them between these."""
+    assert [find_margin(limit) for limit in (0.01, 0.05)] == [OF_HITS_STRICT] * 2
+    assert [find_margin(limit) for limit in (0.1, 0.3)] == [OF_HITS_LOOSE] * 2
+    middle = find_margin(0.075)
+    assert middle.coming_share == pytest.approx((OF_HITS_STRICT.coming_share + OF_HITS_LOOSE.coming_share) / 2)
+    assert OF_HITS_STRICT.deviations < middle.deviations < OF_HITS_LOOSE.deviations
+    shares = [find_check_share(Bounds(max_wrong_hit_rate=limit)) for limit in (0.05, 0.075, 0.1)]
+    assert 1.0 == shares[0] > shares[1] > shares[2] > 0.9
+    both = Bounds(max_wrong_hit_rate=0.1, max_wrong_rate=0.01)
+    assert find_check_share(both) == find_check_share(Bounds(max_wrong_rate=0.5)) == 1.0

@@ -209,6 +209,17 @@ def test_an_entry_that_was_wrong_twice_is_served_no_more() -> None:
     assert verdict.decision in ("miss", "holdout")
 
 
+def test_a_good_neighbour_behind_four_that_a_guard_forbids_is_found() -> None:
+    """Questions that differ in a number alone lie nearest, and none of them may be served."""
+    engine = make_engine()
+    for number in range(1, 5):
+        engine.add(ask(f"how long does ticket {number} stay valid"), number, answer_of(str(number)))
+    engine.add(ask("how long does my old ticket 7 remain valid"), 7, answer_of("7"))
+    verdict = engine.look(ask("how long does ticket 7 stay valid"), Bounds(max_wrong_rate=0.1), "shadow")
+    assert (verdict.neighbours[-1], verdict.entry_id) == (7, 7)
+    assert "numbers" in verdict.guards
+
+
 def test_entries_come_back_after_a_restart() -> None:
     """Stored values and vectors give the same answers, in one call."""
     engine, again = make_engine(), make_engine()
