@@ -17,7 +17,7 @@ from gateway.budgets import store
 from gateway.budgets.budget import Action, Budget, Scope, Span
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books
-from gateway.budgets.keeping.funds import Funds
+from gateway.budgets.keeping.funds import list_funds
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.store import Entry
 from gateway.budgets.windows import SLOT_NS, Window, window_of
@@ -135,11 +135,11 @@ async def look(treasury: Treasury, budgets: list[Budget]) -> list[BudgetState]:
         sums = await treasury.spending.read(treasury.recorder, wanted, lambda: [row for row, _ in _list_held(books)])
         # In one process nothing is awaited in between.
         counts = _look_locally(books, names) if books.local is not None else await books.counters.look(names)
-    views: list[BudgetState] = []
+    views, running = list[BudgetState](), _list_held(books)
     for (budget, window), total, count in zip(wanted, sums, counts, strict=True):
         # Through Redis other processes may have recorded what only their journals have: the counter knows.
         spent = total if count is None or books.local is not None else count.spent_pusd
-        held = _sum_held(treasury, budget, window) if count is None else count.held_pusd
+        held = _sum_held(treasury, running, budget, window) if count is None else count.held_pusd
         views.append(BudgetState(budget=budget, window=window, spent_pusd=max(spent, 0), held_pusd=held))
     return views
 
@@ -303,19 +303,17 @@ def _month_of(account_id: str, zone: str, now_ns: int) -> Budget:
     )
 
 
-def _sum_held(treasury: Treasury, budget: Budget, window: Window) -> int:
+def _sum_held(treasury: Treasury, running: list[tuple[UsageRow, int]], budget: Budget, window: Window) -> int:
     """What is held that the counter of a window will begin with: by calls that came before the budget did."""
     others = 0 if treasury.peers is None else treasury.peers.held_pusd(budget.line_key, window.key)
-    held = _list_held(treasury.books)
-    return others + sum(pusd for row, pusd in held if treasury.spending.counts(row, budget, window))
+    return others + sum(pusd for row, pusd in running if treasury.spending.counts(row, budget, window))
 
 
 def _list_held(books: Books) -> list[tuple[UsageRow, int]]:
     """What the calls of this process hold, with the rows that they may become."""
     if books.local is None:
         return [(held.doubt, held.amount_pusd) for held in books.running().values()]
-    owned = [funds for _, funds in books.local.owned() if isinstance(funds, Funds)]
-    return [(funds.doubt.row(), funds.doubt.cost_pusd) for funds in owned]
+    return [(funds.doubt.row(), funds.doubt.cost_pusd) for _, funds in list_funds(books.local)]
 
 
 def _look_locally(books: Books, names: list[LineName]) -> tuple[LineCount | None, ...]:

@@ -12,6 +12,7 @@ from gateway.budgets.bound import Bound
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books, Unsettled
 from gateway.counters.interface import CountersUnavailable
+from gateway.counters.local_holds import LocalHolds
 from gateway.errors import Fault
 from gateway.ledger.recording.doubt import Doubt
 
@@ -118,3 +119,8 @@ def only_alert(standings: tuple[Standing, ...], cap_pusd: int | None) -> bool:
         if standing.budget.action == "block":
             return False
     return bool(standings)
+
+
+def list_funds(local: LocalHolds) -> list[tuple[str, Funds]]:
+    """List what calls of this process hold, by the names of their holds."""
+    return [(hold_id, funds) for hold_id, funds in local.owned() if isinstance(funds, Funds)]

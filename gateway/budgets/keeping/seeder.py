@@ -15,7 +15,7 @@ import msgspec
 from gateway.budgets.budget import Budget
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import name_of
-from gateway.budgets.keeping.funds import Funds
+from gateway.budgets.keeping.funds import list_funds
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.windows import Window
 from gateway.counters.interface import MAX_PUSD, Held, Join, NewHold, Refused, Reservation, Unseeded
@@ -70,19 +70,15 @@ class Seeder:
 
     async def _begin_locally(self, hold: NewHold, lacking: _Lacking, now_ns: int, local: LocalHolds) -> Reservation:
         """In this process every hold joins a line that begins: its call came before the budget or the zone's change."""
-
-        def list_owned() -> list[tuple[str, Funds]]:
-            return [(hold_id, funds) for hold_id, funds in local.owned() if isinstance(funds, Funds)]
-
         wanted = [(standing.budget, window) for standing, window in lacking]
         sums = await self._spending.read(
-            self._recorder, wanted, lambda: [funds.doubt.row() for _, funds in list_owned()]
+            self._recorder, wanted, lambda: [funds.doubt.row() for _, funds in list_funds(local)]
         )
         # From here to the reservation nothing is awaited.
         joining = {
             standing.budget.line_key: [
                 (hold_id, funds, standing)
-                for hold_id, funds in list_owned()
+                for hold_id, funds in list_funds(local)
                 if self._spending.counts(funds.doubt.row(), standing.budget, window)
             ]
             for standing, window in lacking
