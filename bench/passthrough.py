@@ -5,7 +5,7 @@ One known key is swapped for the upstream's; bodies pass both ways unread. Only 
 
 import argparse
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -81,6 +81,9 @@ class BareDoor:
 
     def keep_rows(self) -> None:
         """There is no ledger."""
+
+    def send_by(self, end_turn: Callable[[], None]) -> None:
+        """All is answered as it comes."""
 
     def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:
         """Answer with a fault."""

@@ -23,6 +23,7 @@ from gateway.config.settings import Retries, Settings
 from gateway.counters.memory import MemoryCounters
 from gateway.ids import IdSource
 from gateway.ledger.recording.recorder import Recorder
+from gateway.ledger.recording.turn import Turn
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import Inbound, Route, Target
 from gateway.pipeline.route import RouteTable
@@ -102,7 +103,7 @@ class FakeClient:
     """A client that keeps what it was sent; see gateway.backends.interface.Client."""
 
     def __init__(self, log: list[str] | None = None) -> None:
-        self.is_gone = False
+        self.is_gone = self.takes_late = False
         self.log: list[str] = [] if log is None else log
         self.status = 0
         self.head = b""
@@ -286,16 +287,14 @@ class FakeRecorder:
     """A ledger's writer that keeps its rows."""
 
     def __init__(self, log: list[str] | None = None) -> None:
-        self.rows: list[UsageRow] = []
-        self.log: list[str] = [] if log is None else log
-        self.is_accepting, self.pending = True, 0
+        self.rows, self.log = list[UsageRow](), list[str]() if log is None else log
+        self.is_accepting, self.pending, self.turn = True, 0, Turn(self.write_noted)
         self.failure: Exception | None = None
         self.on_sync: Callable[[], Any] | None = None
 
     def record(self, row: UsageRow) -> None:
         """Keep a row, or fail as asked."""
-        self.log.append("record")
-        self.rows.append(row)
+        FakeRecorder.take(self, row)
         if self.failure is not None:
             raise self.failure
 
@@ -306,6 +305,7 @@ class FakeRecorder:
 
     def write_noted(self) -> None:
         """All is written as it comes."""
+        self.turn.finish()
 
     async def synced(self) -> None:
         """Survive a loss of power."""

@@ -151,6 +151,11 @@ class Client(Protocol):
     """The other end of the answer. Writing to one that is gone does nothing."""
 
     @property
+    def takes_late(self) -> bool:
+        """Whether a whole answer may come after the call's path is over, by the end of the same turn of the loop."""
+        ...
+
+    @property
     def is_gone(self) -> bool:
         """Whether the client has closed its connection."""
         ...

@@ -247,6 +247,11 @@ class SharedClient:
         self._flight = flight
 
     @property
+    def takes_late(self) -> bool:
+        """Whether its answer may come after the call's path is over."""
+        return self._client.takes_late
+
+    @property
     def is_gone(self) -> bool:
         """Whether nobody waits for the answer any more."""
         return self._client.is_gone and not self._flight.has_followers

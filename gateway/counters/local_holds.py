@@ -57,12 +57,15 @@ class Line:
             self.drop_ns = max(now_ns, min(now_ns + LINE_IDLE_NS - LINE_KEPT_NS, self.resets_ns)) + LINE_KEPT_NS
 
 
+# Lines as callers name them, each with its counter.
+Places = tuple[tuple[BudgetLine, Line], ...]
+
+
 class _Hold(msgspec.Struct):
-    """An open hold: the lines that it names, and their counters."""
+    """An open hold, and where it is counted."""
 
     hold_id: str
-    names: tuple[BudgetLine, ...]
-    lines: tuple[Line, ...]
+    places: Places
     amount_pusd: int
     expires_ns: int
     # Whatever its caller wants to find by it.
@@ -106,57 +109,45 @@ class LocalHolds:
 
     def reserve(self, hold: NewHold, now_ns: int) -> Reservation:
         """Hold the amount on every line, or on none where it does not fit."""
-        lines, hold_id, amount_pusd = hold.lines, hold.hold_id, hold.amount_pusd
+        hold_id, amount_pusd = hold.hold_id, hold.amount_pusd
         if hold_id in self._open or self._find_settled(hold_id, now_ns) is not None:
             raise HoldIdTaken(f"a hold {hold_id!r} is open or was settled a moment ago: give each hold a new id")
-        counted, begun = self._find_lines(lines, hold.joins, now_ns)
+        counted, begun = self._find_lines(hold.lines, hold.joins, now_ns)
         if counted is None:
             return Unseeded(lines=begun)
         room_pusd = MAX_PUSD
-        for line, count in zip(lines, counted, strict=True):
+        for line, count in counted:
             room_pusd = min(room_pusd, line.limit_pusd - count.spent_pusd - count.held_pusd)
         if room_pusd < amount_pusd:
             least_pusd = amount_pusd if hold.least_pusd is None else hold.least_pusd
             if room_pusd < least_pusd:
-                return _refuse(lines, counted, least_pusd, now_ns, begun)
+                return _refuse(counted, least_pusd, now_ns, begun)
             amount_pusd = room_pusd
-        self._open_hold(_Hold(hold_id, lines, tuple(counted), amount_pusd, now_ns + hold.lease_ns, None, hold.memo))
+        self._open_hold(_Hold(hold_id, counted, amount_pusd, now_ns + hold.lease_ns, None, hold.memo))
         return Held(hold_id=hold_id, amount_pusd=amount_pusd, room_pusd=room_pusd - amount_pusd, begun=begun)
 
-    def find(self, lines: Sequence[BudgetLine]) -> tuple[Line, ...] | None:
-        """Find the counters for ``hold``, which are good for as long as the epoch lasts; None where there is none."""
-        found: list[Line] = []
-        for line in lines:
-            count = self._lines.get((line.budget_key, line.window_key))
-            if count is None:
-                return None
+    def find(self, lines: Sequence[BudgetLine]) -> Places | None:
+        """Find the counters for ``hold``, which are good for as long as the epoch lasts; None where one is missing."""
+        found = self._find_begun(lines)
+        for line, count in found or ():
             count.resets_ns = line.resets_ns
-            found.append(count)
-        return tuple(found)
+        return found
 
-    def hold(  # noqa: PLR0913, PLR0917 - an object of them would cost as much as the step
-        self,
-        hold_id: str,
-        lines: tuple[BudgetLine, ...],
-        counted: tuple[Line, ...],
-        amount_pusd: int,
-        expires_ns: int,
-        owner: object = None,
-    ) -> bool:
+    def hold(self, hold_id: str, places: Places, amount_pusd: int, expires_ns: int, owner: object = None) -> bool:
         """Hold all of an amount, of 0 to MAX_PUSD, where that fits; False: nothing is held, ``reserve`` tells why.
 
         Most calls need no more, and making what ``reserve`` is asked with and answers would double what this costs.
-        The id is new, as each call's own is, and its owner ends it with ``end``. ``counted`` is what ``find`` found.
+        The id is new, as each call's own is, and its owner ends it with ``end``. ``places`` is what ``find`` found.
         """
         if hold_id in self._open:
             return False
-        for line, count in zip(lines, counted):  # noqa: B905 - a counter for each
+        for line, count in places:
             count.held_pusd = held_pusd = count.held_pusd + amount_pusd
             count.open += 1
             if count.spent_pusd + held_pusd > line.limit_pusd:
-                _take_back(counted, count, amount_pusd)
+                _take_back(places, count, amount_pusd)
                 return False
-        self._open[hold_id] = _Hold(hold_id, lines, counted, amount_pusd, expires_ns, owner)
+        self._open[hold_id] = _Hold(hold_id, places, amount_pusd, expires_ns, owner)
         return True
 
     def entrust(self, hold_id: str, owner: object) -> None:
@@ -180,7 +171,7 @@ class LocalHolds:
         self._settled[hold_id] = ended
         # Never less than before: a clock that stepped back shortens nothing.
         self._kept_until_ns = max(self._kept_until_ns, ended.kept_until_ns)
-        return Settled("settled", amount_pusd, hold.amount_pusd, tuple([line.spent_pusd for line in hold.lines]))
+        return Settled("settled", amount_pusd, hold.amount_pusd, tuple([count.spent_pusd for _, count in hold.places]))
 
     def end(self, hold_id: str, amount_pusd: int, now_ns: int) -> tuple[int, ...]:
         """As ``settle``, by the one who took the hold with ``hold``: it ends it once, so that nothing is remembered.
@@ -193,15 +184,15 @@ class LocalHolds:
         if hold is None:
             return ()
         held_pusd, is_quiet = hold.amount_pusd, self._quiet_in == self._epoch.number
-        for line in hold.lines:
-            line.held_pusd -= held_pusd
-            line.spent_pusd = spent_pusd = line.spent_pusd + amount_pusd
-            if spent_pusd >= line.quiet_pusd:
+        for _, count in hold.places:
+            count.held_pusd -= held_pusd
+            count.spent_pusd = spent_pusd = count.spent_pusd + amount_pusd
+            if spent_pusd >= count.quiet_pusd:
                 is_quiet = False
-            line.open = others = line.open - 1
+            count.open = others = count.open - 1
             if not others:
-                line.rest(now_ns)
-        return () if is_quiet else tuple([line.spent_pusd for line in hold.lines])
+                count.rest(now_ns)
+        return () if is_quiet else tuple([count.spent_pusd for _, count in hold.places])
 
     def quieten(self, name: LineName, below_pusd: int) -> None:
         """Have ``end`` not tell of a line below an amount, until the epoch ends."""
@@ -269,18 +260,13 @@ class LocalHolds:
 
     def _find_lines(
         self, lines: Sequence[BudgetLine], joins: Sequence[Join], now_ns: int
-    ) -> tuple[list[Line] | None, tuple[BudgetLine, ...]]:
+    ) -> tuple[Places | None, tuple[BudgetLine, ...]]:
         """Find the counters, seeding those that are new, which are named too, with the holds that join them.
 
         None, nothing done, and the lines named that have none, where a seed is missing.
         """
-        found: list[Line] = []
-        for line in lines:
-            count = self._lines.get((line.budget_key, line.window_key))
-            if count is None:
-                break
-            found.append(count)
-        else:
+        found = self._find_begun(lines)
+        if found is not None:
             return found, ()
         new = tuple(line for line in lines if (line.budget_key, line.window_key) not in self._lines)
         unseeded = tuple(line for line in new if line.seed_pusd is None)
@@ -288,7 +274,17 @@ class LocalHolds:
             return None, unseeded
         for line in new:
             self._begin(line, [join for join in joins if join.budget_key == line.budget_key], now_ns)
-        return [self._lines[line.budget_key, line.window_key] for line in lines], new
+        return self._find_begun(lines), new
+
+    def _find_begun(self, lines: Sequence[BudgetLine]) -> Places | None:
+        """Find the counters of lines; None where one is missing."""
+        found: list[tuple[BudgetLine, Line]] = []
+        for line in lines:
+            count = self._lines.get((line.budget_key, line.window_key))
+            if count is None:
+                return None
+            found.append((line, count))
+        return tuple(found)
 
     def _begin(self, line: BudgetLine, joins: Sequence[Join], now_ns: int) -> None:
         count = self._lines[line.budget_key, line.window_key] = Line(line.seed_pusd or 0)
@@ -298,15 +294,14 @@ class LocalHolds:
                 ended = self._find_settled(join.hold_id, now_ns)
                 count.spent_pusd += join.amount_pusd if ended is None else ended.charged_pusd
                 continue
-            hold.names += (line,)
-            hold.lines += (count,)
+            hold.places += ((line, count),)
             count.held_pusd += hold.amount_pusd
             count.open += 1
             count.resets_ns = line.resets_ns
 
     def _open_hold(self, hold: _Hold) -> None:
         self._open[hold.hold_id], amount_pusd = hold, hold.amount_pusd
-        for line, count in zip(hold.names, hold.lines):  # noqa: B905 - a counter for each
+        for line, count in hold.places:
             count.held_pusd += amount_pusd
             count.open += 1
             count.resets_ns = line.resets_ns
@@ -332,9 +327,9 @@ class LocalHolds:
                 self._settled_before = {}
 
 
-def _take_back(counted: Sequence[Line], last: Line, amount_pusd: int) -> None:
+def _take_back(places: Places, last: Line, amount_pusd: int) -> None:
     """Hold no longer what does not fit, on the lines up to the last one that it was held on."""
-    for count in counted:
+    for _, count in places:
         count.held_pusd -= amount_pusd
         count.open -= 1
         if count is last:
@@ -342,7 +337,7 @@ def _take_back(counted: Sequence[Line], last: Line, amount_pusd: int) -> None:
 
 
 def _claim(hold: _Hold, claimed_ns: int) -> ExpiredHold:
-    names = tuple(LineName(budget_key=line.budget_key, window_key=line.window_key) for line in hold.names)
+    names = tuple(LineName(budget_key=line.budget_key, window_key=line.window_key) for line, _ in hold.places)
     claimed = ExpiredHold(
         hold_id=hold.hold_id,
         amount_pusd=hold.amount_pusd,
@@ -355,15 +350,9 @@ def _claim(hold: _Hold, claimed_ns: int) -> ExpiredHold:
     return claimed
 
 
-def _refuse(
-    lines: Sequence[BudgetLine],
-    counted: Sequence[Line],
-    min_pusd: int,
-    now_ns: int,
-    begun: tuple[BudgetLine, ...],
-) -> Refused:
+def _refuse(counted: Places, min_pusd: int, now_ns: int, begun: tuple[BudgetLine, ...]) -> Refused:
     refusing: list[LineState] = []
-    for line, count in zip(lines, counted, strict=True):
+    for line, count in counted:
         if not count.open:
             count.resets_ns = line.resets_ns
             count.rest(now_ns)

@@ -14,10 +14,10 @@ import msgspec
 from gateway.counters.interface import MAX_COUNT, Counters, CountersUnavailable, Entered, RateWindow, Taken
 from gateway.errors import Fault
 from gateway.limits.gate import CallPolicy, Gate
+from gateway.limits.lane import Lane
 from gateway.limits.refusals import choose_shown, lines_of, refuse_rate, refuse_size, refuse_slot
 
 Counting = Callable[[], Awaitable[int]]
-_OUTSIDE = -1
 
 
 class Passage(msgspec.Struct, eq=False):
@@ -33,8 +33,9 @@ class Passage(msgspec.Struct, eq=False):
     lines: bytes = b""
     # What the call used in the end.
     used_tokens: int = 0
-    # What it has taken of the tokens in its policy's lane, where nobody had to be waited for, or that it is not there.
-    lane_tokens: int = _OUTSIDE
+    # The lane that it is in, where nobody had to be waited for, and what it has taken of the tokens there.
+    lane: Lane | None = None
+    lane_tokens: int = 0
     # What it has taken else of the tokens, and the counters whose slots it may be in.
     tokens: int | None = None
     inside_at: Counters | None = None
@@ -49,11 +50,9 @@ class Passage(msgspec.Struct, eq=False):
     def enter_at_once(self, bound_tokens: int) -> bool:
         """Take a request, a slot and the tokens where that needs no waiting; False: nothing was taken."""
         lane = self.policy.lane
-        lines = None if lane is None else lane.enter(bound_tokens, self.taken_ns)
-        if lines is None:
+        if lane is None or (lines := lane.enter(bound_tokens, self.taken_ns)) is None:
             return False
-        self.lines = lines
-        self.lane_tokens = bound_tokens
+        self.lines, self.lane, self.lane_tokens = lines, lane, bound_tokens
         return True
 
     async def enter(self, bound_tokens: int, count_tokens: Counting, *, is_all_input: bool = False) -> None:
@@ -98,11 +97,11 @@ class Passage(msgspec.Struct, eq=False):
 
     def settle_at_once(self) -> bool:
         """As ``settle``, where that needs no waiting; False: ``settle`` has to be asked."""
-        lane, lane_tokens = self.policy.lane, self.lane_tokens
-        if lane is None or lane_tokens == _OUTSIDE:
+        lane = self.lane
+        if lane is None:
             return self.tokens is None and self.inside_at is None
-        self.lane_tokens = _OUTSIDE
-        unused_tokens = lane_tokens - self.used_tokens
+        self.lane = None
+        unused_tokens = self.lane_tokens - self.used_tokens
         lane.leave(unused_tokens, self.taken_ns if unused_tokens >= 0 else self.now_ns())
         return True
 

@@ -139,6 +139,8 @@ async def hold(inbound: Inbound, table: RouteTable, services: Services) -> tuple
     doubt = _doubt_at(inbound, route.targets[0], found.bound.pusd)
     funds = services.budgets.reserve_at_once(standings, found.bound, cap, doubt)
     if funds is None:
+        # Calls that have ended in this turn make room.
+        services.recorder.turn.finish()
         wish = Wish(standings, found.bound, cap, doubt)
         tighten = partial(_tighten, call, route.targets[0].model, found, services)
         funds = await _reserve(wish, tighten, services)
@@ -274,6 +276,7 @@ async def cover(
     """Account for a try that may be billed, before another is made; None: there is no money for another."""
     usage = doubtful.usage
     if funds is not None and funds.bound.targets:
+        services.recorder.turn.finish()
         if not await services.budgets.reserve_more(funds, attempts + 1) and not funds.only_alerts:
             return None
         lost_pusd = funds.bound.pusd if usage is None else _price(inbound, doubtful.target, usage, services)
@@ -295,8 +298,9 @@ def charge(row: UsageRow, funds: Funds | None, lost_pusd: int, *, is_in_doubt: b
     """
     if funds is not None and funds.bound.targets:
         if not (is_in_doubt or row.is_estimated):
+            bound = funds.bound
             produced = row.output_tokens + row.audio_output_tokens + row.image_output_tokens
-            if produced > funds.bound.output_tokens * funds.bound.n and not row.is_cached:
+            if produced > bound.output_tokens * bound.n and not row.is_cached:
                 row = msgspec.structs.replace(row, is_anomalous=True)
         elif is_in_doubt and funds.is_open:
             changes = {"status": "in_doubt", "cost_pusd": funds.bound.pusd, "cost_basis": "bound", "is_estimated": True}

@@ -124,9 +124,10 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     limited_tokens: int | None = None
 
     @property
-    def is_told_limits(self) -> bool:
-        """Whether the answer tells of the gateway's own limits, before which the provider's give way."""
-        return self.passage is not None and self.passage.lines != b""
+    def limit_lines(self) -> bytes:
+        """The answer's header lines of the gateway's own limits, before which the provider's give way."""
+        passage = self.passage
+        return b"" if passage is None else passage.lines
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
     latency_ns = services.ticks_ns() - inbound.started_ns
     first_byte_ns = outcome.first_byte_ns - inbound.started_ns if outcome.first_byte_ns else 0
     # By position: see UsageRow.
-    row = UsageRow(
+    return UsageRow(
         inbound.request_id,
         inbound.created_ns,
         caller.project_id,
@@ -114,9 +114,6 @@ def compose(inbound: Inbound, outcome: Outcome, services: Services, trail: str =
         cache_layer=outcome.layer if inbound.check is None else AUDIT,
         prompt_saved_pusd=cost.prompt_saved_pusd,
     )
-    if inbound.passage is not None:
-        inbound.passage.used_tokens = 0 if row.is_cached else row.total_tokens
-    return row
 
 
 def _save(inbound: Inbound, outcome: Outcome, services: Services, usage: Usage, cost: Cost) -> tuple[int, int, Cost]:
@@ -140,22 +137,40 @@ def _who_answered(outcome: Outcome) -> tuple[str, str, bool]:
     return ("", "", False) if stored is None else (stored.provider, stored.upstream_model, stored.is_free)
 
 
-async def book(journey: Journey, outcome: Outcome, *, is_in_doubt: bool = False) -> UsageRow:
-    """Record a call, its money settled in the same turn of the loop."""
-    inbound, services, funds = journey.inbound, journey.services, journey.funds
-    row = compose(inbound, outcome, services, journey.trail)
-    if journey.lost_pusd or funds is not None:
-        row = budget.charge(row, funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
+def price(journey: Journey, outcome: Outcome, *, is_in_doubt: bool = False) -> UsageRow:
+    """The row of a call with all that it is charged, for tries before its last one too."""
+    row = compose(journey.inbound, outcome, journey.services, journey.trail)
+    if journey.lost_pusd or journey.funds is not None:
+        row = budget.charge(row, journey.funds, journey.lost_pusd, is_in_doubt=is_in_doubt)
+    return row
+
+
+def settle(journey: Journey, outcome: Outcome, row: UsageRow) -> None:
+    """Record a call; what is held for it, and what it has taken of its limits, ends in the same step.
+
+    Its answer leaves afterwards: who asks again at once finds the limits free.
+    """
+    inbound, services, funds, passage = journey.inbound, journey.services, journey.funds, journey.inbound.passage
     if inbound.check is not None:
         services.caching.audits.spend(inbound.caller.project_id, row.cost_pusd)
+    if passage is not None:
+        passage.used_tokens = 0 if row.is_cached else row.total_tokens
+        passage.settle_at_once()
     if funds is not None or services.budgets.books.directory.revision != journey.budgets_revision:
         budget.settle(row, inbound, funds, journey.budgets_revision, services)
     journey.is_recorded = True
     write(row, services)
-    if services.settings.ledger.sync == "strict":
-        await sync(row, services)
     if services.prompts.projects:
         keep_prompt(row, inbound, outcome, journey.upstream, services)
+
+
+async def book(journey: Journey, outcome: Outcome, *, is_in_doubt: bool = False) -> UsageRow:
+    """Price, settle and record a call, and wait where that has to be waited for."""
+    services, funds = journey.services, journey.funds
+    row = price(journey, outcome, is_in_doubt=is_in_doubt)
+    settle(journey, outcome, row)
+    if services.settings.ledger.sync == "strict":
+        await sync(row, services)
     if funds is not None and funds.unsettled:
         await funds.finish()
     return row

@@ -33,8 +33,8 @@ def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, told: bytes, fig
         dropped = b"x-watchllm-dropped-params: %s\r\n" % header_text(", ".join(upstream.dropped))
     if inbound.limited_tokens is not None:
         dropped += b"x-watchllm-max-tokens: %d\r\n" % inbound.limited_tokens
-    gist, request_id = upstream.gist, inbound.request_id.encode()
-    return b"%bx-watchllm-request-id: %b\r\n%b%b%b%b%b%b" % (
+    gist, request_id, limits = upstream.gist, inbound.request_id.encode(), inbound.limit_lines
+    return b"%bx-watchllm-request-id: %b\r\n%b%b%b%b%b%b%b" % (
         kind,
         request_id,
         b"" if gist.is_named else NAME % request_id,
@@ -42,7 +42,9 @@ def _headers(kind: bytes, inbound: Inbound, upstream: Upstream, told: bytes, fig
         upstream.target.lines,
         figures,
         dropped,
-        gist.unlimited if inbound.is_told_limits else gist.passed,
+        # The provider's limits give way to the gateway's own: two of one name would contradict each other.
+        gist.unlimited if limits else gist.passed,
+        limits,
     )
 
 
@@ -143,7 +145,7 @@ def _given_head(inbound: Inbound, lines: bytes, told: bytes, latency_ms: int, ov
     request_id = inbound.request_id.encode()
     return (
         b"%bx-watchllm-request-id: %b\r\nx-request-id: %b\r\n%b%bx-watchllm-cost-usd: 0\r\n"
-        b"x-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n"
+        b"x-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n%b"
         % (
             STREAM_TYPE if inbound.call.stream else JSON_TYPE,
             request_id,
@@ -152,12 +154,24 @@ def _given_head(inbound: Inbound, lines: bytes, told: bytes, latency_ms: int, ov
             lines,
             latency_ms,
             overhead_ms,
+            inbound.limit_lines,
         )
     )
 
 
-def refuse(request_id: str, client: Client, fault: Fault, target: Target | None = None, headers: Headers = ()) -> None:
-    """Answer with a fault; ``headers`` are the provider's where it is the provider's. The connection stays usable."""
+def refuse(  # noqa: PLR0913 - two of them are the provider's
+    request_id: str,
+    client: Client,
+    fault: Fault,
+    target: Target | None = None,
+    headers: Headers = (),
+    *,
+    limits: bytes = b"",
+) -> None:
+    """Answer with a fault; ``headers`` are the provider's where it is the provider's. The connection stays usable.
+
+    ``limits`` are the header lines of what limits the caller.
+    """
     # Retry-After is the fault's: what the provider asked of the gateway may not be what the client should do.
     passed = PASSED.findall(
         b"".join([b"\r\n%s: %s" % header for header in headers if not header[0].startswith(b"retry-after")])
@@ -171,14 +185,15 @@ def refuse(request_id: str, client: Client, fault: Fault, target: Target | None 
             b"" if target is None else target.lines,
             *(line + b"\r\n" for line in passed),
             *(b"%s: %s\r\n" % (name.encode(), value.encode()) for name, value in fault_headers(fault)),
+            limits,
         ]
     )
     client.send(fault.status, head, envelope(fault))
 
 
-def break_off(request_id: str, client: Client, fault: Fault, *, has_begun: bool) -> None:
+def break_off(inbound: Inbound, client: Client, fault: Fault, *, has_begun: bool) -> None:
     """End an answer that cannot be finished: by an error event where a stream has begun, else by a refusal."""
     if has_begun:
         client.end(b"data: %s\n\n" % envelope(fault))
     else:
-        refuse(request_id, client, fault)
+        refuse(inbound.request_id, client, fault, limits=inbound.limit_lines)

@@ -5,7 +5,6 @@ exactly one usage row, written before the client sees the end of its answer.
 """
 
 import asyncio
-import contextlib
 import logging
 from functools import partial
 
@@ -14,7 +13,6 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
-from gateway.budgets.keeping.funds import Funds
 from gateway.caching.auditing.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
@@ -24,11 +22,15 @@ from gateway.ledger.row import UsageRow
 from gateway.limits.passage import Passage
 from gateway.pipeline import auth, budget, limits, lookup, meter, record, reply, route, send
 from gateway.pipeline.auth import Credentials
-from gateway.pipeline.flow import Inbound, Outcome, Route, tells_limits
+from gateway.pipeline.ends import together
+from gateway.pipeline.ends.leaving import leave
+from gateway.pipeline.flow import Inbound, Outcome, Route, Target, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.record import CLIENT_GONE, OK
+from gateway.pipeline.route import RouteTable
 from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
+from providers.wire import Headers
 
 SERVER_ERROR = 500
 log = logging.getLogger("gateway.pipeline")
@@ -46,24 +48,19 @@ async def meet(credentials: Credentials, services: Services) -> KeyRecord:
 
 async def run(inbound: Inbound, client: Client, services: Services) -> None:
     """Answer one call. What it took of the limits that govern it is given back once, before its answer ends."""
-    passage = inbound.passage
-    limited = None if passage is None else limits.LimitedClient(client, passage)
-    client = limited or client
+    passage, limited = inbound.passage, None
     journey = send.Journey(inbound, client, services)
-    metrics = services.metrics
-    metrics.requests_in_flight += 1
-    hold: limits.Hold | None = None
+    services.metrics.requests_in_flight += 1
     fault: Fault | None = None
     found = lookup.NOT_ASKED
     try:
-        if passage is not None and not limits.enter_at_once(inbound, passage):
+        if passage is not None and not passage.enter_at_once(limits.bound_tokens(inbound.call)):
+            journey.asker = journey.client = limited = limits.LimitedClient(client, passage)
             await _enter(inbound, passage, services)
-        hold = limits.admit(services.recorder, metrics)
+        limits.admit(journey)
         table = services.routes_of(inbound.caller)
-        if budget.may_govern(inbound, services):
-            journey.funds = budget.hold_at_once(inbound, table, services)
-            if journey.funds is None:
-                journey.inbound, journey.funds = await budget.hold(inbound, table, services)
+        if budget.may_govern(inbound, services) and not _hold_at_once(journey, table):
+            journey.inbound, journey.funds = await budget.hold(inbound, table, services)
         path = route.choose(table, inbound.call.model, inbound.caller)
         found = await _look(journey, inbound.call.body, path)
         if not found.is_known:
@@ -72,46 +69,32 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             await _call(journey, path, found)
     except (Fault, JournalFull) as refusal:
         fault = refusal if isinstance(refusal, Fault) else refuse_unrecorded()
-        reply.refuse(inbound.request_id, client, fault)
+        _refuse(journey, fault)
     except SendFailed as failed:
         fault = await _fail(journey, failed)
     except (asyncio.CancelledError, Exception) as error:
         fault = await _stop(journey, error)
     finally:
-        _leave(journey, hold, found, fault)
-        if limited is not None and not limited.is_settled:
+        if not journey.is_ended:
+            leave(journey, found, fault)
+        if limited is not None:
             await limited.settle()
+
+
+def _hold_at_once(journey: send.Journey, table: RouteTable) -> bool:
+    """Hold what a call may cost, where nobody has to be asked."""
+    journey.funds = budget.hold_at_once(journey.inbound, table, journey.services)
+    return journey.funds is not None
 
 
 async def _enter(inbound: Inbound, passage: Passage, services: Services) -> None:
     """Wait to be let in by the limits; raises Fault. Who is stopped here has made no call yet."""
+    # Calls that have ended in this turn make room.
+    services.recorder.turn.finish()
     try:
         await limits.enter(inbound, passage, services)
     except asyncio.CancelledError as stopped:
         raise _stopping() from stopped
-
-
-def _leave(journey: send.Journey, hold: limits.Hold | None, found: lookup.Found, fault: Fault | None) -> None:
-    """End what the call has open, whatever became of it."""
-    journey.services.metrics.requests_in_flight -= 1
-    found.land(fault)
-    funds = journey.funds
-    if funds is not None and funds.hold_ids:
-        if journey.attempts and not journey.is_recorded:
-            _doubt(journey, funds)
-        funds.release()
-    if hold is not None:
-        hold.release()
-
-
-def _doubt(journey: send.Journey, funds: Funds) -> None:
-    """Charge the most to a call that went out and could not be settled: what is held must not be free in silence."""
-    row = funds.doubt.row()
-    log.error("request %s went out and could not be settled: it is charged what was held", row.request_id)
-    funds.release(row.cost_pusd)
-    with contextlib.suppress(JournalFull):
-        journey.services.recorder.record(row)
-    journey.services.metrics.observe_call(row)
 
 
 async def _look(journey: send.Journey, body: bytes, path: Route) -> lookup.Found:
@@ -147,6 +130,8 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     if upstream.relay is not None:
         await reply.flow(journey, upstream, found.lines)
     usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
+    if usage is not None and together.end(journey, upstream, usage, found):
+        return
     outcome = (
         await _outcome(journey, upstream)
         if usage is None
@@ -212,7 +197,7 @@ async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> b
     except asyncio.CancelledError:
         follower.leave()
         if follower.has_begun:
-            reply.break_off(inbound.request_id, client, _stopping(), has_begun=True)
+            reply.break_off(inbound, client, _stopping(), has_begun=True)
         raise
     finally:
         # It was a provider that it waited for.
@@ -225,7 +210,7 @@ async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> b
     elif fault is not None:
         failed = Outcome(status="failed", http_status=fault.status, error_code=fault.code, waited_ns=waited_ns)
         await record.book(journey, failed)
-        reply.refuse(inbound.request_id, client, fault)
+        _refuse(journey, fault)
     else:
         given = None if flight.answer is None else lookup.give(flight.answer, inbound)
         if given is None or not flight.is_shared:
@@ -246,7 +231,7 @@ async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower,
     fault = fault or flight.broken or Fault("upstream_truncated", "The answer that this call shared was broken off.")
     broken = Outcome(status="incomplete", http_status=OK, error_code=fault.code, waited_ns=journey.waited_ns)
     await record.book(journey, broken)
-    reply.break_off(inbound.request_id, client, fault, has_begun=True)
+    reply.break_off(inbound, client, fault, has_begun=True)
 
 
 def _broken(upstream: Upstream) -> Fault | None:
@@ -279,11 +264,11 @@ async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
 
 async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
     """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
-    request_id, client = journey.inbound.request_id, journey.client
+    inbound = journey.inbound
     fault = as_fault(failed.error, failed.target.backend)
     if fault.status >= SERVER_ERROR:
         # Not the message: providers quote what they were sent.
-        log.warning("%s failed for request %s: %s", failed.target.backend.name, request_id, fault.code)
+        log.warning("%s failed for request %s: %s", failed.target.backend.name, inbound.request_id, fault.code)
     if failed.attempts:
         usage, doubtful = None, journey.doubtful
         known = None if doubtful is None else doubtful.usage
@@ -306,12 +291,20 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
             is_in_doubt=doubtful is not None and known is None,
         )
     elif isinstance(failed.error, TargetSpared):
-        failed.target.breaker.note_spared(journey.inbound.caller.project_id, journey.services.now_ns())
+        failed.target.breaker.note_spared(inbound.caller.project_id, journey.services.now_ns())
     headers = failed.error.headers
-    if journey.inbound.is_told_limits:
+    if inbound.limit_lines:
         headers = [header for header in headers if not tells_limits(header[0])]
-    reply.refuse(request_id, client, fault, failed.target, headers)
+    _refuse(journey, fault, failed.target, headers)
     return fault
+
+
+def _refuse(journey: send.Journey, fault: Fault, target: Target | None = None, headers: Headers = ()) -> None:
+    """Refuse a call, which has left its limits by then: who asks again at once finds them free."""
+    inbound = journey.inbound
+    if inbound.passage is not None:
+        inbound.passage.settle_at_once()
+    reply.refuse(inbound.request_id, journey.asker, fault, target, headers, limits=inbound.limit_lines)
 
 
 def _stopping() -> Fault:
@@ -329,7 +322,7 @@ async def _stop(journey: send.Journey, error: BaseException) -> Fault:
         if not journey.is_recorded:
             await _record_stopped(journey, fault)
     finally:
-        reply.break_off(journey.inbound.request_id, journey.client, fault, has_begun=has_begun)
+        reply.break_off(journey.inbound, journey.client, fault, has_begun=has_begun)
     return fault
 
 

@@ -88,8 +88,8 @@ class Journey:
     """One call on its way through the targets: where it is, what was tried and how long it waited."""
 
     __slots__ = (
-        "asker", "attempts", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_recorded", "lost_pusd",
-        "services", "short", "target", "trail", "upstream", "waited_ns",
+        "asker", "attempts", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_admitted", "is_ended",
+        "is_recorded", "lost_pusd", "services", "short", "target", "trail", "upstream", "waited_ns",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
@@ -104,8 +104,12 @@ class Journey:
         # Where it was sent last, and what answered.
         self.target: Target | None = None
         self.upstream: Upstream | None = None
+        # It counts as open.
+        self.is_admitted = False
         # Its row is being written: a second one would be a second charge.
         self.is_recorded = False
+        # Its end has come, or comes at the end of this turn of the loop; see gateway.pipeline.ends.together.
+        self.is_ended = False
         # What is held for it, and the budgets' revision as it came.
         self.funds: Funds | None = None
         self.budgets_revision = services.budgets.books.directory.revision

@@ -48,6 +48,7 @@ class DirectClient:
     ``on_complete`` is called once, when the answer is out.
     """
 
+    takes_late = True
     __slots__ = (
         "_has_begun", "_head", "_is_chunked", "_is_complete", "_on_complete", "_on_gone", "_on_pressure", "_outbox",
         "_transport", "is_gone", "keeps_alive",

@@ -1,6 +1,6 @@
 """What the server's short way leads to; see gateway.surfaces.proxy.openai."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from gateway.errors import Fault
@@ -37,6 +37,10 @@ class Door(Protocol):
 
     def keep_rows(self) -> None:
         """Make durable what the ledger has to know before answers leave; asked before each write."""
+        ...
+
+    def send_by(self, end_turn: Callable[[], None]) -> None:
+        """Have this called when calls were answered together at the end of a turn, so that their answers leave."""
         ...
 
     def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:

@@ -145,8 +145,10 @@ def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
     on_end: Callable[[], None] = lambda: None,
 ) -> GatewayServer:
     """The server for one process; ``on_end`` is called when it is told to end, before it drains."""
+    outbox = Outbox(door.keep_rows)
+    door.send_by(outbox.end_turn)
     # A callable that makes the protocol of one connection.
-    http: Any = partial(GatewayProtocol, door=door, bounds=bounds, outbox=Outbox(door.keep_rows))
+    http: Any = partial(GatewayProtocol, door=door, bounds=bounds, outbox=outbox)
     config = uvicorn.Config(
         app,
         http=http,

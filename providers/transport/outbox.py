@@ -58,7 +58,7 @@ class Outbox:
                 else:
                     _withhold(transport, error)
                 return
-            asyncio.get_running_loop().call_soon(self._end_turn)
+            asyncio.get_running_loop().call_soon(self.end_turn)
         waiting.append((transport, data))
 
     def write_parts(self, transport: asyncio.WriteTransport, parts: Sequence[bytes | memoryview]) -> None:
@@ -74,7 +74,10 @@ class Outbox:
         """Whether something for a socket waits, and has not left."""
         return any(waiting is transport for waiting, _ in self._waiting)
 
-    def _end_turn(self) -> None:
+    def end_turn(self) -> None:
+        """Write all that waits, and learn how much a turn has to say; the loop calls it, or who knows of the end."""
+        if not self._waiting:
+            return
         if len(self._waiting) < FEW:
             self.at_once = AT_ONCE
         self.flush()

@@ -76,7 +76,7 @@ class Keeper:
             return None
         funds = Funds(self.books, terms.standings, bound, doubt, cap_pusd, None, (hold_id,))
         expires_ns = doubt.created_ns + self._lease_ns
-        return funds if terms.holds.hold(hold_id, terms.lines, terms.counted, most_pusd, expires_ns, funds) else None
+        return funds if terms.holds.hold(hold_id, terms.places, most_pusd, expires_ns, funds) else None
 
     def reserve_at_once(
         self, standings: tuple[Standing, ...], bound: Bound, cap_pusd: int | None, doubt: Doubt
@@ -92,13 +92,12 @@ class Keeper:
         max_tokens = bound.output_tokens if bound.needs_limit else None
         if not standings:
             return Funds(books, standings, bound, doubt, cap_pusd, max_tokens)
-        lines = tuple([standing.line_at(doubt.created_ns) for standing in standings])
-        counted = local.find(lines)
-        if counted is None:
+        places = local.find([standing.line_at(doubt.created_ns) for standing in standings])
+        if places is None:
             return None
         funds = Funds(books, standings, bound, doubt, cap_pusd, max_tokens, (hold_id,))
         expires_ns = doubt.created_ns + self._lease_ns
-        return funds if local.hold(hold_id, lines, counted, most_pusd, expires_ns, funds) else None
+        return funds if local.hold(hold_id, places, most_pusd, expires_ns, funds) else None
 
     async def reserve(self, wish: Wish, tighten: Tighten) -> Funds:
         """Hold what a call may cost, or what there is room for; raises Fault where a budget has none.

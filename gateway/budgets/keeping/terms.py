@@ -8,8 +8,7 @@ from gateway.accounts.directory import KeyRecord
 from gateway.budgets.bound import Tariff
 from gateway.budgets.directory import Standing
 from gateway.budgets.keeping.books import Books
-from gateway.counters.interface import BudgetLine
-from gateway.counters.local_holds import Line, LocalHolds
+from gateway.counters.local_holds import LocalHolds, Places
 
 # Kinds of calls that are remembered; beyond it all are looked up anew.
 MAX_REMEMBERED = 8_192
@@ -30,8 +29,7 @@ class Terms(msgspec.Struct, frozen=True, eq=False):
     standings: tuple[Standing, ...]
     # Where that is counted.
     holds: LocalHolds
-    lines: tuple[BudgetLine, ...]
-    counted: tuple[Line, ...]
+    places: Places
     from_ns: int
     until_ns: int
     # Of the budgets and their counters.
@@ -66,9 +64,8 @@ class Remembered:
     ) -> Terms | None:
         """Find what holds at a moment; None where a budget has no counter in this process, now or ever."""
         holds = self._books.local
-        lines = tuple([standing.line_at(at_ns) for standing in standings])
-        counted = None if holds is None else holds.find(lines)
-        if holds is None or counted is None:
+        places = None if holds is None else holds.find([standing.line_at(at_ns) for standing in standings])
+        if holds is None or places is None:
             return None
         windows = [standing.window_at(at_ns) for standing in standings]
         return Terms(
@@ -78,8 +75,7 @@ class Remembered:
             tariff,
             standings,
             holds,
-            lines,
-            counted,
+            places,
             max([tariff.from_ns, *[window.start_ns for window in windows]]),
             min([tariff.until_ns, *[window.end_ns for window in windows]]),
             self._epoch.number,

@@ -130,7 +130,7 @@ def _nothing() -> None:
 class SilentClient:
     """Nobody: the answer of an audit is for the cache alone."""
 
-    is_gone = False
+    is_gone = takes_late = False
 
     def send(self, status: int, head: bytes, *body: bytes | memoryview) -> None:
         """Take a whole answer."""

@@ -31,6 +31,7 @@ from gateway.ledger import store
 from gateway.ledger.recording.backlog import READ_ROWS, Backlog
 from gateway.ledger.recording.doubt import Doubt
 from gateway.ledger.recording.journal import Journal, JournalFull
+from gateway.ledger.recording.turn import Turn
 from gateway.ledger.row import UsageRow
 
 # Also the most that one transaction stores: each costs as much as 200 rows, so under load few and large ones keep pace.
@@ -83,7 +84,8 @@ class Recorder:
         self._deferred: deque[UsageRow] = deque()
         # Rows that are not written yet.
         self._taken: list[UsageRow] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # What has to be done before they are, and may bring more of them.
+        self.turn = Turn(self.write_noted)
         self._noted_ns: dict[str, int] = {}
         # Rows ever queued, and how many of those the database has.
         self._queued = 0
@@ -142,14 +144,15 @@ class Recorder:
         Whoever lets an answer leave within the turn asks for ``write_noted`` before.
         """
         if not self._taken:
-            loop = self._loop
-            if loop is None:
-                loop = self._loop = asyncio.get_running_loop()
-            loop.call_soon(self.write_noted)
+            self.turn.begin()
         self._taken.append(row)
 
     def write_noted(self) -> JournalFull | None:
-        """Make what was noted survive this process's end; where it cannot, rows are kept in memory, and holds noted."""
+        """Make what was noted survive this process's end; where it cannot, rows are kept in memory, and holds noted.
+
+        What the turn has put off is done before.
+        """
+        self.turn.finish()
         rows = self._taken
         if not rows and not self._new_holds:
             return None

@@ -20,6 +20,9 @@ OK = 200
 class AsgiClient:
     """One answer; see gateway.backends.interface.Client."""
 
+    # It is over when the path is.
+    takes_late = False
+
     def __init__(self, receive: Receive, send: Send) -> None:
         self.is_gone = False
         self._receive = receive

@@ -5,7 +5,7 @@ server takes, and calls with a key that is not known here yet, since the short w
 the body, then run the path of gateway.pipeline.run.
 """
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import msgspec
@@ -173,14 +173,18 @@ class OpenAiDoor:
         """Write the usage rows of the answers that are about to leave; what cannot be written is kept in memory."""
         self._services.recorder.write_noted()
 
+    def send_by(self, end_turn: Callable[[], None]) -> None:
+        """Have answers leave with the turn in which their calls ended."""
+        self._services.recorder.turn.after = end_turn
+
     def refuse(self, client: Client, fault: Fault, address: str = "") -> None:
         """Answer a request that did not get in; strangers are counted by their address."""
         now_ns = self._services.now_ns()
-        strangers = self._services.limiting.strangers
+        strangers, lines = self._services.limiting.strangers, b""
         if strangers is not None and fault.status == UNAUTHORIZED:
             shown_window, limit = strangers.count(address, "models", now_ns)
-            client, fault = limits.ToldClient(client, lines_of(shown_window)), limit or fault
-        reply.refuse(self._services.ids.new(now_ns), client, fault)
+            lines, fault = lines_of(shown_window), limit or fault
+        reply.refuse(self._services.ids.new(now_ns), client, fault, limits=lines)
 
 
 def _refuse_repeated(headers: Headers, single: dict[bytes, bytes]) -> None:

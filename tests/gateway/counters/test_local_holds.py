@@ -108,7 +108,7 @@ def test_how_a_hold_ended_is_known_until_its_time_is_over_and_soon_not_kept(
                 holds.sweep(now_ns, S)
             hold_id = f"h{number}"
             holds.reserve(make_hold(hold_id, None, amount_pusd=0), now_ns)
-            assert not holds.hold(hold_id, (), (), 0, now_ns + S)
+            assert not holds.hold(hold_id, (), 0, now_ns + S)
             holds.settle(hold_id, 0, now_ns)
             ended.append((hold_id, now_ns))
             assert holds.count_kept()[1] <= most
@@ -136,12 +136,12 @@ def test_holding_at_once_holds_what_reserving_would(first: int, second: int, cha
 
         def hold(hold_id: str, amount: int, holds: LocalHolds = holds, at_once: bool = at_once) -> bool:
             if at_once:
-                return holds.hold(hold_id, line, holds.find(line) or (), amount, START_NS + S)
+                return holds.hold(hold_id, holds.find(line) or (), amount, START_NS + S)
             return isinstance(holds.reserve(make_hold(hold_id, None, amount_pusd=amount), START_NS), Held)
 
         before = hold("a", first)
         # The id of an open hold is nobody else's.
-        assert not (before and holds.hold("a", line, holds.find(line) or (), 0, START_NS + S))
+        assert not (before and holds.hold("a", holds.find(line) or (), 0, START_NS + S))
         holds.settle("a", charged, START_NS)
         answers.append((before, hold("b", second)))
     assert answers[0] == answers[1]
@@ -156,7 +156,7 @@ def test_a_hold_joins_a_line_that_is_begun_after_it() -> None:
     assert holds.owned() == [("a", None)]
     holds.entrust("a", "owner")
     assert holds.owned() == [("a", "owner")]
-    assert holds.hold("b", (old,), holds.find((old,)) or (), 0, START_NS + S, "other")
+    assert holds.hold("b", holds.find((old,)) or (), 0, START_NS + S, "other")
     assert holds.owned()[1] == ("b", "other")
     joins = (Join(budget_key="n", hold_id="a", amount_pusd=0), Join(budget_key="n", hold_id="gone", amount_pusd=0))
     for name in ("c", "d"):
@@ -174,9 +174,9 @@ def test_a_hold_that_its_owner_ends_is_not_remembered() -> None:
     assert isinstance(holds.reserve(NewHold(hold_id="full", lines=(line,), amount_pusd=101, lease_ns=1), 0), Refused)
     counted = holds.find((line,))
     assert counted is not None
-    assert holds.hold("h1", (line,), counted, 60, 1_000)
-    assert not holds.hold("h1", (line,), counted, 1, 1_000)
-    assert not holds.hold("h2", (line,), counted, 41, 1_000)
+    assert holds.hold("h1", counted, 60, 1_000)
+    assert not holds.hold("h1", counted, 1, 1_000)
+    assert not holds.hold("h2", counted, 41, 1_000)
     assert (holds.end("h1", 70, 0), holds.end("h1", 70, 0)) == ((70,), ())
     assert (len(holds), holds.count_kept()) == (0, (1, 0))
     with pytest.raises(ValueError, match="picodollars"):
@@ -194,7 +194,7 @@ def test_what_is_spent_is_told_from_an_amount_on() -> None:
     assert counted is not None
 
     def spend(amount_pusd: int) -> tuple[int, ...]:
-        assert holds.hold("h", lines, counted, amount_pusd, START_NS)
+        assert holds.hold("h", counted, amount_pusd, START_NS)
         return holds.end("h", amount_pusd, START_NS)
 
     assert spend(1) == (1, 1)

@@ -9,62 +9,33 @@ from msgspec.structs import replace
 
 from gateway.backends.interface import Client
 from gateway.errors import Fault
-from gateway.ledger.recording.recorder import Recorder
 from gateway.limits.passage import Passage
-from gateway.pipeline.limits import Hold, LimitedClient, ToldClient, admit, enter
-from gateway.telemetry import Metrics
+from gateway.pipeline.limits import LimitedClient, admit, enter
+from gateway.pipeline.send import Journey
+from gateway.pipeline.services import Services
 from providers.wire import Call
 
-LINES = b"x-ratelimit-limit: 5\r\n"
+
+def journey_of(services: Services) -> Journey:
+    """A call that has come."""
+    return Journey(make_inbound(), cast("Client", FakeClient()), services)
 
 
-def test_an_admitted_call_counts_as_open() -> None:
+async def test_an_admitted_call_counts_as_open() -> None:
     """The gauge tells how many are not settled."""
-    metrics = Metrics(version="1")
-    admit(cast("Recorder", FakeRecorder()), metrics)
-    assert metrics.holds_open == 1
+    journey = journey_of(make_services())
+    admit(journey)
+    assert (journey.is_admitted, journey.services.metrics.holds_open) == (True, 1)
 
 
-def test_a_released_hold_counts_no_more() -> None:
-    """At rest the gauge is 0."""
-    metrics = Metrics(version="1")
-    Hold(metrics).release()
-    assert metrics.holds_open == 0
-
-
-def test_a_second_release_changes_nothing() -> None:
-    """However a call ends, it is counted once."""
-    metrics = Metrics(version="1")
-    first, _ = Hold(metrics), Hold(metrics)
-    first.release()
-    first.release()
-    assert metrics.holds_open == 1
-
-
-def test_a_full_ledger_admits_no_call() -> None:
-    """The cost of such a call would be known to nobody."""
-    recorder = FakeRecorder()
-    recorder.is_accepting = False
+async def test_a_full_ledger_admits_no_call() -> None:
+    """The cost of such a call would be known to nobody; nothing is open that nobody would close."""
+    journey = journey_of(make_services())
+    cast("FakeRecorder", journey.services.recorder).is_accepting = False
     with pytest.raises(Fault) as refused:
-        admit(cast("Recorder", recorder), Metrics(version="1"))
+        admit(journey)
     assert (refused.value.status, refused.value.retry_after_ms) == (503, 5_000)
-
-
-def test_a_refused_call_leaves_no_hold() -> None:
-    """Nothing is open that nobody would close."""
-    recorder, metrics = FakeRecorder(), Metrics(version="1")
-    recorder.is_accepting = False
-    with pytest.raises(Fault):
-        admit(cast("Recorder", recorder), metrics)
-    assert metrics.holds_open == 0
-
-
-def test_every_answer_of_a_limited_call_has_its_lines() -> None:
-    """Whole and streamed; the rest passes as it is."""
-    for answer in (lambda client: client.send(429, b"a: b\r\n", b"x"), lambda client: client.start(b"a: b\r\n")):
-        client = FakeClient()
-        answer(ToldClient(cast("Client", client), LINES))
-        assert client.headers == {"a": "b", "x-ratelimit-limit": "5"}
+    assert (journey.is_admitted, journey.services.metrics.holds_open) == (False, 0)
 
 
 async def zero() -> int:
@@ -97,7 +68,7 @@ async def test_an_answers_end_waits_until_all_is_given_back(is_stream: bool) -> 
 def test_a_limited_client_is_gone_when_its_client_is() -> None:
     """And is told as it would be."""
     client, told = FakeClient(), []
-    limited = ToldClient(cast("Client", client), LINES)
+    limited = LimitedClient(cast("Client", client), cast("Any", None))
     limited.watch(lambda: told.append("gone"), told.append)
     assert not limited.is_gone
     client.leave()

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from caches import make_caching
 from fakes import (
     CALLER,
     STREAM,
@@ -148,6 +149,37 @@ async def test_a_call_leaves_before_its_answer_ends_and_pays_what_it_used() -> N
     assert (path.client.status, path.counters.slots.was_whole, len(path.counters.slots)) == (200, [False], 0)
     assert path.client.headers["x-ratelimit-remaining"] == "4"
     assert path.used_tokens == [rows_of(path.services)[0].total_tokens] == [25]
+
+
+@pytest.mark.parametrize("kind", ["whole", "stream", "broken", "failed", "unknown"])
+async def test_every_answer_tells_of_the_limits_once(kind: str) -> None:
+    """Whole or streamed, the provider's failure or the caller's own, and where the path itself fails."""
+    answers = {
+        "stream": FakeExchange(STREAM),
+        "failed": Refused("down", upstream_status=503),
+        "broken": RuntimeError("a mistake of ours"),
+    }
+    path = LimitedPath(FakeBackend(answers.get(kind, whole())), stream=kind == "stream")
+    if kind == "unknown":
+        path.call = make_call(model="nothing")
+    await path.run()
+    told = [line.partition(b":")[0] for line in path.client.head.split(b"\r\n")]
+    assert [told.count(b"x-ratelimit-%s" % name) for name in (b"limit", b"remaining", b"reset")] == [1, 1, 1]
+    assert (path.client.status < 400, len(path.counters.slots)) == (kind in {"whole", "stream"}, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_given_again_tells_of_the_limits_and_uses_no_tokens(stream: bool) -> None:
+    """A request it is all the same."""
+    path = LimitedPath(FakeBackend(whole()))
+    path.services = replace(path.services, caching=make_caching(mode="exact"))
+    await path.run()
+    path.client, path.passage, path.call = FakeClient(), path.make_passage("other"), make_call(stream=stream)
+    path.counters.slots.client = path.client
+    await path.run()
+    told = path.client.headers
+    assert (told["x-watchllm-cache"], told["x-ratelimit-remaining"]) == ("hit-exact", "3")
+    assert (path.used_tokens, len(path.counters.slots)) == ([25], 0)
 
 
 async def test_a_failed_call_pays_nothing_and_leaves() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -17,6 +18,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 class NoDoor:
     """Nothing takes the short way."""
+
+    def send_by(self, end_turn: Callable[[], None]) -> None:
+        """All is answered as it comes."""
 
     def keep_rows(self) -> None:
         """There is no ledger."""

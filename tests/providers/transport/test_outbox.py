@@ -181,3 +181,17 @@ async def test_what_cannot_be_kept_keeps_all_from_leaving() -> None:
     assert one.withheld_for == [FULL, FULL]
     write(outbox, one, b"3")
     assert (one.log, two.log) == ([b"3"], [])
+
+
+async def test_who_knows_of_a_turns_end_need_not_wait_for_the_loop() -> None:
+    """What is there leaves at once; that nothing is left for the loop's own end says nothing of how much a turn has."""
+    outbox, socket = Outbox(), Socket()
+    write(outbox, socket, *[b"1"] * FEW)
+    outbox.end_turn()
+    assert socket.log == [b"1"] * FEW
+    await asyncio.sleep(0)
+    write(outbox, socket, b"2")
+    assert len(socket.log) == FEW
+    outbox.end_turn()
+    write(outbox, socket, b"3")
+    assert socket.log[FEW:] == [b"2", b"3"]

@@ -54,8 +54,8 @@ async def test_counters_tell_of_the_next_threshold_alone(database: Database, tmp
         def is_told(spent_pusd: int) -> bool:
             counted = local.find((line,))
             assert counted is not None
-            counted[0].spent_pusd = 0
-            assert local.hold("probe", (line,), counted, 0, NOW_NS)
+            counted[0][1].spent_pusd = 0
+            assert local.hold("probe", counted, 0, NOW_NS)
             return bool(local.end("probe", spent_pusd, NOW_NS))
 
         assert is_told(0)
