@@ -18,6 +18,7 @@ import msgspec
 from bench.contenders import BENCH, UPSTREAM_PORT, Contender, list_contenders
 from bench.limits import measure_limits
 from bench.load import Result, Stand, Step, measure, parse_step
+from bench.metering import measure_metering
 from bench.processes import Running, StartError, answers, spawn, start, stop
 from bench.table import render_table
 from bench.views.answers import measure_views
@@ -27,11 +28,12 @@ STEPS = "c1,c64,c256,hit1,hit64,burst64,paced64,embed16"
 VIEWS = "views"
 # Steps that are programs of their own: the semantic cache, and what leaves a full exact one.
 MODULES = ("semantic", "eviction")
-# What limits and budgets cost a call; see bench.limits.
-LIMITS = "limits"
+# What limits and budgets cost a call, and what metering and the ledger do; see bench.limits and bench.metering.
+LIMITS, METERING = "limits", "metering"
+PAIRS = {LIMITS: measure_limits, METERING: measure_metering}
 ROUNDS, SECONDS = 3, 4.0
-# What it tells is less than rounds of one gateway differ by on a shared machine: many, each against the one beside it.
-LIMITS_ROUNDS, LIMITS_SECONDS = 48, 1.0
+# What a pair tells is less than rounds of one gateway differ by on a shared machine: many, each beside the other's.
+PAIR_ROUNDS, PAIR_SECONDS = 48, 1.0
 BUILD = BENCH / "build"
 
 
@@ -39,17 +41,19 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--steps", default=STEPS, help="kinds and connections, as in c64,burst256; or semantic, eviction, views"
+        "--steps",
+        default=STEPS,
+        help="kinds and connections, as in c64,burst256; or semantic, eviction, views, limits, metering",
     )
-    parser.add_argument("--rounds", type=int, help=f"{ROUNDS}, of the step limits {LIMITS_ROUNDS}")
-    parser.add_argument("--seconds", type=float, help=f"of one measurement: {SECONDS}, of limits {LIMITS_SECONDS}")
+    parser.add_argument("--rounds", type=int, help=f"{ROUNDS}, of limits and metering {PAIR_ROUNDS}")
+    parser.add_argument("--seconds", type=float, help=f"of one measurement: {SECONDS}, of those {PAIR_SECONDS}")
     parser.add_argument("--warm", type=float, default=1, help="seconds of c64 for everyone before the first round")
     parser.add_argument("--only", default="", help="names of contenders, as in nginx,watchllm; all by default")
     parser.add_argument("--peers", type=Path, help="a JSON file such as bench/peers.example.json")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the step views, a step by itself")
     parser.add_argument("--keep", type=Path, help="the data directory of the step views, filled once and kept")
     options = parser.parse_args()
-    rounds, seconds = (LIMITS_ROUNDS, LIMITS_SECONDS) if options.steps == LIMITS else (ROUNDS, SECONDS)
+    rounds, seconds = (PAIR_ROUNDS, PAIR_SECONDS) if options.steps in PAIRS else (ROUNDS, SECONDS)
     options.rounds, options.seconds = options.rounds or rounds, options.seconds or seconds
     return options
 
@@ -111,15 +115,16 @@ def main() -> int:
         if options.steps == VIEWS:
             BUILD.mkdir(exist_ok=True)
             return measure_views(options.rows, pick_cores()[0], BUILD, options.keep)
-        steps = [parse_step(name) for name in options.steps.replace(LIMITS, "c1,c64").split(",")]
+        pair = PAIRS.get(options.steps)
+        steps = [parse_step(name) for name in ("c1,c64" if pair else options.steps).split(",")]
         build_tools()
         with ExitStack() as stack:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="watchllm-bench-")))
-            if options.steps == LIMITS:
+            if pair is not None:
                 upstream_pid = start_upstream(stack, pick_cores()[1])
                 stand = Stand(core=pick_cores()[1], seconds=options.seconds, upstream_pid=upstream_pid)
                 measured = partial(run_rounds, steps=steps, stand=stand, rounds=options.rounds, warm_s=options.warm)
-                return measure_limits(pick_cores()[0], data_dir, stack, measured)
+                return pair(pick_cores()[0], data_dir, stack, measured)
             only: str = options.only
             everyone = list_contenders(data_dir, options.peers)
             contenders = [each for each in everyone if not only or each.name in only.split(",")]

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import msgspec
 
 from bench.contenders import BENCH, Contender
 from bench.load import Result
+from bench.pairs import tell_shares
 from bench.processes import Running, start, stop
 
 PLAIN, LIMITED = "without", "with"
@@ -32,26 +32,7 @@ _BUDGET = {"scope": "account", "window": "month", "limit_usd": "9000000"}
 def measure_limits(core: int, folder: Path, stack: ExitStack, run: Callable[[list[Running]], list[Result]]) -> int:
     """Start both, have them measured, and print what limits and budget cost; 1 where that is too much."""
     runnings = [_start(name, core, folder, stack) for name in PORTS]
-    results = run(runnings)
-    steps = list(dict.fromkeys(result.step for result in results))
-    costs: list[float] = []
-    for step in steps:
-        cpu_us = {
-            name: [result.cpu_us for result in results if (result.contender, result.step) == (name, step)]
-            for name in PORTS
-        }
-        # What one core serves is the inverse of what a call costs it. Each against the one beside it: a shared machine
-        # is faster in one minute than in the next.
-        beside = zip(cpu_us[PLAIN], cpu_us[LIMITED], strict=True)
-        costs.append(1 - median([without / limited for without, limited in beside]))
-        without, limited = (median(cpu_us[name]) for name in PORTS)
-        print(
-            f"{step}: {without:.0f} µs of processor time a call without, {limited:.0f} µs with limits and a budget: "
-            f"{costs[-1]:.1%} of the throughput (at most {MOST:.0%})"
-        )
-    errors = sum(result.errors for result in results)
-    print(f"{errors} calls failed")
-    return int(max(costs) > MOST or errors > 0)
+    return tell_shares(run(runnings), PLAIN, LIMITED, "limits and a budget", MOST)
 
 
 def _start(name: str, core: int, folder: Path, stack: ExitStack) -> Running:

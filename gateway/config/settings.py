@@ -247,7 +247,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="interval: a power loss may take sync_interval_ms; strict: nothing, and slower."),
     ] = "interval"
     sync_interval_ms: Annotated[Ms, Meta(description="Between two syncs of the journal to the disk.")] = 200
-    fold_interval_ms: Annotated[Ms, Meta(description="Between two batches from the journal into the database.")] = 100
+    fold_interval_ms: Annotated[Ms, Meta(description="Between two batches from the journal into the database.")] = 250
 
 
 class Ops(msgspec.Struct, frozen=True, kw_only=True):

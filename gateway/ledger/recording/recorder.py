@@ -48,7 +48,7 @@ NoteUsed = Callable[[AsyncConnection, Mapping[str, int]], Awaitable[None]]
 class RecorderSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often the recorder works."""
 
-    fold_interval_ms: int = 100
+    fold_interval_ms: int = 250
     sync_interval_ms: int = 200
     # How long ``close`` may wait for the database; what is left is folded after the next start.
     drain_ms: int = 5_000
