@@ -42,6 +42,7 @@ PROMPT_FILTER = "prompt_filter_results"
 FILTERED = b'"content_filter'
 # So often in a row a form is learnt without finding it again; then this stream's chunks are read one by one.
 MAX_LESSONS = 16
+END = PREFIX + DONE + SEPARATOR
 
 
 class OpenAiStream:
@@ -102,8 +103,9 @@ class OpenAiStream:
             self._lessons = 0
             return piece
         out = self._feed_any(piece)
-        is_usual = self.held is None and self.failure is None and not self.finished and not self._parser.pending
-        self._plain = self._template if is_usual and self._lessons < MAX_LESSONS else None
+        is_usual = self.held is None and self.failure is None and not self.finished and not self._prompt_filter
+        is_usual = is_usual and not self._parser.pending and self._lessons < MAX_LESSONS
+        self._plain = self._template if is_usual else None
         return out
 
     def _feed_any(self, piece: bytes) -> bytes:
@@ -148,40 +150,62 @@ class OpenAiStream:
         return self._delivered
 
     def _feed_events(self, piece: bytes) -> bytes:
-        """Take a piece that begins with an event: runs of one form as a whole, what differs one by one."""
+        """Take a piece that begins with an event: runs of one form as a whole, what differs one by one.
+
+        What may leave as it came is cut out of the piece once, from ``kept`` to the first byte that may not.
+        """
         out: list[bytes] = []
-        start = 0
+        start = kept = 0
         while start < len(piece) and self._lessons < MAX_LESSONS:
-            run = None if self._template is None or self.held is not None else self._template.read(piece, start)
+            template = None if self.held is not None or self._prompt_filter else self._template
+            run = None if template is None else template.read(piece, start)
             if run is not None:
-                texts, end = run
+                texts, start = run
                 self._delivered.add(texts)
                 self.events += len(texts)
-                if len(texts) > 1 or end == len(piece):
+                if len(texts) > 1 or start == len(piece):
                     self._lessons = 0
-                out.append(piece[start:end])
-                start = end
                 continue
             end = piece.find(SEPARATOR, start) + len(SEPARATOR)
             if end < len(SEPARATOR):
                 break
             event = piece[start:end]
+            told = self._take_whole(event) if self.held is not None else self._take_first(event)
+            if told != event:
+                out += (piece[kept:start], told)
+                kept = end
             start = end
-            tier = self._tier
-            out.append(self._take_whole(event))
             if self.failure is not None or self.finished:
-                return b"".join(out)
-            if self.held is None:
-                self._template = ChunkTemplate.learn(event) or (self._template if tier == self._tier else None)
-                self._lessons += 1
-        if start:
-            self._parser.skip()
-        if start < len(piece):
-            out.append(self._feed_carefully(piece[start:]))
-        return b"".join(out)
+                break
+        out.append(piece[kept:start])
+        if self.failure is None and not self.finished:
+            if start:
+                self._parser.skip()
+            if start < len(piece):
+                out.append(self._feed_carefully(piece[start:]))
+        # Nothing empty: the join of one thing copies nothing.
+        return b"".join(filter(None, out))
+
+    def _take_first(self, event: bytes) -> bytes:
+        """Take an event that is not of the form known so far, perhaps the first of another one."""
+        self._lessons += 1
+        template = ChunkTemplate.learn(event)
+        if template is not None and template.tier in (None, self._tier) and not self._prompt_filter:
+            # It does nothing but say something, which is known by now.
+            self._template = template
+            self._delivered.say(template.said)
+            self.events += 1
+            return event
+        tier = self._tier
+        told = self._take_whole(event)
+        self._template = template or (self._template if tier == self._tier else None)
+        return told
 
     def _take_whole(self, event: bytes) -> bytes:
         """Take one event with its blank line; nearly all are one line of data."""
+        if event == END:
+            self._finish()
+            return b""
         if not event.startswith(PREFIX) or event.find(b"\n") != len(event) - len(SEPARATOR):
             return self._take_blocks((event.strip(b"\n"),))
         out = bytearray()

@@ -53,12 +53,15 @@ FORMS = [
     # More than saying is done.
     b'{"choices":[{"delta":{"content":"T"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}',
     b'{"choices":[{"delta":{"content":"T"},"finish_reason":""}]}',
+    b'{"choices":[{"delta":{"content":"T"},"usage":{"prompt_tokens":3,"completion_tokens":1}}]}',
+    b'{"choices":[{"delta":{"content":"T"}}],"service_tier":"flex"}',
 ]
 # Of unusual types.
 ODD_FORMS = [
     b'{"choices":[{"delta":{"content":[{"type":"text","text":"T"}]}}]}',
     b'{"choices":[{"delta":{"content":"T"}}],"usage":{"prompt_tokens":"3"}}',
     b'{"choices":[{"delta":{"content":"T"},"finish_reason":5}]}',
+    b'{"choices":[{"index":"0","delta":{"content":"T","role":"assistant"}}]}',
 ]
 TEXTS = [
     *(b"", b"a", b"Hello", b" world", b"x" * 300),
@@ -110,6 +113,7 @@ OTHERS = [
     b'data: {"choices":[{"delta":null}]}\n\n',
     b'data: {"choices":[{"delta":{"content":"two "}}],\ndata: "id":"lines"}\n\n',
     b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2},"service_tier":"default"}\n\n',
+    b'data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n',
     b'data: {"choices":[],"x_groq":{"usage":{"prompt_tokens":5,"completion_tokens":2}}}\n\n',
     b'data:{"choices":[{"delta":{"content":"tight"}}]}\n\n',
     b'event: message\nid: 1\ndata: {"choices":[{"delta":{"content":"named"}}]}\n\n',
@@ -301,6 +305,24 @@ def test_another_form_is_learnt_from_its_first_chunk(read_in_runs: list[int]) ->
             assert stream.feed(event(form)) == event(form)
     assert read_in_runs == [1] * 57
     assert stream.events == 60
+
+
+def test_the_chunk_that_shows_a_form_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says is known when its form is: only the role, the end and the usage are read by themselves."""
+    alone: list[bytes] = []
+    take = OpenAiStream._take  # pyright: ignore[reportPrivateUsage]  # the reading of one chunk by itself
+
+    def note(self: OpenAiStream, data: bytes, out: bytearray) -> None:
+        alone.append(data)
+        take(self, data, out)
+
+    monkeypatch.setattr(OpenAiStream, "_take", note)
+    role = event(PLAIN, b"").replace(b'{"content', b'{"role":"assistant","content')
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\n'
+    stream = OpenAiStream()
+    seen = told(stream, [role + event(PLAIN) * 5 + event(CALL) * 5 + FINISH + usage + b"data: [DONE]\n\n"])
+    assert (seen["said"][0], seen["events"], seen["end"][0]) == ("a" * 10, 12, True)
+    assert [data[:40] for data in alone] == [each[6:46] for each in (role, FINISH, usage)]
 
 
 @pytest.mark.parametrize("folder", ["openai/chat", "groq/chat", "openrouter/chat", "openai/completions"])

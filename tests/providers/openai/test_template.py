@@ -111,6 +111,9 @@ def test_an_empty_finish_reason_is_none() -> None:
         b'{"choices":[{"delta":{"content":"T"}}],"error":{"message":"no"}}',
         b'{"choices":[{"delta":{"content":"T"}}],"error":false}',
         b'{"choices":[{"delta":{"content":"T"}}],"x_groq":{"id":"r"}}',
+        b'{"choices":[{"delta":{"content":"T"},"usage":{"prompt_tokens":1}}]}',
+        # Of unusual types, which are not read as the usual ones.
+        b'{"choices":[{"index":"0","delta":{"content":"T"}}]}',
         # No chunk at all.
         b'{"content":"T"}',
         b'["content","T"]',
@@ -146,6 +149,27 @@ def test_anything_else_is_no_form(form: bytes) -> None:
 def test_an_event_with_another_frame_is_no_form(whole: bytes) -> None:
     """One line of data, a space behind the colon and a blank line: everything else is rewritten on its way."""
     assert ChunkTemplate.learn(whole) is None
+
+
+@pytest.mark.parametrize("tier", [None, "", "flex"])
+def test_a_form_tells_what_its_first_chunk_does(tier: str | None) -> None:
+    """What it says, and of which tier the service is: nothing is left to be read of it."""
+    form = CONTENT if tier is None else CONTENT.replace(b'"id":"c1"', b'"service_tier":"%b"' % tier.encode())
+    template = ChunkTemplate.learn(event(form, b"\\u00e9\\n"))
+    assert template is not None
+    assert (template.said, template.tier) == ("é\n", tier)
+
+
+@pytest.mark.parametrize("text", [b"\\x", b"\t", b"\x00", b"\\ud83d", b"\xff", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("form", [CONTENT, PADDED, CALL], ids=["content", "padded", "call"])
+def test_no_form_is_learnt_from_a_text_that_is_not_json(form: bytes, text: bytes) -> None:
+    """It says nothing that is known."""
+    assert ChunkTemplate.learn(event(form, text)) is None
+
+
+def test_no_form_is_learnt_from_two_lines() -> None:
+    """JSON may have a line end where an event may not."""
+    assert ChunkTemplate.learn(event(CONTENT.replace(b'"choices"', b'\n"choices"'))) is None
 
 
 @pytest.mark.parametrize(
