@@ -199,8 +199,8 @@ class FakeExchange:
         headers: Headers = (),
         body: bytes = b"",
     ) -> None:
-        self.status = status
-        self.headers = headers
+        self.status, self.headers = status, headers
+        self.whole: bytes | None = None
         self.log: list[str] = []
         self.sink: Sink | None = None
         self._pieces = pieces

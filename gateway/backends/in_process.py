@@ -49,6 +49,8 @@ class InProcessReply(msgspec.Struct, frozen=True, kw_only=True):
 class ScriptedExchange:
     """A streamed answer that is known beforehand, played with its pauses; see backends.interface.Exchange."""
 
+    whole = None
+
     def __init__(self, reply: SandboxReply, loop: asyncio.AbstractEventLoop) -> None:
         self.status = reply.status
         self.headers = _headers(reply)

@@ -54,6 +54,11 @@ class Exchange(Protocol):
         """What ``reading`` makes of the headers, which it gets as ``Head``; not asked again where they are the same."""
         ...
 
+    @property
+    def whole(self) -> bytes | None:
+        """The body, where all of it is here already; it is the caller's to release then, or to attach a sink."""
+        ...
+
     def attach(self, sink: Sink) -> None:
         """Have the body delivered."""
         ...

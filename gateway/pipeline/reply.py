@@ -6,6 +6,7 @@ chunk with the finish_reason of a stream.
 
 from gateway.backends.failure import as_stream_fault
 from gateway.backends.interface import Client
+from gateway.backends.relay import Arrived, Relay
 from gateway.caching.flights import Flight
 from gateway.envelope import envelope, fault_headers
 from gateway.errors import Fault
@@ -57,25 +58,27 @@ def _figures(cost: bytes, latency_ms: int, cached: bytes = b"false") -> bytes:
     )
 
 
-async def flow(journey: Journey, upstream: Upstream, told: bytes) -> None:
-    """Let a stream run until only its end is missing; ``told`` are the header lines of the cache."""
-    inbound, client, services = journey.inbound, journey.client, journey.services
-    relay = upstream.relay
-    assert relay is not None, "asked for streams only"  # noqa: S101 - for the type checkers
-    estimate = meter.estimate_pusd(inbound.call, upstream.target, services)
-    now_ns = services.ticks_ns()
-    elapsed_ns = now_ns - inbound.started_ns
-    figures = b"x-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n" % (
-        elapsed_ns // 1_000_000,
-        (elapsed_ns - upstream.waited_ns) / 1e6,
-    )
+def _begin(journey: Journey, upstream: Upstream, told: bytes, latency_ms: int, overhead_ms: float) -> None:
+    """Begin a stream: what is known of it, and what it may cost."""
+    inbound = journey.inbound
+    estimate = meter.estimate_pusd(inbound.call, upstream.target, journey.services)
+    figures = b"x-watchllm-latency-ms: %d\r\nx-watchllm-overhead-ms: %.3f\r\n" % (latency_ms, overhead_ms)
     if estimate is not None:
         cost = format_usd(estimate).encode()
         figures = b"x-watchllm-cost-usd: %s\r\nx-watchllm-cost-basis: estimate\r\n%s" % (cost, figures)
-    client.start(_headers(STREAM_TYPE, inbound, upstream, told, figures))
+    journey.client.start(_headers(STREAM_TYPE, inbound, upstream, told, figures))
+
+
+async def flow(journey: Journey, upstream: Upstream, told: bytes) -> None:
+    """Let a stream run until only its end is missing; ``told`` are the header lines of the cache."""
+    services, relay = journey.services, upstream.relay
+    assert isinstance(relay, Relay), "asked for streams on their way only"  # noqa: S101 - for the type checkers
+    now_ns = services.ticks_ns()
+    elapsed_ns = now_ns - journey.inbound.started_ns
+    _begin(journey, upstream, told, elapsed_ns // 1_000_000, (elapsed_ns - upstream.waited_ns) / 1e6)
     services.relays.add(relay)
     try:
-        relay.attach(client)
+        relay.attach(journey.client)
         await relay.done
     finally:
         services.relays.discard(relay)
@@ -85,7 +88,7 @@ async def flow(journey: Journey, upstream: Upstream, told: bytes) -> None:
 
 def finish(journey: Journey, upstream: Upstream, told: bytes, row: UsageRow) -> None:
     """Send what was held back, now that the row is durable."""
-    inbound, client = journey.inbound, journey.client
+    inbound, client, relay = journey.inbound, journey.client, upstream.relay
     cost = format_usd(row.cost_pusd).encode()
     members = _figures(cost, row.latency_ms)
     if upstream.answer is not None:
@@ -96,8 +99,13 @@ def finish(journey: Journey, upstream: Upstream, told: bytes, row: UsageRow) -> 
         )
         head = _headers(JSON_TYPE, inbound, upstream, told, figures)
         client.send(200, head, *splice.append_apart(upstream.answer.body, members))
-    elif upstream.relay is not None:
-        client.end(_tail(inbound, upstream, upstream.relay.reader, members))
+    elif isinstance(relay, Arrived):
+        # All that could fail comes before its beginning.
+        rest = relay.events + _tail(inbound, upstream, relay.reader, members)
+        _begin(journey, upstream, told, row.latency_ms, row.overhead_us / 1000)
+        client.end(rest)
+    elif relay is not None:
+        client.end(_tail(inbound, upstream, relay.reader, members))
 
 
 def _tail(inbound: Inbound, upstream: Upstream, reader: StreamReader, figures: bytes) -> bytes:

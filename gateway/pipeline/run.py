@@ -13,6 +13,7 @@ import msgspec
 from gateway.accounts.directory import KeyRecord
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
+from gateway.backends.relay import Arrived
 from gateway.caching.auditing.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
@@ -30,6 +31,7 @@ from gateway.pipeline.record import CLIENT_GONE, OK
 from gateway.pipeline.route import RouteTable
 from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
+from providers.chat import Usage
 from providers.wire import Headers
 
 SERVER_ERROR = 500
@@ -127,9 +129,10 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     upstream = await send.send(journey, path)
     if found.flight is not None:
         found.flight.lines = upstream.target.lines
-    if upstream.relay is not None:
-        await reply.flow(journey, upstream, found.lines)
-    usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
+    if upstream.answer is None:
+        usage = await _flow(journey, upstream, found)
+    else:
+        usage = meter.believe_whole(upstream.answer)
     if usage is not None and together.end(journey, upstream, usage, found):
         return
     outcome = (
@@ -143,6 +146,16 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
     reply.finish(journey, upstream, found.lines + upstream.told, row)
     if found.policy is not None:
         lookup.keep(found, journey, outcome, row)
+
+
+async def _flow(journey: send.Journey, upstream: Upstream, found: lookup.Found) -> Usage | None:
+    """Let a stream run to its end; tells its usage where all of it was here before."""
+    if not isinstance(upstream.relay, Arrived):
+        await reply.flow(journey, upstream, found.lines)
+        return None
+    if found.flight is not None:
+        found.flight.take(upstream.relay.events)
+    return upstream.relay.usage
 
 
 async def _spare(journey: send.Journey, found: lookup.Found) -> bool:

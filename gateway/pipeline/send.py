@@ -17,9 +17,9 @@ import msgspec
 from gateway.backends.answer import is_success, read_answer
 from gateway.backends.breaker import LastFailure
 from gateway.backends.failure import as_fault, describe, is_callers, is_well
-from gateway.backends.interface import Backend, Client, WholeReply
+from gateway.backends.interface import Backend, Client, Exchange, WholeReply
 from gateway.backends.leaving import ignore_leaving, pause, stop_by, stop_on_leaving
-from gateway.backends.relay import Relay
+from gateway.backends.relay import Arrived, Relay
 from gateway.backends.retries import find_wait_ms
 from gateway.budgets.keeping.funds import Funds
 from gateway.caching.batch import Batch
@@ -45,7 +45,7 @@ class Upstream(msgspec.Struct, kw_only=True):
     # What of its head goes on.
     gist: Gist
     answer: Answer | None = None
-    relay: Relay | None = None
+    relay: Relay | Arrived | None = None
     attempts: int
     dropped: tuple[str, ...]
     # Monotonic ns: the answer's first byte, and all time spent waiting for providers so far.
@@ -316,8 +316,30 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
     guard = None if journey.funds is None else budget.make_guard(journey.funds, target, services)
     gist = exchange.gist(target.read_gist)
-    reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
-    relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)
+    whole = None if services.settings.ledger.sync == "strict" else exchange.whole
+    relay: Relay | Arrived | None = None
+    if whole is not None:
+        relay = Arrived.read(backend.dialect.open_stream(call), whole, guard)
+    if relay is not None:
+        exchange.release()
+        ignore_leaving(client)
+    else:
+        reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
+        relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)
+        await _begin(relay, exchange, client)
+    return Upstream(
+        target=target,
+        gist=gist,
+        relay=relay,
+        attempts=journey.attempts,
+        dropped=request.dropped,
+        first_byte_ns=services.ticks_ns(),
+        waited_ns=0,
+    )
+
+
+async def _begin(relay: Relay, exchange: Exchange, client: Client) -> None:
+    """Wait until a stream has begun; raises ProviderError where it ends before it has said anything."""
     stop_by(client, relay.abandon)
     exchange.attach(relay)
     try:
@@ -333,15 +355,6 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
         # A stream that ended before it said anything has made nothing that anybody knows of.
         failure.has_begun = False
         raise failure
-    return Upstream(
-        target=target,
-        gist=gist,
-        relay=relay,
-        attempts=journey.attempts,
-        dropped=request.dropped,
-        first_byte_ns=services.ticks_ns(),
-        waited_ns=0,
-    )
 
 
 def _find_wait_ms(error: ProviderError, journey: Journey, target: Target, others: tuple[Target, ...]) -> float | None:

@@ -13,14 +13,13 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from providers.errors import InvalidAnswer, ProviderError, Truncated, Unreachable, Withheld
 from providers.transport.exchange import Exchange
 from providers.transport.head import REDIRECTION, ResponseHead, read_whole
-from providers.transport.known_answer import KnownAnswer
+from providers.transport.known_answer import BLANK_LINE, KnownAnswer, KnownStream, read_stream
 from providers.transport.origin import Origin
 from providers.transport.outbox import Outbox
 from providers.transport.unread import is_unread
 
 # Up to here one copy of the body is cheaper than a second write.
 _JOIN_BYTES = 65_536
-_HEAD_END = b"\r\n\r\n"
 _CONTINUE, _SWITCHING, _OK = 100, 101, 200
 # A turn of a busy event loop; and hardly more than the way to the other side of the earth and back.
 _LEAST_CROSSING_NS, _MOST_CROSSING_NS = 50_000_000, 250_000_000
@@ -31,7 +30,7 @@ _METHODS_WITH_BODY = (b"POST ", b"PUT ", b"PATCH ")
 class OriginPool:
     """The connections of one origin: idle ones, the last used at the end, and the number of busy ones."""
 
-    __slots__ = ("active", "busy", "idle", "known", "live", "max_header_bytes", "origin", "outbox")
+    __slots__ = ("active", "busy", "idle", "known", "known_stream", "live", "max_header_bytes", "origin", "outbox")
 
     def __init__(
         self, origin: Origin, max_header_bytes: int, active: set[Exchange], live: set["Connection"], outbox: Outbox
@@ -45,6 +44,8 @@ class OriginPool:
         self.idle: list[Connection] = []
         # How the last ordinary answer began.
         self.known: KnownAnswer | None = None
+        # The same of the last stream that was here at once.
+        self.known_stream: KnownStream | None = None
         self.busy = 0
 
     def take(self, oldest_ns: int) -> "Connection | None":
@@ -71,29 +72,10 @@ class Connection(asyncio.Protocol):
     """Speaks HTTP/1.1 on one socket, one exchange at a time."""
 
     __slots__ = (
-        "_body_at",
-        "_body_bytes",
-        "_buffer",
-        "_interim_heads",
-        "_is_complete",
-        "_is_followed",
-        "_is_head_request",
-        "_is_paused",
-        "_keeps_alive",
-        "_own_pieces",
-        "_parser",
-        "_pieces",
-        "_pool",
-        "_received",
-        "_status",
-        "_transport",
-        "crossing_ns",
-        "exchange",
-        "idle_since_ns",
-        "is_idle",
-        "is_used",
-        "on_body",
-    )
+        "_body_at", "_body_bytes", "_buffer", "_interim_heads", "_is_complete", "_is_followed", "_is_head_request",
+        "_is_paused", "_keeps_alive", "_own_pieces", "_parser", "_pieces", "_pool", "_received", "_status",
+        "_transport", "crossing_ns", "exchange", "idle_since_ns", "is_idle", "is_used", "on_body",
+    )  # fmt: skip
 
     _transport: asyncio.Transport
 
@@ -106,8 +88,7 @@ class Connection(asyncio.Protocol):
         self.is_used = False
         # So long after a request was written it may still be reset for having met a closed connection.
         self.crossing_ns = _LEAST_CROSSING_NS
-        self._is_paused = False
-        self._is_head_request = False
+        self._is_paused = self._is_head_request = False
         self._pieces: list[bytes] = []
         # The parser calls this with every chunk; no method of ours is as fast as the list's own.
         self.on_body = self._pieces.append
@@ -199,7 +180,7 @@ class Connection(asyncio.Protocol):
             error = self._note_garbage(reason)
         if self._body_at:
             self._feed(exchange)
-        elif not self._take_head(exchange, data, error):
+        elif self._take_arrived(exchange, data) or not self._take_head(exchange, data, error):
             return
         if self.exchange is not exchange:
             # It took offence, or its sink did.
@@ -265,14 +246,32 @@ class Connection(asyncio.Protocol):
         exchange.complete(head, data[start:])
         return True
 
+    def _take_arrived(self, exchange: Exchange, data: bytes) -> bool:
+        """Take a chunked answer that came to its end in one read; False where it is not an ordinary one."""
+        if not self._is_complete or exchange.reads_all or self._is_head_request:
+            return False
+        if self._received != len(data) or self._interim_heads or self._is_followed:
+            return False
+        pool = self._pool
+        known = pool.known_stream
+        if known is None or not data.startswith(known.raw):
+            known = pool.known_stream = read_stream(data, self._status, pool.max_header_bytes)
+            if known is None:
+                return False
+        exchange.head, self._body_at = known.head, len(known.raw)
+        body = b"".join(self._pieces)
+        self._pieces.clear()
+        self._part(exchange, data, exchange.first_byte_ns)
+        exchange.complete(known.head, body)
+        return True
+
     def _begin_reading(self) -> None:
         # The cut head of a response, as long as it is not complete.
         self._buffer = b""
         self._interim_heads = 0
         self._status = 0
         self._body_bytes = 0
-        self._is_complete = False
-        self._is_followed = False
+        self._is_complete = self._is_followed = False
         self._own_pieces = 0
 
     def _feed(self, exchange: Exchange) -> None:
@@ -312,10 +311,10 @@ class Connection(asyncio.Protocol):
             return False
         start = 0
         for _ in range(self._interim_heads):
-            start = buffer.find(_HEAD_END, start) + len(_HEAD_END)
-        end = buffer.find(_HEAD_END, start)
+            start = buffer.find(BLANK_LINE, start) + len(BLANK_LINE)
+        end = buffer.find(BLANK_LINE, start)
         head = ResponseHead(self._status, buffer[start : end + 2])
-        self._body_at = end + len(_HEAD_END)
+        self._body_at = end + len(BLANK_LINE)
         self._buffer = b""
         if self._is_head_request:
             # The parser waits for a body that will not come, so this connection cannot be used again.
@@ -339,13 +338,17 @@ class Connection(asyncio.Protocol):
         return InvalidAnswer(f"the head of the answer is larger than {self._pool.max_header_bytes} bytes")
 
     def _finish(self, exchange: Exchange, data: bytes) -> None:
-        """The response is complete: keep the connection if nothing speaks against it."""
+        """The response is complete."""
+        self._part(exchange, data, monotonic_ns())
+        exchange.finish()
+
+    def _part(self, exchange: Exchange, data: bytes, now_ns: int) -> None:
+        """The exchange goes its way; keep the connection if nothing speaks against it."""
         self._leave(exchange)
         if self._keeps_alive and self._ended_exactly(exchange, data):
-            self._keep(monotonic_ns())
+            self._keep(now_ns)
         else:
             self._transport.abort()
-        exchange.finish()
 
     def _keep(self, now_ns: int) -> None:
         """Put the connection to the idle ones, unless the server answered before it had read the request."""
@@ -365,7 +368,7 @@ class Connection(asyncio.Protocol):
         if self._received == self._body_at + self._body_bytes:
             return True
         # Both the last chunk and the trailers end with one empty line, not with two.
-        return exchange.head.is_chunked and data.endswith(_HEAD_END) and data[-5:-4] not in (b"", b"\n")
+        return exchange.head.is_chunked and data.endswith(BLANK_LINE) and data[-5:-4] not in (b"", b"\n")
 
     def _leave(self, exchange: Exchange) -> None:
         self.exchange = None

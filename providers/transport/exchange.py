@@ -99,6 +99,12 @@ class Exchange:
             self._parts = [b"".join(self._parts)]
         return self._parts[0]
 
+    @property
+    def whole(self) -> bytes | None:
+        """The body that a sink would get, where all of it is here and nobody has taken it; None: attach one."""
+        is_whole = self._mode == _HELD and self._has_ended and self._error is None and self._decoder is None
+        return self.body if is_whole else None
+
     def attach(self, sink: Sink, *, max_decoded_bytes: int = MAX_DECODED_BYTES) -> None:
         """Give the body to ``sink``: what is here at once, the rest as it comes.
 
@@ -230,10 +236,9 @@ class Exchange:
         self.head = head
         self._parts = [body]
         self.link = None
-        self._mode = _OVER
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.hand(None)
+        self._mode = _OVER if self.reads_all else _HELD
+        self._has_ended = True
+        self._wake()
 
     def feed(self, data: bytes) -> None:
         """Body bytes arrived, without their framing."""

@@ -87,6 +87,15 @@ class ResponseHead:
         return b"\r\ntransfer-encoding:" in self.lower
 
     @property
+    def is_plainly_chunked(self) -> bool:
+        """Whether the body comes in chunks, and neither has to be decoded nor refused."""
+        return (
+            self.raw.startswith(b"HTTP/1.")
+            and self.lower.count(b"-encoding:") == 1
+            and self.get_all(b"transfer-encoding") == b"chunked"
+        )
+
+    @property
     def ends_with_connection(self) -> bool:
         """Whether nothing but the closing of the connection marks the end of the body."""
         return not self.is_chunked and self.content_length is None

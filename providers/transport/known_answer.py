@@ -4,9 +4,12 @@ Servers without dates and ids in their heads (llama.cpp, plain proxies) answer e
 digits of its Content-Length. From others nothing is recognised, and the comparison ends at the first byte that differs.
 """
 
+import msgspec
+
 from providers.transport.head import LENGTH, ResponseHead
 
 MAX_LENGTH_DIGITS = 10
+LINE_END, BLANK_LINE = b"\r\n", b"\r\n\r\n"
 
 
 class KnownAnswer:
@@ -42,3 +45,19 @@ class KnownAnswer:
         head = ResponseHead(self._head.status, data[: body_at - 2])
         head.gists = self._head.gists
         return head, body_at
+
+
+class KnownStream(msgspec.Struct, frozen=True):
+    """The head of a chunked answer, and its bytes with the blank line: no body begins before them."""
+
+    raw: bytes
+    head: ResponseHead
+
+
+def read_stream(data: bytes, status: int, max_header_bytes: int) -> KnownStream | None:
+    """Read the head of a chunked answer that the parser has found valid; None for what has to be decoded or refused."""
+    end = data.find(BLANK_LINE)
+    if end > max_header_bytes:
+        return None
+    head = ResponseHead(status, data[: end + len(LINE_END)])
+    return KnownStream(data[: end + len(BLANK_LINE)], head) if head.is_plainly_chunked else None
