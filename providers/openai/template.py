@@ -19,6 +19,8 @@ SEPARATOR = b"\n\n"
 # https://platform.openai.com/docs/api-reference/chat/create, stream_options.include_obfuscation (2026-11-22).
 SAID = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments|text)": ?"([^"\\]*(?:\\.[^"\\]*)*)"')
 PADDING = re.compile(rb'"obfuscation": ?"([A-Za-z0-9]*)"')
+# No chunk that holds one of them says one thing and nothing else.
+SILENT, EMPTY = b'"delta":{}', b'"content":""'
 # What a form must say when it stands in the gap; no event that holds it is learnt from. And nothing must say nothing:
 # of two members that hold a thought the second counts where the first is empty.
 MARK = b"-- what is said --"
@@ -83,6 +85,9 @@ class ChunkTemplate:
     @classmethod
     def learn(cls, event: bytes) -> Self | None:
         """Take the form of a whole event; None where it is not a chunk that says one thing and does nothing else."""
+        if event.find(SILENT) >= 0 or event.find(EMPTY) >= 0:
+            # The role or the end, of which the patterns would look at every byte.
+            return None
         text = SAID.search(event)
         if (
             text is None
