@@ -28,8 +28,11 @@ class Delivered:
 
     def add(self, pieces: list[str]) -> None:
         """Note what was said."""
-        chars = sum(map(len, pieces))
-        if self._kept_chars + chars > MAX_KEPT_CHARS:
+        if not pieces:
+            return
+        text = "".join(pieces)
+        chars = self._kept_chars + len(text)
+        if chars > MAX_KEPT_CHARS:
             for piece in pieces:
                 if self._kept_chars > MAX_KEPT_CHARS:
                     self.unkept_chars += len(piece)
@@ -37,8 +40,8 @@ class Delivered:
                     self._kept_chars += len(piece)
                     self._pieces.append(piece)
             return
-        self._kept_chars += chars
-        self._pieces += pieces
+        self._kept_chars = chars
+        self._pieces.append(text)
         if len(self._pieces) > MAX_PIECES:
             self._pieces = ["".join(self._pieces)]
 

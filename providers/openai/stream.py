@@ -129,13 +129,13 @@ class OpenAiStream:
         """The upstream ended; without [DONE] it is the end where every choice has its finish_reason, and only there."""
         if self.failure is not None or self.finished:
             return b""
-        out = bytearray()
+        out: list[bytes] = []
         rest = self._parser.end()
         for event in rest:
             # An event cut in its middle is a truncation, not a fault of its own.
             if event.data and not is_json(event.data):
                 break
-            self._take(event.data, out)
+            out.append(self._take(event.data))
         if self.failure is None and not self.finished:
             if self.has_ended:
                 self.finished = True
@@ -143,7 +143,7 @@ class OpenAiStream:
                 self.failure = Truncated("the provider's stream ended before its last event")
             else:
                 self.failure = InvalidAnswer("the provider's stream holds no event")
-        return bytes(out)
+        return b"".join(out)
 
     def delivered(self) -> Delivered:
         """What was said so far, with reasoning and tool calls."""
@@ -208,9 +208,7 @@ class OpenAiStream:
             return b""
         if not event.startswith(PREFIX) or event.find(b"\n") != len(event) - len(SEPARATOR):
             return self._take_blocks((event.strip(b"\n"),))
-        out = bytearray()
-        self._take(event[len(PREFIX) : -len(SEPARATOR)], out)
-        return bytes(out)
+        return self._take(event[len(PREFIX) : -len(SEPARATOR)])
 
     def _feed_carefully(self, piece: bytes) -> bytes:
         try:
@@ -222,7 +220,7 @@ class OpenAiStream:
 
     def _take_blocks(self, blocks: Iterable[bytes]) -> bytes:
         """Read events one by one; return what may go out."""
-        out = bytearray()
+        out: list[bytes] = []
         for block in blocks:
             event = parse_block(block)
             if block.startswith(LLAMA_ERROR):
@@ -230,58 +228,55 @@ class OpenAiStream:
             elif event is not None and event.event == "error":
                 self.failure = read_named_error(event.data)
             elif event is not None:
-                self._take(event.data, out)
+                out.append(self._take(event.data))
             elif not block.startswith(b":") and self.events == 0 and block.startswith((b"{", b"<")):
                 self.failure = InvalidAnswer("the provider answered a stream with something else")
             if self.failure is not None or self.finished:
                 break
-        return bytes(out)
+        return b"".join(out)
 
-    def _take(self, data: bytes, out: bytearray) -> None:
+    def _take(self, data: bytes) -> bytes:
         data = data.strip()
         if not data:
-            return
+            return b""
         if len(data) == len(DONE) and data.upper() == DONE:
             self._finish()
-            return
+            return b""
         try:
             chunk = CHUNK.decode(data)
         except BROKEN_JSON:
-            self._take_unusual(data, out)
-            return
+            return self._take_unusual(data)
         self._tier = chunk.service_tier or self._tier
         usage = chunk.usage or (chunk.x_groq.usage if chunk.x_groq is not None else None)
         if usage is not None:
             self._count(read_usage(usage, self._tier))
-        self._take_read(chunk, data, out)
+        return self._take_read(chunk, data)
 
     def _count(self, usage: Usage | None) -> None:
         """Note what is reported: the latest counts, but nothing usable gives way to what is not."""
         if usage is not None and (usage.is_credible or self.usage is None or not self.usage.is_credible):
             self.usage = usage
 
-    def _take_read(self, chunk: ChunkWire | OddUsageChunk, data: bytes, out: bytearray) -> None:
+    def _take_read(self, chunk: ChunkWire | OddUsageChunk, data: bytes) -> bytes:
         if chunk.error is not None:
             self.failure = error_in_success(chunk.error)
-            return
+            return b""
         if not chunk.choices:
             # A usage chunk, or one with nothing to say: clients read choices[0] of every chunk.
             self.usage_chunk = data if chunk.usage is not None else self.usage_chunk
             if chunk.usage is None:
                 self.failure = find_bare_error(data)
                 self._keep_prompt_filter(data)
-            return
-        self._take_choices(chunk, chunk.choices, data, out)
+            return b""
+        return self._take_choices(chunk, chunk.choices, data)
 
-    def _take_choices(
-        self, chunk: ChunkWire | OddUsageChunk, choices: list[ChoiceWire], data: bytes, out: bytearray
-    ) -> None:
+    def _take_choices(self, chunk: ChunkWire | OddUsageChunk, choices: list[ChoiceWire], data: bytes) -> bytes:
         said: list[str] = []
         is_last = is_part = False
         for choice in choices:
             if choice.finish_reason == "error":
                 self.failure = Refused("the provider ended its answer with an error", upstream_status=200)
-                return
+                return b""
             if choice.finish_reason:
                 is_last = True
                 self._note_end(choice.index)
@@ -294,10 +289,11 @@ class OpenAiStream:
             # OpenRouter sends its usage after the finish, in a chunk whose choice says nothing.
             self.usage_chunk = data
         elif is_last or is_part:
-            self._pass(data, out, is_last=is_last, is_silent=is_silent)
+            return self._pass(data, is_last=is_last, is_silent=is_silent)
         elif FILTERED in data:
             # Azure's filter tells what it found behind what was said; clients read the delta of every choice.
-            self._pass(with_deltas(data), out, is_last=False, is_silent=True)
+            return self._pass(with_deltas(data), is_last=False, is_silent=True)
+        return b""
 
     def _hear(self, choice: ChoiceWire, said: list[str]) -> None:
         if choice.usage is not None:
@@ -319,7 +315,7 @@ class OpenAiStream:
         if member is not None:
             self._prompt_filter = data[member.start : member.value_end]
 
-    def _pass(self, data: bytes, out: bytearray, *, is_last: bool, is_silent: bool = False) -> None:
+    def _pass(self, data: bytes, *, is_last: bool, is_silent: bool = False) -> bytes:
         """Let a chunk go, or hold it: from the first finish_reason on, the latest that says something waits.
 
         The figures go into it; one that says nothing, such as the role of another choice, goes before it.
@@ -330,33 +326,30 @@ class OpenAiStream:
         if self._prompt_filter:
             data, self._prompt_filter = splice.append(data, self._prompt_filter), b""
         if is_silent or not self._has_finished:
-            out += PREFIX + data + SEPARATOR
-            return
-        if self.held is not None:
-            out += PREFIX + self.held + SEPARATOR
-        self.held = data
+            return PREFIX + data + SEPARATOR
+        before, self.held = self.held, data
+        return b"" if before is None else PREFIX + before + SEPARATOR
 
-    def _take_unusual(self, data: bytes, out: bytearray) -> None:
+    def _take_unusual(self, data: bytes) -> bytes:
         """A chunk that is not of the usual types, or not quite JSON; what is no chunk at all is dropped."""
         data = splice.as_text(data)
         readable = splice.mend(data) or data
         try:
             odd = ODD_USAGE_CHUNK.decode(readable)
         except BROKEN_JSON:
-            self._take_loosely(readable, data, out)
-            return
+            return self._take_loosely(readable, data)
         self._count(read_any_usage(odd.usage or (odd.x_groq or {}).get("usage"), self._tier))
-        self._take_read(odd, data, out)
+        return self._take_read(odd, data)
 
-    def _take_loosely(self, readable: bytes, data: bytes, out: bytearray) -> None:
+    def _take_loosely(self, readable: bytes, data: bytes) -> bytes:
         """A chunk of which nothing is expected; ``readable`` is what can be read of ``data``."""
         try:
             chunk = LOOSE_CHUNK.decode(readable)
         except msgspec.ValidationError:
-            return
+            return b""
         except BROKEN_JSON:
             self.failure = InvalidAnswer("an event of the provider's stream is not JSON")
-            return
+            return b""
         self._count(read_any_usage(chunk.usage, self._tier))
         if chunk.error:
             self.failure = error_in_success(chunk.error)
@@ -367,7 +360,8 @@ class OpenAiStream:
             ends = [choice.index for choice in chunk.choices if choice.finish_reason]
             for index in ends:
                 self._note_end(index if isinstance(index, int) else None)
-            self._pass(data, out, is_last=bool(ends))
+            return self._pass(data, is_last=bool(ends))
+        return b""
 
     def _finish(self) -> None:
         if self.events:

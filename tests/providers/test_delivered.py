@@ -43,3 +43,12 @@ def test_beyond_the_bound_only_the_length_grows() -> None:
         delivered.add(["x" * 100_000])
     assert len(delivered.text()) <= MAX_KEPT_CHARS + 100_000
     assert len(delivered.text()) + delivered.unkept_chars == 2_000_000
+
+
+def test_nothing_is_nothing() -> None:
+    """A chunk that says nothing is not said; an empty text is."""
+    delivered = Delivered()
+    delivered.add([])
+    assert (delivered.has_any, delivered.chars) == (False, 0)
+    delivered.add([""])
+    assert (delivered.has_any, delivered.chars) == (True, 0)

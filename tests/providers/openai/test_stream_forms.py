@@ -312,9 +312,9 @@ def test_the_chunk_that_shows_a_form_is_read_once(monkeypatch: pytest.MonkeyPatc
     alone: list[bytes] = []
     take = OpenAiStream._take  # pyright: ignore[reportPrivateUsage]  # the reading of one chunk by itself
 
-    def note(self: OpenAiStream, data: bytes, out: bytearray) -> None:
+    def note(self: OpenAiStream, data: bytes) -> bytes:
         alone.append(data)
-        take(self, data, out)
+        return take(self, data)
 
     monkeypatch.setattr(OpenAiStream, "_take", note)
     role = event(PLAIN, b"").replace(b'{"content', b'{"role":"assistant","content')
