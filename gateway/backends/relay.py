@@ -8,10 +8,8 @@ its end, for a bounded time, where it does not. When the upstream breaks, ``read
 
 import asyncio
 from collections.abc import Callable
-from typing import Self
 
 from gateway.backends.interface import Client, Exchange
-from providers.chat import Usage, is_counted
 from providers.errors import InvalidAnswer, ProviderError
 from providers.handoff import Handoff
 from providers.wire import StreamReader
@@ -23,6 +21,8 @@ MAX_DRAIN_S = 60
 # More than any model writes in one answer.
 MAX_STREAM_BYTES = 268_435_456
 COMMENT = b": keepalive\n\n"
+# Tells of a stream why it must not go on, None while it may.
+Guard = Callable[[StreamReader], ProviderError | None]
 
 
 class Relay:
@@ -43,7 +43,7 @@ class Relay:
         loop: asyncio.AbstractEventLoop,
         *,
         cancels: bool,
-        guard: Callable[[StreamReader], ProviderError | None] | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self.reader = reader
         self.started: Handoff[None] = Handoff(loop=loop)
@@ -179,34 +179,3 @@ class Relay:
             self.done.hand(None)
         if not self.started.done():
             self.started.hand(None)
-
-
-class Arrived:
-    """A stream that was here to its end before anybody read it: it is given as a whole answer is, in one piece.
-
-    To whoever asks how a stream went it is a Relay that is over.
-    """
-
-    __slots__ = ("events", "reader", "usage")
-
-    # Nobody leaves what is over, and until its end is there too the client has nothing of it.
-    is_abandoned = is_attached = False
-
-    def __init__(self, reader: StreamReader, events: bytes, usage: Usage) -> None:
-        self.reader = reader
-        # What may go to the client but for the end, which waits for the row.
-        self.events = events
-        self.usage = usage
-
-    @classmethod
-    def read(
-        cls, reader: StreamReader, body: bytes, guard: Callable[[StreamReader], ProviderError | None] | None
-    ) -> Self | None:
-        """Read all of it; None where it breaks, goes too far or does not tell its usage: that is for a Relay."""
-        events = reader.feed(body)
-        if not reader.finished and reader.failure is None:
-            events += reader.end()
-        usage = reader.usage
-        if not reader.finished or usage is None or not is_counted(usage):
-            return None
-        return cls(reader, events, usage) if guard is None or guard(reader) is None else None

@@ -4,9 +4,10 @@ The provider's bytes stay as they are: the gateway's figures are spliced into th
 chunk with the finish_reason of a stream.
 """
 
+from gateway.backends.arrived import Arrived
 from gateway.backends.failure import as_stream_fault
 from gateway.backends.interface import Client
-from gateway.backends.relay import Arrived, Relay
+from gateway.backends.relay import Relay
 from gateway.caching.flights import Flight
 from gateway.envelope import envelope, fault_headers
 from gateway.errors import Fault

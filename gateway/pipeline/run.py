@@ -11,9 +11,9 @@ from functools import partial
 import msgspec
 
 from gateway.accounts.directory import KeyRecord
+from gateway.backends.arrived import Arrived
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
-from gateway.backends.relay import Arrived
 from gateway.caching.auditing.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check

@@ -15,11 +15,12 @@ from typing import TypeVar
 import msgspec
 
 from gateway.backends.answer import is_success, read_answer
+from gateway.backends.arrived import Arrived, read_in_turn
 from gateway.backends.breaker import LastFailure
 from gateway.backends.failure import as_fault, describe, is_callers, is_well
 from gateway.backends.interface import Backend, Client, Exchange, WholeReply
 from gateway.backends.leaving import ignore_leaving, pause, stop_by, stop_on_leaving
-from gateway.backends.relay import Arrived, Relay
+from gateway.backends.relay import Relay
 from gateway.backends.retries import find_wait_ms
 from gateway.budgets.keeping.funds import Funds
 from gateway.caching.batch import Batch
@@ -319,10 +320,12 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     whole = None if services.settings.ledger.sync == "strict" else exchange.whole
     relay: Relay | Arrived | None = None
     if whole is not None:
-        relay = Arrived.read(backend.dialect.open_stream(call), whole, guard)
+        # It is over: whoever leaves now stops nothing.
+        ignore_leaving(client)
+        turn = services.recorder.turn if services.metrics.requests_in_flight > 1 else None
+        relay = await read_in_turn(backend.dialect.open_stream(call), whole, guard, turn, services.loop)
     if relay is not None:
         exchange.release()
-        ignore_leaving(client)
     else:
         reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
         relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)

@@ -9,7 +9,7 @@ from fakes import DONE, STREAM, USAGE_CHUNK, FakeClient, FakeExchange, chunk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.backends.relay import COMMENT, MAX_WAITING_BYTES, Arrived, Relay
+from gateway.backends.relay import COMMENT, MAX_WAITING_BYTES, Relay
 from providers.errors import InvalidAnswer, Truncated
 from providers.openai.stream import OpenAiStream
 
@@ -333,52 +333,3 @@ async def test_any_cut_and_any_moment_of_attaching_gives_the_same_bytes(cuts: li
         stream.attach()
     assert stream.client.data == SHOWN
     assert stream.relay.reader.finished
-
-
-def test_what_is_here_to_its_end_is_read_at_once() -> None:
-    """All but the end may go out, and the usage is known; so it is without [DONE], as it is on its way."""
-    for body in (b"".join(STREAM), b"".join(STREAM[:-1])):
-        arrived = Arrived.read(OpenAiStream(), body, None)
-        assert arrived is not None
-        assert (arrived.events, arrived.usage.total_tokens, arrived.reader.finished) == (SHOWN, 25, True)
-        assert (arrived.is_abandoned, arrived.is_attached) == (False, False)
-
-
-def test_what_its_end_completes_is_part_of_it() -> None:
-    """An event whose blank line is missing, where nothing else is."""
-    body = b"".join(STREAM[:4]) + chunk(None).rstrip()
-    arrived = Arrived.read(OpenAiStream(), body, None)
-    assert arrived is not None
-    assert arrived.events == SHOWN + chunk(None)
-
-
-@pytest.mark.parametrize(
-    "pieces",
-    [
-        (),
-        STREAM[:2],
-        STREAM[:3],
-        (*STREAM[:3], DONE),
-        (*STREAM[:2], USAGE_CHUNK),
-        (*STREAM[:2], b'data: {"error":{"message":"no"}}\n\n'),
-        (*STREAM[:2], b"data: {oops}\n\n", *STREAM[2:]),
-        (*STREAM[:3], USAGE_CHUNK.replace(b"10", b"0").replace(b"25", b"15"), DONE),
-        (*STREAM[:3], USAGE_CHUNK.replace(b'"completion_tokens": 10', b'"completion_tokens": -10'), DONE),
-    ],
-    ids=["empty", "cut", "no usage", "done without usage", "no end", "error", "no JSON", "nothing used", "incredible"],
-)
-def test_what_breaks_or_tells_no_usage_is_left_to_a_relay(pieces: tuple[bytes, ...]) -> None:
-    """What it said has to be counted, or told with its fault, and neither is done at once."""
-    assert Arrived.read(OpenAiStream(), b"".join(pieces), None) is None
-
-
-def test_what_goes_too_far_is_left_to_a_relay() -> None:
-    """The guard has seen all of it."""
-    seen: list[str] = []
-
-    def guard(reader: Any) -> InvalidAnswer | None:
-        seen.append(reader.delivered().text())
-        return None if len(seen) == 1 else InvalidAnswer("too far")
-
-    results = [Arrived.read(OpenAiStream(), b"".join(STREAM), guard) for _ in range(2)]
-    assert (results[0] is None, results[1] is None, seen) == (False, True, ["Hello!", "Hello!"])

@@ -1,7 +1,9 @@
 """Streams that are here to their end before they are read: what comes of them is what comes of them in pieces."""
 
+import asyncio
 import json
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from fakes import (
@@ -10,11 +12,14 @@ from fakes import (
     USAGE_CHUNK,
     Clock,
     FakeBackend,
+    FakeClient,
     FakeExchange,
     FakeRecorder,
     FakeTokenizers,
     answer_body,
     chunk,
+    make_inbound,
+    rows_of,
     turn,
 )
 from hypothesis import given
@@ -22,6 +27,7 @@ from hypothesis import strategies as st
 
 from gateway.config.settings import Ledger
 from gateway.ledger.row import UsageRow
+from gateway.pipeline.run import run
 from tests.gateway.pipeline.test_run import Path
 from tests.gateway.pipeline.test_run_joined import Crowd
 
@@ -154,6 +160,40 @@ async def test_leaving_behind_it_stops_nothing(monkeypatch: pytest.MonkeyPatch) 
     await path.run()
     await turn()
     assert (path.ending, path.services.metrics.requests_in_flight) == (("complete", 200, ""), 0)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_those_of_one_turn_are_answered_as_one_alone_is(name: str) -> None:
+    """They are read and ended together, each with its own answer and row."""
+    alone = await called(STREAMS[name], is_whole=True)
+    backend = FakeBackend(*[here(STREAMS[name], headers=[(b"content-type", b"text/event-stream")]) for _ in range(3)])
+    tokenizers: Any = FakeTokenizers()
+    path = Path(backend, stream=True, ticks_ns=Clock(), tries=1, tokenizers=tokenizers)
+    clients = [FakeClient() for _ in range(3)]
+    await asyncio.gather(*[run(make_inbound(path.call), client, path.services) for client in clients])
+    assert [(client.status, client.head, client.data) for client in clients] == 3 * [
+        (alone.client.status, alone.client.head, alone.client.data)
+    ]
+    assert rows_of(path.services) == [alone.row] * 3
+    assert path.services.metrics.requests_in_flight == 0
+
+
+async def test_who_leaves_while_it_waits_to_be_read_pays_what_it_used() -> None:
+    """The provider has told that, though nobody is there to be told."""
+    path = Path(FakeBackend(here(STREAM)), stream=True)
+    path.services.metrics.requests_in_flight += 1
+    turn_of = path.services.recorder.turn
+    task = asyncio.get_running_loop().create_task(path.run())
+    put_off = turn_of.put_off
+
+    def leave(*work: Any) -> None:
+        put_off(*work)
+        path.client.leave()
+
+    with patch.object(type(turn_of), "put_off", lambda _, *work: leave(*work)):
+        await task
+    assert path.ending == ("cancelled", 499, "")
+    assert (path.row.input_tokens, path.row.output_tokens, path.row.is_estimated) == (15, 10, False)
 
 
 @pytest.mark.parametrize("follows_whole", [True, False])
