@@ -121,6 +121,11 @@ def refuse_body(limit_bytes: int) -> Fault:
     return Fault("request_too_large", message)
 
 
+def own_failure() -> Fault:
+    """What a caller is told where the gateway itself has failed."""
+    return Fault("server_error", "The gateway failed; its log has the reason.")
+
+
 def refuse_unrecorded() -> Fault:
     """What is said where a call's cost could be written down nowhere."""
     return Fault(

@@ -17,7 +17,7 @@ from gateway.backends.interface import Client
 from gateway.caching.auditing.audits import SilentClient
 from gateway.caching.flights import Flight, Follower, SharedClient
 from gateway.caching.semantic.interface import Check
-from gateway.errors import Fault, refuse_unrecorded
+from gateway.errors import Fault, own_failure, refuse_unrecorded
 from gateway.ledger.recording.journal import JournalFull
 from gateway.ledger.row import UsageRow
 from gateway.limits.passage import Passage
@@ -329,7 +329,7 @@ async def _stop(journey: send.Journey, error: BaseException) -> Fault:
     fault, upstream = _stopping(), journey.upstream
     if not isinstance(error, asyncio.CancelledError):
         log.error("request %s failed", journey.inbound.request_id, exc_info=error)
-        fault = Fault("server_error", "The gateway failed; its log has the reason.")
+        fault = own_failure()
     has_begun = upstream is not None and upstream.relay is not None and upstream.relay.is_attached
     try:
         if not journey.is_recorded:

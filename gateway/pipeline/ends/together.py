@@ -9,7 +9,7 @@ Failure behavior: what fails for one call ends that call as any mistake of ours 
 import logging
 from collections.abc import Sequence
 
-from gateway.errors import Fault
+from gateway.errors import Fault, own_failure
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import lookup, record, reply
 from gateway.pipeline.ends.leaving import leave
@@ -53,7 +53,10 @@ def _end_all(calls: Sequence[Answered]) -> None:
             outcome = record.end(upstream, usage, journey.asker, error_code="")
             booked.append((journey, upstream, found, outcome, record.price(journey, outcome)))
         except Exception:
-            _give_up(journey, found)
+            # What is held for it becomes its charge.
+            _tell(journey)
+            _leave(journey, found, own_failure())
+            _break_off(journey)
     for journey, _, _, outcome, row in booked:
         try:
             record.settle(journey, outcome, row)
@@ -64,23 +67,29 @@ def _end_all(calls: Sequence[Answered]) -> None:
             reply.finish(journey, upstream, found.lines + upstream.told, row)
         except Exception:
             _tell(journey)
+            _break_off(journey)
     for journey, _, found, outcome, row in booked:
         try:
             if found.policy is not None:
                 lookup.keep(found, journey, outcome, row)
         except Exception:
             _tell(journey)
-        leave(journey, found, None)
+        _leave(journey, found, None)
 
 
-def _give_up(journey: Journey, found: Found) -> None:
-    """End a call that could not be booked, with what was held for it as its charge."""
-    _tell(journey)
-    fault = Fault("server_error", "The gateway failed; its log has the reason.")
+def _leave(journey: Journey, found: Found, fault: Fault | None) -> None:
     try:
         leave(journey, found, fault)
-    finally:
-        reply.break_off(journey.inbound, journey.asker, fault, has_begun=False)
+    except Exception:
+        _tell(journey)
+
+
+def _break_off(journey: Journey) -> None:
+    """Tell a client that we failed, which does nothing where its answer has left."""
+    try:
+        reply.break_off(journey.inbound, journey.asker, own_failure(), has_begun=False)
+    except Exception:
+        _tell(journey)
 
 
 def _tell(journey: Journey) -> None:

@@ -14,6 +14,7 @@ from gateway.config.settings import Ledger, Settings
 from gateway.errors import Fault
 from gateway.limits.passage import Passage
 from gateway.pipeline import lookup, record, reply
+from gateway.pipeline.ends import together
 from gateway.pipeline.flow import Inbound
 from gateway.pipeline.run import run
 from gateway.pipeline.services import Services
@@ -120,7 +121,7 @@ async def test_a_call_that_cannot_be_priced_ends_alone(
     assert "no price for you" in caplog.text
 
 
-async def test_an_answer_that_cannot_be_sent_keeps_nothing_open(
+async def test_who_cannot_be_answered_is_told_so_and_keeps_nothing_open(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its row is there, since it was made; the others get theirs."""
@@ -134,7 +135,8 @@ async def test_an_answer_that_cannot_be_sent_keeps_nothing_open(
     monkeypatch.setattr(reply, "finish", fail)
     clients = [await turns.ask(f"r{number}") for number in range(2)]
     await asyncio.sleep(0)
-    assert ([client.status for client in clients], turns.open) == ([0, 200], (0, 0))
+    assert ([client.status for client in clients], turns.open) == ([500, 200], (0, 0))
+    assert clients[0].json["error"]["code"] == "server_error"
     assert [row.request_id for row in rows_of(turns.services)] == ["r0", "r1"]
     assert "no words" in caplog.text
 
@@ -175,3 +177,30 @@ async def refused(gate: Any, policy: Any, turns: Turns) -> None:
         passage = Passage(gate, policy, request_id, turns.services.now_ns, turns.services.now_ns())
         if not passage.enter_at_once(0):
             await passage.enter(0, lambda: asyncio.sleep(0, 0))
+
+
+async def test_a_client_to_which_nothing_can_be_said_stands_in_nobodys_way(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does a call that cannot even leave."""
+    turns = Turns()
+    clients = [await turns.ask(f"r{number}") for number in range(3)]
+    broken, stuck = clients[:2]
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("its socket is of wood")
+
+    broken.send = fail  # type: ignore[method-assign]
+    left = together.leave
+
+    def leave(journey: Any, *more: Any) -> None:
+        if journey.asker is stuck:
+            raise RuntimeError("it will not go")
+        left(journey, *more)
+
+    monkeypatch.setattr(together, "leave", leave)
+    await asyncio.sleep(0)
+    assert ([client.status for client in clients], turns.open) == ([0, 200, 200], (1, 1))
+    assert len(rows_of(turns.services)) == 3
+    assert "of wood" in caplog.text
+    assert "it will not go" in caplog.text
