@@ -28,7 +28,6 @@ from gateway.pipeline.ends.leaving import leave
 from gateway.pipeline.flow import Inbound, Outcome, Route, Target, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.record import CLIENT_GONE, OK
-from gateway.pipeline.route import RouteTable
 from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
 from providers.chat import Usage
@@ -61,8 +60,10 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
             await _enter(inbound, passage, services)
         limits.admit(journey)
         table = services.routes_of(inbound.caller)
-        if budget.may_govern(inbound, services) and not _hold_at_once(journey, table):
-            journey.inbound, journey.funds = await budget.hold(inbound, table, services)
+        if budget.may_govern(inbound, services):
+            journey.funds = budget.hold_at_once(inbound, table, services)
+            if journey.funds is None:
+                journey.inbound, journey.funds = await budget.hold(inbound, table, services)
         path = route.choose(table, inbound.call.model, inbound.caller)
         found = await _look(journey, inbound.call.body, path)
         if not found.is_known:
@@ -72,21 +73,13 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     except (Fault, JournalFull) as refusal:
         fault = refusal if isinstance(refusal, Fault) else refuse_unrecorded()
         _refuse(journey, fault)
-    except SendFailed as failed:
-        fault = await _fail(journey, failed)
     except (asyncio.CancelledError, Exception) as error:
-        fault = await _stop(journey, error)
+        fault = await (_fail(journey, error) if isinstance(error, SendFailed) else _stop(journey, error))
     finally:
         if not journey.is_ended:
             leave(journey, found, fault)
         if limited is not None:
             await limited.settle()
-
-
-def _hold_at_once(journey: send.Journey, table: RouteTable) -> bool:
-    """Hold what a call may cost, where nobody has to be asked."""
-    journey.funds = budget.hold_at_once(journey.inbound, table, journey.services)
-    return journey.funds is not None
 
 
 async def _enter(inbound: Inbound, passage: Passage, services: Services) -> None:

@@ -116,14 +116,14 @@ async def test_it_leaves_in_one_piece_behind_its_row() -> None:
 
 
 async def test_what_cannot_be_ended_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that could fail comes before its head."""
+    """All that could fail comes before its head, so the client can be told."""
 
     def fail(*_: bytes) -> bytes:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("providers.splice.append", fail)
     path = await Path(FakeBackend(here(STREAM)), stream=True).run()
-    assert (path.log, path.client.answers) == (["record"], 0)
+    assert (path.log, path.client.status, path.client.answers) == (["record", "send"], 500, 1)
 
 
 async def test_nothing_waits_for_the_disk_but_the_end() -> None:
