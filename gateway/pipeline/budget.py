@@ -86,22 +86,9 @@ def hold_at_once(inbound: Inbound, table: RouteTable, services: Services) -> Fun
     if terms is None:
         return None
     tariff, input_tokens, n = terms.tariff, len(call.body) + PREAMBLE_TOKENS, call.n * call.prompts
-    # As bound_plainly and _doubt_at do: their calls would take a tenth of it all.
+    # As bound_plainly does.
     bound = Bound(tariff.targets, input_tokens, tariff.output_tokens, n)
-    doubt = Doubt(
-        inbound.request_id,
-        inbound.created_ns,
-        caller.project_id,
-        caller.key_id,
-        call.endpoint,
-        call.model,
-        terms.provider,
-        terms.upstream_model,
-        tariff.cost_pusd(input_tokens, n),
-        inbound.tags,
-        inbound.session,
-        call.stream,
-    )
+    doubt = _doubt(inbound, terms.provider, terms.upstream_model, tariff.cost_pusd(input_tokens, n))
     return keeper.hold_at_once(terms, bound, inbound.max_cost_pusd, doubt)
 
 
@@ -376,6 +363,10 @@ async def _tighten(call: Call, model: str, found: Assessment, services: Services
 
 
 def _doubt_at(inbound: Inbound, target: Target, most_pusd: int) -> Doubt:
+    return _doubt(inbound, target.backend.name, target.model, most_pusd)
+
+
+def _doubt(inbound: Inbound, provider: str, upstream_model: str, most_pusd: int) -> Doubt:
     call, caller = inbound.call, inbound.caller
     return Doubt(
         inbound.request_id,
@@ -384,8 +375,8 @@ def _doubt_at(inbound: Inbound, target: Target, most_pusd: int) -> Doubt:
         caller.key_id,
         call.endpoint,
         call.model,
-        target.backend.name,
-        target.model,
+        provider,
+        upstream_model,
         most_pusd,
         inbound.tags,
         inbound.session,

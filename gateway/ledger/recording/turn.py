@@ -1,7 +1,7 @@
 """What a turn of the event loop puts off to its own end, where it is done together with the like of it.
 
-Many calls end in one turn. What is left to do for each before its answer leaves costs a third of the time where it is
-done in one loop: between a call's other steps its code and its data have to come back to the processor's caches first.
+Many calls end in one turn. What is left to do for each before its answer leaves takes less time where it is done in one
+loop: between a call's other steps its code and its data have to come back to the processor's caches first.
 
 Failure behavior: what fails is logged, and keeps nothing else from being done.
 """
