@@ -82,7 +82,7 @@ class BareDoor:
     def keep_rows(self) -> None:
         """There is no ledger."""
 
-    def send_by(self, end_turn: Callable[[], None]) -> None:
+    def serve_by(self, drive: Callable[[Coroutine[Any, Any, None]], object], end_turn: Callable[[], None]) -> None:
         """All is answered as it comes."""
 
     def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:

@@ -28,12 +28,14 @@ from gateway.pipeline.ends.leaving import leave
 from gateway.pipeline.flow import Inbound, Outcome, Route, Target, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.record import CLIENT_GONE, OK
+from gateway.pipeline.route import RouteTable
 from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
 from providers.chat import Usage
 from providers.wire import Headers
 
 SERVER_ERROR = 500
+Looked = tuple[Route, lookup.Found]
 log = logging.getLogger("gateway.pipeline")
 
 
@@ -49,23 +51,55 @@ async def meet(credentials: Credentials, services: Services) -> KeyRecord:
 
 async def run(inbound: Inbound, client: Client, services: Services) -> None:
     """Answer one call. What it took of the limits that govern it is given back once, before its answer ends."""
-    passage, limited = inbound.passage, None
-    journey = send.Journey(inbound, client, services)
+    await go_on(begin(inbound, client, services))
+
+
+def begin(inbound: Inbound, client: Client, services: Services) -> send.Journey:
+    """Begin a call, which ``go_on`` ends, whatever happens."""
     services.metrics.requests_in_flight += 1
+    return send.Journey(inbound, client, services)
+
+
+def enter(journey: send.Journey) -> bool:
+    """Let a call in where its limits have nobody to wait for; raises Fault. False: nothing was taken."""
+    inbound = journey.inbound
+    passage = inbound.passage
+    if passage is not None and not passage.enter_at_once(limits.bound_tokens(inbound.call)):
+        return False
+    limits.admit(journey)
+    return True
+
+
+def hold(journey: send.Journey) -> bool:
+    """Hold what a call that was let in may cost, where that needs no waiting; False: nothing is held."""
+    inbound, services = journey.inbound, journey.services
+    if not budget.may_govern(inbound, services):
+        return True
+    journey.funds = budget.hold_at_once(inbound, services.routes_of(inbound.caller), services)
+    return journey.funds is not None
+
+
+def look(journey: send.Journey, body: bytes, table: RouteTable) -> Looked:
+    """Choose the route, and look in memory for an answer to ``body``, the caller's as it came; raises Fault."""
+    inbound = journey.inbound
+    path = route.choose(table, inbound.call.model, inbound.caller)
+    return path, lookup.find(inbound, body, path, journey.services)
+
+
+async def go_on(journey: send.Journey, path: Route | None = None, found: lookup.Found = lookup.NOT_ASKED) -> None:
+    """Take a call to its end from where it is: just begun, let in, held for, or looked for as ``look`` tells."""
+    inbound, services = journey.inbound, journey.services
+    passage, limited = inbound.passage, None
     fault: Fault | None = None
-    found = lookup.NOT_ASKED
     try:
-        if passage is not None and not passage.enter_at_once(limits.bound_tokens(inbound.call)):
-            journey.asker = journey.client = limited = limits.LimitedClient(client, passage)
+        if not journey.is_admitted and not enter(journey) and passage is not None:
+            journey.asker = journey.client = limited = limits.LimitedClient(journey.client, passage)
             await _enter(inbound, passage, services)
-        limits.admit(journey)
-        table = services.routes_of(inbound.caller)
-        if budget.may_govern(inbound, services):
-            journey.funds = budget.hold_at_once(inbound, table, services)
-            if journey.funds is None:
-                journey.inbound, journey.funds = await budget.hold(inbound, table, services)
-        path = route.choose(table, inbound.call.model, inbound.caller)
-        found = await _look(journey, inbound.call.body, path)
+            limits.admit(journey)
+        if path is None:
+            path, found = await _look(journey)
+        if found.waits:
+            found = await lookup.ask(found, journey.inbound, services)
         if not found.is_known:
             await _call(journey, path, found)
         elif not await _spare(journey, found):
@@ -92,23 +126,26 @@ async def _enter(inbound: Inbound, passage: Passage, services: Services) -> None
         raise _stopping() from stopped
 
 
-async def _look(journey: send.Journey, body: bytes, path: Route) -> lookup.Found:
-    """Look for an answer: in memory at once, then where it takes a moment."""
-    inbound, services, funds = journey.inbound, journey.services, journey.funds
-    if funds is not None and funds.refusal is not None:
-        return await _look_only(inbound, body, path, funds.refusal, services)
-    found = lookup.find(inbound, body, path, services)
-    return await lookup.ask(found, inbound, services) if found.waits else found
+async def _look(journey: send.Journey) -> Looked:
+    """Hold what a call may cost, and look for its answer in memory; raises Fault."""
+    inbound, services = journey.inbound, journey.services
+    body, table = inbound.call.body, services.routes_of(inbound.caller)
+    if journey.funds is None and not hold(journey):
+        journey.inbound, journey.funds = await budget.hold(inbound, table, services)
+    refusal = None if journey.funds is None else journey.funds.refusal
+    return look(journey, body, table) if refusal is None else await _look_only(journey, body, table, refusal)
 
 
-async def _look_only(inbound: Inbound, body: bytes, path: Route, refusal: Fault, services: Services) -> lookup.Found:
+async def _look_only(journey: send.Journey, body: bytes, table: RouteTable, refusal: Fault) -> Looked:
     """Look for an answer to a call that may not be made; raises the refusal where there is none."""
+    inbound, services = journey.inbound, journey.services
+    path = route.choose(table, inbound.call.model, inbound.caller)
     if not lookup.looks(inbound):
         raise refusal
     asked = msgspec.structs.replace(inbound, cache="only")
     try:
         found = lookup.find(asked, body, path, services)
-        return await lookup.ask(found, asked, services) if found.waits else found
+        return path, (await lookup.ask(found, asked, services) if found.waits else found)
     except Fault as miss:
         raise (miss if inbound.cache == "only" else refusal) from miss
 
@@ -128,11 +165,10 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         usage = meter.believe_whole(upstream.answer)
     if usage is not None and together.end(journey, upstream, usage, found):
         return
-    outcome = (
-        await _outcome(journey, upstream)
-        if usage is None
-        else record.end(upstream, usage, journey.asker, error_code="")
-    )
+    if usage is None:
+        outcome = await _outcome(journey, upstream)
+    else:
+        outcome = record.end(upstream, usage, journey.asker, error_code="")
     if found.flight is not None and outcome.error_code:
         found.flight.broken = _broken(upstream)
     row = await record.book(journey, outcome)
@@ -361,20 +397,3 @@ async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
         # Without a client that left, what was on its way was not stopped for a reason that the provider knows.
         is_in_doubt=target is not None and not is_left and journey.upstream is None,
     )
-
-
-def give_at_once(inbound: Inbound, client: Client, services: Services) -> bool:
-    """Give an answer that is in memory, where no room has anything to wait for; False: the path has to be run."""
-    is_free = inbound.passage is None and not budget.may_govern(inbound, services)
-    if not (is_free and services.recorder.is_accepting) or services.settings.ledger.sync == "strict":
-        return False
-    try:
-        path = route.choose(services.routes_of(inbound.caller), inbound.call.model, inbound.caller)
-    except Fault:
-        return False
-    found = lookup.find_kept(inbound, inbound.call.body, path, services)
-    if found.given is None:
-        return False
-    row = record.give_at_once(inbound, found.given, services)
-    reply.give(inbound, found.given, found.lines, client, row)
-    return True

@@ -28,7 +28,7 @@ class Door(Protocol):
         ...
 
     def enter(self, visit: Any, body: bytes, client: DirectClient, started_ns: int) -> Coroutine[Any, Any, None] | None:
-        """Return what answers the request, to be run; None where it is answered already."""
+        """Return what answers the request, to be run; None where it is answered already, or is run with others."""
         ...
 
     def decline(self, visit: Any, client: DirectClient, fault: Fault) -> Coroutine[Any, Any, None] | None:
@@ -39,8 +39,11 @@ class Door(Protocol):
         """Make durable what the ledger has to know before answers leave; asked before each write."""
         ...
 
-    def send_by(self, end_turn: Callable[[], None]) -> None:
-        """Have this called when calls were answered together at the end of a turn, so that their answers leave."""
+    def serve_by(self, drive: Callable[[Coroutine[Any, Any, None]], object], end_turn: Callable[[], None]) -> None:
+        """Have calls that came in one turn of the loop run together by ``drive``, at the turn's end.
+
+        ``end_turn`` is called when calls were answered there, so that their answers leave.
+        """
         ...
 
     def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -20,6 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server as Bounds
 from gateway.server.door import Door
+from gateway.server.drive import Drive
 from gateway.server.protocol import GatewayProtocol
 from gateway.server.sweeper import Sweeper
 from providers.transport.outbox import Outbox
@@ -146,7 +147,6 @@ def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
 ) -> GatewayServer:
     """The server for one process; ``on_end`` is called when it is told to end, before it drains."""
     outbox = Outbox(door.keep_rows)
-    door.send_by(outbox.end_turn)
     # A callable that makes the protocol of one connection.
     http: Any = partial(GatewayProtocol, door=door, bounds=bounds, outbox=outbox)
     config = uvicorn.Config(
@@ -165,4 +165,10 @@ def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
         timeout_keep_alive=max(1, bounds.keepalive_ms // 1000),
         timeout_graceful_shutdown=max(1, bounds.drain_timeout_ms // 1000),
     )
-    return GatewayServer(config, on_ready, sweep, on_end)
+    server = GatewayServer(config, on_ready, sweep, on_end)
+
+    def drive(path: Coroutine[Any, Any, None]) -> None:
+        Drive(path, asyncio.get_running_loop(), server.state.tasks)
+
+    door.serve_by(drive, outbox.end_turn)
+    return server

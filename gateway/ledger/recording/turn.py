@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Works = dict[Callable[[Any], None], list[Any]]
 log = logging.getLogger("gateway.ledger.recording.turn")
 
 
@@ -22,7 +23,7 @@ def _nothing() -> None:
 class Turn:
     """The work of one turn, which ``end`` does at the latest: it is called at the end of each turn that has begun."""
 
-    __slots__ = ("_end", "_has_begun", "_loop", "_work", "after")
+    __slots__ = ("_end", "_has_begun", "_last", "_loop", "_work", "after")
 
     def __init__(self, end: Callable[[], object]) -> None:
         self._end = end
@@ -30,7 +31,8 @@ class Turn:
         self.after: Callable[[], object] = _nothing
         self._has_begun = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._work: dict[Callable[[Any], None], list[Any]] = {}
+        self._work: Works = {}
+        self._last: Works = {}
 
     def begin(self) -> None:
         """Have the end of this turn come; once is enough."""
@@ -42,15 +44,17 @@ class Turn:
         self._has_begun = True
         loop.call_soon(self._come)
 
-    def put_off(self, work: Callable[[Sequence[T]], None], item: T) -> None:
+    def put_off(self, work: Callable[[Sequence[T]], None], item: T, *, is_last: bool = False) -> None:
         """Have work done by the turn's end, with all other items of it, in their order.
 
-        Different works are done one after the other, as each came first.
+        Different works are done one after the other, as each came first; what is last at the end and no sooner, behind
+        all others.
         """
-        items = self._work.get(work)
+        works = self._last if is_last else self._work
+        items = works.get(work)
         if items is None:
             self.begin()
-            self._work[work] = [item]
+            works[work] = [item]
         else:
             items.append(item)
 
@@ -58,13 +62,22 @@ class Turn:
         """Do now what was put off, and what that puts off."""
         while self._work:
             works, self._work = self._work, {}
-            for work, items in works.items():
-                try:
-                    work(items)
-                except Exception:
-                    log.exception("what was put off to the end of the turn failed")
+            _do(works)
 
     def _come(self) -> None:
         self._has_begun = False
+        if self._last:
+            self.finish()
+            # What is put off to be last meanwhile is another turn's.
+            works, self._last = self._last, {}
+            _do(works)
         self._end()
         self.after()
+
+
+def _do(works: Works) -> None:
+    for work, items in works.items():
+        try:
+            work(items)
+        except Exception:
+            log.exception("what was put off to the end of the turn failed")

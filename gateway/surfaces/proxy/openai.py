@@ -30,6 +30,8 @@ from gateway.pipeline.auth import KeyUnknown
 from gateway.pipeline.flow import CacheWish, Inbound
 from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
+from gateway.pipeline.starts.at_once import give_at_once
+from gateway.pipeline.starts.together import Drive, Starter
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.faults import not_allowed
 from gateway.surfaces.guards import by_the_door, key_of, with_key
@@ -81,6 +83,8 @@ class OpenAiDoor:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._repeats = services.caching.answers.repeats
+        # None: each call is begun as it comes.
+        self._starter: Starter | None = None
 
     def endpoint(self, path: bytes) -> str | None:
         """The endpoint at a path, its query aside."""
@@ -124,7 +128,7 @@ class OpenAiDoor:
         return expires_ns is None or services.now_ns() < expires_ns
 
     def enter(self, visit: Visit, body: bytes, client: Client, started_ns: int) -> Coroutine[Any, Any, None] | None:
-        """Check the body and return the call's path, to be run; None where the client has its answer already."""
+        """Check the body and return the call's path, to be run; None where it is answered already, or will be begun."""
         services = self._services
         created_ns = services.now_ns()
         request_id = services.ids.new(created_ns)
@@ -154,7 +158,9 @@ class OpenAiDoor:
             max_cost_pusd=visit.max_cost_pusd,
             allowed=visit.allowed,
         )
-        if repeat is not None and run.give_at_once(inbound, client, services):
+        if repeat is not None and give_at_once(inbound, client, services):
+            return None
+        if self._starter is not None and self._starter.takes(inbound, client):
             return None
         return run.run(inbound, client, services)
 
@@ -173,8 +179,9 @@ class OpenAiDoor:
         """Write the usage rows of the answers that are about to leave; what cannot be written is kept in memory."""
         self._services.recorder.write_noted()
 
-    def send_by(self, end_turn: Callable[[], None]) -> None:
-        """Have answers leave with the turn in which their calls ended."""
+    def serve_by(self, drive: Drive, end_turn: Callable[[], None]) -> None:
+        """Have calls begin together that came in one turn, and answers leave with the turn in which they ended."""
+        self._starter = Starter(self._services, drive)
         self._services.recorder.turn.after = end_turn
 
     def refuse(self, client: Client, fault: Fault, address: str = "") -> None:

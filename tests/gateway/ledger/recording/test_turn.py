@@ -62,6 +62,33 @@ async def test_what_work_puts_off_itself_is_done_as_well() -> None:
     assert ends.happened == [[1]]
 
 
+async def test_what_is_last_comes_behind_all_others_and_not_before_the_end() -> None:
+    """Also where it was put off first, and somebody had the rest done sooner."""
+    ends = Ends()
+    ends.turn.put_off(ends.name, 1, is_last=True)
+    ends.turn.put_off(ends.add, 2)
+    ends.turn.finish()
+    ends.turn.put_off(ends.add, 3)
+    assert ends.happened == [[2]]
+    await asyncio.sleep(0)
+    assert ends.happened == [[2], [3], ["1"], "end"]
+
+
+async def test_what_last_work_puts_off_is_done_and_further_last_work_is_the_next_turns() -> None:
+    """So a turn ends."""
+    ends = Ends()
+
+    def follow(items: Sequence[int]) -> None:
+        ends.turn.put_off(ends.add, 2)
+        ends.turn.put_off(ends.name, 3, is_last=True)
+
+    ends.turn.put_off(follow, 1, is_last=True)
+    await asyncio.sleep(0)
+    assert ends.happened == ["end", [2]]
+    await asyncio.sleep(0)
+    assert ends.happened == ["end", [2], ["3"], "end"]
+
+
 async def test_work_that_fails_is_told_and_stops_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     """The log has the reason."""
     ends = Ends()

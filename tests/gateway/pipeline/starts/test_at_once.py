@@ -22,8 +22,9 @@ from gateway.limits.passage import Passage
 from gateway.pipeline import route
 from gateway.pipeline.flow import Inbound
 from gateway.pipeline.lookup import find_kept
-from gateway.pipeline.run import give_at_once, run
+from gateway.pipeline.run import run
 from gateway.pipeline.services import Services
+from gateway.pipeline.starts.at_once import give_at_once
 
 
 def kept(**parts: Any) -> Services:

@@ -1,0 +1,1 @@
+"""How calls begin: those that came in one turn together."""
