@@ -15,7 +15,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -42,6 +42,7 @@ _READ_REVISIONS = text("SELECT name, value FROM revisions")
 # The most parameters of a statement. Source: https://www.sqlite.org/limits.html (2026-11-27).
 _SQLITE_PARAMETERS = 32_766
 _ROWS_OF_A_STATEMENT = (500, 100, 20, 4, 1)
+_NOTHING_FIXED: dict[int, str] = {}
 # The revisions of so little time ago will do: who follows several tables asks for all of them in one moment.
 _FRESH_REVISIONS_S = 0.1
 
@@ -191,16 +192,18 @@ async def run_sqlite(connection: AsyncConnection, statement: str, values: Sequen
 class SqliteInsert:
     """An INSERT of any number of rows on SQLite: ``into`` up to VALUES, ``tail`` behind them.
 
+    ``fixed``: by position, the SQL of columns that have one value in all rows, which say nothing of them.
+
     Many rows a statement: the driver gives up and takes back the interpreter at each, and waits for it. SQLAlchemy
     would besides touch each value of a row.
     """
 
-    def __init__(self, into: str, columns: int, tail: str) -> None:
-        row = f"({', '.join('?' * columns)})"
+    def __init__(self, into: str, columns: int, tail: str, fixed: Mapping[int, str] = _NOTHING_FIXED) -> None:
+        row = f"({', '.join(fixed.get(position, '?') for position in range(columns))})"
         self._statements = tuple(
             (count, f"{into} VALUES {', '.join([row] * count)} {tail}")
             for count in _ROWS_OF_A_STATEMENT
-            if count * columns <= _SQLITE_PARAMETERS
+            if count * (columns - len(fixed)) <= _SQLITE_PARAMETERS
         )
 
     async def run(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> int:

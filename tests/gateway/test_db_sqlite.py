@@ -38,6 +38,16 @@ async def test_rows_with_many_columns_take_more_statements(tmp_path: Path) -> No
     await database.close()
 
 
+async def test_what_all_rows_have_alike_need_not_be_given(tmp_path: Path) -> None:
+    """Each row says the rest."""
+    alike = SqliteInsert(INTO, 2, "ON CONFLICT DO NOTHING", {1: "7"})
+    database = await Database.open(None, tmp_path)
+    async with database.write() as connection:
+        assert await alike.run(connection, [(f"n{number}",) for number in range(25)]) == 25
+        assert tuple((await connection.execute(SUM)).one()) == (25, 175)
+    await database.close()
+
+
 async def test_errors_are_those_of_the_long_way(tmp_path: Path) -> None:
     """So that whoever retries, or halves a batch, need not know which way it went; and values stay out of them."""
     database = await Database.open(None, tmp_path)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 from sqlalchemy import text
 
 from gateway.db import Database
@@ -64,6 +65,18 @@ async def test_every_field_comes_back(rows: list[UsageRow], database: Database) 
                 for name, value in values.items()
             }
         assert kept == UsageRow(**values)
+
+
+async def test_what_most_rows_have_alike_is_stored_as_what_others_have(database: Database) -> None:
+    """Each field alone is something else, among rows in which all is as usual."""
+    usual = [make_row(NOW_NS + number) for number in range(len(COLUMNS) * 2)]
+    usual = [replace(row, status="complete", http_status=200, attempts=1, is_estimated=False) for row in usual]
+    rows = usual.copy()
+    for position, field in enumerate(fields(UsageRow)[6:]):
+        value = {str: "it's", int: 7, bool: True}[field.type]
+        rows[position * 2] = replace(rows[position * 2], **{field.name: value})
+    await insert(database, *rows)
+    assert await read_rows(database) == {row.request_id: row for row in rows}
 
 
 async def test_a_row_is_stored_once(database: Database) -> None:
