@@ -7,7 +7,7 @@ Failure behavior: raises DatabaseUnavailable as gateway.db does, and while rows 
 nobody could tell their sum.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +27,10 @@ _MAX_ROUNDS = 8
 Wanted = Sequence[tuple[Budget, Window]]
 # The rows that calls in flight are going to be.
 Coming = Callable[[], Iterable[UsageRow]]
+
+
+# A project, a key, the tags as text, and the slot.
+Group = tuple[str, str, str, int]
 
 
 class Amount(NamedTuple):
@@ -65,17 +69,24 @@ class Spending:
 
     async def take_stored(self, connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
         """Add rows that are being stored to their slots, inside the same transaction."""
-        await self.add(
-            connection, (Amount(row.project_id, row.key_id, row.tags, row.created_ns, cost_of(row)) for row in rows)
-        )
+        grouped: dict[Group, int] = {}
+        for row in rows:
+            # As cost_of says, for each row of a gateway under load.
+            if row.cost_pusd and not row.is_cached:
+                group = row.project_id, row.key_id, row.tags, row.created_ns // SLOT_NS
+                grouped[group] = grouped.get(group, 0) + row.cost_pusd
+        await self._add(connection, grouped)
 
     async def add(self, connection: AsyncConnection, amounts: Iterable[Amount]) -> None:
         """Add amounts, which may be negative, to the slots of their calls, inside the caller's transaction."""
-        grouped: dict[tuple[str, str, str, int], int] = {}
+        grouped: dict[Group, int] = {}
         for amount in amounts:
             if amount.pusd:
-                group = (amount.project_id, amount.key_id, amount.tags, amount.created_ns // SLOT_NS)
+                group = amount.project_id, amount.key_id, amount.tags, amount.created_ns // SLOT_NS
                 grouped[group] = grouped.get(group, 0) + amount.pusd
+        await self._add(connection, grouped)
+
+    async def _add(self, connection: AsyncConnection, grouped: Mapping[Group, int]) -> None:
         if not grouped:
             return
         await self._learn(connection, {group[0] for group in grouped}, {group[1] for group in grouped})
