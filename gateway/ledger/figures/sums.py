@@ -75,12 +75,11 @@ def _add_fact(sums: list[int], fact: Fact) -> None:
     sums[0] += 1
     sums[2] += fact.tokens
     _add_money(sums, _COST_AT, fact.cost_pusd)
-    if fact.prompt_saved_pusd:
-        _add_money(sums, _PROMPT_SAVED_AT, fact.prompt_saved_pusd)
-    is_cached = fact.is_cached
-    if is_cached or fact.saved_pusd:
+    _add_money(sums, _PROMPT_SAVED_AT, fact.prompt_saved_pusd)
+    if fact.is_cached or fact.saved_pusd:
         layer = 1 if fact.is_semantic else 0
-        sums[5 + layer] += is_cached
+        if fact.is_cached:
+            sums[5 + layer] += 1
         # Also of a call that was made, where some of its inputs were kept.
         _add_money(sums, 7 + 2 * layer, fact.saved_pusd)
     if fact.is_audit:
@@ -90,7 +89,7 @@ def _add_fact(sums: list[int], fact: Fact) -> None:
         sums[1] += 1
     else:
         sums[OVERHEAD_AT + find_bucket(OVERHEAD_BOUNDS, fact.overhead_us)] += 1
-        if not is_cached:
+        if not fact.is_cached:
             sums[LATENCY_AT + find_bucket(LATENCY_BOUNDS, fact.latency_ms)] += 1
 
 

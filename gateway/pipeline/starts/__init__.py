@@ -1,1 +1,1 @@
-"""How calls begin: those that came in one turn together."""
+"""How calls begin: those that came in one turn together, where an answer is not in memory already."""

@@ -7,17 +7,18 @@ Failure behavior: a step that fails for one call is left to that call's path, wh
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.backends.interface import Client
 from gateway.pipeline import run
-from gateway.pipeline.flow import Inbound, Route
-from gateway.pipeline.lookup import NOT_ASKED, Found
+from gateway.pipeline.flow import Inbound
+from gateway.pipeline.lookup import NOT_ASKED
 from gateway.pipeline.send import Journey
 from gateway.pipeline.services import Services
 
+T = TypeVar("T")
 log = logging.getLogger("gateway.pipeline.starts.together")
 
 # Runs a call's path to where it waits for something.
@@ -46,42 +47,29 @@ class Starter:
 def _begin_all(services: Services, drive: Drive, calls: Sequence[Asked]) -> None:
     """Begin calls, each step for all of them before the next."""
     journeys = [run.begin(inbound, client, services) for inbound, client in calls]
-    looked: dict[Journey, tuple[Route, Found]] = {}
+    looked: dict[Journey, run.Looked | None] = {}
     # Nobody is let in twice: what the ledger takes no rows for is refused before.
     if services.recorder.is_accepting:
-        entered = _each(run.enter, journeys)
-        looked = _look(_each(run.hold, entered), services)
+        looked = _take(_look, _take(run.hold, _take(run.enter, journeys)))
     for journey in journeys:
-        path, found = looked.get(journey, (None, NOT_ASKED))
+        path, found = looked.get(journey) or (None, NOT_ASKED)
         drive(run.go_on(journey, path, found))
 
 
-def _each(step: Callable[[Journey], bool], journeys: Sequence[Journey]) -> list[Journey]:
-    """Those of the calls that took a step."""
-    taken: list[Journey] = []
+def _take(step: Callable[[Journey], T], journeys: Iterable[Journey]) -> dict[Journey, T]:
+    """Take a step for each of the calls; what it told of those that got through."""
+    taken: dict[Journey, T] = {}
     for journey in journeys:
         try:
-            if step(journey):
-                taken.append(journey)
+            if told := step(journey):
+                taken[journey] = told
         except Exception as error:
-            _leave_to_path(journey, error)
+            log.debug("request %s could not be begun with others: %r", journey.inbound.request_id, error)
     return taken
 
 
-def _look(journeys: Sequence[Journey], services: Services) -> dict[Journey, tuple[Route, Found]]:
-    looked: dict[Journey, tuple[Route, Found]] = {}
-    for journey in journeys:
-        inbound = journey.inbound
-        try:
-            path, found = run.look(journey, inbound.call.body, services.routes_of(inbound.caller))
-        except Exception as error:
-            _leave_to_path(journey, error)
-            continue
-        # A call that it could join may be over when its own path begins.
-        if found.joined is None:
-            looked[journey] = path, found
-    return looked
-
-
-def _leave_to_path(journey: Journey, error: Exception) -> None:
-    log.debug("request %s could not be begun with others: %r", journey.inbound.request_id, error)
+def _look(journey: Journey) -> run.Looked | None:
+    inbound = journey.inbound
+    looked = run.look(journey, inbound.call.body, journey.services.routes_of(inbound.caller))
+    # A call that it could join may be over when its own path begins.
+    return None if looked[1].joined is not None else looked

@@ -3,25 +3,22 @@
 from typing import Any, cast
 
 import pytest
-from caches import make_answer, make_caching
+from caches import make_caching
 from fakes import (
-    NOW_NS,
     FakeBackend,
     FakeClient,
     FakeRecorder,
-    answer_body,
     make_call,
     make_inbound,
     make_services,
     rows_of,
     whole,
 )
+from kept_answers import keep_usual
 
 from gateway.config.settings import Ledger, Settings
 from gateway.limits.passage import Passage
-from gateway.pipeline import route
 from gateway.pipeline.flow import Inbound
-from gateway.pipeline.lookup import find_kept
 from gateway.pipeline.run import run
 from gateway.pipeline.services import Services
 from gateway.pipeline.starts.at_once import give_at_once
@@ -30,11 +27,7 @@ from gateway.pipeline.starts.at_once import give_at_once
 def kept(**parts: Any) -> Services:
     """A gateway that has the answer to the usual call in memory."""
     services = make_services(FakeBackend(whole()), caching=make_caching(mode="exact"), **parts)
-    inbound = make_inbound()
-    path = route.choose(services.routes_of(inbound.caller), inbound.call.model, inbound.caller)
-    key = find_kept(inbound, inbound.call.body, path, services).key
-    assert key is not None
-    services.caching.answers.keep(key, make_answer(body=answer_body(), created_ns=NOW_NS), ttl_s=60, saved_pusd=1)
+    keep_usual(services)
     return services
 
 

@@ -5,27 +5,25 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
-from caches import make_answer, make_caching
+from caches import make_caching
 from fakes import (
     CALLER,
-    NOW_NS,
     FakeBackend,
     FakeClient,
     FakeRecorder,
-    answer_body,
     make_call,
     make_inbound,
     make_services,
     rows_of,
     whole,
 )
+from kept_answers import keep_usual
 from limiting import make_gate
 from msgspec.structs import replace
 
 from gateway.backends.interface import Client
 from gateway.limits.passage import Passage
-from gateway.pipeline import route, run
-from gateway.pipeline.lookup import find_kept
+from gateway.pipeline import run
 from gateway.pipeline.services import Services
 from gateway.pipeline.starts.together import Starter
 from gateway.server.drive import Drive
@@ -203,15 +201,11 @@ async def test_a_call_that_fails_at_once_leaves_nobody_waiting_for_it() -> None:
 async def test_what_is_kept_is_given_and_no_call_is_made() -> None:
     """As on the path of one call."""
     starts = Starts(caching=make_caching(mode="exact"))
-    services, inbound = starts.services, make_inbound()
-    path = route.choose(services.routes_of(inbound.caller), inbound.call.model, inbound.caller)
-    key = find_kept(inbound, inbound.call.body, path, services).key
-    assert key is not None
-    services.caching.answers.keep(key, make_answer(body=answer_body(), created_ns=NOW_NS), ttl_s=60, saved_pusd=1)
+    keep_usual(starts.services)
     clients = [starts.ask(f"r{number}") for number in range(2)]
     await starts.end()
     assert [client.headers["x-watchllm-cache"] for client in clients] == ["hit-exact"] * 2
-    assert [row.is_cached for row in rows_of(services)] == [True, True]
+    assert [row.is_cached for row in rows_of(starts.services)] == [True, True]
     assert (starts.backend.requests, starts.open) == ([], (0, 0))
 
 
