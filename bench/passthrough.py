@@ -18,6 +18,7 @@ from gateway.envelope import envelope
 from gateway.errors import Fault
 from gateway.server.direct import DirectClient
 from gateway.server.door import Headers
+from gateway.server.drive import Runner
 from gateway.server.protocol import GatewayProtocol
 from providers.errors import ProviderError
 from providers.transport.origin import Timeouts, parse_base_url
@@ -82,7 +83,7 @@ class BareDoor:
     def keep_rows(self) -> None:
         """There is no ledger."""
 
-    def serve_by(self, drive: Callable[[Coroutine[Any, Any, None]], object], end_turn: Callable[[], None]) -> None:
+    def serve_by(self, runner: Runner, end_turn: Callable[[], None]) -> None:
         """All is answered as it comes."""
 
     def refuse(self, client: DirectClient, fault: Fault, address: str = "") -> None:

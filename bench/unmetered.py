@@ -12,7 +12,7 @@ from gateway import cli
 from gateway.ledger.row import UsageRow
 from gateway.pipeline import record
 from gateway.pipeline.flow import Outcome
-from gateway.pipeline.send import Journey
+from gateway.pipeline.tries.journey import Journey
 from providers.chat import Answer, Usage
 from providers.openai import dialect
 from providers.wire import Call

@@ -57,11 +57,11 @@ class Unreachable(ProviderError):
     """No connection could be made, or it broke before a byte of the answer; ``sent`` tells which.
 
     ``is_likely_unread``: it was a kept connection, reset at once, as one is that the server closes without having read
-    what came. That is no proof: what was read may be reset as well.
+    what came. That is no proof: what was read may be reset as well. ``is_unread``: there is a proof.
     """
 
     code = "upstream_unreachable"
-    is_likely_unread = False
+    is_likely_unread = is_unread = False
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)

@@ -6,9 +6,25 @@ all work. Who takes directly (gateway.server.drive) sets ``taker``; for every ot
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Waiter(Protocol):
+    """Who is told of an outcome, within the call that tells it: by ``hand`` or ``fail``, once, unless it is done."""
+
+    def done(self) -> bool:
+        """Whether it waits no more."""
+        ...
+
+    def hand(self, result: None) -> None:
+        """It is there."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """It will not be."""
+        ...
 
 
 class Handoff(asyncio.Future[T]):

@@ -32,6 +32,7 @@ from gateway.prompts.keeper import PromptKeeper
 from gateway.telemetry import Metrics
 from providers.catalogue import Catalogue
 from providers.errors import ProviderError
+from providers.handoff import Waiter
 from providers.openai.dialect import OpenAiDialect
 from providers.pricing.price_rows import PriceRow
 from providers.pricing.prices import PriceTable
@@ -201,12 +202,8 @@ class FakeExchange:
     ) -> None:
         self.status, self.headers = status, headers
         self.whole: bytes | None = None
-        self.log: list[str] = []
-        self.sink: Sink | None = None
-        self._pieces = pieces
-        self._error = error
-        self._is_prompt = is_prompt
-        self._body = body
+        self.log, self.sink = list[str](), cast("Sink | None", None)
+        self._pieces, self._error, self._is_prompt, self._body = pieces, error, is_prompt, body
 
     def attach(self, sink: Sink) -> None:
         """Have the body delivered."""
@@ -259,23 +256,26 @@ class FakeBackend:
         stops: bool = False,
         secrets: tuple[str, ...] = (),
     ) -> None:
-        self.name = name
-        self.dialect: Dialect = dialect or plain_dialect()
-        self.is_free = is_free
-        self.cancel_stops_whole_calls = stops
-        self.secrets = secrets
-        self.requests: list[WireRequest] = []
-        self._script = list(script)
-        self._cancels = cancels
+        self.name, self.is_free, self.secrets = name, is_free, secrets
+        self.cancel_stops_whole_calls, self.dialect = stops, cast("Dialect", dialect or plain_dialect())
+        self.requests = list[WireRequest]()
+        self._script, self._cancels = list(script), cancels
 
     def cancel_stops_billing(self, model: str) -> bool:
         """As it was built."""
         return self._cancels
 
+    def post(self, call: Call, request: WireRequest, waiter: Waiter) -> Any:
+        """No connection was kept; see posting.PostingBackend."""
+
+    def step(self, request: WireRequest) -> Any:
+        """The next step."""
+        self.requests.append(request)
+        return self._script.pop(0) if len(self._script) > 1 else self._script[0]
+
     async def fetch(self, call: Call, request: WireRequest) -> Any:
         """Do the next step."""
-        self.requests.append(request)
-        step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        step = self.step(request)
         if isinstance(step, BaseException):
             raise step
         return await step() if callable(step) else step

@@ -6,8 +6,9 @@ from fakes import Clock, FakeBackend, FakeClient, make_call, make_inbound, make_
 from gateway.backends.interface import Client
 from gateway.config.settings import Retries, Settings
 from gateway.pipeline.flow import Target
-from gateway.pipeline.send import Journey, SendFailed, Upstream, send
+from gateway.pipeline.send import send
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey, SendFailed, Upstream
 
 
 class Sender:

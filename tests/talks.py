@@ -88,7 +88,7 @@ class Lobby:
         """Two endpoints."""
         return {b"/v1/chat/completions": "chat", b"/v1/embeddings": "embeddings"}.get(path.partition(b"?")[0])
 
-    def serve_by(self, drive: Any, end_turn: Callable[[], None]) -> None:
+    def serve_by(self, runner: Any, end_turn: Callable[[], None]) -> None:
         """All is answered as it comes."""
 
     def keep_rows(self) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from gateway.backends.interface import Exchange, WholeReply
+from gateway.backends.interface import Exchange, Posted, WholeReply
+from providers.handoff import Waiter
 from providers.transport.origin import Origin, Timeouts
 from providers.transport.pool import Transport
 from providers.wire import Call, Dialect, WireRequest
@@ -70,6 +71,13 @@ class HttpBackend:
         head = self._head(request)
         limit_bytes = address.max_reply_bytes
         return self._transport.fetch(address.origin, head, request.body, address.timeouts, limit_bytes=limit_bytes)
+
+    def post(self, call: Call, request: WireRequest, waiter: Waiter) -> Posted | None:
+        """POST over a connection that was kept, where there is one."""
+        address, head = self._address, self._head(request)
+        return self._transport.post(
+            address.origin, head, request.body, address.timeouts, waiter, limit_bytes=address.max_reply_bytes
+        )
 
     def open(self, call: Call, request: WireRequest) -> Awaitable[Exchange]:
         """POST and read the head of the answer."""

@@ -10,6 +10,7 @@ import msgspec
 from gateway.backends.interface import Sink
 from providers.chat import Answer
 from providers.errors import ProviderError, Truncated, Unsupported
+from providers.handoff import Waiter
 from providers.openai.dialect import OpenAiDialect
 from providers.sandbox.model import Sandbox, SandboxReply
 from providers.wire import Call, Dialect, Headers, StreamReader, WireRequest
@@ -145,6 +146,9 @@ class SandboxBackend:
         """Nothing is billed."""
         return True
 
+    def post(self, call: Call, request: WireRequest, waiter: Waiter) -> None:
+        """There is nothing to be sent."""
+
     async def fetch(self, call: Call, request: WireRequest) -> InProcessReply:
         """Answer whole, after the pause that was asked for."""
         reply = self._sandbox.plan(call)
@@ -218,6 +222,9 @@ class LocalEmbeddings:
     def cancel_stops_billing(self, model: str) -> bool:
         """Nothing is billed."""
         return True
+
+    def post(self, call: Call, request: WireRequest, waiter: Waiter) -> None:
+        """There is nothing to be sent."""
 
     async def fetch(self, call: Call, request: WireRequest) -> InProcessReply:
         """Embed."""

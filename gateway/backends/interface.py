@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from providers.errors import ProviderError
+from providers.handoff import Waiter
 from providers.wire import Call, Dialect, Headers, WireRequest
 
 T = TypeVar("T")
@@ -111,6 +112,14 @@ class WholeReply(Protocol):
         ...
 
 
+class Posted(WholeReply, Protocol):
+    """An answer that is on its way; there is nothing to be read of it before it has arrived."""
+
+    def abort(self) -> None:
+        """Nobody waits for it any more: close the connection now."""
+        ...
+
+
 class Backend(Protocol):
     """Anything that answers a call: its protocol, how to reach it, and what cancelling does there."""
 
@@ -145,6 +154,13 @@ class Backend(Protocol):
 
     def fetch(self, call: Call, request: WireRequest) -> Awaitable[WholeReply]:
         """Get a whole answer."""
+        ...
+
+    def post(self, call: Call, request: WireRequest, waiter: Waiter) -> Posted | None:
+        """As ``fetch``, where the request can leave at once; ``waiter`` is told that the answer is here, or why not.
+
+        None: it cannot, and nothing was done.
+        """
         ...
 
     def open(self, call: Call, request: WireRequest) -> Awaitable[Exchange]:

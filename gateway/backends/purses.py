@@ -13,8 +13,9 @@ import msgspec
 
 from gateway.accounts.credential_directory import ActiveCredential, CredentialDirectory, CredentialFault
 from gateway.backends.http import Address, HttpBackend
-from gateway.backends.interface import Backend, Exchange, WholeReply
+from gateway.backends.interface import Backend, Exchange, Posted, WholeReply
 from providers.errors import ProviderError
+from providers.handoff import Waiter
 from providers.transport.pool import Transport
 from providers.wire import Call, Dialect, WireRequest
 
@@ -70,6 +71,13 @@ class StoredBackend(HttpBackend):
         self._note_used(self._credential_id, self._now_ns())
         return super().fetch(call, request)
 
+    def post(self, call: Call, request: WireRequest, waiter: Waiter) -> Posted | None:
+        """POST over a connection that was kept, where there is one."""
+        posted = super().post(call, request, waiter)
+        if posted is not None:
+            self._note_used(self._credential_id, self._now_ns())
+        return posted
+
     def open(self, call: Call, request: WireRequest) -> Awaitable[Exchange]:
         """POST and read the head of the answer."""
         self._note_used(self._credential_id, self._now_ns())
@@ -90,6 +98,9 @@ class UnreadableBackend:
     def cancel_stops_billing(self, model: str) -> bool:
         """Nothing is sent, so nothing is billed."""
         return True
+
+    def post(self, call: Call, request: WireRequest, waiter: Waiter) -> None:
+        """Nothing leaves."""
 
     async def fetch(self, call: Call, request: WireRequest) -> WholeReply:
         """Refuse."""

@@ -13,8 +13,8 @@ from gateway.errors import Fault, refuse_unrecorded
 from gateway.limits.passage import Passage
 from gateway.pipeline import reply
 from gateway.pipeline.flow import Inbound
-from gateway.pipeline.send import Journey
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey
 from providers.wire import Call
 
 

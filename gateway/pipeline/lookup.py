@@ -21,8 +21,8 @@ from gateway.errors import Fault
 from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.row import UsageRow
 from gateway.pipeline.flow import Inbound, Outcome, Route, Target
-from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey, Upstream
 from providers.errors import InvalidAnswer, ProviderError
 from providers.openai.recorded import Recorded, record_body, record_stream, seems_whole
 

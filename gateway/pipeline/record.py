@@ -12,8 +12,8 @@ from gateway.pipeline import budget
 from gateway.pipeline.flow import Inbound, Outcome
 from gateway.pipeline.lookup import Given
 from gateway.pipeline.meter import Produced
-from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey, Upstream
 from gateway.prompts.content import Streamed
 from gateway.prompts.keeper import Answer
 from providers.chat import NO_USAGE, Usage

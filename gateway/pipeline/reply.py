@@ -15,8 +15,8 @@ from gateway.ledger.row import UsageRow
 from gateway.pipeline import meter
 from gateway.pipeline.flow import PASSED, Inbound, Target, header_text, keep_one_name
 from gateway.pipeline.lookup import Given
-from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey, Upstream
 from providers import splice
 from providers.pricing.prices import format_usd
 from providers.wire import Headers, StreamReader

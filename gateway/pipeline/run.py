@@ -29,8 +29,8 @@ from gateway.pipeline.flow import Inbound, Outcome, Route, Target, tells_limits
 from gateway.pipeline.meter import Produced
 from gateway.pipeline.record import CLIENT_GONE, OK
 from gateway.pipeline.route import RouteTable
-from gateway.pipeline.send import SendFailed, TargetSpared, Upstream
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey, SendFailed, Shortened, TargetSpared, Upstream
 from providers.chat import Usage
 from providers.wire import Headers
 
@@ -54,13 +54,13 @@ async def run(inbound: Inbound, client: Client, services: Services) -> None:
     await go_on(begin(inbound, client, services))
 
 
-def begin(inbound: Inbound, client: Client, services: Services) -> send.Journey:
+def begin(inbound: Inbound, client: Client, services: Services) -> Journey:
     """Begin a call, which ``go_on`` ends, whatever happens."""
     services.metrics.requests_in_flight += 1
-    return send.Journey(inbound, client, services)
+    return Journey(inbound, client, services)
 
 
-def enter(journey: send.Journey) -> bool:
+def enter(journey: Journey) -> bool:
     """Let a call in where its limits have nobody to wait for; raises Fault. False: nothing was taken."""
     inbound = journey.inbound
     passage = inbound.passage
@@ -70,7 +70,7 @@ def enter(journey: send.Journey) -> bool:
     return True
 
 
-def hold(journey: send.Journey) -> bool:
+def hold(journey: Journey) -> bool:
     """Hold what a call that was let in may cost, where that needs no waiting; False: nothing is held."""
     inbound, services = journey.inbound, journey.services
     if not budget.may_govern(inbound, services):
@@ -79,14 +79,14 @@ def hold(journey: send.Journey) -> bool:
     return journey.funds is not None
 
 
-def look(journey: send.Journey, body: bytes, table: RouteTable) -> Looked:
+def look(journey: Journey, body: bytes, table: RouteTable) -> Looked:
     """Choose the route, and look in memory for an answer to ``body``, the caller's as it came; raises Fault."""
     inbound = journey.inbound
     path = route.choose(table, inbound.call.model, inbound.caller)
     return path, lookup.find(inbound, body, path, journey.services)
 
 
-async def go_on(journey: send.Journey, path: Route | None = None, found: lookup.Found = lookup.NOT_ASKED) -> None:
+async def go_on(journey: Journey, path: Route | None = None, found: lookup.Found = lookup.NOT_ASKED) -> None:
     """Take a call to its end from where it is: just begun, let in, held for, or looked for as ``look`` tells."""
     inbound, services = journey.inbound, journey.services
     passage, limited = inbound.passage, None
@@ -126,7 +126,7 @@ async def _enter(inbound: Inbound, passage: Passage, services: Services) -> None
         raise _stopping() from stopped
 
 
-async def _look(journey: send.Journey) -> Looked:
+async def _look(journey: Journey) -> Looked:
     """Hold what a call may cost, and look for its answer in memory; raises Fault."""
     inbound, services = journey.inbound, journey.services
     body, table = inbound.call.body, services.routes_of(inbound.caller)
@@ -136,7 +136,7 @@ async def _look(journey: send.Journey) -> Looked:
     return look(journey, body, table) if refusal is None else await _look_only(journey, body, table, refusal)
 
 
-async def _look_only(journey: send.Journey, body: bytes, table: RouteTable, refusal: Fault) -> Looked:
+async def _look_only(journey: Journey, body: bytes, table: RouteTable, refusal: Fault) -> Looked:
     """Look for an answer to a call that may not be made; raises the refusal where there is none."""
     inbound, services = journey.inbound, journey.services
     path = route.choose(table, inbound.call.model, inbound.caller)
@@ -150,12 +150,12 @@ async def _look_only(journey: send.Journey, body: bytes, table: RouteTable, refu
         raise (miss if inbound.cache == "only" else refusal) from miss
 
 
-async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None:
+async def _call(journey: Journey, path: Route, found: lookup.Found) -> None:
     """Make the call, and keep its answer where that is wanted."""
     if found.flight is not None and (journey.inbound.call.stream or path.is_stoppable):
         journey.client = SharedClient(journey.client, found.flight)
     if found.batch is not None and found.batch.is_partial:
-        journey.short = send.Shortened(path.targets[0], found.batch.shorten(journey.inbound.call), found.batch)
+        journey.short = Shortened(path.targets[0], found.batch.shorten(journey.inbound.call), found.batch)
     upstream = await send.send(journey, path)
     if found.flight is not None:
         found.flight.lines = upstream.target.lines
@@ -163,7 +163,8 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         usage = await _flow(journey, upstream, found)
     else:
         usage = meter.believe_whole(upstream.answer)
-    if usage is not None and together.end(journey, upstream, usage, found):
+    if usage is not None and together.takes(journey.services):
+        together.end(journey, upstream, usage, found)
         return
     if usage is None:
         outcome = await _outcome(journey, upstream)
@@ -177,7 +178,7 @@ async def _call(journey: send.Journey, path: Route, found: lookup.Found) -> None
         lookup.keep(found, journey, outcome, row)
 
 
-async def _flow(journey: send.Journey, upstream: Upstream, found: lookup.Found) -> Usage | None:
+async def _flow(journey: Journey, upstream: Upstream, found: lookup.Found) -> Usage | None:
     """Let a stream run to its end; tells its usage where all of it was here before."""
     if not isinstance(upstream.relay, Arrived):
         await reply.flow(journey, upstream, found.lines)
@@ -187,7 +188,7 @@ async def _flow(journey: send.Journey, upstream: Upstream, found: lookup.Found) 
     return upstream.relay.usage
 
 
-async def _spare(journey: send.Journey, found: lookup.Found) -> bool:
+async def _spare(journey: Journey, found: lookup.Found) -> bool:
     """Answer without a call of its own; False where that cannot be."""
     if found.given is not None:
         row = await _give(journey, found.given, found.lines, found.layer)
@@ -199,14 +200,14 @@ async def _spare(journey: send.Journey, found: lookup.Found) -> bool:
     return found.joined is not None and await _join(journey, found, found.joined)
 
 
-async def _give(journey: send.Journey, given: lookup.Given, told: bytes, layer: str = "exact") -> UsageRow:
+async def _give(journey: Journey, given: lookup.Given, told: bytes, layer: str = "exact") -> UsageRow:
     """Give an answer that was kept."""
     row = await record.book(journey, record.give(given, layer, journey.waited_ns))
     reply.give(journey.inbound, given, told, journey.client, row)
     return row
 
 
-def _order(journey: send.Journey, check: Check, row: UsageRow) -> None:
+def _order(journey: Journey, check: Check, row: UsageRow) -> None:
     """Have the call made whose answer tells whether the one that was given is right."""
     services, inbound, layer = journey.services, journey.inbound, journey.services.caching.semantics.layer
     if layer is None:
@@ -228,7 +229,7 @@ def _order(journey: send.Journey, check: Check, row: UsageRow) -> None:
     services.caching.audits.order(inbound.caller.project_id, row.saved_pusd, make, decline)
 
 
-async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> bool:
+async def _join(journey: Journey, found: lookup.Found, flight: Flight) -> bool:
     """Wait for somebody else's call that asks the same; False where it brought nothing that this one can have."""
     inbound, client, services = journey.inbound, journey.client, journey.services
     joined_ns = services.ticks_ns()
@@ -262,7 +263,7 @@ async def _join(journey: send.Journey, found: lookup.Found, flight: Flight) -> b
     return True
 
 
-async def _end_joined(journey: send.Journey, flight: Flight, follower: Follower, fault: Fault | None) -> None:
+async def _end_joined(journey: Journey, flight: Flight, follower: Follower, fault: Fault | None) -> None:
     """End a stream that came as another call's did: under that one's name to its last chunk."""
     inbound, client = journey.inbound, journey.client
     if fault is None and flight.answer is not None and flight.ends is not None:
@@ -284,7 +285,7 @@ def _broken(upstream: Upstream) -> Fault | None:
     return as_stream_fault(failure, upstream.target.backend)
 
 
-async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
+async def _outcome(journey: Journey, upstream: Upstream) -> Outcome:
     """How an answer ended whose usage has to be counted, or that was a stream."""
     call, model = journey.sent.call, upstream.target.model
     services, asker = journey.services, journey.asker
@@ -304,7 +305,7 @@ async def _outcome(journey: send.Journey, upstream: Upstream) -> Outcome:
     return record.end(upstream, usage, asker, error_code=error_code, is_left=is_left)
 
 
-async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
+async def _fail(journey: Journey, failed: SendFailed) -> Fault:
     """No target answered: the row says so, and what may have been produced unseen is not charged as known."""
     inbound = journey.inbound
     fault = as_fault(failed.error, failed.target.backend)
@@ -341,7 +342,7 @@ async def _fail(journey: send.Journey, failed: SendFailed) -> Fault:
     return fault
 
 
-def _refuse(journey: send.Journey, fault: Fault, target: Target | None = None, headers: Headers = ()) -> None:
+def _refuse(journey: Journey, fault: Fault, target: Target | None = None, headers: Headers = ()) -> None:
     """Refuse a call, which has left its limits by then: who asks again at once finds them free."""
     inbound = journey.inbound
     if inbound.passage is not None:
@@ -353,7 +354,7 @@ def _stopping() -> Fault:
     return Fault("maintenance", "The gateway is shutting down; ask again.", retry_after_ms=1_000)
 
 
-async def _stop(journey: send.Journey, error: BaseException) -> Fault:
+async def _stop(journey: Journey, error: BaseException) -> Fault:
     """The client left before the answer began, the process ends, or we failed: what was produced is estimated."""
     fault, upstream = _stopping(), journey.upstream
     if not isinstance(error, asyncio.CancelledError):
@@ -368,7 +369,7 @@ async def _stop(journey: send.Journey, error: BaseException) -> Fault:
     return fault
 
 
-async def _record_stopped(journey: send.Journey, fault: Fault) -> None:
+async def _record_stopped(journey: Journey, fault: Fault) -> None:
     usage = None
     # Without an attempt nothing was sent.
     call, target = journey.sent.call, journey.target if journey.attempts else None

@@ -12,8 +12,6 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-import msgspec
-
 from gateway.backends.answer import is_success, read_answer
 from gateway.backends.arrived import Arrived, read_in_turn
 from gateway.backends.breaker import LastFailure
@@ -22,14 +20,11 @@ from gateway.backends.interface import Backend, Client, Exchange, WholeReply
 from gateway.backends.leaving import ignore_leaving, pause, stop_by, stop_on_leaving
 from gateway.backends.relay import Relay
 from gateway.backends.retries import find_wait_ms
-from gateway.budgets.keeping.funds import Funds
-from gateway.caching.batch import Batch
 from gateway.config.settings import Retries
 from gateway.ledger.row import Try, add_try
 from gateway.pipeline import budget, meter
-from gateway.pipeline.flow import Doubtful, Gist, Inbound, Route, Target
-from gateway.pipeline.services import Services
-from providers.chat import Answer
+from gateway.pipeline.flow import Doubtful, Route, Target
+from gateway.pipeline.tries.journey import Journey, SendFailed, Shortened, TargetSpared, Upstream
 from providers.errors import InvalidAnswer, ProviderError, Refused, Unsupported
 from providers.openai.misframed import WholeReader
 from providers.wire import Call, WireRequest
@@ -37,96 +32,6 @@ from providers.wire import Call, WireRequest
 MAX_ERROR_BYTES = 262_144
 
 T = TypeVar("T")
-
-
-class Upstream(msgspec.Struct, kw_only=True):
-    """An answer: whole (``answer``) or flowing (``relay``)."""
-
-    target: Target
-    # What of its head goes on.
-    gist: Gist
-    answer: Answer | None = None
-    relay: Relay | Arrived | None = None
-    attempts: int
-    dropped: tuple[str, ...]
-    # Monotonic ns: the answer's first byte, and all time spent waiting for providers so far.
-    first_byte_ns: int
-    waited_ns: int
-    # Of a call that was sent without the inputs that are kept: their tokens, and the header lines that tell of them.
-    spared_tokens: int = 0
-    told: bytes = b""
-
-
-class Shortened(msgspec.Struct, frozen=True):
-    """A call without the inputs that are kept, for the target whose answers those are."""
-
-    target: Target
-    call: Call
-    batch: Batch
-
-
-class SendFailed(Exception):
-    """No target answered. ``error`` is the last failure, ``target`` where it happened."""
-
-    def __init__(self, error: ProviderError, target: Target, attempts: int, waited_ns: int) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.target = target
-        self.attempts = attempts
-        self.waited_ns = waited_ns
-
-
-class TargetSpared(ProviderError):
-    """The target's breaker is open; nothing was sent."""
-
-    code = "provider_unavailable"
-    status = 503
-    sent = False
-    retryable = False
-
-
-class Journey:
-    """One call on its way through the targets: where it is, what was tried and how long it waited."""
-
-    __slots__ = (
-        "asker", "attempts", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_admitted", "is_ended",
-        "is_recorded", "lost_pusd", "services", "short", "target", "trail", "upstream", "waited_ns",
-    )  # fmt: skip
-
-    def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
-        self.inbound = inbound
-        # Who asked, and who waits for the answer: others may as well.
-        self.asker = self.client = client
-        self.services = services
-        self.attempts = 0
-        self.waited_ns = 0
-        # The tries that failed.
-        self.trail = ""
-        # Where it was sent last, and what answered.
-        self.target: Target | None = None
-        self.upstream: Upstream | None = None
-        # It counts as open.
-        self.is_admitted = False
-        # Its row is being written: a second one would be a second charge.
-        self.is_recorded = False
-        # Its end has come, or comes at the end of this turn of the loop; see gateway.pipeline.ends.together.
-        self.is_ended = False
-        # What is held for it, and the budgets' revision as it came.
-        self.funds: Funds | None = None
-        self.budgets_revision = services.budgets.books.directory.revision
-        # Where the last try failed that may be billed, and what those before it may have cost.
-        self.doubtful: Doubtful | None = None
-        self.lost_pusd = 0
-        # None: all of it is sent.
-        self.short: Shortened | None = None
-
-    @property
-    def sent(self) -> Inbound:
-        """The request as it was sent last."""
-        short = self.short
-        if short is None or self.target is not short.target:
-            return self.inbound
-        return msgspec.structs.replace(self.inbound, call=short.call)
 
 
 async def send(journey: Journey, route: Route) -> Upstream:
@@ -139,7 +44,7 @@ async def send(journey: Journey, route: Route) -> Upstream:
         if journey.doubtful is not None and not _can_say(journey.inbound.call, target):
             # Not asked, so that nothing has to be held for asking it.
             continue
-        if not target.breaker.admits(services.ticks_ns()):
+        if journey.begun is None and not target.breaker.admits(services.ticks_ns()):
             error = error or TargetSpared(f"{target.backend.name} failed repeatedly and is spared for a while")
             continue
         if journey.doubtful is not None and (not await _cover(journey) or journey.client.is_gone):
@@ -180,15 +85,43 @@ def _can_say(call: Call, target: Target) -> bool:
     return True
 
 
+def set_out(journey: Journey, target: Target) -> WireRequest:
+    """Make ready for the tries of a target; raises Unsupported."""
+    journey.target = target
+    request = target.backend.dialect.encode(journey.sent.call, target.model)
+    if journey.funds is not None and not journey.attempts:
+        budget.send_off(journey.funds, journey.services)
+    return request
+
+
+def read_whole(journey: Journey, target: Target, request: WireRequest, reply: WholeReply) -> Upstream:
+    """Read the whole answer of a try; raises ProviderError where it is none."""
+    return Upstream(
+        target=target,
+        gist=reply.gist(target.read_gist),
+        answer=read_answer(target.backend.dialect, journey.sent.call, reply, reply.body),
+        attempts=journey.attempts,
+        dropped=request.dropped,
+        first_byte_ns=journey.services.ticks_ns(),
+        waited_ns=0,
+    )
+
+
+def note_answer(journey: Journey, upstream: Upstream, started_ns: int) -> None:
+    """A try that was started then has been answered."""
+    target = upstream.target
+    journey.doubtful = None
+    upstream.waited_ns = journey.waited_ns + upstream.first_byte_ns - started_ns
+    journey.upstream = upstream
+    target.breaker.succeeded()
+    journey.services.metrics.observe_attempt(target.backend.name, "ok")
+
+
 async def _try_target(journey: Journey, target: Target, others: tuple[Target, ...]) -> Upstream:
     services = journey.services
     backend, ticks_ns = target.backend, services.ticks_ns
-    journey.target = target
+    request = set_out(journey, target) if journey.begun is None else journey.begun.request
     call = journey.sent.call
-    request = backend.dialect.encode(call, target.model)
-    funds = None if journey.attempts else journey.funds
-    if funds is not None:
-        budget.send_off(funds, services)
     while True:
         journey.attempts += 1
         started_ns = ticks_ns()
@@ -196,17 +129,8 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
             if call.stream:
                 upstream = await _wait(journey, _open_stream(journey, target, request))
             else:
-                stops = backend.cancel_stops_whole_calls
-                reply = await (_fetch_for(journey, backend, request) if stops else backend.fetch(call, request))
-                upstream = Upstream(
-                    target=target,
-                    gist=reply.gist(target.read_gist),
-                    answer=read_answer(backend.dialect, call, reply, reply.body),
-                    attempts=journey.attempts,
-                    dropped=request.dropped,
-                    first_byte_ns=ticks_ns(),
-                    waited_ns=0,
-                )
+                reply = await _fetch(journey, backend, request)
+                upstream = read_whole(journey, target, request, reply)
         except ProviderError as error:
             waited_ns = ticks_ns() - started_ns
             journey.waited_ns += waited_ns
@@ -224,11 +148,7 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
             if journey.doubtful is not None and (not await _cover(journey) or journey.client.is_gone):
                 raise
         else:
-            journey.doubtful = None
-            upstream.waited_ns = journey.waited_ns + upstream.first_byte_ns - started_ns
-            journey.upstream = upstream
-            target.breaker.succeeded()
-            services.metrics.observe_attempt(backend.name, "ok")
+            note_answer(journey, upstream, started_ns)
             if call is journey.inbound.call or _complete(upstream, journey.short):
                 return upstream
             await _lengthen(journey, upstream)
@@ -274,6 +194,16 @@ async def _cover(journey: Journey) -> bool:
     journey.lost_pusd += lost_pusd
     journey.doubtful = None
     return True
+
+
+def _fetch(journey: Journey, backend: Backend, request: WireRequest) -> Awaitable[WholeReply]:
+    """Get a whole answer, that of the try which has begun already where there is one."""
+    begun, journey.begun = journey.begun, None
+    if begun is not None:
+        return begun.reply
+    if backend.cancel_stops_whole_calls:
+        return _fetch_for(journey, backend, request)
+    return backend.fetch(journey.sent.call, request)
 
 
 async def _fetch_for(journey: Journey, backend: Backend, request: WireRequest) -> WholeReply:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from gateway.errors import Fault
 from gateway.server.direct import DirectClient
+from gateway.server.drive import Runner
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -39,8 +40,8 @@ class Door(Protocol):
         """Make durable what the ledger has to know before answers leave; asked before each write."""
         ...
 
-    def serve_by(self, drive: Callable[[Coroutine[Any, Any, None]], object], end_turn: Callable[[], None]) -> None:
-        """Have calls that came in one turn of the loop run together by ``drive``, at the turn's end.
+    def serve_by(self, runner: Runner, end_turn: Callable[[], None]) -> None:
+        """Have calls that came in one turn of the loop begin together, at the turn's end.
 
         ``end_turn`` is called when calls were answered there, so that their answers leave.
         """

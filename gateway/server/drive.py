@@ -17,6 +17,20 @@ from providers.handoff import Handoff
 _ENDED = object()
 
 
+class Runner:
+    """Runs the paths of calls on the running loop; ``running`` has all that is under way, and what else is to be."""
+
+    __slots__ = ("running",)
+
+    def __init__(self, running: "set[asyncio.Task[None]]") -> None:
+        # What a task of the loop is to others: they ask for nothing but what a drive has.
+        self.running: set[Any] = running
+
+    def drive(self, path: Coroutine[Any, Any, None]) -> "Drive":
+        """Run a path to where it waits for something."""
+        return Drive(path, asyncio.get_running_loop(), self.running)
+
+
 class Drive(asyncio.Future[None]):
     """A running coroutine; see https://docs.python.org/3/library/asyncio-extending.html (2026-11-22)."""
 

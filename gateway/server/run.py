@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway.config.settings import Server as Bounds
 from gateway.server.door import Door
-from gateway.server.drive import Drive
+from gateway.server.drive import Runner
 from gateway.server.protocol import GatewayProtocol
 from gateway.server.sweeper import Sweeper
 from providers.transport.outbox import Outbox
@@ -76,8 +76,7 @@ class GatewayServer(uvicorn.Server):
         """Drain on the first signal; on the second, stop waiting for what still runs."""
         if self.should_exit:
             self.force_exit = True
-            for task in self.server_state.tasks:
-                task.cancel()
+            self._cut()
         self.should_exit = True
         self._on_end()
         self._told_to_end.set()
@@ -100,8 +99,12 @@ class GatewayServer(uvicorn.Server):
                 await self._wait_tasks_to_complete()
         except TimeoutError:
             log.error("the drain time is over: %d calls are cut", len(self.server_state.tasks))
-            for task in self.server_state.tasks:
-                task.cancel()
+            self._cut()
+
+    def _cut(self) -> None:
+        # What is cancelled may be replaced by what it becomes.
+        for task in tuple(self.server_state.tasks):
+            task.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, then tell."""
@@ -166,9 +169,5 @@ def make_server(  # noqa: PLR0913, PLR0917 - the parts of a server
         timeout_graceful_shutdown=max(1, bounds.drain_timeout_ms // 1000),
     )
     server = GatewayServer(config, on_ready, sweep, on_end)
-
-    def drive(path: Coroutine[Any, Any, None]) -> None:
-        Drive(path, asyncio.get_running_loop(), server.state.tasks)
-
-    door.serve_by(drive, outbox.end_turn)
+    door.serve_by(Runner(server.state.tasks), outbox.end_turn)
     return server

@@ -395,6 +395,6 @@ class Connection(asyncio.Protocol):
         error = Unreachable(f"{self._pool.origin} {how} before it answered", sent=True)
         if self.is_used:
             transport, begun_ns = self._transport, exchange.begun_ns
-            exchange.is_stale = self._pool.outbox.holds(transport) or is_unread(transport, exc, begun_ns)
+            error.is_unread = self._pool.outbox.holds(transport) or is_unread(transport, exc, begun_ns)
             error.is_likely_unread = exc is not None and monotonic_ns() - begun_ns <= self.crossing_ns
         return error

@@ -10,7 +10,7 @@ from time import monotonic_ns
 from typing import Any, TypeVar
 
 from providers.errors import InvalidAnswer, ProviderError, TimedOut, Truncated
-from providers.handoff import Handoff
+from providers.handoff import Handoff, Waiter
 from providers.transport.decoder import Decoder, choose_decoder
 from providers.transport.head import ResponseHead
 from providers.transport.origin import TIMEOUT_WORDS, Origin, Timeouts
@@ -39,7 +39,7 @@ class Exchange:
     __slots__ = (
         "_decoder", "_error", "_has_ended", "_idle_ns", "_is_held_back", "_is_paused", "_is_touched", "_left_ns",
         "_limit_bytes", "_mode", "_parts", "_sink", "_size_bytes", "_total_ns", "_waiter", "begun_ns", "counts_bytes",
-        "due_ns", "first_byte_ns", "head", "is_stale", "link", "origin", "reads_all", "timeouts",
+        "due_ns", "first_byte_ns", "head", "link", "origin", "reads_all", "timeouts",
     )  # fmt: skip
 
     head: ResponseHead
@@ -53,12 +53,10 @@ class Exchange:
         self._idle_ns = timeouts.idle_ms * _NS_PER_MS
         # Monotonic, 0 before: the request was written, and the answer began.
         self.begun_ns = self.first_byte_ns = 0
-        # A kept connection ended, and the server has provably not read the request.
-        self.is_stale = False
         # In read mode any body byte is progress.
         self.counts_bytes = False
         self.link: Link | None = None
-        self._waiter: Handoff[None] | None = None
+        self._waiter: Waiter | None = None
         self._mode = _WAITING
         # With a limit the body is collected without asking, and only its end wakes the waiter.
         self.reads_all = limit_bytes is not None
@@ -196,11 +194,10 @@ class Exchange:
 
     # For the transport and the connection.
 
-    def begin(self, link: Link, waiter: Handoff[None], now_ns: int) -> None:
+    def begin(self, link: Link, waiter: Waiter, now_ns: int) -> None:
         """A request is about to be written to ``link``; ``waiter`` is resolved by its head, or by its end."""
         self.link = link
         self.begun_ns = now_ns
-        self.is_stale = False
         self._mode = _WAITING
         self._waiter = waiter
         due_ns = now_ns + self.timeouts.first_byte_ms * _NS_PER_MS

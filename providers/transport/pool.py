@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic_ns
 
 from providers.errors import PoolExhausted, TimedOut, Unreachable, Withheld
-from providers.handoff import Handoff
+from providers.handoff import Handoff, Waiter
 from providers.transport.address_guard import AddressGuard, AddressRefused
 from providers.transport.connection import Connection, OriginPool
 from providers.transport.exchange import Exchange
@@ -68,6 +68,22 @@ class Transport:
         """Send a request and wait for the whole response, its body at most ``limit_bytes``; raises ProviderError."""
         return self._perform(Exchange(origin, timeouts, monotonic_ns(), limit_bytes), head, body)
 
+    def post(  # noqa: PLR0913 - as fetch
+        self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts, waiter: Waiter, *, limit_bytes: int
+    ) -> Exchange | None:
+        """Send a request over a connection that was kept; None where there is none.
+
+        ``waiter`` is told what ``fetch`` would return or raise, but for a connection that proves to have ended before
+        the request was read (Unreachable with ``is_unread``): it may be sent again.
+        """
+        pool, now_ns = self._pools.get(origin), monotonic_ns()
+        connection = pool.take(now_ns - self._keepalive_ns) if pool is not None else None
+        if connection is None:
+            return None
+        exchange = Exchange(origin, timeouts, now_ns, limit_bytes)
+        self._send(exchange, connection, waiter, now_ns, head, body)
+        return exchange
+
     def open(self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts) -> Awaitable[Exchange]:
         """Send a request and wait until the head of the response is here; raises ProviderError."""
         return self._perform(Exchange(origin, timeouts, monotonic_ns()), head, body)
@@ -103,21 +119,26 @@ class Transport:
             now_ns = monotonic_ns()
         while True:
             waiter: Handoff[None] = Handoff(loop=loop)
-            exchange.begin(connection, waiter, now_ns)
-            connection.send(exchange, head, body)
-            if not self._is_sweeping:
-                self._start_sweeping(loop)
+            self._send(exchange, connection, waiter, now_ns, head, body)
             try:
                 await waiter
                 return exchange
-            except Unreachable:
-                if not exchange.is_stale:
+            except Unreachable as error:
+                if not error.is_unread:
                     raise
             except asyncio.CancelledError:
                 exchange.abort()
                 raise
             connection = await self._connect(loop, exchange)
             now_ns = monotonic_ns()
+
+    def _send(  # noqa: PLR0913, PLR0917 - all that an exchange begins with
+        self, exchange: Exchange, connection: Connection, waiter: Waiter, now_ns: int, head: bytes, body: bytes
+    ) -> None:
+        exchange.begin(connection, waiter, now_ns)
+        connection.send(exchange, head, body)
+        if not self._is_sweeping:
+            self._start_sweeping()
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> Connection:
         """Open a connection, which counts as busy from now on."""
@@ -178,7 +199,8 @@ class Transport:
             self._ssl_context.set_alpn_protocols(["http/1.1"])
         return self._ssl_context
 
-    def _start_sweeping(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _start_sweeping(self) -> None:
+        loop = self._loop or asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
         self._is_sweeping = True

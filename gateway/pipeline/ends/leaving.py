@@ -7,7 +7,7 @@ from gateway.budgets.keeping.funds import Funds
 from gateway.errors import Fault
 from gateway.ledger.recording.journal import JournalFull
 from gateway.pipeline.lookup import Found
-from gateway.pipeline.send import Journey
+from gateway.pipeline.tries.journey import Journey
 
 log = logging.getLogger("gateway.pipeline.ends.leaving")
 

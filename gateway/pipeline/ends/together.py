@@ -15,7 +15,8 @@ from gateway.pipeline import lookup, record, reply
 from gateway.pipeline.ends.leaving import leave
 from gateway.pipeline.flow import Outcome
 from gateway.pipeline.lookup import Found
-from gateway.pipeline.send import Journey, Upstream
+from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey, Upstream
 from providers.chat import Usage
 
 log = logging.getLogger("gateway.pipeline.ends.together")
@@ -26,14 +27,14 @@ Answered = tuple[Journey, Upstream, Usage, Found]
 Booked = tuple[Journey, Upstream, Found, Outcome, UsageRow]
 
 
-def end(journey: Journey, upstream: Upstream, usage: Usage, found: Found) -> bool:
-    """End a call, by the end of this turn of the loop at the latest; False: something of it has to be waited for.
+def takes(services: Services) -> bool:
+    """Whether nothing has to be waited for when a call ends."""
+    return services.budgets.books.local is not None and services.settings.ledger.sync != "strict"
 
-    What it has open is ended too.
-    """
+
+def end(journey: Journey, upstream: Upstream, usage: Usage, found: Found) -> None:
+    """End a call and what it has open, by the end of this turn of the loop at the latest; asked where ``takes``."""
     services = journey.services
-    if services.budgets.books.local is None or services.settings.ledger.sync == "strict":
-        return False
     answered = journey, upstream, usage, found
     if services.metrics.requests_in_flight > 1 and journey.asker.takes_late:
         services.recorder.turn.put_off(_end_all, answered)
@@ -41,7 +42,6 @@ def end(journey: Journey, upstream: Upstream, usage: Usage, found: Found) -> boo
         # Nobody is there to share the steps with.
         _end_all((answered,))
     journey.is_ended = True
-    return True
 
 
 def _end_all(calls: Sequence[Answered]) -> None:

@@ -7,44 +7,44 @@ Failure behavior: a step that fails for one call is left to that call's path, wh
 """
 
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gateway.backends.interface import Client
 from gateway.pipeline import run
-from gateway.pipeline.flow import Inbound
-from gateway.pipeline.lookup import NOT_ASKED
-from gateway.pipeline.send import Journey
+from gateway.pipeline.flow import Inbound, Route
+from gateway.pipeline.lookup import NOT_ASKED, Found
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries import first
+from gateway.pipeline.tries.first import Runner
+from gateway.pipeline.tries.journey import Journey
 
 T = TypeVar("T")
 log = logging.getLogger("gateway.pipeline.starts.together")
 
-# Runs a call's path to where it waits for something.
-Drive = Callable[[Coroutine[Any, Any, None]], object]
 Asked = tuple[Inbound, Client]
 
 
 class Starter:
-    """Begins the calls of one process; ``drive`` runs their paths."""
+    """Begins the calls of one process."""
 
     __slots__ = ("_begin_all", "_services")
 
-    def __init__(self, services: Services, drive: Drive) -> None:
+    def __init__(self, services: Services, runner: Runner) -> None:
         self._services = services
-        self._begin_all = partial(_begin_all, services, drive)
+        self._begin_all = partial(_begin_all, services, runner)
 
-    def takes(self, inbound: Inbound, client: Client) -> bool:
-        """Begin a call at the end of this turn of the loop; False: nobody is there to share the steps with."""
-        services = self._services
-        if not services.metrics.requests_in_flight or not client.takes_late:
-            return False
-        services.recorder.turn.put_off(self._begin_all, (inbound, client), is_last=True)
-        return True
+    def begin(self, inbound: Inbound, client: Client) -> None:
+        """Begin a call, at once where nobody is there to share the steps with, else at the end of this turn."""
+        services, call = self._services, (inbound, client)
+        if services.metrics.requests_in_flight:
+            services.recorder.turn.put_off(self._begin_all, call, is_last=True)
+        else:
+            self._begin_all((call,))
 
 
-def _begin_all(services: Services, drive: Drive, calls: Sequence[Asked]) -> None:
+def _begin_all(services: Services, runner: Runner, calls: Sequence[Asked]) -> None:
     """Begin calls, each step for all of them before the next."""
     journeys = [run.begin(inbound, client, services) for inbound, client in calls]
     looked: dict[Journey, run.Looked | None] = {}
@@ -53,7 +53,8 @@ def _begin_all(services: Services, drive: Drive, calls: Sequence[Asked]) -> None
         looked = _take(_look, _take(run.hold, _take(run.enter, journeys)))
     for journey in journeys:
         path, found = looked.get(journey) or (None, NOT_ASKED)
-        drive(run.go_on(journey, path, found))
+        if path is None or not _post(journey, path, found, runner):
+            runner.drive(run.go_on(journey, path, found))
 
 
 def _take(step: Callable[[Journey], T], journeys: Iterable[Journey]) -> dict[Journey, T]:
@@ -73,3 +74,11 @@ def _look(journey: Journey) -> run.Looked | None:
     looked = run.look(journey, inbound.call.body, journey.services.routes_of(inbound.caller))
     # A call that it could join may be over when its own path begins.
     return None if looked[1].joined is not None else looked
+
+
+def _post(journey: Journey, path: Route, found: Found, runner: Runner) -> bool:
+    try:
+        return first.post(journey, path, found, runner)
+    except Exception as error:
+        log.debug("request %s could not be sent without its path: %r", journey.inbound.request_id, error)
+    return False

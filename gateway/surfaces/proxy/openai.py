@@ -31,7 +31,8 @@ from gateway.pipeline.flow import CacheWish, Inbound
 from gateway.pipeline.route import SANDBOX
 from gateway.pipeline.services import Services
 from gateway.pipeline.starts.at_once import give_at_once
-from gateway.pipeline.starts.together import Drive, Starter
+from gateway.pipeline.starts.together import Starter
+from gateway.pipeline.tries.first import Runner
 from gateway.surfaces.credentials import read_credentials
 from gateway.surfaces.faults import not_allowed
 from gateway.surfaces.guards import by_the_door, key_of, with_key
@@ -160,7 +161,8 @@ class OpenAiDoor:
         )
         if repeat is not None and give_at_once(inbound, client, services):
             return None
-        if self._starter is not None and self._starter.takes(inbound, client):
+        if self._starter is not None and client.takes_late:
+            self._starter.begin(inbound, client)
             return None
         return run.run(inbound, client, services)
 
@@ -179,9 +181,9 @@ class OpenAiDoor:
         """Write the usage rows of the answers that are about to leave; what cannot be written is kept in memory."""
         self._services.recorder.write_noted()
 
-    def serve_by(self, drive: Drive, end_turn: Callable[[], None]) -> None:
+    def serve_by(self, runner: Runner, end_turn: Callable[[], None]) -> None:
         """Have calls begin together that came in one turn, and answers leave with the turn in which they ended."""
-        self._starter = Starter(self._services, drive)
+        self._starter = Starter(self._services, runner)
         self._services.recorder.turn.after = end_turn
 
     def refuse(self, client: Client, fault: Fault, address: str = "") -> None:

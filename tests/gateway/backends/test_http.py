@@ -6,6 +6,7 @@ import pytest
 from fakes import make_call, plain_dialect
 
 from gateway.backends.http import Address, HttpBackend
+from providers.handoff import Waiter
 from providers.transport.origin import Origin, Timeouts
 from providers.transport.pool import Transport
 from providers.wire import WireRequest
@@ -26,6 +27,12 @@ class Wire:
         self.asked.append(asked)
         self.limit_bytes = limit_bytes
         return "whole"
+
+    def post(self, *asked: Any, limit_bytes: int) -> str:
+        """Keep the request."""
+        self.asked.append(asked)
+        self.limit_bytes = limit_bytes
+        return "on its way"
 
     async def open(self, *asked: Any) -> str:
         """Keep the request."""
@@ -120,6 +127,17 @@ async def test_a_whole_answer_is_bounded() -> None:
     wire = Wire()
     await backend(wire).fetch(make_call(), REQUEST)
     assert wire.limit_bytes == 7
+
+
+async def test_what_is_posted_is_what_is_fetched() -> None:
+    """The same request with the same bounds, and who waits for it."""
+    wire, waiter = Wire(), cast("Waiter", object())
+    calling = backend(wire)
+    await calling.fetch(make_call(), REQUEST)
+    limit_bytes, wire.limit_bytes = wire.limit_bytes, 0
+    posted: Any = calling.post(make_call(), REQUEST, waiter)
+    assert (posted, wire.limit_bytes) == ("on its way", limit_bytes)
+    assert wire.asked[1] == (*wire.asked[0], waiter)
 
 
 async def test_a_stream_goes_the_same_way() -> None:

@@ -12,6 +12,7 @@ from gateway.backends.failure import as_fault
 from gateway.backends.http import Address
 from gateway.backends.purses import CredentialUnreadable, Opening, Purses, StoredBackend, UnreadableBackend
 from gateway.config.secret import Secret
+from providers.handoff import Waiter
 from providers.transport.origin import Origin, Timeouts
 from providers.wire import WireRequest
 
@@ -30,12 +31,18 @@ class FakeTransport:
 
     def __init__(self) -> None:
         self.heads: list[bytes] = []
+        self.has_kept = True
 
     async def fetch(self, origin: Any, head: bytes, *_: Any, **__: Any) -> Any:
         """A whole answer."""
         self.heads.append(head)
 
     open = fetch
+
+    def post(self, origin: Any, head: bytes, *_: Any, **__: Any) -> Any:
+        """A request that leaves at once where a connection was kept."""
+        self.heads.append(head)
+        return object() if self.has_kept else None
 
 
 def credential(name: str) -> ActiveCredential:
@@ -119,6 +126,11 @@ async def test_a_use_is_noted() -> None:
     await backend.fetch(make_call(), request)
     await backend.open(make_call(stream=True), request)
     assert bank.stored.used == ["cred_a", "cred_a"]
+    assert backend.post(make_call(), request, cast("Waiter", None)) is not None
+    assert bank.stored.used == ["cred_a", "cred_a", "cred_a"]
+    bank.transport.has_kept = False
+    assert backend.post(make_call(), request, cast("Waiter", None)) is None
+    assert bank.stored.used == ["cred_a", "cred_a", "cred_a"]
     assert all(b"authorization: Bearer sk-a\r\n" in head for head in bank.transport.heads)
 
 
@@ -133,6 +145,7 @@ async def test_an_unreadable_credential_pays_with_nobody_elses() -> None:
         fault = as_fault(caught.value, backend)
         assert (fault.status, fault.code, fault.should_retry) == (503, "credential_unreadable", False)
         assert "store it anew" in fault.message
+    assert backend.post(make_call(), WireRequest(path="x", body=b""), cast("Waiter", None)) is None
     assert bank.transport.heads == []
     assert backend.cancel_stops_billing("m")
     assert not backend.cancel_stops_whole_calls

@@ -11,8 +11,8 @@ from gateway.backends.interface import Client
 from gateway.errors import Fault
 from gateway.limits.passage import Passage
 from gateway.pipeline.limits import LimitedClient, admit, enter
-from gateway.pipeline.send import Journey
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey
 from providers.wire import Call
 
 

@@ -31,8 +31,8 @@ from gateway.ledger.row import UsageRow
 from gateway.pipeline import record
 from gateway.pipeline.flow import Gist, Inbound, Outcome, Target, gist_reader, header_text, read_gist
 from gateway.pipeline.reply import finish, flow, refuse
-from gateway.pipeline.send import Journey, Upstream
 from gateway.pipeline.services import Services
+from gateway.pipeline.tries.journey import Journey, Upstream
 from providers.chat import Answer, Usage
 from providers.errors import ProviderError, Truncated
 

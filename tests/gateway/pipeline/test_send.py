@@ -15,7 +15,8 @@ from senders import Sender
 
 from gateway.backends.breaker import Breaker
 from gateway.config.settings import Retries
-from gateway.pipeline.send import TargetSpared, count_billable
+from gateway.pipeline.send import count_billable
+from gateway.pipeline.tries.journey import TargetSpared
 from providers.errors import (
     InvalidAnswer,
     PoolExhausted,

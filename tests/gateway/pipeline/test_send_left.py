@@ -6,7 +6,8 @@ import pytest
 from fakes import FakeBackend, FakeClient, make_inbound, make_route, make_services, make_target, turn, whole
 from senders import Sender
 
-from gateway.pipeline.send import Journey, SendFailed, send
+from gateway.pipeline.send import send
+from gateway.pipeline.tries.journey import Journey, SendFailed
 from providers.errors import Refused
 
 DOWN = Refused("down", upstream_status=503)

@@ -8,7 +8,7 @@ from fakes import STREAM, FakeBackend, FakeExchange, chunk, turn
 from senders import Sender
 
 from gateway.config.settings import Retries
-from gateway.pipeline.send import Upstream
+from gateway.pipeline.tries.journey import Upstream
 from providers.errors import ProviderError, Refused, Truncated
 
 

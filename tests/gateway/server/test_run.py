@@ -19,7 +19,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 class NoDoor:
     """Nothing takes the short way."""
 
-    def serve_by(self, drive: Any, end_turn: Callable[[], None]) -> None:
+    def serve_by(self, runner: Any, end_turn: Callable[[], None]) -> None:
         """All is answered as it comes."""
 
     def keep_rows(self) -> None:

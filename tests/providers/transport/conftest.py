@@ -13,6 +13,7 @@ import uvloop
 from certificates import write_certificate
 
 from providers.errors import ProviderError
+from providers.handoff import Waiter
 from providers.transport.exchange import Exchange
 from providers.transport.origin import Origin, Timeouts
 from providers.transport.pool import Transport
@@ -197,6 +198,10 @@ class Lab:
     async def open(self, upstream: Upstream, **limits: int) -> Exchange:
         """Open an exchange."""
         return await self.transport.open(upstream.origin, HEAD, b"{}", timeouts(**limits))
+
+    def post(self, upstream: Upstream, waiter: Waiter, **limits: int) -> Exchange | None:
+        """Post a request."""
+        return self.transport.post(upstream.origin, HEAD, b"{}", timeouts(**limits), waiter, limit_bytes=1 << 20)
 
     async def stream(self, upstream: Upstream, **limits: int) -> Tape:
         """Open an exchange, attach a sink and wait for its end."""

@@ -7,17 +7,20 @@ import ssl
 import struct
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from providers.errors import Unreachable
-from providers.transport.origin import Origin
+from providers.transport.origin import Origin, Timeouts
 from providers.transport.pool import Transport
 from providers.transport.unread import is_unread
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\nok"
 SMALL, LARGE = b"{}" * 50, b"x" * 3_000_000
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: upstream\r\n"
+LIMITS = Timeouts(connect_ms=5_000, first_byte_ms=5_000, idle_ms=5_000, total_ms=5_000)
 
 
 class Peer:
@@ -107,6 +110,18 @@ async def test_what_meets_a_closed_connection_goes_out_on_a_fresh_one(lab, peer,
     taken = await keep_one(lab, peer)
     assert await meet(lab, peer, taken.close, body) == (200, b"ok")
     assert len(peer.read) == 2
+
+
+async def test_who_posted_to_a_closed_connection_is_told_that_nothing_was_read(lab, peer):
+    """Nothing goes out again by itself: it may, and who waits knows."""
+    taken = await keep_one(lab, peer)
+    told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiter = SimpleNamespace(done=told.done, fail=told.set_exception)
+    taken.close()
+    assert lab.transport.post(peer.origin, HEAD, SMALL, LIMITS, waiter, limit_bytes=10) is not None
+    with pytest.raises(Unreachable) as error:
+        await asyncio.wait_for(told, 5)
+    assert (error.value.is_unread, error.value.sent, len(peer.taken)) == (True, True, 1)
 
 
 async def test_several_that_meet_closed_connections_go_out_on_fresh_ones(lab, peer):

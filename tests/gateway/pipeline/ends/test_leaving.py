@@ -14,7 +14,7 @@ from gateway.ledger.recording.journal import JournalFull
 from gateway.pipeline.ends.leaving import leave
 from gateway.pipeline.limits import admit
 from gateway.pipeline.lookup import Found
-from gateway.pipeline.send import Journey
+from gateway.pipeline.tries.journey import Journey
 from tests.gateway.usage_rows import make_row
 
 

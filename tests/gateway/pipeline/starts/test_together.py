@@ -20,13 +20,14 @@ from fakes import (
 from kept_answers import keep_usual
 from limiting import make_gate
 from msgspec.structs import replace
+from posting import PostingBackend
 
 from gateway.backends.interface import Client
 from gateway.limits.passage import Passage
 from gateway.pipeline import run
 from gateway.pipeline.services import Services
 from gateway.pipeline.starts.together import Starter
-from gateway.server.drive import Drive
+from gateway.server.drive import Runner
 
 
 def late_client(log: list[str] | None = None) -> FakeClient:
@@ -39,21 +40,23 @@ def late_client(log: list[str] | None = None) -> FakeClient:
 class Starts:
     """Calls that come while another is under way, and everything that happened to them, in order."""
 
+    provider: type[FakeBackend] = FakeBackend
+
     def __init__(self, *steps: Any, **parts: Any) -> None:
         self.log: list[str] = []
-        self.backend = FakeBackend(*(steps or [whole()] * 9))
+        self.backend = self.provider(*(steps or [whole()] * 9))
         recorder = cast("Any", FakeRecorder(self.log))
         self.services: Services = make_services(self.backend, recorder=recorder, **parts)
         self.services.metrics.requests_in_flight = 1
         self.tasks: set[Any] = set()
-        self.starter = Starter(self.services, lambda path: Drive(path, asyncio.get_running_loop(), self.tasks))
+        self.starter = Starter(self.services, Runner(self.tasks))
         self.gate = make_gate()
 
     def ask(self, request_id: str = "r1", **fields: Any) -> FakeClient:
         """A call comes."""
         client = late_client(self.log)
         inbound = replace(make_inbound(make_call(), **fields), request_id=request_id)
-        assert self.starter.takes(inbound, cast("Client", client))
+        self.starter.begin(inbound, cast("Client", client))
         return client
 
     def limited(self, request_id: str, **limits: int) -> dict[str, Any]:
@@ -75,6 +78,12 @@ class Starts:
     def open(self) -> tuple[int, int]:
         """Calls that run, but for the other, and that are not settled."""
         return self.services.metrics.requests_in_flight - 1, self.services.metrics.holds_open
+
+
+@pytest.fixture(params=[FakeBackend, PostingBackend], autouse=True, ids=["by paths", "at once"])
+def provider(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is as it is said below, whether a call's path waits for the answer or the answer ends it."""
+    monkeypatch.setattr(Starts, "provider", request.param)
 
 
 def watch(
@@ -100,23 +109,25 @@ async def test_each_step_is_taken_for_all_before_the_next(monkeypatch: pytest.Mo
     clients = [starts.ask(f"r{number}") for number in range(3)]
     assert (starts.log, starts.open) == ([], (0, 0))
     await asyncio.sleep(0)
-    assert starts.log == [*["enter"] * 3, *["hold"] * 3, *["look"] * 3, *["record"] * 3, *["send"] * 3]
+    begun = [*["enter"] * 3, *["hold"] * 3, *["look"] * 3]
+    assert starts.log[:9] == begun
     await starts.end()
+    assert starts.log == [*begun, *["record"] * 3, *["send"] * 3]
     assert [client.status for client in clients] == [200] * 3
     assert [row.request_id for row in rows_of(starts.services)] == ["r0", "r1", "r2"]
     assert (len(starts.backend.requests), starts.open) == (3, (0, 0))
 
 
-@pytest.mark.parametrize("why", ["alone", "not late"])
-async def test_a_call_that_is_alone_or_cannot_wait_begins_at_once(why: str) -> None:
-    """There is nobody to share the steps with; or its client is over when its path is."""
+async def test_a_call_that_is_alone_begins_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nobody to share the steps with."""
     starts = Starts()
-    starts.services.metrics.requests_in_flight = 0 if why == "alone" else 1
-    client = FakeClient()
-    client.takes_late = why == "alone"
-    assert not starts.starter.takes(make_inbound(), cast("Client", client))
-    await asyncio.sleep(0)
-    assert (client.status, starts.backend.requests) == (0, [])
+    starts.services.metrics.requests_in_flight = 0
+    watch(starts, monkeypatch, "look")
+    client = starts.ask()
+    assert starts.log == ["look"]
+    starts.services.metrics.requests_in_flight += 1
+    await starts.end()
+    assert (client.status, starts.open) == (200, (0, 0))
 
 
 async def test_what_one_call_is_refused_for_is_its_own_affair() -> None:
@@ -125,7 +136,7 @@ async def test_what_one_call_is_refused_for_is_its_own_affair() -> None:
     clients = [starts.ask("r0"), starts.ask("r1", cache="only")]
     client = late_client()
     inbound = replace(make_inbound(replace(make_call(), model="nobody-has-it")), request_id="r2")
-    assert starts.starter.takes(inbound, cast("Client", client))
+    starts.starter.begin(inbound, cast("Client", client))
     await starts.end()
     assert [each.status for each in (*clients, client)] == [200, 504, 400]
     assert client.json["error"]["code"] == "invalid_model"
@@ -191,11 +202,14 @@ async def test_calls_that_ask_the_same_in_one_turn_are_one_call() -> None:
 
 
 async def test_a_call_that_fails_at_once_leaves_nobody_waiting_for_it() -> None:
-    """Who asked the same asks for itself: the one that it would have joined was over when its own path began."""
+    """Who asked the same asks for itself: the one that it would have joined was over when its own path began.
+
+    What was posted fails later: who has joined meanwhile is told so.
+    """
     starts = Starts(RuntimeError("no such wire"), whole(), caching=make_caching(mode="exact"))
     clients = [starts.ask(f"r{number}") for number in range(2)]
     await asyncio.wait_for(starts.end(), 5)
-    assert [client.status for client in clients] == [500, 200]
+    assert [client.status for client in clients] == [500, 200 if starts.provider is FakeBackend else 500]
 
 
 async def test_what_is_kept_is_given_and_no_call_is_made() -> None:
