@@ -42,7 +42,6 @@ _READ_REVISIONS = text("SELECT name, value FROM revisions")
 # The most parameters of a statement. Source: https://www.sqlite.org/limits.html (2026-11-27).
 _SQLITE_PARAMETERS = 32_766
 _ROWS_OF_A_STATEMENT = (500, 100, 20, 4, 1)
-_NOTHING_FIXED: dict[int, str] = {}
 # The revisions of so little time ago will do: who follows several tables asks for all of them in one moment.
 _FRESH_REVISIONS_S = 0.1
 
@@ -192,28 +191,32 @@ async def run_sqlite(connection: AsyncConnection, statement: str, values: Sequen
 class SqliteInsert:
     """An INSERT of any number of rows on SQLite: ``into`` up to VALUES, ``tail`` behind them.
 
-    ``fixed``: by position, the SQL of columns that have one value in all rows, which say nothing of them.
+    ``fixed``: by position, the SQL of columns that have one value in all rows, which say nothing of them. ``shared``:
+    so many columns, the first, have the same values in all rows of one ``run``, which is given them once.
 
     Many rows a statement: the driver gives up and takes back the interpreter at each, and waits for it. SQLAlchemy
     would besides touch each value of a row.
     """
 
-    def __init__(self, into: str, columns: int, tail: str, fixed: Mapping[int, str] = _NOTHING_FIXED) -> None:
+    def __init__(
+        self, into: str, columns: int, tail: str, fixed: Mapping[int, str] | None = None, shared: int = 0
+    ) -> None:
+        fixed = {**(fixed or {}), **{position: f"?{position + 1}" for position in range(shared)}}
         row = f"({', '.join(fixed.get(position, '?') for position in range(columns))})"
         self._statements = tuple(
             (count, f"{into} VALUES {', '.join([row] * count)} {tail}")
             for count in _ROWS_OF_A_STATEMENT
-            if count * (columns - len(fixed)) <= _SQLITE_PARAMETERS
+            if shared + count * (columns - len(fixed)) <= _SQLITE_PARAMETERS
         )
 
-    async def run(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]]) -> int:
+    async def run(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]], shared: Sequence[Any] = ()) -> int:
         """Insert rows inside the caller's transaction; returns how many were inserted or changed."""
         driver = _sqlite_driver(connection)
         before: int = driver.total_changes
         start = 0
         for count, statement in self._statements:
             while len(rows) - start >= count:
-                values = list(chain.from_iterable(rows[start : start + count]))
+                values = [*shared, *chain.from_iterable(rows[start : start + count])]
                 await run_sqlite(connection, statement, values)
                 start += count
         changed: int = driver.total_changes - before

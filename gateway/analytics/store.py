@@ -9,8 +9,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.ledger.alike import COLUMNS
 from gateway.ledger.row import UsageRow
-from gateway.ledger.store import COLUMNS
 
 # Deleted ones too: what they used was used.
 _LIST_PROJECTS = text("SELECT project_id FROM projects WHERE account_id = :account_id ORDER BY project_id")

@@ -16,6 +16,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import Database, SqliteInsert, facts_of
+from gateway.ledger.alike import Alike, Batch, gather
 from gateway.ledger.row import AUDIT, UsageRow
 
 HOUR_NS = 3_600 * 1_000_000_000
@@ -140,19 +141,20 @@ _FOLD_HISTORY = text(f"{_INTO} {write_sums(_HISTORY)} ORDER BY {', '.join(KEY)} 
 _FOLD_HISTORY_DAYS = text(f"{_INTO_DAYS} {write_day_sums(_HISTORY)} ORDER BY project_id, start_ns {_ADD_DAYS}")
 
 
-async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
-    """Add rows that were just inserted to their sums, inside the caller's transaction."""
+async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow], batch: Batch) -> None:
+    """Add rows that were just inserted, which ``batch`` has as well, to their sums, inside the caller's transaction."""
     rolled_from = await read_rolled(connection)
     if rolled_from is None:
         return
     if rolled_from:
         rows = [row for row in rows if row.request_id >= rolled_from]
+        batch = gather(rows, HOUR_NS)
     if not rows:
         return
-    sums = sum_rows(rows)
+    sums = sum_rows(batch)
     if connection.dialect.name == "postgresql" and b"\\u0000" in msgspec.json.encode(sums):
         # PostgreSQL has no NUL: names that differ by one alone are the same there.
-        sums = sum_rows([_without_nul(row) for row in rows])
+        sums = sum_rows(gather([_without_nul(row) for row in rows], HOUR_NS))
     await _add_sums(connection, sums)
 
 
@@ -200,10 +202,16 @@ def _without_nul(row: UsageRow) -> UsageRow:
     return msgspec.structs.replace(row, **{name: value.replace("\0", "\ufffd") for name, value in names.items()})
 
 
-def sum_rows(rows: Sequence[UsageRow]) -> list[tuple[Any, ...]]:
-    """Sum rows up by every span: values for the columns of usage_rollups, in the order of their key."""
+def sum_rows(batch: Batch) -> list[tuple[Any, ...]]:
+    """Sum rows of hours up by every span: values for the columns of usage_rollups, in the order of their key."""
     hours: dict[tuple[str, int, str, str, str, str], list[int]] = {}
-    for row in rows:
+    for alike in batch.alike:
+        row = alike.common
+        key = (row.project_id, alike.span, row.key_id, row.model, row.provider, row.upstream_model)
+        measured = _measure_alike(alike)
+        known = hours.get(key)
+        hours[key] = measured if known is None else [a + b for a, b in zip(known, measured, strict=True)]
+    for row in batch.others:
         key = (row.project_id, row.created_ns // HOUR_NS, row.key_id, row.model, row.provider, row.upstream_model)
         known = hours.get(key)
         if known is None:
@@ -218,6 +226,35 @@ def sum_rows(rows: Sequence[UsageRow]) -> list[tuple[Any, ...]]:
             known = sums.get(group)
             sums[group] = measured if known is None else [a + b for a, b in zip(known, measured, strict=True)]
     return [(*group, *sums[group]) for group in sorted(sums)]
+
+
+def _measure_alike(alike: Alike) -> list[int]:
+    """What rows that are alike add to each of MEASURES."""
+    row, own, count = alike.common, alike.own, len(alike.rows)
+    high = sum([pusd // PART for pusd in own.cost_pusd])
+    saved_high, saved_low = divmod(row.saved_pusd, PART)
+    return [
+        count,
+        count if row.error_code and not row.is_audit else 0,
+        0,
+        sum(own.input_tokens),
+        sum(own.cache_read_tokens),
+        row.cache_write_tokens * count,
+        row.cache_write_1h_tokens * count,
+        row.audio_input_tokens * count,
+        row.image_input_tokens * count,
+        sum(own.output_tokens),
+        row.audio_output_tokens * count,
+        row.image_output_tokens * count,
+        sum(own.reasoning_tokens),
+        row.tokens_saved * count,
+        high,
+        sum(own.cost_pusd) - high * PART,
+        saved_high * count,
+        saved_low * count,
+        0 if row.is_audit else sum(own.latency_ms),
+        count if row.is_audit else 0,
+    ]
 
 
 def _measure(row: UsageRow) -> list[int]:

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import DatabaseUnavailable, SqliteInsert, run_sqlite
 from gateway.ledger import rollups
+from gateway.ledger.alike import COLUMNS, SHARED, Batch, Own, gather
 from gateway.ledger.feed import note_stored
 from gateway.ledger.figures import sums as figures
 from gateway.ledger.row import UsageRow
@@ -22,10 +23,10 @@ from gateway.ledger.spans import Range, find_windows
 
 # Takes rows that are being stored for the first time, inside the same transaction.
 TakeStored = Callable[[AsyncConnection, Sequence[UsageRow]], Awaitable[None]]
-COLUMNS = tuple(field.name for field in msgspec.structs.fields(UsageRow))
 _TYPES: dict[Any, str] = {str: "TEXT", int: "BIGINT", bool: "BOOLEAN"}
 _INTO = f"INSERT INTO usage ({', '.join(COLUMNS)})"
-# What is alike in most rows. To give SQLite a value takes as long as to store it, so those rows do not give it these.
+# To give SQLite a value takes as long as to store it. What many rows of a batch have in common it is given once; of the
+# others most do not give it these.
 _ALIKE: dict[str, str | int] = {
     "status": "complete", "http_status": 200, "error_code": "", "is_cached": 0, "cache_write_tokens": 0,
     "cache_write_1h_tokens": 0, "audio_input_tokens": 0, "image_input_tokens": 0, "audio_output_tokens": 0,
@@ -36,6 +37,8 @@ _ALIKE_VALUES = tuple(_ALIKE.values())
 _alike = itemgetter(*map(COLUMNS.index, _ALIKE))
 _others = itemgetter(*[position for position, name in enumerate(COLUMNS) if name not in _ALIKE])
 _FIXED = {COLUMNS.index(name): f"'{value}'" if isinstance(value, str) else str(value) for name, value in _ALIKE.items()}
+_SHARED_FIRST = f"INSERT INTO usage ({', '.join((*SHARED, *Own._fields))})"
+_SQLITE_TOGETHER = SqliteInsert(_SHARED_FIRST, len(COLUMNS), "ON CONFLICT DO NOTHING", shared=len(SHARED))
 _SQLITE = SqliteInsert(_INTO, len(COLUMNS), "ON CONFLICT DO NOTHING")
 _SQLITE_ALIKE = SqliteInsert(_INTO, len(COLUMNS), "ON CONFLICT DO NOTHING", _FIXED)
 # All rows in one JSON parameter: the server takes it apart, and this process spends a third of the time that 38
@@ -113,50 +116,55 @@ class UsageLog(msgspec.Struct, frozen=True, kw_only=True):
 
 async def insert_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> Sequence[UsageRow]:
     """Insert the rows that are not there yet, with their sums, inside the caller's transaction; returns those."""
-    if not await _insert_all(connection, rows):
+    batch = gather(rows, rollups.HOUR_NS)
+    if not await _insert_all(connection, rows, batch):
         # A replay: which of the rows are new must be known before they are in.
         known = (await connection.execute(_FIND_KNOWN, {"request_ids": [row.request_id for row in rows]})).scalars()
         fresh = {row.request_id: row for row in reversed(rows)}
         for request_id in known:
             del fresh[request_id]
         rows = list(fresh.values())
-        if await _insert(connection, rows) != len(rows):
+        batch = gather(rows, rollups.HOUR_NS)
+        if await _insert(connection, rows, batch) != len(rows):
             raise DatabaseUnavailable("another process stored the same usage rows at this moment")
-    await rollups.add_rows(connection, rows)
-    await figures.add_rows(connection, rows)
+    await rollups.add_rows(connection, rows, batch)
+    await figures.add_rows(connection, rows, batch)
     await note_stored(connection, rows)
     return rows
 
 
-async def _insert_all(connection: AsyncConnection, rows: Sequence[UsageRow]) -> bool:
+async def _insert_all(connection: AsyncConnection, rows: Sequence[UsageRow], batch: Batch) -> bool:
     """Insert the rows where none is there yet; False, and none inserted, where one is."""
     if connection.dialect.name == "postgresql":
         savepoint = await connection.begin_nested()
-        is_new = await _insert(connection, rows) == len(rows)
+        is_new = await _insert(connection, rows, batch) == len(rows)
         await (savepoint.commit() if is_new else savepoint.rollback())
         return is_new
     await run_sqlite(connection, "SAVEPOINT new_rows")
-    is_new = await _insert(connection, rows) == len(rows)
+    is_new = await _insert(connection, rows, batch) == len(rows)
     if not is_new:
         await run_sqlite(connection, "ROLLBACK TO new_rows")
     await run_sqlite(connection, "RELEASE new_rows")
     return is_new
 
 
-async def _insert(connection: AsyncConnection, rows: Sequence[UsageRow]) -> int:
-    """Insert the rows that are not there yet; returns how many."""
+async def _insert(connection: AsyncConnection, rows: Sequence[UsageRow], batch: Batch) -> int:
+    """Insert the rows that are not there yet, which ``batch`` has as well; returns how many."""
     if connection.dialect.name == "postgresql":
         # PostgreSQL stores every character but NUL.
-        batch = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
-        return (await connection.exec_driver_sql(_POSTGRES, (batch,))).rowcount
+        encoded = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
+        return (await connection.exec_driver_sql(_POSTGRES, (encoded,))).rowcount
+    inserted = 0
+    for kind in batch.alike:
+        inserted += await _SQLITE_TOGETHER.run(connection, kind.rows, kind.shared)
     alike: list[tuple[Any, ...]] = []
     full: list[tuple[Any, ...]] = []
-    for values in map(astuple, rows):
+    for values in map(astuple, batch.others):
         if _alike(values) == _ALIKE_VALUES:
             alike.append(_others(values))
         else:
             full.append(values)
-    return await _SQLITE_ALIKE.run(connection, alike) + await _SQLITE.run(connection, full)
+    return inserted + await _SQLITE_ALIKE.run(connection, alike) + await _SQLITE.run(connection, full)
 
 
 async def read_logs(

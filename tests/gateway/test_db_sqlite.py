@@ -48,6 +48,18 @@ async def test_what_all_rows_have_alike_need_not_be_given(tmp_path: Path) -> Non
     await database.close()
 
 
+async def test_what_the_rows_of_one_call_have_in_common_is_given_once(tmp_path: Path) -> None:
+    """It is bound by its number; of another call it is another, and each statement has its own."""
+    together = SqliteInsert("INSERT INTO revisions (value, name)", 2, "ON CONFLICT DO NOTHING", shared=1)
+    database = await Database.open(None, tmp_path)
+    async with database.write() as connection:
+        assert await together.run(connection, [(f"n{number}",) for number in range(25)], (7,)) == 25
+        assert tuple((await connection.execute(SUM)).one()) == (25, 175)
+        assert await together.run(connection, [(f"n{number}",) for number in range(20, 129)], (2,)) == 104
+        assert tuple((await connection.execute(SUM)).one()) == (129, 383)
+    await database.close()
+
+
 async def test_errors_are_those_of_the_long_way(tmp_path: Path) -> None:
     """So that whoever retries, or halves a batch, need not know which way it went; and values stay out of them."""
     database = await Database.open(None, tmp_path)

@@ -6,7 +6,9 @@ gateway's own time from 64 µs to 65 ms. What is shorter counts in the first buc
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 
 def make_bounds(first: int, octaves: int, per_octave: int) -> tuple[int, ...]:
@@ -24,6 +26,12 @@ OVERHEAD_BOUNDS = make_bounds(64, 10, 4)
 def find_bucket(bounds: Sequence[int], value: int) -> int:
     """Tell in which bucket a value is, counted from 0."""
     return bisect_right(bounds, value) - 1
+
+
+def count_buckets(bounds: Sequence[int], values: Iterable[int]) -> Counter[int]:
+    """Tell how many of the values are in each bucket."""
+    counted = Counter(map(partial(bisect_right, bounds), values))
+    return Counter({following - 1: count for following, count in counted.items()})
 
 
 def read_quantile(counts: Sequence[int], bounds: Sequence[int], share: float) -> float | None:

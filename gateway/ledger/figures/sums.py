@@ -11,8 +11,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.db import SqliteInsert
+from gateway.ledger.alike import Alike, Batch, gather
 from gateway.ledger.figures.facts import Fact, fact_of
-from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, find_bucket
+from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, count_buckets, find_bucket
 from gateway.ledger.figures.tags import split_tags
 from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART, read_state
 from gateway.ledger.row import UsageRow
@@ -54,10 +55,16 @@ class Kept(NamedTuple):
     tags: dict[Group, list[int]]
 
 
-def sum_facts(facts: Iterable[Fact]) -> Kept:
-    """Sum facts up by every span."""
+def sum_facts(facts: Iterable[Fact], alike: Sequence[Alike] = ()) -> Kept:
+    """Sum facts up by every span, and with them rows of hours that are alike."""
     figures: dict[Group, list[int]] = {}
     tags: dict[Group, list[int]] = {}
+    for kind in alike:
+        hour = (kind.common.project_id, kind.span)
+        _add_alike(figures.setdefault(hour, [0] * len(FIGURES)), kind)
+        if any(kind.own.tags):
+            for row in kind.read():
+                _add_tags(tags, hour, fact_of(row))
     for fact in facts:
         hour = (fact.project_id, fact.created_ns // HOUR_NS)
         sums = figures.get(hour)
@@ -65,9 +72,37 @@ def sum_facts(facts: Iterable[Fact]) -> Kept:
             sums = figures[hour] = [0] * len(FIGURES)
         _add_fact(sums, fact)
         if fact.tags:
-            for tag in split_tags(fact.tags.replace("\0", "\ufffd")):
-                _add_tagged(tags.setdefault((*hour, tag), [0] * len(TAG_SUMS)), fact)
+            _add_tags(tags, hour, fact)
     return Kept(_spread(figures), _spread(tags))
+
+
+def _add_alike(sums: list[int], alike: Alike) -> None:
+    """Add rows that are alike; what stands for them all counts as often as there are rows."""
+    row, own, count = alike.common, alike.own, len(alike.rows)
+    varied = sum(map(sum, (own.input_tokens, own.cache_read_tokens, own.output_tokens)))
+    same = row.total_tokens - row.input_tokens - row.cache_read_tokens - row.output_tokens
+    sums[0] += count
+    sums[2] += varied + same * count
+    _add_amounts(sums, _COST_AT, own.cost_pusd)
+    _add_amounts(sums, _PROMPT_SAVED_AT, own.prompt_saved_pusd)
+    _add_amounts(sums, 7, (row.saved_pusd,) * count)
+    if row.is_audit:
+        sums[AUDITS_AT] += count
+    elif row.error_code:
+        sums[1] += count
+    else:
+        _add_times(sums, OVERHEAD_AT, OVERHEAD_BOUNDS, own.overhead_us)
+        _add_times(sums, LATENCY_AT, LATENCY_BOUNDS, own.latency_ms)
+
+
+def _add_times(sums: list[int], place: int, bounds: Sequence[int], times: Sequence[int]) -> None:
+    for bucket, count in count_buckets(bounds, times).items():
+        sums[place + bucket] += count
+
+
+def _add_tags(tags: dict[Group, list[int]], hour: Group, fact: Fact) -> None:
+    for tag in split_tags(fact.tags.replace("\0", "\ufffd")):
+        _add_tagged(tags.setdefault((*hour, tag), [0] * len(TAG_SUMS)), fact)
 
 
 def _add_fact(sums: list[int], fact: Fact) -> None:
@@ -110,6 +145,13 @@ def _add_money(sums: list[int], place: int, pusd: int) -> None:
         sums[place + 1] += low
 
 
+def _add_amounts(sums: list[int], place: int, amounts: Sequence[int]) -> None:
+    if any(amounts):
+        high = sum([pusd // PART for pusd in amounts])
+        sums[place] += high
+        sums[place + 1] += sum(amounts) - high * PART
+
+
 def _spread(hours: dict[Group, list[int]]) -> dict[Group, list[int]]:
     """Sum hours up by every span; ``(project, hour, …)`` becomes ``(project, span, start, …)``."""
     spread: dict[Group, list[int]] = {}
@@ -126,16 +168,19 @@ async def read_rolled(connection: AsyncConnection) -> str | None:
     return await read_state(connection, _READ_ROLLED[connection.dialect.name], _IS_WHOLE)
 
 
-async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
-    """Add rows that were just inserted to their figures, inside the caller's transaction."""
+async def add_rows(connection: AsyncConnection, rows: Sequence[UsageRow], batch: Batch) -> None:
+    """Add rows that were just inserted, which ``batch`` has as well, to their figures, in the caller's transaction."""
     rolled_from = await read_rolled(connection)
-    if rolled_from is not None and rows:
-        await add_facts(connection, [fact_of(row) for row in rows if row.request_id >= rolled_from])
+    if rolled_from is None or not rows:
+        return
+    if rolled_from:
+        batch = gather([row for row in rows if row.request_id >= rolled_from], HOUR_NS)
+    await add_facts(connection, map(fact_of, batch.others), batch.alike)
 
 
-async def add_facts(connection: AsyncConnection, facts: Sequence[Fact]) -> None:
-    """Add facts that are in no figure yet, inside the caller's transaction."""
-    kept = sum_facts(facts)
+async def add_facts(connection: AsyncConnection, facts: Iterable[Fact], alike: Sequence[Alike] = ()) -> None:
+    """Add facts and rows that are in no figure yet, inside the caller's transaction."""
+    kept = sum_facts(facts, alike)
     await _add(connection, _ADD_FIGURES, kept.figures)
     await _add(connection, _ADD_TAGS, kept.tags)
 

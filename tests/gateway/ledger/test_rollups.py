@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from gateway.db import Database
-from gateway.ledger import rollups, store
+from gateway.ledger import alike, rollups, store
+from gateway.ledger.alike import Batch
 from gateway.ledger.rollups import KEY, MEASURES, SPANS, fold_history, sum_days, sum_rows, write_sums
 from gateway.ledger.row import UsageRow
 from tests.gateway.ledger.test_sums import ROWS
@@ -60,24 +61,30 @@ async def insert(database: Database, *rows: UsageRow) -> None:
 
 
 @settings(max_examples=16, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=ROWS, split=st.integers(0, 30), page=st.integers(1, 7), late=st.integers(0, 5))
-async def test_history_and_new_rows_make_the_same_sums(
-    database: Database, rows: list[UsageRow], split: int, page: int, late: int
+@given(
+    rows=ROWS, split=st.integers(0, 30), page=st.integers(1, 7), late=st.integers(0, 5), few=st.sampled_from((1, 20))
+)
+async def test_history_and_new_rows_make_the_same_sums(  # noqa: PLR0917 - what is drawn
+    database: Database, rows: list[UsageRow], split: int, page: int, late: int, few: int
 ) -> None:
-    """Rows that were there before, rows that come while those are summed up and rows after: each counts once."""
+    """Rows that were there before, rows that come while those are summed up and rows after: each counts once.
+
+    It is the same whether they are summed up together or one by one.
+    """
     await forget(database, rows=True)
     await insert(database, *rows[:split])
     await forget(database)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rollups, "HISTORY_ROWS", page)
+        patched.setattr(alike, "FEW", few)
         for _ in range(late):
             await fold_history(database)
         await insert(database, *rows[split:], *rows[:3])
         while await fold_history(database):
             pass
     await insert(database, *rows)
-    assert await read_kept(database) == await sum_by_statement(database) == sorted(sum_rows(rows))
-    assert await read_days(database) == sum_days(sum_rows(rows))
+    assert await read_kept(database) == await sum_by_statement(database) == sorted(sum_rows(Batch([], rows)))
+    assert await read_days(database) == sum_days(sum_rows(Batch([], rows)))
 
 
 async def test_a_fresh_database_has_no_history(database: Database) -> None:

@@ -9,10 +9,12 @@ from msgspec.structs import fields, replace
 from sqlalchemy import text
 
 from gateway.db import Database
+from gateway.ids import new_id
 from gateway.ledger import store
+from gateway.ledger.alike import COLUMNS
 from gateway.ledger.rollups import HOUR_NS
 from gateway.ledger.row import UsageRow
-from gateway.ledger.store import COLUMNS, UsageFilter, UsageLog
+from gateway.ledger.store import UsageFilter, UsageLog
 from tests.gateway.usage_rows import NOW_NS, PROJECT_ID, any_row, make_history, make_row
 
 EVERYTHING = UsageFilter(project_id=PROJECT_ID, from_ns=0, to_ns=2**63 - 1)
@@ -77,6 +79,27 @@ async def test_what_most_rows_have_alike_is_stored_as_what_others_have(database:
         rows[position * 2] = replace(rows[position * 2], **{field.name: value})
     await insert(database, *rows)
     assert await read_rows(database) == {row.request_id: row for row in rows}
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(any_row(), min_size=1, max_size=3), count=st.sampled_from((19, 20, 45, 121)))
+async def test_rows_that_are_stored_together_come_back_as_they_were(
+    rows: list[UsageRow], count: int, database: Database
+) -> None:
+    """Of each kind many, mixed; then again with some that are new."""
+    many = [
+        replace(row, request_id=new_id(NOW_NS + number), output_tokens=number, tags=f"t:{number % 3}")
+        for number in range(count)
+        for row in rows
+    ]
+    await insert(database, *many[: -len(rows)])
+    await insert(database, *many)
+    stored = await read_rows(database)
+    for row in many:
+        kept = stored[row.request_id]
+        if database.dialect == "sqlite":
+            assert kept == row
+        assert (kept.output_tokens, kept.tags, kept.cost_pusd) == (row.output_tokens, row.tags, row.cost_pusd)
 
 
 async def test_a_row_is_stored_once(database: Database) -> None:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, find_bucket, make_bounds, read_quantile
+from gateway.ledger.figures.histogram import (
+    LATENCY_BOUNDS,
+    OVERHEAD_BOUNDS,
+    count_buckets,
+    find_bucket,
+    make_bounds,
+    read_quantile,
+)
 
 
 def test_buckets_grow_by_a_factor() -> None:
@@ -22,6 +29,13 @@ def test_a_value_lies_in_one_bucket(value: int) -> None:
     bucket = find_bucket(LATENCY_BOUNDS, value)
     assert LATENCY_BOUNDS[bucket] <= value
     assert bucket == len(LATENCY_BOUNDS) - 1 or value < LATENCY_BOUNDS[bucket + 1]
+
+
+@given(values=st.lists(st.integers(0, 2**53) | st.sampled_from(OVERHEAD_BOUNDS)))
+def test_many_values_lie_where_each_does(values: list[int]) -> None:
+    """And there are as many of them."""
+    counted = count_buckets(OVERHEAD_BOUNDS, values)
+    assert sorted(counted.elements()) == sorted(find_bucket(OVERHEAD_BOUNDS, value) for value in values)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])

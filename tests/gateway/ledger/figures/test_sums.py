@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from gateway.analytics.verify_figures import find_differences
 from gateway.db import Database
-from gateway.ledger import store
+from gateway.ledger import alike, store
 from gateway.ledger.figures import sums
 from gateway.ledger.figures.facts import fact_of
 from gateway.ledger.figures.sums import FIGURES, SPANS, TAG_SUMS, Change, add_changes, sum_facts
@@ -87,12 +88,14 @@ ROWS = st.lists(
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=ROWS)
-async def test_what_is_kept_is_what_the_rows_make(database: Database, rows: list[UsageRow]) -> None:
-    """Whatever a caller causes, stored twice."""
+@given(rows=ROWS, few=st.sampled_from((1, 20)))
+async def test_what_is_kept_is_what_the_rows_make(database: Database, rows: list[UsageRow], few: int) -> None:
+    """Whatever a caller causes, together or one by one, stored twice."""
     await clear(database)
-    await insert(database, *rows)
-    await insert(database, *rows)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(alike, "FEW", few)
+        await insert(database, *rows)
+        await insert(database, *rows)
     assert [difference async for difference in find_differences(database)] == []
 
 
