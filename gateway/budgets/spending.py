@@ -7,7 +7,7 @@ Failure behavior: raises DatabaseUnavailable as gateway.db does, and while rows 
 nobody could tell their sum.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -67,23 +67,24 @@ class Spending:
 
     async def take_stored(self, connection: AsyncConnection, rows: Sequence[UsageRow]) -> None:
         """Add rows that are being stored to their slots, inside the same transaction."""
-        # No Amount is made of a row: that would take as long as to add it.
-        costs = (((row.project_id, row.key_id, row.tags, row.created_ns // SLOT_NS), cost_of(row)) for row in rows)
-        await self._add(connection, costs)
+        grouped: dict[Group, int] = {}
+        for row in rows:
+            # As ``add``, but that no Amount is made of a row: that would take as long as to add it.
+            if row.cost_pusd and not row.is_cached:
+                group = (row.project_id, row.key_id, row.tags, row.created_ns // SLOT_NS)
+                grouped[group] = grouped.get(group, 0) + row.cost_pusd
+        await self._add(connection, grouped)
 
     async def add(self, connection: AsyncConnection, amounts: Iterable[Amount]) -> None:
         """Add amounts, which may be negative, to the slots of their calls, inside the caller's transaction."""
-        costs = (
-            ((amount.project_id, amount.key_id, amount.tags, amount.created_ns // SLOT_NS), amount.pusd)
-            for amount in amounts
-        )
-        await self._add(connection, costs)
-
-    async def _add(self, connection: AsyncConnection, costs: Iterable[tuple[Group, int]]) -> None:
         grouped: dict[Group, int] = {}
-        for group, pusd in costs:
-            if pusd:
-                grouped[group] = grouped.get(group, 0) + pusd
+        for amount in amounts:
+            if amount.pusd:
+                group = (amount.project_id, amount.key_id, amount.tags, amount.created_ns // SLOT_NS)
+                grouped[group] = grouped.get(group, 0) + amount.pusd
+        await self._add(connection, grouped)
+
+    async def _add(self, connection: AsyncConnection, grouped: Mapping[Group, int]) -> None:
         if not grouped:
             return
         await self._learn(connection, {group[0] for group in grouped}, {group[1] for group in grouped})

@@ -372,11 +372,10 @@ class Recorder:
         """Name the keys whose last use was noted more than a minute before these rows, and their last use."""
         if len(self._noted_ns) > MAX_NOTED_KEYS:
             self._noted_ns.clear()
-        used_ns: dict[str, int] = {}
-        for row in rows:
-            if row.created_ns - self._noted_ns.get(row.key_id, 0) >= NOTE_INTERVAL_NS:
-                used_ns[row.key_id] = max(row.created_ns, used_ns.get(row.key_id, 0))
-        return used_ns
+        # The last of each key's: thousands may be of one.
+        used_ns = {row.key_id: row.created_ns for row in rows}
+        known_ns = self._noted_ns
+        return {key: at_ns for key, at_ns in used_ns.items() if at_ns - known_ns.get(key, 0) >= NOTE_INTERVAL_NS}
 
     async def _sync_forever(self) -> None:
         """Bring the journal to the disk itself at every interval."""
