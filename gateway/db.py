@@ -15,9 +15,8 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -39,9 +38,6 @@ _POSTGRES_CONNECTIONS = 8
 _REFUSED_CLASSES = ("22", "23", "42", "0A")
 _PING = text("SELECT 1")
 _READ_REVISIONS = text("SELECT name, value FROM revisions")
-# The most parameters of a statement. Source: https://www.sqlite.org/limits.html (2026-11-27).
-_SQLITE_PARAMETERS = 32_766
-_ROWS_OF_A_STATEMENT = (500, 100, 20, 4, 1)
 # The revisions of so little time ago will do: who follows several tables asks for all of them in one moment.
 _FRESH_REVISIONS_S = 0.1
 
@@ -182,45 +178,28 @@ async def run_sqlite(connection: AsyncConnection, statement: str, values: Sequen
 
     Raises SQLAlchemy's errors.
     """
-    try:
+    with _as_sqlalchemys(statement):
         return list(await _sqlite_driver(connection).execute_fetchall(statement, values))
+
+
+async def run_sqlite_often(connection: AsyncConnection, statement: str, values: Sequence[Sequence[Any]]) -> None:
+    """Run a statement that changes rows once for each of the values, as ``run_sqlite``: the thread is asked once."""
+    with _as_sqlalchemys(statement):
+        await _sqlite_driver(connection).executemany(statement, values)
+
+
+def count_sqlite_changes(connection: AsyncConnection) -> int:
+    """How many rows were changed since the connection was opened."""
+    changes: int = _sqlite_driver(connection).total_changes
+    return changes
+
+
+@contextmanager
+def _as_sqlalchemys(statement: str) -> Generator[None, None, None]:
+    try:
+        yield
     except sqlite3.Error as error:
         raise exc.DBAPIError.instance(statement, None, error, sqlite3.Error, hide_parameters=True) from error
-
-
-class SqliteInsert:
-    """An INSERT of any number of rows on SQLite: ``into`` up to VALUES, ``tail`` behind them.
-
-    ``fixed``: by position, the SQL of columns that have one value in all rows, which say nothing of them. ``shared``:
-    so many columns, the first, have the same values in all rows of one ``run``, which is given them once.
-
-    Many rows a statement: the driver gives up and takes back the interpreter at each, and waits for it. SQLAlchemy
-    would besides touch each value of a row.
-    """
-
-    def __init__(
-        self, into: str, columns: int, tail: str, fixed: Mapping[int, str] | None = None, shared: int = 0
-    ) -> None:
-        fixed = {**(fixed or {}), **{position: f"?{position + 1}" for position in range(shared)}}
-        row = f"({', '.join(fixed.get(position, '?') for position in range(columns))})"
-        self._statements = tuple(
-            (count, f"{into} VALUES {', '.join([row] * count)} {tail}")
-            for count in _ROWS_OF_A_STATEMENT
-            if shared + count * (columns - len(fixed)) <= _SQLITE_PARAMETERS
-        )
-
-    async def run(self, connection: AsyncConnection, rows: Sequence[Sequence[Any]], shared: Sequence[Any] = ()) -> int:
-        """Insert rows inside the caller's transaction; returns how many were inserted or changed."""
-        driver = _sqlite_driver(connection)
-        before: int = driver.total_changes
-        start = 0
-        for count, statement in self._statements:
-            while len(rows) - start >= count:
-                values = [*shared, *chain.from_iterable(rows[start : start + count])]
-                await run_sqlite(connection, statement, values)
-                start += count
-        changed: int = driver.total_changes - before
-        return changed
 
 
 def facts_of(connection: AsyncConnection) -> dict[Any, Any]:

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.budgets.budget import Budget, Span
 from gateway.budgets.windows import FOREVER_NS, SLOT_NS, Window
-from gateway.db import Database, SqliteInsert
+from gateway.db import Database
+from gateway.ledger.inserts import SqliteInsert
 
 _COLUMNS = (
     "budgets.budget_id, budgets.account_id, budgets.kind, budgets.scope, budgets.scope_id, budgets.span, "

@@ -27,12 +27,15 @@ class Own(NamedTuple):
     cache_read_tokens: Sequence[int]
     output_tokens: Sequence[int]
     reasoning_tokens: Sequence[int]
+    tokens_saved: Sequence[int]
     cost_pusd: Sequence[int]
+    saved_pusd: Sequence[int]
     latency_ms: Sequence[int]
     first_byte_ms: Sequence[int]
     overhead_us: Sequence[int]
     tags: Sequence[str]
     session: Sequence[str]
+    cache_entry: Sequence[str]
     prompt_saved_pusd: Sequence[int]
 
 
@@ -42,7 +45,7 @@ _shared = itemgetter(*map(COLUMNS.index, SHARED))
 
 
 class Alike(NamedTuple):
-    """Rows of one span of time that are alike in SHARED; none was answered from the cache."""
+    """Rows of one span of time that are alike in SHARED."""
 
     # What all have in common, by the names of a row; the rest is that of one of them.
     common: UsageRow
@@ -67,16 +70,13 @@ class Batch(NamedTuple):
 
 
 def gather(rows: Sequence[UsageRow], span_ns: int) -> Batch:
-    """Put together what is alike within spans of so many ns; answers from the cache each have their own entry."""
+    """Put together what is alike within spans of so many ns."""
     kinds: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     others: list[UsageRow] = []
     # To see that a row is of the kind of the one before takes half as long as to look its kind up.
     last: tuple[Any, ...] = ()
     members: list[tuple[Any, ...]] = []
     for row in rows:
-        if row.is_cached:
-            others.append(row)
-            continue
         values = astuple(row)
         kind = (row.created_ns // span_ns, _shared(values))
         if kind != last:

@@ -15,8 +15,9 @@ import msgspec
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db import Database, SqliteInsert, facts_of
+from gateway.db import Database, facts_of
 from gateway.ledger.alike import Alike, Batch, gather
+from gateway.ledger.inserts import SqliteInsert
 from gateway.ledger.row import AUDIT, UsageRow
 
 HOUR_NS = 3_600 * 1_000_000_000
@@ -231,30 +232,38 @@ def sum_rows(batch: Batch) -> list[tuple[Any, ...]]:
 def _measure_alike(alike: Alike) -> list[int]:
     """What rows that are alike add to each of MEASURES."""
     row, own, count = alike.common, alike.own, len(alike.rows)
-    high = sum([pusd // PART for pusd in own.cost_pusd])
-    saved_high, saved_low = divmod(row.saved_pusd, PART)
+    used = (0,) * 12
+    if not row.is_cached:
+        used = (
+            sum(own.input_tokens),
+            sum(own.cache_read_tokens),
+            row.cache_write_tokens * count,
+            row.cache_write_1h_tokens * count,
+            row.audio_input_tokens * count,
+            row.image_input_tokens * count,
+            sum(own.output_tokens),
+            row.audio_output_tokens * count,
+            row.image_output_tokens * count,
+            sum(own.reasoning_tokens),
+            *split_amounts(own.cost_pusd),
+        )
     return [
         count,
         count if row.error_code and not row.is_audit else 0,
-        0,
-        sum(own.input_tokens),
-        sum(own.cache_read_tokens),
-        row.cache_write_tokens * count,
-        row.cache_write_1h_tokens * count,
-        row.audio_input_tokens * count,
-        row.image_input_tokens * count,
-        sum(own.output_tokens),
-        row.audio_output_tokens * count,
-        row.image_output_tokens * count,
-        sum(own.reasoning_tokens),
-        row.tokens_saved * count,
-        high,
-        sum(own.cost_pusd) - high * PART,
-        saved_high * count,
-        saved_low * count,
+        count if row.is_cached else 0,
+        *used[:10],
+        sum(own.tokens_saved),
+        *used[10:],
+        *split_amounts(own.saved_pusd),
         0 if row.is_audit else sum(own.latency_ms),
         count if row.is_audit else 0,
     ]
+
+
+def split_amounts(amounts: Sequence[int]) -> tuple[int, int]:
+    """Sum amounts up as they are kept: in whole micro-dollars, and what each leaves of one."""
+    high = sum([pusd // PART for pusd in amounts])
+    return high, sum(amounts) - high * PART
 
 
 def _measure(row: UsageRow) -> list[int]:

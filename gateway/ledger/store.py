@@ -13,11 +13,12 @@ from msgspec.structs import astuple
 from sqlalchemy import RowMapping, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db import DatabaseUnavailable, SqliteInsert, run_sqlite
+from gateway.db import DatabaseUnavailable, run_sqlite
 from gateway.ledger import rollups
 from gateway.ledger.alike import COLUMNS, SHARED, Batch, Own, gather
 from gateway.ledger.feed import note_stored
 from gateway.ledger.figures import sums as figures
+from gateway.ledger.inserts import SqliteInsert
 from gateway.ledger.row import UsageRow
 from gateway.ledger.spans import Range, find_windows
 
@@ -154,9 +155,7 @@ async def _insert(connection: AsyncConnection, rows: Sequence[UsageRow], batch: 
         # PostgreSQL stores every character but NUL.
         encoded = msgspec.json.encode(rows).replace(b"\\u0000", b"\\ufffd").decode()
         return (await connection.exec_driver_sql(_POSTGRES, (encoded,))).rowcount
-    inserted = 0
-    for kind in batch.alike:
-        inserted += await _SQLITE_TOGETHER.run(connection, kind.rows, kind.shared)
+    inserted = await _SQLITE_TOGETHER.run_parts(connection, [(kind.shared, kind.rows) for kind in batch.alike])
     alike: list[tuple[Any, ...]] = []
     full: list[tuple[Any, ...]] = []
     for values in map(astuple, batch.others):

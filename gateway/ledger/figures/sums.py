@@ -10,12 +10,12 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.db import SqliteInsert
 from gateway.ledger.alike import Alike, Batch, gather
 from gateway.ledger.figures.facts import Fact, fact_of
 from gateway.ledger.figures.histogram import LATENCY_BOUNDS, OVERHEAD_BOUNDS, count_buckets, find_bucket
 from gateway.ledger.figures.tags import split_tags
-from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART, read_state
+from gateway.ledger.inserts import SqliteInsert
+from gateway.ledger.rollups import DAY_NS, HOUR_NS, PART, read_state, split_amounts
 from gateway.ledger.row import UsageRow
 
 SPANS = (DAY_NS, HOUR_NS)
@@ -78,21 +78,26 @@ def sum_facts(facts: Iterable[Fact], alike: Sequence[Alike] = ()) -> Kept:
 
 def _add_alike(sums: list[int], alike: Alike) -> None:
     """Add rows that are alike; what stands for them all counts as often as there are rows."""
-    row, own, count = alike.common, alike.own, len(alike.rows)
-    varied = sum(map(sum, (own.input_tokens, own.cache_read_tokens, own.output_tokens)))
-    same = row.total_tokens - row.input_tokens - row.cache_read_tokens - row.output_tokens
+    fact, own, count = fact_of(alike.common), alike.own, len(alike.rows)
+    layer = 1 if fact.is_semantic else 0
     sums[0] += count
-    sums[2] += varied + same * count
-    _add_amounts(sums, _COST_AT, own.cost_pusd)
+    if fact.is_cached:
+        sums[5 + layer] += count
+    else:
+        row = alike.common
+        same = row.total_tokens - row.input_tokens - row.cache_read_tokens - row.output_tokens
+        sums[2] += same * count + sum(map(sum, (own.input_tokens, own.cache_read_tokens, own.output_tokens)))
+        _add_amounts(sums, _COST_AT, own.cost_pusd)
     _add_amounts(sums, _PROMPT_SAVED_AT, own.prompt_saved_pusd)
-    _add_amounts(sums, 7, (row.saved_pusd,) * count)
-    if row.is_audit:
+    _add_amounts(sums, 7 + 2 * layer, own.saved_pusd)
+    if fact.is_audit:
         sums[AUDITS_AT] += count
-    elif row.error_code:
+    elif fact.error_code:
         sums[1] += count
     else:
         _add_times(sums, OVERHEAD_AT, OVERHEAD_BOUNDS, own.overhead_us)
-        _add_times(sums, LATENCY_AT, LATENCY_BOUNDS, own.latency_ms)
+        if not fact.is_cached:
+            _add_times(sums, LATENCY_AT, LATENCY_BOUNDS, own.latency_ms)
 
 
 def _add_times(sums: list[int], place: int, bounds: Sequence[int], times: Sequence[int]) -> None:
@@ -147,9 +152,9 @@ def _add_money(sums: list[int], place: int, pusd: int) -> None:
 
 def _add_amounts(sums: list[int], place: int, amounts: Sequence[int]) -> None:
     if any(amounts):
-        high = sum([pusd // PART for pusd in amounts])
+        high, low = split_amounts(amounts)
         sums[place] += high
-        sums[place + 1] += sum(amounts) - high * PART
+        sums[place + 1] += low
 
 
 def _spread(hours: dict[Group, list[int]]) -> dict[Group, list[int]]:
