@@ -46,14 +46,14 @@ class PostingBackend(FakeBackend):
         super().__init__(*script, **parts)
         self._is_prompt = is_prompt
         self.posted: list[Posted] = []
-        # Called before a request leaves.
-        self.on_post: Callable[[], None] = lambda: None
+        # Called when a request has left.
+        self.on_posted: Callable[[], None] = lambda: None
 
     def post(self, call: Call, request: WireRequest, waiter: Waiter) -> Posted:
         """Do the next step, in the next turn of the loop."""
-        self.on_post()
         posted = Posted(self.step(request), waiter)
         self.posted.append(posted)
+        self.on_posted()
         if self._is_prompt:
             asyncio.get_running_loop().call_soon(posted.arrive)
         return posted

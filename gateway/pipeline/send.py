@@ -124,7 +124,7 @@ async def _try_target(journey: Journey, target: Target, others: tuple[Target, ..
     call = journey.sent.call
     while True:
         journey.attempts += 1
-        started_ns = ticks_ns()
+        started_ns = ticks_ns() if journey.begun is None else journey.begun.started_ns
         try:
             if call.stream:
                 upstream = await _wait(journey, _open_stream(journey, target, request))

@@ -18,7 +18,7 @@ _ENDED = object()
 
 
 class Runner:
-    """Runs the paths of calls on the running loop; ``running`` has all that is under way, and what else is to be."""
+    """Runs the paths of calls on the running loop; ``running`` has all that is under way, and ends it by ``cancel``."""
 
     __slots__ = ("running",)
 

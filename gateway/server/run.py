@@ -84,9 +84,14 @@ class GatewayServer(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal; every call has settled when this returns."""
         await super().serve(sockets)
-        if self.server_state.tasks:
+        tasks = self.server_state.tasks
+        for first in [known for known in tasks if not isinstance(known, asyncio.Future)]:
+            # A call that came behind the cut; what it becomes can be waited for.
+            first.cancel()
+        await asyncio.sleep(0)
+        if tasks:
             # Calls that were cut at the end of the drain write their rows and their last words.
-            await asyncio.wait(self.server_state.tasks, timeout=SETTLE_TIMEOUT_S)
+            await asyncio.wait(tasks, timeout=SETTLE_TIMEOUT_S)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen no more, and cut what has not ended within the drain time; uvicorn's own begins with a tenth idle."""

@@ -1,7 +1,8 @@
 """The transport: sends requests over pooled connections, last used first, and keeps every deadline with one timer.
 
 Failure behavior: see ``providers.errors``. A kept connection that ends with the request provably unread is replaced by
-a fresh one, once; nothing else is retried here. A cancelled caller's connection is closed, never pooled.
+a fresh one, once, unless it was posted; nothing else is retried here. A cancelled caller's connection is closed, never
+pooled.
 """
 
 import asyncio
@@ -73,8 +74,8 @@ class Transport:
     ) -> Exchange | None:
         """Send a request over a connection that was kept; None where there is none.
 
-        ``waiter`` is told what ``fetch`` would return or raise, but for a connection that proves to have ended before
-        the request was read (Unreachable with ``is_unread``): it may be sent again.
+        ``waiter`` is told what ``fetch`` would return or raise. Where the connection proves to have ended before the
+        request was read, it is told that (Unreachable with ``is_unread``): to send it again is left to the caller.
         """
         pool, now_ns = self._pools.get(origin), monotonic_ns()
         connection = pool.take(now_ns - self._keepalive_ns) if pool is not None else None

@@ -21,6 +21,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -41,6 +42,7 @@ MAX_NOTED_KEYS = 50_000
 NOTE_INTERVAL_NS = 60 * 1_000_000_000
 FIRST_PAUSE_MS = 100
 LONGEST_PAUSE_MS = 5_000
+_when = attrgetter("created_ns")
 _log = logging.getLogger(__name__)
 NoteUsed = Callable[[AsyncConnection, Mapping[str, int]], Awaitable[None]]
 
@@ -372,8 +374,8 @@ class Recorder:
         """Name the keys whose last use was noted more than a minute before these rows, and their last use."""
         if len(self._noted_ns) > MAX_NOTED_KEYS:
             self._noted_ns.clear()
-        # The last of each key's: thousands may be of one.
-        used_ns = {row.key_id: row.created_ns for row in rows}
+        # The latest of each key's: thousands may be of one.
+        used_ns = {row.key_id: row.created_ns for row in sorted(rows, key=_when)}
         known_ns = self._noted_ns
         return {key: at_ns for key, at_ns in used_ns.items() if at_ns - known_ns.get(key, 0) >= NOTE_INTERVAL_NS}
 

@@ -63,10 +63,12 @@ class TargetSpared(ProviderError):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A try that went out before the call's path was run: what was sent, and what brings its answer."""
+    """A try that went out before the call's path was run: what was sent, what brings its answer, and when it began."""
 
     request: WireRequest
     reply: Awaitable[WholeReply]
+    # On the monotonic clock.
+    started_ns: int
 
 
 class Journey:

@@ -103,3 +103,44 @@ async def test_a_server_is_ready_once_it_listens_and_ends_when_told() -> None:
             server.handle_exit(signal.SIGTERM, None)
             await serving
     assert (ready, server.should_exit) == (["ready"], True)
+
+
+class Late:
+    """What came when all was cut already: it is a task once it is cut itself."""
+
+    def __init__(self, tasks: set[Any]) -> None:
+        self.tasks = tasks
+        self.log: list[str] = []
+
+    def cancel(self) -> None:
+        """Become one, at the next turn of the loop."""
+        self.log.append("cut")
+        asyncio.get_running_loop().call_soon(self._become)
+
+    def _become(self) -> None:
+        self.tasks.discard(self)
+        task = asyncio.get_running_loop().create_task(self._settle())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _settle(self) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        self.log.append("settled")
+
+
+async def test_what_comes_behind_the_last_cut_is_cut_and_settles() -> None:
+    """A call whose body was on its way as the second signal came."""
+    ready: list[str] = []
+    server = server_of(Server(), ready, [])
+    late = Late(cast("set[Any]", server.state.tasks))
+    with listen(Server(port=0)) as listener:
+        serving = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+        async with asyncio.timeout(5):
+            while not ready:
+                await asyncio.sleep(0.001)
+            for _ in range(2):
+                server.handle_exit(signal.SIGTERM, None)
+            late.tasks.add(late)
+            await serving
+    assert (late.log, server.state.tasks) == (["cut", "settled"], set())

@@ -340,3 +340,14 @@ async def test_the_journal_is_synced_at_every_interval(database: Database, tmp_p
         async with asyncio.timeout(5):
             while not recorder.journal.is_synced:
                 await asyncio.sleep(0.005)
+
+
+async def test_the_last_use_is_the_latest_of_what_is_stored_together(database: Database, tmp_path: Path) -> None:
+    """Rows come as calls end: one that came early may end last."""
+    notes = Notes()
+    moments = [NOW_NS, NOW_NS + 5 * NOTE_INTERVAL_NS, NOW_NS + 1]
+    async with recording(database, tmp_path, notes=notes) as recorder:
+        for moment in moments:
+            recorder.take(make_row(moment, key_id="key_a"))
+        await recorder.flush()
+    assert notes.noted == [{"key_a": moments[1]}]

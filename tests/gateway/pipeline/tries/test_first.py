@@ -5,18 +5,20 @@ from typing import Any, cast
 
 import pytest
 from caches import make_caching
-from fakes import CALLER, FakeBackend, FakeClient, make_call, make_inbound, make_services, rows_of, whole
+from fakes import CALLER, Clock, FakeBackend, FakeClient, make_call, make_inbound, make_services, rows_of, whole
 from msgspec.structs import replace
 from posting import PostingBackend
 
 from gateway.backends.breaker import Breaker
 from gateway.backends.interface import Client
 from gateway.config.settings import Ledger, Retries, Settings
-from gateway.pipeline import run, send
+from gateway.pipeline import meter, run, send
+from gateway.pipeline.ends import together
 from gateway.pipeline.route import choose
 from gateway.pipeline.starts.together import Starter
 from gateway.server.drive import Runner
 from providers.errors import TimedOut, Truncated, Unreachable
+from providers.wire import WireRequest
 
 SETTINGS = Settings(retries=Retries(max_tries=2, base_backoff_ms=1, max_backoff_ms=1))
 NO_USAGE = whole(body=b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"}}]}')
@@ -103,27 +105,70 @@ REPLIES: dict[str, tuple[Any, ...]] = {
 }
 
 
+def slow_down(backend: FakeBackend, clock: Clock) -> None:
+    """Have each step take 3 ms, but for what was not read."""
+    step = backend.step
+
+    def take(request: WireRequest) -> Any:
+        taken = step(request)
+        clock.pass_ms(0 if getattr(taken, "is_unread", False) else 3)
+        return taken
+
+    backend.step = take  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("name", REPLIES)
 async def test_whatever_comes_is_what_it_is_on_the_path(name: str) -> None:
-    """Status, body, headers, row and tries are those of a call whose path waited; so are the breaker's thoughts."""
+    """Status, body, headers, row, tries, times and what the breaker thinks are those of a call whose path waited."""
     steps = REPLIES[name]
     # The transport itself sends what was not read over a fresh connection.
     waited = steps[1:] if name.startswith("unread") else steps
     told: list[Any] = []
     for backend in (FakeBackend(*waited), PostingBackend(*steps)):
-        calls = Calls(backend)
+        clock = Clock()
+        slow_down(backend, clock)
+        calls = Calls(backend, ticks_ns=clock)
         client = calls.ask()
         await calls.end()
-        rows = [
-            replace(row, latency_ms=0, first_byte_ms=0, overhead_us=0, trail=row.trail.partition(" ")[0])
-            for row in rows_of(calls.services)
-        ]
         breaker = calls.breaker
-        left_out = {"x-watchllm-latency-ms", "x-watchllm-overhead-ms"}
-        lines = {name: value for name, value in client.headers.items() if name not in left_out}
-        told.append((client.status, client.data, lines, rows, breaker.state(0), list(breaker.last_failures)))
+        rows = rows_of(calls.services)
+        told.append((client.status, client.data, client.headers, rows, breaker.state(0), list(breaker.last_failures)))
     assert told[1] == told[0]
     assert told[0][0] != 0
+
+
+async def test_a_mistake_as_it_goes_out_is_the_paths() -> None:
+    """It is told once, be the request out or not; an answer to it is nobody's."""
+    backend = PostingBackend(whole(), is_prompt=False)
+
+    def fail() -> None:
+        raise RuntimeError("the floor is gone")
+
+    backend.on_posted = fail
+    calls = Calls(backend)
+    client = calls.ask()
+    await calls.end()
+    backend.posted[0].arrive()
+    await calls.end()
+    (row,) = rows_of(calls.services)
+    assert (client.status, client.answers, row.status, row.attempts) == (500, 1, "incomplete", 1)
+
+
+@pytest.mark.parametrize("step", [(meter, "believe_whole"), (send, "note_answer"), (together, "end")], ids=str)
+async def test_a_mistake_at_the_end_is_the_paths(step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is raised into the connection that brought the answer; the call has one row, and nothing stays open."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the floor is gone")
+
+    backend = PostingBackend(whole(), is_prompt=False)
+    calls = Calls(backend)
+    client = calls.ask()
+    with monkeypatch.context() as patched:
+        patched.setattr(*step, fail)
+        backend.posted[0].arrive()
+    await calls.end()
+    assert (client.status, client.answers, len(rows_of(calls.services))) == (500, 1, 1)
 
 
 async def test_a_mistake_in_reading_is_the_paths(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
@@ -146,8 +191,10 @@ async def test_a_call_that_the_end_of_the_process_cuts_is_told_so() -> None:
     backend = PostingBackend(whole(), is_prompt=False)
     calls = Calls(backend)
     client = calls.ask()
-    for running in tuple(calls.runner.running):
-        running.cancel()
+    for _ in range(2):
+        # Also by a second signal in the same turn.
+        for running in tuple(calls.runner.running):
+            running.cancel()
     await calls.end()
     # What comes now is nobody's.
     backend.posted[0].arrive()
