@@ -89,9 +89,9 @@ def look(journey: Journey, body: bytes, table: RouteTable) -> Looked:
 async def go_on(journey: Journey, path: Route | None = None, found: lookup.Found = lookup.NOT_ASKED) -> None:
     """Take a call to its end from where it is: just begun, let in, held for, or looked for as ``look`` tells."""
     inbound, services = journey.inbound, journey.services
-    passage, limited = inbound.passage, None
-    fault: Fault | None = None
+    passage, limited, fault = inbound.passage, None, None
     try:
+        journey.check()
         if not journey.is_admitted and not enter(journey) and passage is not None:
             journey.asker = journey.client = limited = limits.LimitedClient(journey.client, passage)
             await _enter(inbound, passage, services)

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Generator
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from litestar import Litestar
@@ -84,10 +84,11 @@ class GatewayServer(uvicorn.Server):
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until a signal; every call has settled when this returns."""
         await super().serve(sockets)
-        tasks = self.server_state.tasks
-        for first in [known for known in tasks if not isinstance(known, asyncio.Future)]:
-            # A call that came behind the cut; what it becomes can be waited for.
-            first.cancel()
+        # Of uvicorn's tasks, drives, and what becomes one when it is cut; see gateway.pipeline.tries.first.
+        tasks: set[Any] = cast("set[Any]", self.server_state.tasks)
+        for late in [known for known in tasks if not isinstance(known, asyncio.Future)]:
+            # A call that came behind the cut.
+            late.cancel()
         await asyncio.sleep(0)
         if tasks:
             # Calls that were cut at the end of the drain write their rows and their last words.

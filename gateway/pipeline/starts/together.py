@@ -3,7 +3,8 @@
 As at their ends (see gateway.pipeline.ends.together): where a step is done for many calls, one after the other, the
 processor still knows it. What cannot be done at once each call's own path does, in its turn.
 
-Failure behavior: a step that fails for one call is left to that call's path, which meets the fault again and tells it.
+Failure behavior: what one call is refused for its own path tells; a step that fails by a mistake of ours is left to it,
+and fails there again.
 """
 
 import logging
@@ -12,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway.backends.interface import Client
+from gateway.errors import Fault
 from gateway.pipeline import run
 from gateway.pipeline.flow import Inbound, Route
 from gateway.pipeline.lookup import NOT_ASKED, Found
@@ -64,6 +66,8 @@ def _take(step: Callable[[Journey], T], journeys: Iterable[Journey]) -> dict[Jou
         try:
             if told := step(journey):
                 taken[journey] = told
+        except Fault as refusal:
+            journey.refusal = refusal
         except Exception as error:
             log.debug("request %s could not be begun with others: %r", journey.inbound.request_id, error)
     return taken

@@ -9,6 +9,7 @@ from gateway.backends.interface import Client, WholeReply
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
 from gateway.caching.batch import Batch
+from gateway.errors import Fault
 from gateway.pipeline.flow import Doubtful, Gist, Inbound, Target
 from gateway.pipeline.services import Services
 from providers.chat import Answer
@@ -76,7 +77,8 @@ class Journey:
 
     __slots__ = (
         "asker", "attempts", "begun", "budgets_revision", "client", "doubtful", "funds", "inbound", "is_admitted",
-        "is_ended", "is_recorded", "lost_pusd", "services", "short", "target", "trail", "upstream", "waited_ns",
+        "is_ended", "is_recorded", "lost_pusd", "refusal", "services", "short", "target", "trail", "upstream",
+        "waited_ns",
     )  # fmt: skip
 
     def __init__(self, inbound: Inbound, client: Client, services: Services) -> None:
@@ -93,6 +95,8 @@ class Journey:
         # Where it was sent last, and what answered.
         self.target: Target | None = None
         self.upstream: Upstream | None = None
+        # What it was refused for as it began with others; its path tells it.
+        self.refusal: Fault | None = None
         # It counts as open.
         self.is_admitted = False
         # Its row is being written: a second one would be a second charge.
@@ -107,6 +111,11 @@ class Journey:
         self.lost_pusd = 0
         # None: all of it is sent.
         self.short: Shortened | None = None
+
+    def check(self) -> None:
+        """Raise what the call was refused for."""
+        if self.refusal is not None:
+            raise self.refusal
 
     @property
     def sent(self) -> Inbound:

@@ -130,9 +130,10 @@ async def test_a_call_that_is_alone_begins_at_once(monkeypatch: pytest.MonkeyPat
     assert (client.status, starts.open) == (200, (0, 0))
 
 
-async def test_what_one_call_is_refused_for_is_its_own_affair() -> None:
-    """A model that nobody has, and an answer that only the cache may give."""
+async def test_what_one_call_is_refused_for_is_its_own_affair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that nobody has, and an answer that only the cache may give; each is found out once."""
     starts = Starts(caching=make_caching(mode="exact"))
+    watch(starts, monkeypatch, "look")
     clients = [starts.ask("r0"), starts.ask("r1", cache="only")]
     client = late_client()
     inbound = replace(make_inbound(replace(make_call(), model="nobody-has-it")), request_id="r2")
@@ -140,6 +141,7 @@ async def test_what_one_call_is_refused_for_is_its_own_affair() -> None:
     await starts.end()
     assert [each.status for each in (*clients, client)] == [200, 504, 400]
     assert client.json["error"]["code"] == "invalid_model"
+    assert starts.log.count("look") == 3
     assert (len(starts.backend.requests), starts.open) == (1, (0, 0))
 
 
