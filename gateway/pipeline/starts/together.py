@@ -67,7 +67,8 @@ def _take(step: Callable[[Journey], T], journeys: Iterable[Journey]) -> dict[Jou
             if told := step(journey):
                 taken[journey] = told
         except Fault as refusal:
-            journey.refusal = refusal
+            # Without the frames that hold the call: only the collector would free the circle.
+            journey.refusal = refusal.with_traceback(None)
         except Exception as error:
             log.debug("request %s could not be begun with others: %r", journey.inbound.request_id, error)
     return taken

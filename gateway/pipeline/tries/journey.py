@@ -113,9 +113,10 @@ class Journey:
         self.short: Shortened | None = None
 
     def check(self) -> None:
-        """Raise what the call was refused for."""
-        if self.refusal is not None:
-            raise self.refusal
+        """Raise what the call was refused for, once."""
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
+            raise refusal
 
     @property
     def sent(self) -> Inbound:
