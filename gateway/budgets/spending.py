@@ -70,9 +70,9 @@ class Spending:
         grouped: dict[Group, int] = {}
         for row in rows:
             # As ``add``, but that no Amount is made of a row: that would take as long as to add it.
-            if row.cost_pusd and not row.is_cached:
+            if pusd := cost_of(row):
                 group = (row.project_id, row.key_id, row.tags, row.created_ns // SLOT_NS)
-                grouped[group] = grouped.get(group, 0) + row.cost_pusd
+                grouped[group] = grouped.get(group, 0) + pusd
         await self._add(connection, grouped)
 
     async def add(self, connection: AsyncConnection, amounts: Iterable[Amount]) -> None:

@@ -71,22 +71,21 @@ class Batch(NamedTuple):
 
 def gather(rows: Sequence[UsageRow], span_ns: int) -> Batch:
     """Put together what is alike within spans of so many ns."""
-    kinds: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
+    kinds: dict[tuple[Any, ...], list[UsageRow]] = {}
     others: list[UsageRow] = []
     # To see that a row is of the kind of the one before takes half as long as to look its kind up.
     last: tuple[Any, ...] = ()
-    members: list[tuple[Any, ...]] = []
+    members: list[UsageRow] = []
     for row in rows:
-        values = astuple(row)
-        kind = (row.created_ns // span_ns, _shared(values))
+        kind = (row.created_ns // span_ns, _shared(astuple(row)))
         if kind != last:
             last, members = kind, kinds.setdefault(kind, [])
-        members.append(values)
+        members.append(row)
     alike: list[Alike] = []
     for (span, shared), members in kinds.items():
         if len(members) < FEW:
-            others += [UsageRow(*values) for values in members]
+            others += members
         else:
-            own = list(map(_own, members))
-            alike.append(Alike(UsageRow(*members[0]), span, shared, own, Own(*zip(*own, strict=True))))
+            own = list(map(_own, map(astuple, members)))
+            alike.append(Alike(members[0], span, shared, own, Own(*zip(*own, strict=True))))
     return Batch(alike, others)

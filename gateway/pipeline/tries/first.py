@@ -40,7 +40,7 @@ class Runner(Protocol):
 def post(journey: Journey, path: Route, found: Found, runner: Runner) -> bool:
     """Send the first try of a call that the cache has no answer for, so that what comes ends the call.
 
-    False: its path has to be run, and takes over what was begun of the try. Raises Unsupported, JournalFull.
+    False: its path has to be run, and takes over what was begun of the try. Raises Unsupported.
     """
     call, target, services = journey.inbound.call, path.targets[0], journey.services
     if call.stream or path.is_stoppable or found.is_known or found.waits:
