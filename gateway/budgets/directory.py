@@ -109,6 +109,14 @@ class BudgetDirectory(Follower):
         known = {standing.budget.budget_id: standing for standing in standings}
         return tuple(self._standings.get(budget_id, standing) for budget_id, standing in known.items())
 
+    def counts_on(self, standings: Sequence[Standing]) -> bool:
+        """Whether the counters of budgets are still those that count: no change of the zone that is known ended one."""
+        for standing in standings:
+            known = self._standings.get(standing.budget.budget_id, standing)
+            if known.budget.line_key != standing.budget.line_key:
+                return False
+        return True
+
     async def take_changes(self) -> None:
         """Take over what changed since the last time. Raises DatabaseUnavailable."""
         revision, changed = await store.read_changes(self._database, self._revision)

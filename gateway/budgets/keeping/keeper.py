@@ -112,7 +112,6 @@ class Keeper:
         held, wish = (None, wish) if amount < most_pusd else await self._reserve(wish, most_pusd, None)
         if not isinstance(held, Held):
             bound = await tighten()
-            wish = self._renew(wish)
             most_pusd = bound.pusd
             amount = self._allowed(wish, most_pusd)
             if amount < bound.least_pusd:
@@ -152,7 +151,7 @@ class Keeper:
         if not funds.standings:
             return True
         doubt = msgspec.structs.replace(funds.doubt, request_id=f"{funds.doubt.request_id}.{attempt}")
-        wish = self._renew(Wish(funds.standings, funds.bound, None, doubt))
+        wish = Wish(funds.standings, funds.bound, None, doubt)
         try:
             held, _ = await self._reserve(wish, funds.bound.pusd, None)
         except Fault:
@@ -168,23 +167,18 @@ class Keeper:
     def _allowed(wish: Wish, most_pusd: int) -> int:
         return min(most_pusd, MAX_PUSD if wish.cap_pusd is None else wish.cap_pusd)
 
-    def _renew(self, wish: Wish) -> Wish:
-        return msgspec.structs.replace(wish, standings=self.books.directory.renew(wish.standings))
-
     async def _reserve(self, wish: Wish, amount_pusd: int, least_pusd: int | None) -> tuple[Held | Refused, Wish]:
         """Hold an amount; the wish comes back with the budgets as they stand now."""
         doubt, directory = wish.doubt, self.books.directory
         if not wish.standings:
             return Held(hold_id=doubt.request_id, amount_pusd=amount_pusd, room_pusd=0), wish
         for _ in range(_MAX_ROUNDS):
-            revision = directory.revision
+            # In the turn in which it is asked: lines that end while something else is awaited must not be asked for.
+            wish = msgspec.structs.replace(wish, standings=directory.renew(wish.standings))
             hold = self._new_hold(doubt, wish.standings, min(amount_pusd, MAX_PUSD), least_pusd)
             reservation = await self._ask(hold, wish)
-            if directory.revision == revision:
-                return reservation, wish
-            wish = self._renew(wish)
-            if [line.budget_key for line in hold.lines] == [standing.budget.line_key for standing in wish.standings]:
-                return reservation, wish
+            if directory.counts_on(wish.standings) and not isinstance(reservation, Unseeded):
+                return reservation, msgspec.structs.replace(wish, standings=directory.renew(wish.standings))
             # The lines were those of another zone, and whoever begins the new ones may not have been told of the hold.
             if isinstance(reservation, Held):
                 await self._withdraw(hold)
@@ -201,7 +195,7 @@ class Keeper:
             self._forget(hold)
             raise _unavailable() from error
 
-    async def _ask(self, hold: NewHold, wish: Wish) -> Held | Refused:
+    async def _ask(self, hold: NewHold, wish: Wish) -> Reservation:
         books, doubt, standings = self.books, wish.doubt, wish.standings
         now_ns = books.now_ns()
         try:

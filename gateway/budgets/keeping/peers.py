@@ -147,6 +147,8 @@ class Peers:
         if is_urgent:
             await self._ask()
         living, dead = await self._wait_for_beats()
+        # Whoever uses what they told knows the budgets that they knew.
+        await self._books.directory.refresh()
         self.are_whole = not dead
         self._held, self._moved = {}, {}
         for peer in living:

@@ -18,7 +18,7 @@ from gateway.budgets.keeping.books import name_of
 from gateway.budgets.keeping.funds import list_funds
 from gateway.budgets.keeping.treasury import Treasury
 from gateway.budgets.windows import Window
-from gateway.counters.interface import MAX_PUSD, Held, Join, NewHold, Refused, Reservation, Unseeded
+from gateway.counters.interface import MAX_PUSD, Join, NewHold, Reservation, Unseeded
 from gateway.counters.local_holds import LocalHolds
 from gateway.db import DatabaseUnavailable
 from gateway.ledger import store as ledger
@@ -40,14 +40,18 @@ class Seeder:
         # One at a time reads the ledger; who waited finds the counter seeded.
         self._seeding = asyncio.Lock()
 
-    async def begin(self, hold: NewHold, standings: Sequence[Standing], created_ns: int) -> Held | Refused:
-        """Read from the ledger what the lines have spent, and reserve."""
+    async def begin(self, hold: NewHold, standings: Sequence[Standing], created_ns: int) -> Reservation:
+        """Read from the ledger what the lines have spent, and reserve; Unseeded: a change of the zone has ended them.
+
+        What the others hold they tell by the lines of the zone that they know. Lines that are over here and not there
+        would begin without it.
+        """
         books = self._books
         async with self._seeding:
             for _ in range(_MAX_ROUNDS):
                 now_ns = books.now_ns()
                 reservation = await books.counters.reserve(hold, now_ns)
-                if not isinstance(reservation, Unseeded):
+                if not isinstance(reservation, Unseeded) or not books.directory.counts_on(standings):
                     return reservation
                 missing = {line.budget_key for line in reservation.lines}
                 lacking = [
@@ -60,6 +64,8 @@ class Seeder:
                 if self._recorder.has_rows_on_disk_alone:
                     await self._recorder.flush()
                 async with self._recorder.folding:
+                    if not books.directory.counts_on(standings):
+                        return reservation
                     if books.local is None:
                         reservation = await self._begin_shared(hold, lacking, now_ns)
                     else:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -26,23 +26,26 @@ SEED = 20261128
 
 
 @asynccontextmanager
-async def process(database: Database, folder: Path, redis_url: str, namespace: str) -> AsyncIterator[Treasure]:
+async def process(
+    database: Database, folder: Path, redis_url: str, namespace: str, *, beats: bool = True
+) -> AsyncIterator[Treasure]:
     """One of several on one Redis and one database, which beats all the time."""
-    counters = SharedCounters.open(redis_url, namespace=namespace)
-    async with treasure(database, folder, counters) as house:
+    async with AsyncExitStack() as stack:
+        counters = SharedCounters.open(redis_url, namespace=namespace)
+        stack.push_async_callback(counters.close)
+        house = await stack.enter_async_context(treasure(database, folder, counters))
         peers = Peers(database, house.recorder, house.books, str(folder), lambda: NOW_NS)
         await peers.appear()
 
         async def beat() -> None:
-            while True:
+            while beats:
                 await peers.beat()
                 await asyncio.sleep(0.005)
 
-        async with asyncio.TaskGroup() as group:
-            beating = group.create_task(beat())
-            yield Treasure(msgspec.structs.replace(house.treasury, peers=peers))
-            beating.cancel()
-    await counters.close()
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        beating = group.create_task(beat())
+        yield Treasure(msgspec.structs.replace(house.treasury, peers=peers))
+        beating.cancel()
 
 
 async def reserve(house: Treasure, amount_pusd: int) -> Funds:
@@ -98,20 +101,26 @@ async def test_what_all_processes_hold_joins_the_line_of_the_new_zone(
 async def test_a_hold_that_reaches_redis_as_the_zone_is_changed_is_made_anew(
     database: Database, tmp_path: Path, redis_url: str
 ) -> None:
-    """Its process could not tell of it: the call waits for the line that counts."""
+    """Its process could not tell of it: the call waits for the line that counts, also where it is changed once more."""
     async with process(database, tmp_path, redis_url, new_id(NOW_NS)) as house:
         budget = await house.add(limit_pusd=100)
         await settle(house, await reserve(house, 1), 1)
         (old,) = house.books.directory.all()
-        reserve_at, zones = house.books.counters.reserve, ["Asia/Kathmandu"]
+        counters, zones = house.books.counters, ["Asia/Kolkata", "Asia/Kathmandu"]
+        reserve_at, withdraw_at = counters.reserve, counters.withdraw
 
         async def reserve_late(hold: NewHold, now_ns: int) -> Reservation:
             reservation = await reserve_at(hold, now_ns)
-            if zones:
+            if len(zones) == 2:
                 await house.set_zone(zones.pop())
             return reservation
 
-        house.books.counters.reserve = reserve_late  # type: ignore[method-assign]
+        async def withdraw_late(hold_id: str, now_ns: int) -> None:
+            await withdraw_at(hold_id, now_ns)
+            if zones:
+                await house.set_zone(zones.pop())
+
+        counters.reserve, counters.withdraw = reserve_late, withdraw_late  # type: ignore[method-assign]
         funds = await reserve(house, 60)
         assert await stand(house, budget) == (1, 60)
         assert await house.books.counters.look([old.line_at(NOW_NS)]) != (None,)  # type: ignore[list-item]
@@ -120,6 +129,37 @@ async def test_a_hold_that_reaches_redis_as_the_zone_is_changed_is_made_anew(
         assert (count.spent_pusd, count.held_pusd) == (1, 0)
         await settle(house, funds, 7)
         assert await stand(house, budget) == (8, 0)
+
+
+async def test_a_line_does_not_begin_where_others_tell_of_the_one_after_it(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """What they hold belongs to that: the line of the zone before would begin without it."""
+    name = new_id(NOW_NS)
+    async with (
+        process(database, tmp_path / "a", redis_url, name, beats=False) as one,
+        process(database, tmp_path / "b", redis_url, name) as two,
+    ):
+        budget = await one.add(limit_pusd=100)
+        await two.books.directory.refresh()
+        await settle(one, await reserve(one, 1), 1)
+        held = await reserve(two, 60)
+        await one.set_zone("Asia/Kathmandu")
+        refresh_at, zones = one.books.directory.refresh, ["Asia/Kolkata"]
+
+        async def refresh_early() -> None:
+            await refresh_at()
+            if zones:
+                await two.set_zone(zones.pop())
+
+        one.books.directory.refresh = refresh_early  # type: ignore[method-assign]
+        with pytest.raises(Fault) as refused:
+            await reserve(one, 60)
+        assert refused.value.code == "spending_limit"
+        assert not zones
+        assert await stand(one, budget) == (1, 60)
+        await settle(two, held, 7)
+        assert await stand(one, budget) == (8, 0)
 
 
 class Load:
