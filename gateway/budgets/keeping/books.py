@@ -5,7 +5,8 @@ Everything in here happens without waiting; gateway.budgets.keeping.watch works 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -108,6 +109,8 @@ class Books:
         self.now_ns = now_ns
         # Through Redis only.
         self.open: dict[str, OpenHold] = {}
+        # While the others are being told: holds that have ended meanwhile, with what their calls cost.
+        self._noted: dict[str, tuple[OpenHold, int]] | None = None
         # Held while a line is begun in Redis: only then it is known which of the open holds it counts.
         self.beginning = asyncio.Lock()
         self.waiting: deque[Unsettled | Unadjusted] = deque(maxlen=MAX_WAITING)
@@ -141,6 +144,8 @@ class Books:
         async with self.beginning:
             held = self.open.pop(hold_id, None)
         if held is not None:
+            if self._noted is not None:
+                self._noted[hold_id] = held, amount_pusd
             # Redis lost it, or some of its lines. One that was begun anew since counts what was held as spent.
             for name, delta_pusd in held.correct(amount_pusd, settled):
                 await self.counters.adjust(name, delta_pusd)
@@ -156,14 +161,28 @@ class Books:
         """Name the holds in Redis whose calls are not over."""
         return {hold_id: held for hold_id, held in self.open.items() if not held.has_ended}
 
-    def find_moved(self) -> dict[LineName, dict[str, int]]:
-        """List what is held by counters that are over, by the counters that it belongs to since: holds and amounts."""
+    @contextmanager
+    def noting_ended(self) -> Generator[dict[str, tuple[OpenHold, int]], None, None]:
+        """Collect the holds that Redis is told the end of within the block, with what their calls cost."""
+        noted: dict[str, tuple[OpenHold, int]] = {}
+        self._noted = noted
+        try:
+            yield noted
+        finally:
+            self._noted = None
+
+    def find_moved(self, ended: Mapping[str, tuple[OpenHold, int]]) -> dict[LineName, dict[str, int]]:
+        """List by counters what they have to know if they begin now, by holds: what is held by counters that are over.
+
+        And what those cost that have ``ended``, whose rows may not be stored yet.
+        """
         moved: dict[LineName, dict[str, int]] = {}
-        for hold_id, held in self.open.items():
-            for standing in self.directory.renew(held.standings) if held.is_told else ():
-                if held.has_moved(standing.budget):
+        told = [(hold_id, held, None) for hold_id, held in self.open.items() if held.is_told]
+        for hold_id, held, cost_pusd in (*told, *[(name, *end) for name, end in ended.items()]):
+            for standing in self.directory.renew(held.standings):
+                if cost_pusd is not None or held.has_moved(standing.budget):
                     name = name_of(standing.line_at(held.doubt.created_ns))
-                    moved.setdefault(name, {})[hold_id] = held.amount_pusd
+                    moved.setdefault(name, {})[hold_id] = held.amount_pusd if cost_pusd is None else cost_pusd
         return moved
 
     def coming(self) -> list[UsageRow]:

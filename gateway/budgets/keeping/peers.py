@@ -1,10 +1,10 @@
 """The other processes that spend from the same budgets: what they have recorded must be stored before it is summed up.
 
 Each process beats: it stores every row that it has recorded, takes the budgets' changes over, and then raises its
-count in the database, with what it holds, and by name the holds whose counters a change of the zone has ended: they
-belong to the counters that begin since. Whoever has seen every living process beat twice knows that all that was
-recorded before is stored, and that all of them know the budgets that there were. Who cannot wait that long asks in the
-database; the others look there often, and beat twice at once.
+count in the database, with what it holds, and by name what counters that begin have to know besides: the holds whose
+own counters a change of the zone has ended, and those that ended as it stored its rows. Whoever has seen every living
+process beat twice knows that all that was recorded before is stored, and that all of them know the budgets that there
+were. Who cannot wait that long asks in the database; the others look there often, and beat twice at once.
 
 Failure behavior: raises DatabaseUnavailable as gateway.db does. A process that has not beaten for LIFE_NS is taken as
 dead: what it had recorded and not stored is counted once its journal is taken over by the next start there.
@@ -98,17 +98,21 @@ class Peers:
         """Store what was recorded, take over the budgets, and tell."""
         # Those tell of themselves by their rows, once these are written, at the end of this turn, and stored.
         over = {hold_id for hold_id, hold in self._books.open.items() if hold.has_ended}
-        await asyncio.sleep(0)
-        async with asyncio.timeout(_FLUSH_S):
-            await self._recorder.flush()
-        await self._books.directory.refresh()
+        # The rows of others that end before it is told may be stored later.
+        with self._books.noting_ended() as ended:
+            await asyncio.sleep(0)
+            async with asyncio.timeout(_FLUSH_S):
+                await self._recorder.flush()
+            await self._books.directory.refresh()
+        for hold_id in over & ended.keys():
+            del ended[hold_id]
         held: HeldByLine = {}
         for hold_id, hold in self._books.open.items():
             hold.is_told = hold_id not in over
             for line in hold.lines if hold.is_told else ():
                 name = f"{line.budget_key} {line.window_key}"
                 held[name] = held.get(name, 0) + hold.amount_pusd
-        moved = {f"{line.budget_key} {line.window_key}": holds for line, holds in self._books.find_moved().items()}
+        moved = {f"{line.budget_key} {line.window_key}": holds for line, holds in self._books.find_moved(ended).items()}
         self._beat += 1
         await self._tell(held, moved)
 

@@ -27,18 +27,21 @@ SEED = 20261128
 
 @asynccontextmanager
 async def process(
-    database: Database, folder: Path, redis_url: str, namespace: str, *, beats: bool = True
+    database: Database, folder: Path, redis_url: str, namespace: str, *, is_driven: bool = False
 ) -> AsyncIterator[Treasure]:
-    """One of several on one Redis and one database, which beats all the time."""
+    """One of several on one Redis and one database, which beats all the time.
+
+    One that ``is_driven`` does nothing by itself: it beats and stores its rows as it is told to.
+    """
     async with AsyncExitStack() as stack:
         counters = SharedCounters.open(redis_url, namespace=namespace)
         stack.push_async_callback(counters.close)
-        house = await stack.enter_async_context(treasure(database, folder, counters))
+        house = await stack.enter_async_context(treasure(database, folder, counters, folds=not is_driven))
         peers = Peers(database, house.recorder, house.books, str(folder), lambda: NOW_NS)
         await peers.appear()
 
         async def beat() -> None:
-            while beats:
+            while not is_driven:
                 await peers.beat()
                 await asyncio.sleep(0.005)
 
@@ -137,7 +140,7 @@ async def test_a_line_does_not_begin_where_others_tell_of_the_one_after_it(
     """What they hold belongs to that: the line of the zone before would begin without it."""
     name = new_id(NOW_NS)
     async with (
-        process(database, tmp_path / "a", redis_url, name, beats=False) as one,
+        process(database, tmp_path / "a", redis_url, name, is_driven=True) as one,
         process(database, tmp_path / "b", redis_url, name) as two,
     ):
         budget = await one.add(limit_pusd=100)
@@ -160,6 +163,44 @@ async def test_a_line_does_not_begin_where_others_tell_of_the_one_after_it(
         assert await stand(one, budget) == (1, 60)
         await settle(two, held, 7)
         assert await stand(one, budget) == (8, 0)
+
+
+async def test_a_call_that_ends_as_its_process_tells_of_itself_counts_in_a_line_that_begins(
+    database: Database, tmp_path: Path, redis_url: str
+) -> None:
+    """Redis knows that it is over on a line that is over too, and the database has no row of it yet."""
+    name = new_id(NOW_NS)
+    async with (
+        process(database, tmp_path / "a", redis_url, name) as one,
+        process(database, tmp_path / "b", redis_url, name, is_driven=True) as two,
+    ):
+        budget = await two.add(limit_pusd=1_000)
+        await one.books.directory.refresh()
+        peers, refresh_at = two.treasury.peers, two.books.directory.refresh
+        assert peers is not None
+        await settle(two, await reserve(two, 1), 1)
+        held = [await reserve(two, 60) for _ in range(9)]
+        await one.set_zone("Asia/Kathmandu")
+        costs = iter(range(50, 59))
+
+        async def refresh_late() -> None:
+            if held:
+                await settle(two, held.pop(), next(costs))
+            await refresh_at()
+
+        two.books.directory.refresh = refresh_late  # type: ignore[method-assign]
+        asking = asyncio.ensure_future(reserve(one, 30))
+        async with asyncio.timeout(10):
+            while not asking.done():
+                await peers.beat()
+                await asyncio.sleep(0.1)
+        ended = 9 - len(held)
+        spent_pusd = 1 + sum(range(50, 50 + ended))
+        assert 1 < ended < 9
+        assert await stand(one, budget) == (spent_pusd, 30 + 60 * len(held))
+        await settle(one, await asking, 30)
+        await two.recorder.flush()
+        assert await one.sum_pusd(budget) == spent_pusd + 30
 
 
 class Load:
