@@ -109,8 +109,8 @@ class Books:
         self.now_ns = now_ns
         # Through Redis only.
         self.open: dict[str, OpenHold] = {}
-        # While the others are being told: holds that have ended meanwhile, with what their calls cost.
-        self._noted: dict[str, tuple[OpenHold, int]] | None = None
+        # While the others are being told: holds that have ended meanwhile, for what their calls cost.
+        self._noted: dict[str, OpenHold] | None = None
         # Held while a line is begun in Redis: only then it is known which of the open holds it counts.
         self.beginning = asyncio.Lock()
         self.waiting: deque[Unsettled | Unadjusted] = deque(maxlen=MAX_WAITING)
@@ -145,7 +145,7 @@ class Books:
             held = self.open.pop(hold_id, None)
         if held is not None:
             if self._noted is not None:
-                self._noted[hold_id] = held, amount_pusd
+                self._noted[hold_id] = msgspec.structs.replace(held, amount_pusd=amount_pusd)
             # Redis lost it, or some of its lines. One that was begun anew since counts what was held as spent.
             for name, delta_pusd in held.correct(amount_pusd, settled):
                 await self.counters.adjust(name, delta_pusd)
@@ -162,28 +162,28 @@ class Books:
         return {hold_id: held for hold_id, held in self.open.items() if not held.has_ended}
 
     @contextmanager
-    def noting_ended(self) -> Generator[dict[str, tuple[OpenHold, int]], None, None]:
-        """Collect the holds that Redis is told the end of within the block, with what their calls cost."""
-        noted: dict[str, tuple[OpenHold, int]] = {}
+    def noting_ended(self) -> Generator[dict[str, OpenHold], None, None]:
+        """Collect the holds that Redis is told the end of within the block, each for what its call cost."""
+        noted: dict[str, OpenHold] = {}
         self._noted = noted
         try:
             yield noted
         finally:
             self._noted = None
 
-    def find_moved(self, ended: Mapping[str, tuple[OpenHold, int]]) -> dict[LineName, dict[str, int]]:
-        """List by counters what they have to know if they begin now, by holds: what is held by counters that are over.
+    def find_joining(self, ended: Mapping[str, OpenHold]) -> dict[LineName, dict[str, int]]:
+        """List by counters what they have to know if they begin now: holds and amounts.
 
-        And what those cost that have ``ended``, whose rows may not be stored yet.
+        What is held by counters that are over, and all that has ``ended``, whose rows may not be stored yet.
         """
-        moved: dict[LineName, dict[str, int]] = {}
-        told = [(hold_id, held, None) for hold_id, held in self.open.items() if held.is_told]
-        for hold_id, held, cost_pusd in (*told, *[(name, *end) for name, end in ended.items()]):
+        joining: dict[LineName, dict[str, int]] = {}
+        told = {hold_id: held for hold_id, held in self.open.items() if held.is_told}
+        for hold_id, held in {**told, **ended}.items():
             for standing in self.directory.renew(held.standings):
-                if cost_pusd is not None or held.has_moved(standing.budget):
+                if hold_id in ended or held.has_moved(standing.budget):
                     name = name_of(standing.line_at(held.doubt.created_ns))
-                    moved.setdefault(name, {})[hold_id] = held.amount_pusd if cost_pusd is None else cost_pusd
-        return moved
+                    joining.setdefault(name, {})[hold_id] = held.amount_pusd
+        return joining
 
     def coming(self) -> list[UsageRow]:
         """Name the rows that those calls become if nothing more is heard of them."""

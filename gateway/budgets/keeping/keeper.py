@@ -167,6 +167,9 @@ class Keeper:
     def _allowed(wish: Wish, most_pusd: int) -> int:
         return min(most_pusd, MAX_PUSD if wish.cap_pusd is None else wish.cap_pusd)
 
+    def _renew(self, wish: Wish) -> Wish:
+        return msgspec.structs.replace(wish, standings=self.books.directory.renew(wish.standings))
+
     async def _reserve(self, wish: Wish, amount_pusd: int, least_pusd: int | None) -> tuple[Held | Refused, Wish]:
         """Hold an amount; the wish comes back with the budgets as they stand now."""
         doubt, directory = wish.doubt, self.books.directory
@@ -174,11 +177,11 @@ class Keeper:
             return Held(hold_id=doubt.request_id, amount_pusd=amount_pusd, room_pusd=0), wish
         for _ in range(_MAX_ROUNDS):
             # In the turn in which it is asked: lines that end while something else is awaited must not be asked for.
-            wish = msgspec.structs.replace(wish, standings=directory.renew(wish.standings))
+            wish = self._renew(wish)
             hold = self._new_hold(doubt, wish.standings, min(amount_pusd, MAX_PUSD), least_pusd)
             reservation = await self._ask(hold, wish)
             if directory.counts_on(wish.standings) and not isinstance(reservation, Unseeded):
-                return reservation, msgspec.structs.replace(wish, standings=directory.renew(wish.standings))
+                return reservation, self._renew(wish)
             # The lines were those of another zone, and whoever begins the new ones may not have been told of the hold.
             if isinstance(reservation, Held):
                 await self._withdraw(hold)

@@ -87,7 +87,7 @@ class Peers:
         return self._held.get(f"{line_key} {window_key}", 0)
 
     def moved(self, line_key: str, window_key: str) -> dict[str, int]:
-        """What the others held then by counters that are over, and that this line has to know: holds and amounts."""
+        """What the others told then that this line has to know if it begins: holds and amounts; see Books."""
         return self._moved.get(f"{line_key} {window_key}", {})
 
     async def appear(self) -> None:
@@ -104,15 +104,14 @@ class Peers:
             async with asyncio.timeout(_FLUSH_S):
                 await self._recorder.flush()
             await self._books.directory.refresh()
-        for hold_id in over & ended.keys():
-            del ended[hold_id]
         held: HeldByLine = {}
         for hold_id, hold in self._books.open.items():
             hold.is_told = hold_id not in over
             for line in hold.lines if hold.is_told else ():
                 name = f"{line.budget_key} {line.window_key}"
                 held[name] = held.get(name, 0) + hold.amount_pusd
-        moved = {f"{line.budget_key} {line.window_key}": holds for line, holds in self._books.find_moved(ended).items()}
+        joining = self._books.find_joining(ended).items()
+        moved = {f"{line.budget_key} {line.window_key}": holds for line, holds in joining}
         self._beat += 1
         await self._tell(held, moved)
 
@@ -147,7 +146,6 @@ class Peers:
     async def wait_for_all(self, *, is_urgent: bool = False) -> None:
         """Wait until every living process has stored what it had recorded before; the caller sets the time limit."""
         await self._recorder.flush()
-        await self._books.directory.refresh()
         if is_urgent:
             await self._ask()
         living, dead = await self._wait_for_beats()

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -51,6 +52,19 @@ async def process(
         beating.cancel()
 
 
+@asynccontextmanager
+async def pair(
+    database: Database, folder: Path, redis_url: str, *, driven: Literal["", "one", "two"] = ""
+) -> AsyncIterator[tuple[Treasure, Treasure]]:
+    """Two of them."""
+    name = new_id(NOW_NS)
+    async with (
+        process(database, folder / "a", redis_url, name, is_driven=driven == "one") as one,
+        process(database, folder / "b", redis_url, name, is_driven=driven == "two") as two,
+    ):
+        yield one, two
+
+
 async def reserve(house: Treasure, amount_pusd: int) -> Funds:
     """Hold all of it."""
     wish = house.wish(amount_pusd)
@@ -80,11 +94,7 @@ async def test_what_all_processes_hold_joins_the_line_of_the_new_zone(
     database: Database, tmp_path: Path, redis_url: str
 ) -> None:
     """Held there, not spent; each is in it once, whether it ended before the line began or settles there."""
-    name = new_id(NOW_NS)
-    async with (
-        process(database, tmp_path / "a", redis_url, name) as one,
-        process(database, tmp_path / "b", redis_url, name) as two,
-    ):
+    async with pair(database, tmp_path, redis_url) as (one, two):
         budget = await one.add(limit_pusd=1_000)
         await two.books.directory.refresh()
         held = [await reserve(house, 100) for house in (one, two, one, two)]
@@ -138,24 +148,20 @@ async def test_a_line_does_not_begin_where_others_tell_of_the_one_after_it(
     database: Database, tmp_path: Path, redis_url: str
 ) -> None:
     """What they hold belongs to that: the line of the zone before would begin without it."""
-    name = new_id(NOW_NS)
-    async with (
-        process(database, tmp_path / "a", redis_url, name, is_driven=True) as one,
-        process(database, tmp_path / "b", redis_url, name) as two,
-    ):
+    async with pair(database, tmp_path, redis_url, driven="one") as (one, two):
         budget = await one.add(limit_pusd=100)
         await two.books.directory.refresh()
         await settle(one, await reserve(one, 1), 1)
         held = await reserve(two, 60)
         await one.set_zone("Asia/Kathmandu")
-        refresh_at, zones = one.books.directory.refresh, ["Asia/Kolkata"]
+        flush_at, zones = one.recorder.flush, ["Asia/Kolkata"]
 
-        async def refresh_early() -> None:
-            await refresh_at()
+        async def flush_early() -> None:
+            await flush_at()
             if zones:
                 await two.set_zone(zones.pop())
 
-        one.books.directory.refresh = refresh_early  # type: ignore[method-assign]
+        one.recorder.flush = flush_early  # type: ignore[method-assign]
         with pytest.raises(Fault) as refused:
             await reserve(one, 60)
         assert refused.value.code == "spending_limit"
@@ -169,11 +175,7 @@ async def test_a_call_that_ends_as_its_process_tells_of_itself_counts_in_a_line_
     database: Database, tmp_path: Path, redis_url: str
 ) -> None:
     """Redis knows that it is over on a line that is over too, and the database has no row of it yet."""
-    name = new_id(NOW_NS)
-    async with (
-        process(database, tmp_path / "a", redis_url, name) as one,
-        process(database, tmp_path / "b", redis_url, name, is_driven=True) as two,
-    ):
+    async with pair(database, tmp_path, redis_url, driven="two") as (one, two):
         budget = await two.add(limit_pusd=1_000)
         await one.books.directory.refresh()
         peers, refresh_at = two.treasury.peers, two.books.directory.refresh
@@ -269,11 +271,8 @@ async def test_the_limit_holds_while_the_zone_is_changed_in_two_processes(
     database: Database, tmp_path: Path, redis_url: str, seed: int
 ) -> None:
     """What is held and spent never passes the limit, and no call counts twice."""
-    load, name = Load(seed), new_id(NOW_NS)
-    async with (
-        process(database, tmp_path / "a", redis_url, name) as one,
-        process(database, tmp_path / "b", redis_url, name) as two,
-    ):
+    load = Load(seed)
+    async with pair(database, tmp_path, redis_url) as (one, two):
         budget = await one.add(span="hour", limit_pusd=6_000)
         await two.books.directory.refresh()
         await load.run((one, two), 0.4)
