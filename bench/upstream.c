@@ -47,7 +47,7 @@ static const char models[] =
     "{\"object\":\"list\",\"data\":[{\"id\":\"gpt-4o-mini\",\"object\":\"model\"}]}";
 static const char stream_head[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nx-request-id: req_bench\r\n"
-    "Transfer-Encoding: chunked\r\n\r\n";
+    "X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 static long long now_ns(void) {
   struct timespec t;
@@ -104,20 +104,23 @@ static void build_replies(void) {
 
 // Event 0 names the role, 1..EVENTS carry text, EVENTS + 1 ends: reason, usage, [DONE] and the last chunk.
 static void append_event(struct text *out, int event) {
-  char payload[1200], framed[1400];
-  const char *common = "\"object\":\"chat.completion.chunk\",\"created\":1760000000,\"model\":\"gpt-4o-mini-2024-07-18\","
-                       "\"system_fingerprint\":\"fp_bench\"";
+  char payload[1600], framed[1700];
+  const char *name = "data: {\"id\":\"chatcmpl-BenchQ0xYp7Zr2Lk9Vw4Tn1Hc6Jd8\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,"
+                     "\"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_bench12345\"";
+  const char *rest = "\"logprobs\":null,\"finish_reason\":";
   int n;
   if (event == 0)
-    n = snprintf(payload, sizeof payload, "data: {\"id\":\"chatcmpl-bench\",%s,\"choices\":[{\"index\":0,\"delta\":"
-                 "{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n", common);
+    n = snprintf(payload, sizeof payload, "%s,\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\","
+                 "\"refusal\":null},%snull}],\"usage\":null}\n\n", name, rest);
   else if (event <= EVENTS)
-    n = snprintf(payload, sizeof payload, "data: {\"id\":\"chatcmpl-bench\",%s,\"choices\":[{\"index\":0,\"delta\":"
-                 "{\"content\":\" w@%lld\"},\"finish_reason\":null}]}\n\n", common, now_ns());
+    n = snprintf(payload, sizeof payload, "%s,\"choices\":[{\"index\":0,\"delta\":{\"content\":\" w@%lld\"},%snull}],"
+                 "\"usage\":null}\n\n", name, now_ns(), rest);
   else
-    n = snprintf(payload, sizeof payload, "data: {\"id\":\"chatcmpl-bench\",%s,\"choices\":[{\"index\":0,\"delta\":{},"
-                 "\"finish_reason\":\"stop\"}]}\n\ndata: {\"id\":\"chatcmpl-bench\",%s,\"choices\":[],\"usage\":"
-                 "{\"prompt_tokens\":150,\"completion_tokens\":100,\"total_tokens\":250}}\n\ndata: [DONE]\n\n", common, common);
+    n = snprintf(payload, sizeof payload, "%s,\"choices\":[{\"index\":0,\"delta\":{},%s\"stop\"}],\"usage\":null}\n\n"
+                 "%s,\"choices\":[],\"usage\":{\"prompt_tokens\":150,\"completion_tokens\":100,\"total_tokens\":250,"
+                 "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},\"completion_tokens_details\":"
+                 "{\"reasoning_tokens\":0,\"audio_tokens\":0,\"accepted_prediction_tokens\":0,"
+                 "\"rejected_prediction_tokens\":0}}}\n\ndata: [DONE]\n\n", name, rest, name);
   append(out, framed, snprintf(framed, sizeof framed, "%x\r\n%s\r\n%s", n, payload, event > EVENTS ? "0\r\n\r\n" : ""));
 }
 

@@ -28,31 +28,21 @@ class Delivered:
 
     def add(self, pieces: list[str]) -> None:
         """Note what was said."""
-        if not pieces:
-            return
-        text = "".join(pieces)
+        if pieces:
+            self.say("".join(pieces))
+
+    def say(self, text: str) -> None:
+        """Note one text."""
         chars = self._kept_chars + len(text)
         if chars > MAX_KEPT_CHARS:
-            for piece in pieces:
-                if self._kept_chars > MAX_KEPT_CHARS:
-                    self.unkept_chars += len(piece)
-                else:
-                    self._kept_chars += len(piece)
-                    self._pieces.append(piece)
-            return
+            self.unkept_chars += chars - MAX_KEPT_CHARS
+            text, chars = text[: MAX_KEPT_CHARS - self._kept_chars], MAX_KEPT_CHARS
+            if not text:
+                return
         self._kept_chars = chars
         self._pieces.append(text)
         if len(self._pieces) > MAX_PIECES:
             self._pieces = ["".join(self._pieces)]
-
-    def say(self, text: str) -> None:
-        """Note one text, as ``add`` does."""
-        chars = self._kept_chars + len(text)
-        if chars > MAX_KEPT_CHARS or len(self._pieces) >= MAX_PIECES:
-            self.add([text])
-            return
-        self._kept_chars = chars
-        self._pieces.append(text)
 
     def text(self) -> str:
         """All that was kept."""

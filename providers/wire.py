@@ -80,6 +80,10 @@ class StreamReader(Protocol):
         """Take any cut of the upstream's bytes; return the SSE bytes that may go to the client now."""
         ...
 
+    def feed_all(self, pieces: Sequence[bytes]) -> bytes:
+        """As ``feed``, once and instead of it, where all of the stream is here: as it was framed."""
+        ...
+
     def end(self) -> bytes:
         """The upstream ended: return what may still go out; set ``failure`` to Truncated if the end is missing."""
         ...

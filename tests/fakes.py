@@ -147,9 +147,9 @@ class FakeClient:
         """Take a part."""
         self._take("write", data, is_whole=False)
 
-    def end(self, data: bytes) -> None:
+    def end(self, *data: bytes) -> None:
         """Take the last part."""
-        self._take("end", data, is_whole=True)
+        self._take("end", b"".join(data), is_whole=True)
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
         """Be watched; a client that left already tells at once."""
@@ -201,7 +201,7 @@ class FakeExchange:
         body: bytes = b"",
     ) -> None:
         self.status, self.headers = status, headers
-        self.whole: bytes | None = None
+        self.whole: Sequence[bytes] | None = None
         self.log, self.sink = list[str](), cast("Sink | None", None)
         self._pieces, self._error, self._is_prompt, self._body = pieces, error, is_prompt, body
 

@@ -1,6 +1,6 @@
 """Readers of OpenAI's streams for comparison: the usual one, and one that reads every chunk by itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from providers.openai.stream import MAX_LESSONS, OpenAiStream
@@ -15,7 +15,17 @@ def careful() -> OpenAiStream:
 
 def told(stream: OpenAiStream, pieces: Iterable[bytes]) -> dict[str, Any]:
     """All that a reader tells of a stream."""
-    out = b"".join([*map(stream.feed, pieces), stream.end()])
+    return _tell(stream, b"".join(map(stream.feed, pieces)))
+
+
+def told_at_once(pieces: Sequence[bytes]) -> dict[str, Any]:
+    """All that a reader tells of a stream that was here to its end, in these pieces."""
+    stream = OpenAiStream()
+    return _tell(stream, stream.feed_all(pieces))
+
+
+def _tell(stream: OpenAiStream, out: bytes) -> dict[str, Any]:
+    out += stream.end()
     said = stream.delivered()
     return {
         "out": out,

@@ -7,14 +7,11 @@ Failure behavior: what breaks, or does not tell its usage, is left to a Relay. A
 was made for, and none of the others.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 from gateway.backends.relay import Guard
-from gateway.ledger.recording.turn import Turn
 from providers.chat import Usage, is_counted
-from providers.handoff import Handoff
 from providers.wire import StreamReader
 
 
@@ -36,9 +33,9 @@ class Arrived:
         self.usage = usage
 
     @classmethod
-    def read(cls, reader: StreamReader, body: bytes, guard: Guard | None) -> Self | None:
+    def read(cls, reader: StreamReader, pieces: Sequence[bytes], guard: Guard | None) -> Self | None:
         """Read all of it; None where it breaks, goes too far or does not tell its usage: that is for a Relay."""
-        events = reader.feed(body)
+        events = reader.feed_all(pieces)
         if not reader.finished and reader.failure is None:
             events += reader.end()
         usage = reader.usage
@@ -47,34 +44,17 @@ class Arrived:
         return cls(reader, events, usage) if guard is None or guard(reader) is None else None
 
 
-# Who waits for it, and what Arrived.read takes.
-Reading = tuple[Handoff[Arrived | None], StreamReader, bytes, Guard | None]
+# Who is told, and what Arrived.read takes. Being told raises nothing.
+Reading = tuple[Callable[[Arrived | Exception | None], None], StreamReader, Sequence[bytes], Guard | None]
 
 
 def read_all(readings: Sequence[Reading]) -> None:
     """Read streams, all of them before the call of any goes on."""
-    read: list[tuple[Handoff[Arrived | None], Arrived | Exception | None]] = []
-    for waiter, reader, body, guard in readings:
+    read: list[Arrived | Exception | None] = []
+    for _, reader, pieces, guard in readings:
         try:
-            read.append((waiter, Arrived.read(reader, body, guard)))
+            read.append(Arrived.read(reader, pieces, guard))
         except Exception as error:
-            read.append((waiter, error))
-    for waiter, found in read:
-        if waiter.done():
-            # Its call was stopped meanwhile.
-            continue
-        if isinstance(found, Exception):
-            waiter.fail(found)
-        else:
-            waiter.hand(found)
-
-
-async def read_in_turn(
-    reader: StreamReader, body: bytes, guard: Guard | None, turn: Turn | None, loop: asyncio.AbstractEventLoop
-) -> Arrived | None:
-    """As ``Arrived.read``, with the others of this turn of the loop; None for a turn: there are no others."""
-    if turn is None:
-        return Arrived.read(reader, body, guard)
-    waiter: Handoff[Arrived | None] = Handoff(loop=loop)
-    turn.put_off(read_all, (waiter, reader, body, guard))
-    return await waiter
+            read.append(error)
+    for (tell, _, _, _), found in zip(readings, read, strict=True):
+        tell(found)

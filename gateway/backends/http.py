@@ -75,8 +75,9 @@ class HttpBackend:
     def post(self, call: Call, request: WireRequest, waiter: Waiter) -> Posted | None:
         """POST over a connection that was kept, where there is one."""
         address, head = self._address, self._head(request)
+        limit_bytes = None if call.stream else address.max_reply_bytes
         return self._transport.post(
-            address.origin, head, request.body, address.timeouts, waiter, limit_bytes=address.max_reply_bytes
+            address.origin, head, request.body, address.timeouts, waiter, limit_bytes=limit_bytes
         )
 
     def open(self, call: Call, request: WireRequest) -> Awaitable[Exchange]:

@@ -4,7 +4,7 @@ Failure behavior: every failure of a backend is a ProviderError; writing to a cl
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from providers.errors import ProviderError
@@ -56,8 +56,8 @@ class Exchange(Protocol):
         ...
 
     @property
-    def whole(self) -> bytes | None:
-        """The body, where all of it is here already; it is the caller's to release then, or to attach a sink."""
+    def whole(self) -> Sequence[bytes] | None:
+        """The body as it was framed, where all of it is here already: the caller's to release then, or to attach to."""
         ...
 
     def attach(self, sink: Sink) -> None:
@@ -112,12 +112,8 @@ class WholeReply(Protocol):
         ...
 
 
-class Posted(WholeReply, Protocol):
-    """An answer that is on its way; there is nothing to be read of it before it has arrived."""
-
-    def abort(self) -> None:
-        """Nobody waits for it any more: close the connection now."""
-        ...
+class Posted(WholeReply, Exchange, Protocol):
+    """An answer that is on its way, whole or as a stream; there is nothing to be read of it before it has arrived."""
 
 
 class Backend(Protocol):
@@ -157,9 +153,9 @@ class Backend(Protocol):
         ...
 
     def post(self, call: Call, request: WireRequest, waiter: Waiter) -> Posted | None:
-        """As ``fetch``, where the request can leave at once; ``waiter`` is told that the answer is here, or why not.
+        """As ``fetch``, or for a stream as ``open``, where the request can leave at once; None: nothing was done.
 
-        None: it cannot, and nothing was done.
+        ``waiter`` is told that the answer is here, or why not.
         """
         ...
 
@@ -193,8 +189,8 @@ class Client(Protocol):
         """Send the next part of a streamed answer."""
         ...
 
-    def end(self, data: bytes) -> None:
-        """Send the last part of a streamed answer; it is whole then."""
+    def end(self, *data: bytes) -> None:
+        """Send the last part of a streamed answer, in pieces; it is whole then."""
         ...
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:

@@ -269,9 +269,9 @@ class SharedClient:
         self._client.write(data)
         self._flight.take(data)
 
-    def end(self, data: bytes) -> None:
+    def end(self, *data: bytes) -> None:
         """Send the last part, which each follower has of its own."""
-        self._client.end(data)
+        self._client.end(*data)
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
         """Tell when nobody waits any more, and of slow reading by the leader."""

@@ -5,6 +5,7 @@ limits fail open, as gateway.limits.gate tells.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -37,7 +38,7 @@ class LimitedClient(msgspec.Struct, eq=False):
     client: Client
     passage: Passage
     # What is held back: a whole answer, or a stream's end. The first one counts, as it does for the client.
-    held: tuple[int, bytes, tuple[bytes | memoryview, ...]] | bytes | None = None
+    held: Callable[[], None] | None = None
     is_settled: bool = False
 
     @property
@@ -56,7 +57,7 @@ class LimitedClient(msgspec.Struct, eq=False):
             self.is_settled = True
             self.client.send(status, head, *body)
         elif self.held is None:
-            self.held = status, head, body
+            self.held = partial(self.client.send, status, head, *body)
 
     def start(self, head: bytes) -> None:
         """Begin a stream."""
@@ -66,13 +67,13 @@ class LimitedClient(msgspec.Struct, eq=False):
         """Send the next part."""
         self.client.write(data)
 
-    def end(self, data: bytes) -> None:
+    def end(self, *data: bytes) -> None:
         """Send the last part at once, or when the call has settled."""
         if self.is_settled or self.passage.settle_at_once():
             self.is_settled = True
-            self.client.end(data)
+            self.client.end(*data)
         elif self.held is None:
-            self.held = data
+            self.held = partial(self.client.end, *data)
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
         """Tell of leaving and of slow reading."""
@@ -86,11 +87,8 @@ class LimitedClient(msgspec.Struct, eq=False):
             await self.passage.settle()
         finally:
             held, self.held = self.held, None
-            if isinstance(held, bytes):
-                self.client.end(held)
-            elif held is not None:
-                status, head, body = held
-                self.client.send(status, head, *body)
+            if held is not None:
+                held()
 
 
 async def enter(inbound: Inbound, passage: Passage, services: Services) -> None:

@@ -102,9 +102,9 @@ def finish(journey: Journey, upstream: Upstream, told: bytes, row: UsageRow) -> 
         client.send(200, head, *splice.append_apart(upstream.answer.body, members))
     elif isinstance(relay, Arrived):
         # All that could fail comes before its beginning.
-        rest = relay.events + _tail(inbound, upstream, relay.reader, members)
+        tail = _tail(inbound, upstream, relay.reader, members)
         _begin(journey, upstream, told, row.latency_ms, row.overhead_us / 1000)
-        client.end(rest)
+        client.end(relay.events, tail)
     elif relay is not None:
         client.end(_tail(inbound, upstream, relay.reader, members))
 
@@ -132,7 +132,7 @@ def give(inbound: Inbound, given: Given, told: bytes, client: Client, row: Usage
     head = _given_head(inbound, given.answer.lines, told, row.latency_ms, row.overhead_us / 1000)
     if inbound.call.stream:
         client.start(head)
-        client.end(given.events + _last_events(inbound, given.held, given.usage_chunk, members))
+        client.end(given.events, _last_events(inbound, given.held, given.usage_chunk, members))
     else:
         client.send(200, head, *splice.append_apart(given.body, members))
 
@@ -147,7 +147,7 @@ def begin_joined(inbound: Inbound, flight: Flight, joined_ns: int, client: Clien
 def end_joined(inbound: Inbound, given: Given, rest: bytes, client: Client, row: UsageRow) -> None:
     """End it with what it lacks yet."""
     members = _figures(b"0", row.latency_ms, b"true")
-    client.end(rest + _last_events(inbound, given.held, given.usage_chunk, members))
+    client.end(rest, _last_events(inbound, given.held, given.usage_chunk, members))
 
 
 def _given_head(inbound: Inbound, lines: bytes, told: bytes, latency_ms: int, overhead_ms: float) -> bytes:

@@ -15,7 +15,7 @@ from gateway.backends.arrived import Arrived
 from gateway.backends.failure import as_fault, as_stream_fault
 from gateway.backends.interface import Client
 from gateway.caching.auditing.audits import SilentClient
-from gateway.caching.flights import Flight, Follower, SharedClient
+from gateway.caching.flights import Flight, Follower
 from gateway.caching.semantic.interface import Check
 from gateway.errors import Fault, own_failure, refuse_unrecorded
 from gateway.ledger.recording.journal import JournalFull
@@ -153,7 +153,7 @@ async def _look_only(journey: Journey, body: bytes, table: RouteTable, refusal: 
 async def _call(journey: Journey, path: Route, found: lookup.Found) -> None:
     """Make the call, and keep its answer where that is wanted."""
     if found.flight is not None and (journey.inbound.call.stream or path.is_stoppable):
-        journey.client = SharedClient(journey.client, found.flight)
+        journey.share(found.flight)
     if found.batch is not None and found.batch.is_partial:
         journey.short = Shortened(path.targets[0], found.batch.shorten(journey.inbound.call), found.batch)
     upstream = await send.send(journey, path)

@@ -13,12 +13,12 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from gateway.backends.answer import is_success, read_answer
-from gateway.backends.arrived import Arrived, read_in_turn
+from gateway.backends.arrived import Arrived
 from gateway.backends.breaker import LastFailure
 from gateway.backends.failure import as_fault, describe, is_callers, is_well
-from gateway.backends.interface import Backend, Client, Exchange, WholeReply
+from gateway.backends.interface import Backend, Client, Exchange, Posted, WholeReply
 from gateway.backends.leaving import ignore_leaving, pause, stop_by, stop_on_leaving
-from gateway.backends.relay import Relay
+from gateway.backends.relay import Guard, Relay
 from gateway.backends.retries import find_wait_ms
 from gateway.config.settings import Retries
 from gateway.ledger.row import Try, add_try
@@ -100,6 +100,33 @@ def read_whole(journey: Journey, target: Target, request: WireRequest, reply: Wh
         target=target,
         gist=reply.gist(target.read_gist),
         answer=read_answer(target.backend.dialect, journey.sent.call, reply, reply.body),
+        attempts=journey.attempts,
+        dropped=request.dropped,
+        first_byte_ns=journey.services.ticks_ns(),
+        waited_ns=0,
+    )
+
+
+def find_guard(journey: Journey, target: Target) -> Guard | None:
+    """What keeps a stream within its money."""
+    return None if journey.funds is None else budget.make_guard(journey.funds, target, journey.services)
+
+
+def read_arrived(
+    journey: Journey, target: Target, request: WireRequest, exchange: Exchange, arrived: Arrived
+) -> Upstream:
+    """Take the answer of a stream that was here to its end."""
+    exchange.release()
+    return _make_upstream(journey, target, request, exchange, arrived)
+
+
+def _make_upstream(
+    journey: Journey, target: Target, request: WireRequest, exchange: Exchange, relay: Relay | Arrived
+) -> Upstream:
+    return Upstream(
+        target=target,
+        gist=exchange.gist(target.read_gist),
+        relay=relay,
         attempts=journey.attempts,
         dropped=request.dropped,
         first_byte_ns=journey.services.ticks_ns(),
@@ -198,12 +225,18 @@ async def _cover(journey: Journey) -> bool:
 
 def _fetch(journey: Journey, backend: Backend, request: WireRequest) -> Awaitable[WholeReply]:
     """Get a whole answer, that of the try which has begun already where there is one."""
-    begun, journey.begun = journey.begun, None
+    begun = _take_begun(journey)
     if begun is not None:
-        return begun.reply
+        return begun
     if backend.cancel_stops_whole_calls:
         return _fetch_for(journey, backend, request)
     return backend.fetch(journey.sent.call, request)
+
+
+def _take_begun(journey: Journey) -> Awaitable[Posted] | None:
+    """What came of the try that went out before the path, once; None: it is to be sent."""
+    begun, journey.begun = journey.begun, None
+    return None if begun is None else begun.answer
 
 
 async def _fetch_for(journey: Journey, backend: Backend, request: WireRequest) -> WholeReply:
@@ -235,40 +268,37 @@ async def _open_stream(journey: Journey, target: Target, request: WireRequest) -
     services, client, call = journey.services, journey.client, journey.inbound.call
     backend = target.backend
     cancels = backend.cancel_stops_billing(target.model)
-    if cancels:
-        stop_on_leaving(client, services.loop)
-    else:
-        ignore_leaving(client)
-    exchange = await backend.open(call, request)
+    begun = _take_begun(journey)
+    exchange = await (_open(journey, backend, request, cancels=cancels) if begun is None else begun)
     if not is_success(exchange.status):
         ignore_leaving(client)
         body = await exchange.read(MAX_ERROR_BYTES)
         read_answer(backend.dialect, call, exchange, body)
         raise Refused(f"the provider answered a stream with status {exchange.status}", upstream_status=exchange.status)
-    guard = None if journey.funds is None else budget.make_guard(journey.funds, target, services)
-    gist = exchange.gist(target.read_gist)
-    whole = None if services.settings.ledger.sync == "strict" else exchange.whole
-    relay: Relay | Arrived | None = None
+    guard = find_guard(journey, target)
+    # What went out before the path was read to no avail where it could be.
+    whole = None if begun is not None or services.settings.ledger.sync == "strict" else exchange.whole
+    arrived = None
     if whole is not None:
         # It is over: whoever leaves now stops nothing.
         ignore_leaving(client)
-        turn = services.recorder.turn if services.metrics.requests_in_flight > 1 else None
-        relay = await read_in_turn(backend.dialect.open_stream(call), whole, guard, turn, services.loop)
-    if relay is not None:
-        exchange.release()
+        arrived = Arrived.read(backend.dialect.open_stream(call), whole, guard)
+    if arrived is not None:
+        return read_arrived(journey, target, request, exchange, arrived)
+    gist = exchange.gist(target.read_gist)
+    reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
+    relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)
+    await _begin(relay, exchange, client)
+    return _make_upstream(journey, target, request, exchange, relay)
+
+
+async def _open(journey: Journey, backend: Backend, request: WireRequest, *, cancels: bool) -> Exchange:
+    """Get the head of a stream; where cancelling stops the billing, for as long as somebody waits for it."""
+    if cancels:
+        stop_on_leaving(journey.client, journey.services.loop)
     else:
-        reader = WholeReader(backend.dialect, call) if gist.is_json else backend.dialect.open_stream(call)
-        relay = Relay(reader, exchange, services.loop, cancels=cancels, guard=guard)
-        await _begin(relay, exchange, client)
-    return Upstream(
-        target=target,
-        gist=gist,
-        relay=relay,
-        attempts=journey.attempts,
-        dropped=request.dropped,
-        first_byte_ns=services.ticks_ns(),
-        waited_ns=0,
-    )
+        ignore_leaving(journey.client)
+    return await backend.open(journey.inbound.call, request)
 
 
 async def _begin(relay: Relay, exchange: Exchange, client: Client) -> None:

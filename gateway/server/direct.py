@@ -9,12 +9,15 @@ from gateway.envelope import render
 from gateway.errors import Fault
 from gateway.ids import new_id
 from gateway.surfaces.paths import surface_of
-from providers.transport.outbox import Outbox
+from providers.transport.outbox import Data, Outbox, Parts
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-# Up to here one copy of the body is cheaper than a second write.
-JOINED_BYTES = 65_536
+# Up to here one copy of the body is cheaper than parts of a write, and up to there it is cheaper to leave with others'
+# bytes than at once: what is more has left the processor's caches by then.
+JOINED_BYTES, QUEUED_BYTES = 16_384, 65_536
 CLOSE = b"connection: close\r\n"
+# The end of a chunk, and of all.
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 # RFC 9110: what a server that has no better name for a status says.
 UNNAMED = "HTTP/1.1 {} Unnamed\r\n"
 
@@ -85,7 +88,7 @@ class DirectClient:
         if size <= JOINED_BYTES:
             self._put(b"".join((begin, *body)))
         else:
-            self._outbox.write_parts(self._transport, (begin, *body))
+            self._put_parts((begin, *body), size)
         self._complete()
 
     def start(self, head: bytes) -> None:
@@ -109,15 +112,17 @@ class DirectClient:
             self._head = None
             self._put(head + part)
 
-    def end(self, data: bytes) -> None:
+    def end(self, *data: bytes) -> None:
         """Send the last part."""
         if self.is_gone or self._is_complete:
             return
         head, self._head = self._head or b"", None
-        if self._is_chunked:
-            self._put(b"%b%x\r\n%b\r\n0\r\n\r\n" % (head, len(data), data))
+        size = sum(map(len, data))
+        parts = (b"%b%x\r\n" % (head, size), *data, LAST_CHUNK) if self._is_chunked else (head, *data)
+        if size <= JOINED_BYTES:
+            self._put(b"".join(parts))
         else:
-            self._put(head + data)
+            self._put_parts(parts, size)
         self._complete()
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
@@ -139,7 +144,13 @@ class DirectClient:
         if self._on_pressure is not None:
             self._on_pressure(is_slow)
 
-    def _put(self, data: bytes) -> None:
+    def _put_parts(self, parts: Parts, size: int) -> None:
+        if size <= QUEUED_BYTES:
+            self._put(parts)
+        else:
+            self._outbox.write_now(self._transport, parts)
+
+    def _put(self, data: Data) -> None:
         self._outbox.write(self._transport, data)
         if not self.keeps_alive:
             # The connection may be closed right behind it.

@@ -7,7 +7,7 @@ the output, ``usage`` is marked ``estimated``: its input is the provider's, its 
 ``delivered()``, because message_start holds a mere placeholder.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -86,6 +86,10 @@ class AnthropicStream:
         except InvalidAnswer as error:
             self.failure = error
             return b""
+
+    def feed_all(self, pieces: Sequence[bytes]) -> bytes:
+        """Take a stream that is here to its end, as it was framed."""
+        return self.feed(b"".join(pieces))
 
     def end(self) -> bytes:
         """The upstream ended: return what may still go out; set ``failure`` to Truncated if the end is missing."""

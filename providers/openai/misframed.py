@@ -6,6 +6,7 @@ it is read, counted, and said in the form that was wanted.
 Failure behavior: what is an answer in neither form fails as it would have in the form that was wanted.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -65,6 +66,10 @@ class WholeReader:
         elif self.failure is None:
             self._pieces.append(piece)
         return b""
+
+    def feed_all(self, pieces: Sequence[bytes]) -> bytes:
+        """Take a stream that is here to its end, as it was framed."""
+        return self.feed(b"".join(pieces))
 
     def end(self) -> bytes:
         """The upstream ended: say the answer as a stream."""

@@ -8,7 +8,7 @@ Failure behavior: an error object, an event that is not JSON, or a stream withou
 bytes before it have left.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -43,6 +43,8 @@ FILTERED = b'"content_filter'
 # So often in a row a form is learnt without finding it again; then this stream's chunks are read one by one.
 MAX_LESSONS = 16
 END = PREFIX + DONE + SEPARATOR
+# A stream of fewer pieces gains nothing by their being known.
+FEW = 4
 
 
 class OpenAiStream:
@@ -108,6 +110,34 @@ class OpenAiStream:
         self._plain = self._template if is_usual else None
         return out
 
+    def feed_all(self, pieces: Sequence[bytes]) -> bytes:
+        """Take a stream that is here to its end, as it was framed: mostly an event a piece, the first of another form.
+
+        So what its chunks say is not looked for, only checked.
+        """
+        first, second = pieces[:2] if len(pieces) >= FEW else (b"", b"")
+        is_event = first.startswith(PREFIX) and first.find(SEPARATOR) == len(first) - len(SEPARATOR)
+        is_plain = is_event and first.find(b"\r") < 0 and second.find(b"\r") < 0
+        template = ChunkTemplate.learn(second) if is_plain else None
+        if template is None:
+            return self.feed(b"".join(pieces))
+        last = len(pieces)
+        while not template.is_one(pieces[last - 1]):
+            last -= 1
+        run = b"".join(pieces[:last])
+        text = template.read_framed(pieces[1:last], run, len(first))
+        if text is None or len(run) > MAX_EVENT_BYTES:
+            return self.feed(b"".join(pieces))
+        told = self._take_whole(first)
+        is_usual = self.held is None and self.failure is None and not self.finished and not self._prompt_filter
+        if told != first or not is_usual or template.tier not in (None, self._tier):
+            return told + self.feed(b"".join(pieces[1:]))
+        self._delivered.say(text)
+        self.events += last - 1
+        self._template = template
+        rest = self._feed_any(b"".join(pieces[last:]))
+        return run + rest if rest else run
+
     def _feed_any(self, piece: bytes) -> bytes:
         if self.failure is not None or self.finished:
             return b""
@@ -160,17 +190,17 @@ class OpenAiStream:
             template = None if self.held is not None or self._prompt_filter else self._template
             run = None if template is None else template.read(piece, start)
             if run is not None:
-                texts, start = run
-                self._delivered.add(texts)
-                self.events += len(texts)
-                if len(texts) > 1 or start == len(piece):
+                text, chunks, start = run
+                self._delivered.say(text)
+                self.events += chunks
+                if chunks > 1 or start == len(piece):
                     self._lessons = 0
                 continue
             end = piece.find(SEPARATOR, start) + len(SEPARATOR)
             if end < len(SEPARATOR):
                 break
             event = piece[start:end]
-            told = self._take_whole(event) if self.held is not None else self._take_first(event)
+            told = self._take_whole(event) if self.held is not None else self._take_first(event, piece, end)
             if told != event:
                 out += (piece[kept:start], told)
                 kept = end
@@ -186,10 +216,10 @@ class OpenAiStream:
         # Nothing empty: the join of one thing copies nothing.
         return b"".join(filter(None, out))
 
-    def _take_first(self, event: bytes) -> bytes:
+    def _take_first(self, event: bytes, piece: bytes, end: int) -> bytes:
         """Take an event that is not of the form known so far, perhaps the first of another one."""
         self._lessons += 1
-        template = ChunkTemplate.learn(event)
+        template = ChunkTemplate.learn(event, piece, end)
         if template is not None and template.tier in (None, self._tier) and not self._prompt_filter:
             # It does nothing but say something, which is known by now.
             self._template = template

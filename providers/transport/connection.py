@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
         head, start = found
         self._leave(exchange)
         self._keep(now_ns)
-        exchange.complete(head, data[start:])
+        exchange.complete(head, [data[start:]])
         return True
 
     def _take_arrived(self, exchange: Exchange, data: bytes) -> bool:
@@ -259,10 +259,10 @@ class Connection(asyncio.Protocol):
             if known is None:
                 return False
         exchange.head, self._body_at = known.head, len(known.raw)
-        body = b"".join(self._pieces)
+        parts = self._pieces.copy()
         self._pieces.clear()
         self._part(exchange, data, exchange.first_byte_ns)
-        exchange.complete(known.head, body)
+        exchange.complete(known.head, parts)
         return True
 
     def _begin_reading(self) -> None:

@@ -98,10 +98,10 @@ class Exchange:
         return self._parts[0]
 
     @property
-    def whole(self) -> bytes | None:
-        """The body that a sink would get, where all of it is here and nobody has taken it; None: attach one."""
+    def whole(self) -> list[bytes] | None:
+        """What a sink would get, as it was framed, where all is here and nobody has taken it; None: attach one."""
         is_whole = self._mode == _HELD and self._has_ended and self._error is None and self._decoder is None
-        return self.body if is_whole else None
+        return self._parts if is_whole else None
 
     def attach(self, sink: Sink, *, max_decoded_bytes: int = MAX_DECODED_BYTES) -> None:
         """Give the body to ``sink``: what is here at once, the rest as it comes.
@@ -228,10 +228,10 @@ class Exchange:
         """Whether a body of this size that arrived with its head may be given to ``complete``."""
         return self.reads_all and size_bytes <= self._limit_bytes
 
-    def complete(self, head: ResponseHead, body: bytes) -> None:
+    def complete(self, head: ResponseHead, parts: list[bytes]) -> None:
         """Head and body arrived at once, the body as it is, and the connection has gone its way."""
         self.head = head
-        self._parts = [body]
+        self._parts = parts
         self.link = None
         self._mode = _OVER if self.reads_all else _HELD
         self._has_ended = True

@@ -17,7 +17,7 @@ protocol of each socket is told.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from providers.errors import Withheld
@@ -25,6 +25,11 @@ from providers.errors import Withheld
 # A turn with fewer writes than this has little to say; so many writes then go at once.
 FEW, AT_ONCE = 4, 16
 log = logging.getLogger("providers.transport.outbox")
+
+
+# The bytes of one write, in parts or whole.
+Parts = tuple[bytes | memoryview, ...]
+Data = bytes | Parts
 
 
 class Sender(Protocol):
@@ -42,27 +47,29 @@ class Outbox:
 
     def __init__(self, before: Callable[[], Withheld | None] | None = None) -> None:
         self._before = before
-        self._waiting: deque[tuple[asyncio.WriteTransport, bytes]] = deque()
+        self._waiting: deque[tuple[asyncio.WriteTransport, Data]] = deque()
         # Writes that still go at once.
         self.at_once = 0
 
-    def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
-        """Write by the end of this turn of the loop."""
+    def write(self, transport: asyncio.WriteTransport, data: Data) -> None:
+        """Write by the end of this turn of the loop; in parts, together, what is better not copied."""
         waiting = self._waiting
         if not waiting:
             if self.at_once:
                 self.at_once -= 1
                 error = None if self._before is None else self._before()
-                if error is None:
+                if error is not None:
+                    _withhold(transport, error)
+                elif isinstance(data, bytes):
                     transport.write(data)
                 else:
-                    _withhold(transport, error)
+                    transport.writelines(data)
                 return
             asyncio.get_running_loop().call_soon(self.end_turn)
         waiting.append((transport, data))
 
-    def write_parts(self, transport: asyncio.WriteTransport, parts: Sequence[bytes | memoryview]) -> None:
-        """Write at once what is too much to be copied, behind all that waits."""
+    def write_now(self, transport: asyncio.WriteTransport, parts: Parts) -> None:
+        """Write at once what is too much to be kept for later, behind all that waits."""
         self.flush()
         error = None if self._before is None else self._before()
         if error is None:
@@ -94,7 +101,10 @@ class Outbox:
                 _withhold(transport, error)
                 continue
             try:
-                transport.write(data)
+                if isinstance(data, bytes):
+                    transport.write(data)
+                else:
+                    transport.writelines(data)
             except Exception:
                 # The others' bytes are to leave all the same.
                 log.exception("bytes could not be written")

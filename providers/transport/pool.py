@@ -70,12 +70,13 @@ class Transport:
         return self._perform(Exchange(origin, timeouts, monotonic_ns(), limit_bytes), head, body)
 
     def post(  # noqa: PLR0913 - as fetch
-        self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts, waiter: Waiter, *, limit_bytes: int
+        self, origin: Origin, head: bytes, body: bytes, timeouts: Timeouts, waiter: Waiter, *, limit_bytes: int | None
     ) -> Exchange | None:
         """Send a request over a connection that was kept; None where there is none.
 
-        ``waiter`` is told what ``fetch`` would return or raise. Where the connection proves to have ended before the
-        request was read, it is told that (Unreachable with ``is_unread``): to send it again is left to the caller.
+        ``waiter`` is told what ``fetch`` would return or raise, or without a limit ``open``. Where the connection
+        proves to have ended before the request was read, it is told that (Unreachable with ``is_unread``): to send it
+        again is left to the caller.
         """
         pool, now_ns = self._pools.get(origin), monotonic_ns()
         connection = pool.take(now_ns - self._keepalive_ns) if pool is not None else None

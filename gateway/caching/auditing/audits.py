@@ -141,7 +141,7 @@ class SilentClient:
     def write(self, data: bytes) -> None:
         """Take the next part."""
 
-    def end(self, data: bytes) -> None:
+    def end(self, *data: bytes) -> None:
         """Take the last part."""
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:

@@ -3,22 +3,27 @@
 A path through all rooms that is only left to be gone back on costs a tenth of a call. So the answer itself ends the
 call, by the steps that the path would take. Whatever else comes of the try, the path is run and takes it over.
 
-Failure behavior: a failure, an answer that is none or has to be counted, a mistake of ours and the end of the process
-are the path's: it meets them as if it had waited itself.
+Failure behavior: a failure, an answer that is none or has to be counted, a stream that goes on, a mistake of ours, a
+client that leaves and the end of the process are the path's: it meets them as if it had waited itself.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
-from gateway.backends.interface import Posted, WholeReply
+from gateway.backends.answer import is_success
+from gateway.backends.arrived import Arrived, read_all
+from gateway.backends.interface import Posted
+from gateway.backends.leaving import ignore_leaving, stop_by
 from gateway.pipeline import meter, run, send
 from gateway.pipeline.ends import together
 from gateway.pipeline.flow import Route
 from gateway.pipeline.lookup import Found
-from gateway.pipeline.tries.journey import Begun, Journey
-from providers.errors import ProviderError, Unreachable
+from gateway.pipeline.tries.journey import Begun, Journey, Upstream
+from providers.chat import Usage
+from providers.errors import Unreachable
 from providers.wire import WireRequest
 
 log = logging.getLogger("gateway.pipeline.tries.first")
@@ -43,14 +48,17 @@ def post(journey: Journey, path: Route, found: Found, runner: Runner) -> bool:
     False: its path has to be run, and takes over what was begun of the try. Raises Unsupported.
     """
     call, target, services = journey.inbound.call, path.targets[0], journey.services
-    if call.stream or path.is_stoppable or found.is_known or found.waits:
-        return False
-    if found.batch is not None and found.batch.is_partial:
+    if found.is_known or found.waits or (found.batch is not None and found.batch.is_partial):
         return False
     if target.breaker.opened_ns is not None or not together.takes(services):
         return False
-    first = _FirstTry(journey, path, found, runner, send.set_out(journey, target))
-    return first.go()
+    if call.stream:
+        if journey.client.is_gone:
+            return False
+        return _FirstStream(journey, path, found, runner, send.set_out(journey, target)).go()
+    if path.is_stoppable:
+        return False
+    return _FirstTry(journey, path, found, runner, send.set_out(journey, target)).go()
 
 
 class _FirstTry:
@@ -67,25 +75,22 @@ class _FirstTry:
         self._runner = runner
         self._request = request
         self._started_ns = journey.services.ticks_ns()
+        # It is the path's, or over.
         self._is_left = False
 
     def go(self) -> bool:
         """Go out; False: the path has to be run, and takes over what was begun."""
-        journey, running, backend = self._journey, self._runner.running, self._path.targets[0].backend
-        running.add(self)
-        reply: Awaitable[WholeReply]
+        answer: Awaitable[Posted] | None = None
+        self._runner.running.add(self)
         try:
-            posted = backend.post(journey.inbound.call, self._request, self)
+            posted = self._path.targets[0].backend.post(self._journey.inbound.call, self._request, self)
             if posted is not None:
                 self._posted = posted
                 return True
-            reply = self._fetch()
         except Exception as error:
             # A mistake of ours: who knows whether the request left?
-            self._is_left = True
-            reply = _failed(error)
-        running.discard(self)
-        self._hand_over(reply)
+            answer = _failed(error)
+        self._hand_over(answer)
         return False
 
     def done(self) -> bool:
@@ -94,29 +99,16 @@ class _FirstTry:
 
     def hand(self, result: None) -> None:
         """The answer has arrived."""
-        journey = self._journey
-        self._runner.running.discard(self)
-        journey.attempts = 1
-        try:
-            reply = None if self._end() else _brought(self._posted)
-        except ProviderError as error:
-            reply = _failed(error)
-        except Exception as error:
-            if journey.is_ended:
-                log.exception("request %s failed behind its end", journey.inbound.request_id)
-                return
-            reply = _failed(error)
-        if reply is not None:
-            self._run_path(reply)
+        self._journey.attempts = 1
+        self._take(self._read)
 
     def fail(self, error: BaseException) -> None:
         """There will be no answer."""
-        self._runner.running.discard(self)
         is_unread = isinstance(error, Unreachable) and error.is_unread
-        self._run_path(self._fetch() if is_unread else _failed(error))
+        self._run_path(None if is_unread else _failed(error))
 
     def cancel(self) -> None:
-        """The process ends: nobody waits for the answer, and the path settles what may have been made."""
+        """The process ends, or nobody waits for a stream: the path settles what may have been made."""
         if not self._is_left:
             self._is_left = True
             self._posted.abort()
@@ -125,43 +117,107 @@ class _FirstTry:
 
     def _stop(self) -> None:
         journey = self._journey
-        self._runner.running.discard(self)
         journey.waited_ns = journey.services.ticks_ns() - self._started_ns
         self._run_path(_failed(asyncio.CancelledError()))
 
-    def _end(self) -> bool:
+    def _read(self) -> bool:
         """End the call by the answer; False: the path has to. Raises ProviderError where it is none."""
-        journey, found = self._journey, self._found
+        journey = self._journey
         if not together.takes(journey.services):
             return False
         upstream = send.read_whole(journey, self._path.targets[0], self._request, self._posted)
         usage = None if upstream.answer is None else meter.believe_whole(upstream.answer)
-        if usage is None:
-            return False
+        return usage is not None and self._end(upstream, usage)
+
+    def _end(self, upstream: Upstream, usage: Usage) -> bool:
+        journey, found = self._journey, self._found
         send.note_answer(journey, upstream, self._started_ns)
         if found.flight is not None:
             found.flight.lines = upstream.target.lines
+        self._is_left = True
+        self._runner.running.discard(self)
         together.end(journey, upstream, usage, found)
         return True
 
-    def _run_path(self, reply: Awaitable[WholeReply]) -> None:
+    def _take(self, step: Callable[[], bool]) -> None:
+        """Go on to the end of the call; where a step does not lead there, or fails, by the path."""
+        try:
+            answer = None if step() else _brought(self._posted)
+        except Exception as error:
+            if self._journey.is_ended:
+                log.exception("request %s failed behind its end", self._journey.inbound.request_id)
+                return
+            answer = _failed(error)
+        if answer is not None:
+            self._run_path(answer)
+
+    def _run_path(self, answer: Awaitable[Posted] | None) -> None:
         """Have the path take this try over."""
-        self._hand_over(reply)
+        self._hand_over(answer)
         self._runner.drive(run.go_on(self._journey, self._path, self._found))
 
-    def _hand_over(self, reply: Awaitable[WholeReply]) -> None:
+    def _hand_over(self, answer: Awaitable[Posted] | None) -> None:
+        self._is_left = True
+        self._runner.running.discard(self)
         # It is the path that counts it.
         self._journey.attempts = 0
-        self._journey.begun = Begun(self._request, reply, self._started_ns)
-
-    async def _fetch(self) -> WholeReply:
-        """Get the answer as the path would, over a fresh connection where none was kept."""
-        return await self._path.targets[0].backend.fetch(self._journey.inbound.call, self._request)
+        self._journey.begun = Begun(self._request, self._started_ns, answer)
 
 
-async def _brought(reply: WholeReply) -> WholeReply:
-    return reply
+class _FirstStream(_FirstTry):
+    """A try whose answer is a stream: one that is here to its end ends the call, any other is the path's."""
+
+    __slots__ = ()
+
+    def go(self) -> bool:
+        """Go out; a client that leaves stops it where that stops the billing."""
+        journey, flight, target = self._journey, self._found.flight, self._path.targets[0]
+        if flight is not None:
+            journey.share(flight)
+        if target.backend.cancel_stops_billing(target.model):
+            stop_by(journey.client, self.cancel)
+        else:
+            ignore_leaving(journey.client)
+        return super().go()
+
+    def _read(self) -> bool:
+        """Read a stream that is here to its end, with the others of this turn; False: it is the path's."""
+        journey, target = self._journey, self._path.targets[0]
+        services, posted = journey.services, self._posted
+        whole = posted.whole if is_success(posted.status) and together.takes(services) else None
+        if whole is None:
+            return False
+        # It is over: whoever leaves now stops nothing.
+        ignore_leaving(journey.client)
+        reader = target.backend.dialect.open_stream(journey.inbound.call)
+        reading = self._told, reader, whole, send.find_guard(journey, target)
+        if services.metrics.requests_in_flight > 1:
+            services.recorder.turn.put_off(read_all, reading)
+        else:
+            read_all((reading,))
+        return True
+
+    def _told(self, found: Arrived | Exception | None) -> None:
+        """It has been read, or could not be."""
+        if self._is_left:
+            # The process ends.
+            return
+        self._take(partial(self._end_read, found))
+
+    def _end_read(self, arrived: Arrived | Exception | None) -> bool:
+        if isinstance(arrived, Exception):
+            raise arrived
+        if arrived is None:
+            return False
+        if self._found.flight is not None:
+            self._found.flight.take(arrived.events)
+        upstream = send.read_arrived(self._journey, self._path.targets[0], self._request, self._posted, arrived)
+        return self._end(upstream, arrived.usage)
 
 
-async def _failed(error: BaseException) -> WholeReply:
+async def _brought(answer: Posted) -> Posted:
+    return answer
+
+
+async def _failed(error: BaseException) -> Posted:
     raise error

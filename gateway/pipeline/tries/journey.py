@@ -5,10 +5,11 @@ from collections.abc import Awaitable
 import msgspec
 
 from gateway.backends.arrived import Arrived
-from gateway.backends.interface import Client, WholeReply
+from gateway.backends.interface import Client, Posted
 from gateway.backends.relay import Relay
 from gateway.budgets.keeping.funds import Funds
 from gateway.caching.batch import Batch
+from gateway.caching.flights import Flight, SharedClient
 from gateway.errors import Fault
 from gateway.pipeline.flow import Doubtful, Gist, Inbound, Target
 from gateway.pipeline.services import Services
@@ -64,12 +65,13 @@ class TargetSpared(ProviderError):
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A try that went out before the call's path was run: what was sent, what brings its answer, and when it began."""
+    """A try that went out, or was about to, before the call's path was run."""
 
     request: WireRequest
-    reply: Awaitable[WholeReply]
     # On the monotonic clock.
     started_ns: int
+    # What came of it, or was raised; None: it has to be sent.
+    answer: Awaitable[Posted] | None = None
 
 
 class Journey:
@@ -111,6 +113,11 @@ class Journey:
         self.lost_pusd = 0
         # None: all of it is sent.
         self.short: Shortened | None = None
+
+    def share(self, flight: Flight) -> None:
+        """What the client gets is from now on for those who follow the call as well."""
+        if self.client is self.asker:
+            self.client = SharedClient(self.client, flight)
 
     def check(self) -> None:
         """Raise what the call was refused for, once."""

@@ -49,9 +49,9 @@ class AsgiClient:
         """Send the next part."""
         self._part(data, more=True)
 
-    def end(self, data: bytes) -> None:
+    def end(self, *data: bytes) -> None:
         """Send the last part."""
-        self._part(data, more=False)
+        self._part(b"".join(data), more=False)
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
         """Tell of leaving and of slow reading."""

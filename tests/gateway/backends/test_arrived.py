@@ -1,15 +1,12 @@
 """Streams that are here to their end: what is read of them at once, and what is left to a relay."""
 
-import asyncio
 from typing import Any
 
 import pytest
 from fakes import DONE, STREAM, USAGE_CHUNK, chunk
 
-from gateway.backends.arrived import Arrived, read_all
-from gateway.backends.relay import Guard
+from gateway.backends.arrived import Arrived, Reading, read_all
 from providers.errors import InvalidAnswer
-from providers.handoff import Handoff
 from providers.openai.stream import OpenAiStream
 
 SHOWN = chunk("Hel") + chunk("lo!")
@@ -17,8 +14,8 @@ SHOWN = chunk("Hel") + chunk("lo!")
 
 def test_what_is_here_to_its_end_is_read_at_once() -> None:
     """All but the end may go out, and the usage is known; so it is without [DONE], as it is on its way."""
-    for body in (b"".join(STREAM), b"".join(STREAM[:-1])):
-        arrived = Arrived.read(OpenAiStream(), body, None)
+    for pieces in (STREAM, STREAM[:-1], [b"".join(STREAM)]):
+        arrived = Arrived.read(OpenAiStream(), pieces, None)
         assert arrived is not None
         assert (arrived.events, arrived.usage.total_tokens, arrived.reader.finished) == (SHOWN, 25, True)
         assert (arrived.is_abandoned, arrived.is_attached) == (False, False)
@@ -27,7 +24,7 @@ def test_what_is_here_to_its_end_is_read_at_once() -> None:
 def test_what_its_end_completes_is_part_of_it() -> None:
     """An event whose blank line is missing, where nothing else is."""
     body = b"".join(STREAM[:4]) + chunk(None).rstrip()
-    arrived = Arrived.read(OpenAiStream(), body, None)
+    arrived = Arrived.read(OpenAiStream(), [body], None)
     assert arrived is not None
     assert arrived.events == SHOWN + chunk(None)
 
@@ -49,7 +46,7 @@ def test_what_its_end_completes_is_part_of_it() -> None:
 )
 def test_what_breaks_or_tells_no_usage_is_left_to_a_relay(pieces: tuple[bytes, ...]) -> None:
     """What it said has to be counted, or told with its fault, and neither is done at once."""
-    assert Arrived.read(OpenAiStream(), b"".join(pieces), None) is None
+    assert Arrived.read(OpenAiStream(), pieces, None) is None
 
 
 def test_what_goes_too_far_is_left_to_a_relay() -> None:
@@ -60,32 +57,28 @@ def test_what_goes_too_far_is_left_to_a_relay() -> None:
         seen.append(reader.delivered().text())
         return None if len(seen) == 1 else InvalidAnswer("too far")
 
-    results = [Arrived.read(OpenAiStream(), b"".join(STREAM), guard) for _ in range(2)]
+    results = [Arrived.read(OpenAiStream(), STREAM, guard) for _ in range(2)]
     assert (results[0] is None, results[1] is None, seen) == (False, True, ["Hello!", "Hello!"])
 
 
-async def test_all_are_read_before_any_goes_on() -> None:
-    """In their order; one that fails is told so, and one that nobody waits for any more keeps no other from its own."""
+def test_all_are_read_before_any_goes_on() -> None:
+    """In their order; one that fails is told so, and keeps no other from its own."""
     log: list[str] = []
-    loop = asyncio.get_running_loop()
+    found: dict[str, Any] = {}
 
-    def guard_of(name: str) -> Guard:
+    def reading_of(name: str) -> Reading:
         def guard(_: Any) -> None:
             log.append(f"read {name}")
             if name == "b":
                 raise RuntimeError("a bug")
 
-        return guard
+        def tell(what: Any) -> None:
+            log.append(f"go {name}")
+            found[name] = what
 
-    waiters: dict[str, Handoff[Arrived | None]] = {name: Handoff(loop=loop) for name in "abcd"}
-    for name, waiter in waiters.items():
-        waiter.taker = lambda name=name: log.append(f"go {name}")
-    waiters["c"].taker = None
-    waiters["c"].cancel()
-    read_all([(waiter, OpenAiStream(), b"".join(STREAM), guard_of(name)) for name, waiter in waiters.items()])
-    assert log == ["read a", "read b", "read c", "read d", "go a", "go b", "go d"]
-    assert [arrived is not None and arrived.events for arrived in (waiters["a"].result(), waiters["d"].result())] == [
-        SHOWN,
-        SHOWN,
-    ]
-    assert (str(waiters["b"].exception()), waiters["c"].cancelled()) == ("a bug", True)
+        return tell, OpenAiStream(), STREAM, guard
+
+    read_all([reading_of(name) for name in "abc"])
+    assert log == ["read a", "read b", "read c", "go a", "go b", "go c"]
+    assert [found[name].events for name in "ac"] == [SHOWN, SHOWN]
+    assert str(found["b"]) == "a bug"

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from typing import Any, cast
-from unittest.mock import patch
 
 import pytest
 from fakes import (
@@ -51,7 +50,7 @@ STREAMS: dict[str, tuple[bytes, ...]] = {
 def here(pieces: tuple[bytes, ...], **fields: Any) -> FakeExchange:
     """An answer all of whose pieces came with its head."""
     exchange = FakeExchange(pieces, **fields)
-    exchange.whole = b"".join(pieces)
+    exchange.whole = pieces
     return exchange
 
 
@@ -176,24 +175,6 @@ async def test_those_of_one_turn_are_answered_as_one_alone_is(name: str) -> None
     ]
     assert rows_of(path.services) == [alone.row] * 3
     assert path.services.metrics.requests_in_flight == 0
-
-
-async def test_who_leaves_while_it_waits_to_be_read_pays_what_it_used() -> None:
-    """The provider has told that, though nobody is there to be told."""
-    path = Path(FakeBackend(here(STREAM)), stream=True)
-    path.services.metrics.requests_in_flight += 1
-    turn_of = path.services.recorder.turn
-    task = asyncio.get_running_loop().create_task(path.run())
-    put_off = turn_of.put_off
-
-    def leave(*work: Any) -> None:
-        put_off(*work)
-        path.client.leave()
-
-    with patch.object(type(turn_of), "put_off", lambda _, *work: leave(*work)):
-        await task
-    assert path.ending == ("cancelled", 499, "")
-    assert (path.row.input_tokens, path.row.output_tokens, path.row.is_estimated) == (15, 10, False)
 
 
 @pytest.mark.parametrize("follows_whole", [True, False])

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import cast
 
 import pytest
 
 from gateway.errors import Fault
-from gateway.server.direct import DirectClient, last_answer, status_line
+from gateway.server.direct import JOINED_BYTES, QUEUED_BYTES, DirectClient, last_answer, status_line
 from providers.transport.outbox import Outbox
 
 HEAD = b"x-a: 1\r\n"
@@ -20,7 +21,16 @@ class Socket:
 
     def __init__(self) -> None:
         self.data = b""
-        self.writes = 0
+        self.writes = self.parts = 0
+
+    def is_closing(self) -> bool:
+        """It is open."""
+        return False
+
+    def writelines(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Keep the parts of one write."""
+        self.parts += len(parts)
+        self.write(b"".join(parts))
 
     def write(self, data: bytes) -> None:
         """Keep the bytes."""
@@ -34,12 +44,12 @@ class Connection:
     def __init__(self, *, keeps_alive: bool = True, is_http_11: bool = True) -> None:
         self.socket = Socket()
         self.completions = 0
-        outbox = Outbox()
+        self.outbox = Outbox()
         # No loop runs here whose turn could end.
-        outbox.at_once = 1_000
+        self.outbox.at_once = 1_000
         self.client = DirectClient(
             cast("asyncio.Transport", self.socket),
-            outbox,
+            self.outbox,
             self._complete,
             keeps_alive=keeps_alive,
             is_http_11=is_http_11,
@@ -64,6 +74,38 @@ def test_a_whole_answer_is_one_write() -> None:
         b"HTTP/1.1 200 OK\r\nx-a: 1\r\ncontent-length: 4\r\n\r\nbody",
         1,
     )
+
+
+# Copied, in parts, and more than waits for others.
+SIZES = [JOINED_BYTES, JOINED_BYTES + 1, QUEUED_BYTES, QUEUED_BYTES + 1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_large_answer_is_one_write_as_well(size: int) -> None:
+    """Of parts that are not copied before; what is too much to wait for others leaves at once."""
+    connection = Connection()
+    connection.outbox.at_once = 0
+    connection.client.send(200, HEAD, b"x" * (size - 3), memoryview(b"end"))
+    assert connection.socket.writes == (size > QUEUED_BYTES)
+    connection.outbox.flush()
+    head, _, body = connection.socket.data.partition(b"\r\n\r\n")
+    assert (head.splitlines()[-1], body) == (b"content-length: %d" % size, b"x" * (size - 3) + b"end")
+    assert (connection.socket.writes, connection.socket.parts) == (1, 3 if size > JOINED_BYTES else 0)
+
+
+@pytest.mark.parametrize("is_http_11", [True, False], ids=["chunked", "to its end"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_end_of_a_long_stream_is_one_write_as_well(size: int, is_http_11: bool) -> None:
+    """One chunk and the last one, in parts that are not copied before."""
+    connection = Connection(is_http_11=is_http_11)
+    connection.client.start(HEAD)
+    connection.client.end(b"x" * (size - 3), b"end")
+    connection.outbox.flush()
+    _, _, body = connection.socket.data.partition(b"\r\n\r\n")
+    data = b"x" * (size - 3) + b"end"
+    assert body == (b"%x\r\n%b\r\n0\r\n\r\n" % (size, data) if is_http_11 else data)
+    assert (connection.socket.writes, connection.completions) == (1, 1)
+    assert (connection.socket.parts > 0) == (size > JOINED_BYTES)
 
 
 def test_a_connection_that_will_close_says_so() -> None:

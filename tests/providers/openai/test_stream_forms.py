@@ -3,12 +3,13 @@
 import itertools
 import random
 import re
+from collections.abc import Sequence
 
 import pytest
 import recordings
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_readers import careful, told
+from stream_readers import careful, told, told_at_once
 
 from providers.chat import Usage
 from providers.openai.stream import MAX_LESSONS, OpenAiStream
@@ -183,6 +184,7 @@ def check(body: bytes, cuts: int | list[int]) -> None:
     seen = told(OpenAiStream(), pieces)
     assert seen == told(careful(), pieces)
     assert seen == told(careful(), [body])
+    assert seen == told_at_once(pieces)
 
 
 @settings(max_examples=200)
@@ -246,13 +248,19 @@ def test_what_stands_in_a_run_parts_it(other: bytes) -> None:
 def read_in_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many chunks each run had that was read as a whole; 1 for each that was read alone."""
     counts: list[int] = []
-    read, read_one = ChunkTemplate.read, ChunkTemplate.read_one
+    read, read_one, read_framed = ChunkTemplate.read, ChunkTemplate.read_one, ChunkTemplate.read_framed
 
-    def count(self: ChunkTemplate, piece: bytes, start: int) -> tuple[list[str], int] | None:
+    def count(self: ChunkTemplate, piece: bytes, start: int) -> tuple[str, int, int] | None:
         found = read(self, piece, start)
         if found is not None:
-            counts.append(len(found[0]))
+            counts.append(found[1])
         return found
+
+    def count_framed(self: ChunkTemplate, events: Sequence[bytes], piece: bytes, start: int) -> str | None:
+        text = read_framed(self, events, piece, start)
+        if text is not None:
+            counts.append(len(events))
+        return text
 
     def count_one(self: ChunkTemplate, piece: bytes) -> str | None:
         text = read_one(self, piece)
@@ -262,6 +270,7 @@ def read_in_runs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(ChunkTemplate, "read", count)
     monkeypatch.setattr(ChunkTemplate, "read_one", count_one)
+    monkeypatch.setattr(ChunkTemplate, "read_framed", count_framed)
     return counts
 
 
@@ -285,6 +294,10 @@ def test_most_of_a_long_stream_is_read_in_runs(form: bytes, how: str, read_in_ru
     assert stream.usage == Usage(input_tokens=5, output_tokens=2)
     assert sum(read_in_runs) >= (98 if how in ("whole", "an event each") else 80)
     assert len(read_in_runs) == 1 or how != "whole"
+    read_in_runs.clear()
+    assert OpenAiStream().feed_all(pieces) == out
+    # An event each, as servers frame them: what each says is cut out of it, and its form is looked for in none.
+    assert (read_in_runs == [100]) == (how == "an event each")
 
 
 def test_forms_that_never_come_back_are_given_up(read_in_runs: list[int]) -> None:

@@ -1,7 +1,7 @@
 """Streams as nobody should send them: read in runs or chunk by chunk, they are the same."""
 
 import pytest
-from stream_readers import careful, told
+from stream_readers import careful, told, told_at_once
 
 from providers.chat import Usage
 from providers.errors import InvalidAnswer, Refused
@@ -52,7 +52,7 @@ KNOWN = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_run_is_read_as_its_chunks_are(name: str) -> None:
     """Each of these was read otherwise in a run."""
-    assert told(OpenAiStream(), KNOWN[name]) == told(careful(), KNOWN[name])
+    assert told(OpenAiStream(), KNOWN[name]) == told(careful(), KNOWN[name]) == told_at_once(KNOWN[name])
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def learnt(form: bytes) -> ChunkTemplate:
 def test_a_chunk_that_says_one_thing_is_a_form(form: bytes) -> None:
     """Whatever the member is called, each further chunk's text is read, to the end of the last chunk."""
     run = event(form, b"a") + event(form, b"") + event(form, b"c d")
-    assert learnt(form).read(run, 0) == (["a", "", "c d"], len(run))
+    assert learnt(form).read(run, 0) == ("ac d", 3, len(run))
 
 
 @pytest.mark.parametrize("form", [CONTENT, PADDED, CALL], ids=["content", "padded", "call"])
@@ -56,7 +56,7 @@ def test_a_chunk_alone_is_read_as_a_run_of_one(form: bytes, text: bytes, padding
     template, one = learnt(form), event(form, text, padding)
     run = None if b"\r" in one else template.read(one, 0)
     alone = template.read_one(one)
-    assert alone == (None if run is None else run[0][0]) or (alone is None and b"P" in form and not padding.isalnum())
+    assert alone == (None if run is None else run[0]) or (alone is None and b"P" in form and not padding.isalnum())
 
 
 @pytest.mark.parametrize("form", [CONTENT, PADDED, CALL], ids=["content", "padded", "call"])
@@ -71,7 +71,7 @@ def test_what_is_more_or_less_than_a_chunk_is_not_read_as_one(form: bytes) -> No
         assert template.read_one(one[:at]) is template.read_one(one[at:]) is None
         lacking = one[:at] + one[at + 1 :]
         run = template.read(lacking, 0)
-        assert template.read_one(lacking) == (None if run is None else run[0][0])
+        assert template.read_one(lacking) == (None if run is None else run[0])
     assert template.read_one(event(form, b"x" * 2 * len(one))) is None
 
 
@@ -193,7 +193,7 @@ def test_a_text_is_read_as_json_does(form: bytes, text: bytes, said: str) -> Non
     run = event(form, text)
     template = ChunkTemplate.learn(run)
     assert template is not None
-    assert template.read(run * 3, 0) == ([said] * 3, 3 * len(run))
+    assert template.read(run * 3, 0) == (said * 3, 3, 3 * len(run))
 
 
 @pytest.mark.parametrize(
@@ -214,14 +214,14 @@ def test_a_text_that_is_not_json_ends_the_reading(text: bytes, at: int) -> None:
 def test_a_run_ends_with_its_last_chunk(form: bytes, before: bytes, behind: bytes) -> None:
     """From the start that is given, what stands before and behind does not matter."""
     run = event(form, b"a") + event(form, b"b")
-    assert learnt(form).read(before + run + behind, len(before)) == (["a", "b"], len(before + run))
+    assert learnt(form).read(before + run + behind, len(before)) == ("ab", 2, len(before + run))
 
 
 def test_half_a_chunk_is_left_behind() -> None:
     """A cut chunk of the same form is not of the run, and alone it is none."""
     whole = event(CONTENT)
     for cut in range(1, len(whole)):
-        assert learnt(CONTENT).read(whole + whole[:cut], 0) == (["Hi"], len(whole))
+        assert learnt(CONTENT).read(whole + whole[:cut], 0) == ("Hi", 1, len(whole))
         assert learnt(CONTENT).read(whole[:cut], 0) is None
 
 
@@ -251,7 +251,7 @@ def test_a_run_with_something_else_inside_is_not_read(other: bytes) -> None:
 def test_another_text_than_the_learnt_one_begins_a_run() -> None:
     """Nothing of the learnt text is kept; a start behind the last chunk finds nothing."""
     run = event(CONTENT, b"x" * 5_000) + event(CONTENT, b"")
-    assert learnt(CONTENT).read(run, 0) == (["x" * 5_000, ""], len(run))
+    assert learnt(CONTENT).read(run, 0) == ("x" * 5_000, 2, len(run))
     assert learnt(CONTENT).read(run, 1) is None
     assert learnt(CONTENT).read(run, len(run)) is None
 
@@ -260,10 +260,10 @@ def test_another_text_than_the_learnt_one_begins_a_run() -> None:
 def test_padding_may_change_from_chunk_to_chunk(padding: bytes) -> None:
     """It is a string of any length, and none of what is said."""
     run = event(PADDED, b"a", padding) + event(PADDED, b"b", b"p") + event(PADDED, b"", padding)
-    assert learnt(PADDED).read(run, 0) == (["a", "b", ""], len(run))
+    assert learnt(PADDED).read(run, 0) == ("ab", 3, len(run))
     template = ChunkTemplate.learn(event(PADDED, b"a", b"" if padding.isalnum() else b"q"))
     assert template is not None
-    assert template.read(run, 0) == (["a", "b", ""], len(run))
+    assert template.read(run, 0) == ("ab", 3, len(run))
 
 
 @pytest.mark.parametrize("form", [PADDED, b'{"choices":[{"delta":{"content":"T","obfuscation":"P"}}]}'])
@@ -298,3 +298,52 @@ def test_padding_before_the_text_is_part_of_the_form() -> None:
     """Only padding behind the text is looked for: where it stands before, it must stay the same."""
     form = b'{"obfuscation":"P","choices":[{"delta":{"content":"T"}}]}'
     assert learnt(form).read(event(form) + event(form, padding=b"other") + event(form), 0) is None
+
+
+@pytest.mark.parametrize("form", [CONTENT, PADDED, CALL], ids=["content", "padded", "call"])
+def test_events_of_a_run_are_read_as_the_run_is(form: bytes) -> None:
+    """Each event of its own, behind whatever stands before them."""
+    template = learnt(form)
+    for texts in ((b"a", b"", b"c d"), (b"\\n", "é".encode()), (b"\\u00e9",), (b"a", b"\\\\"), (b'\\"', b"b")):
+        events = [event(form, text, b"p" * at) for at, text in enumerate(texts)]
+        run = b"".join(events)
+        found = template.read(run, 0)
+        assert found is not None
+        assert template.read_framed(events, b"before" + run, 6) == found[0]
+
+
+@pytest.mark.parametrize("bad", [b"\\", b'"', b'","', b"\n", b"\x00", b"\\x", b"\\ud83d", b"\xff", b"\xed\xa0\x80"])
+@pytest.mark.parametrize("form", [CONTENT, PADDED, CALL], ids=["content", "padded", "call"])
+def test_events_with_a_text_that_is_not_json_are_not_read(form: bytes, bad: bytes) -> None:
+    """Alone, and with what would make two halves a whole."""
+    for texts in (
+        (b"a", bad, b"b"),
+        (bad, bad),
+        (bad, b'"'),
+        (b"\xc3", b"\xa9"),
+        (b"\\ud83d", b"\\ude00"),
+        (b"\\", b"n"),
+    ):
+        events = [event(form, text) for text in texts]
+        assert learnt(form).read_framed(events, b"".join(events), 0) is None
+
+
+def test_pieces_that_are_not_an_event_each_are_not_read_as_such() -> None:
+    """Two in one piece, one in two, one of another form, and what is no run at all."""
+    template, one, two = learnt(CONTENT), event(CONTENT, b"a"), event(CONTENT, b"b")
+    other = event(CONTENT.replace(b"c1", b"c2"))
+    half = len(one) // 2
+    for pieces in ([one + two, one], [one, two[:half], two[half:]], [one, other, two], [one, other], [other, one], []):
+        assert template.read_framed(pieces, b"".join(pieces), 0) is None
+    assert [template.is_one(piece) for piece in (one, other, one[:-1], one[1:], b"", one + two)] == [
+        *(True, False, False, False, False, True)
+    ]
+
+
+def test_a_form_is_learnt_where_the_next_event_begins_like_it() -> None:
+    """The text itself may differ; where nothing follows it may come again."""
+    one, two, other = event(CONTENT, b"a"), event(CONTENT, b"b c"), event(CONTENT.replace(b"c1", b"c2"))
+    assert ChunkTemplate.learn(one, one, len(one)) is not None
+    assert ChunkTemplate.learn(one, one + two, len(one)) is not None
+    for behind in (other, two[:20], b"data: [DONE]\n\n"):
+        assert ChunkTemplate.learn(one, one + behind, len(one)) is None

@@ -20,6 +20,7 @@ class Socket:
         self.is_closed = False
         self.withheld_for: list[Withheld] = []
         self._fails = fails
+        self.writes = 0
 
     def get_protocol(self) -> "Socket":
         """Itself."""
@@ -36,12 +37,14 @@ class Socket:
     def writelines(self, parts: Sequence[bytes | memoryview]) -> None:
         """Keep each part."""
         self.log.extend(map(bytes, parts))
+        self.writes += 1
 
     def write(self, data: bytes) -> None:
         """Keep the bytes, or raise."""
         if self._fails:
             raise RuntimeError("the handler is closed")
         self.log.append(data)
+        self.writes += 1
 
 
 def write(outbox: Outbox, socket: Socket, *parts: bytes) -> None:
@@ -94,6 +97,22 @@ async def test_it_knows_whose_bytes_have_not_left() -> None:
     assert not outbox.holds(cast("asyncio.WriteTransport", one))
 
 
+@pytest.mark.parametrize("turns", [0, 1], ids=["with others", "alone"])
+async def test_parts_of_a_write_leave_together(turns: int) -> None:
+    """In their place among what others write, be it at the end of the turn or at once."""
+    outbox, diary = Outbox(), list[bytes]()
+    one, other = Socket(diary), Socket(diary)
+    write(outbox, one, b"1")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    outbox.write(cast("asyncio.WriteTransport", other), (b"2", memoryview(b"3"), b"4"))
+    write(outbox, one, b"5")
+    assert diary == [b"1", b"2", b"3", b"4", b"5"] * turns
+    await asyncio.sleep(0)
+    assert diary == [b"1", b"2", b"3", b"4", b"5"]
+    assert (one.writes, other.writes) == (2, 1)
+
+
 @pytest.mark.parametrize("error", [None, FULL])
 async def test_what_is_too_much_to_be_copied_leaves_at_once_behind_the_rest(error: Withheld | None) -> None:
     """And what has to be durable before is asked for, whoever waits or not."""
@@ -105,7 +124,7 @@ async def test_what_is_too_much_to_be_copied_leaves_at_once_behind_the_rest(erro
 
     outbox, one, large = Outbox(ask), Socket(diary), Socket(diary)
     write(outbox, one, b"1")
-    outbox.write_parts(cast("asyncio.WriteTransport", large), (b"2", memoryview(b"3")))
+    outbox.write_now(cast("asyncio.WriteTransport", large), (b"2", memoryview(b"3")))
     assert diary == ([b"asked", b"1", b"asked", b"2", b"3"] if error is None else [b"asked", b"asked"])
     assert large.withheld_for == ([] if error is None else [FULL])
 
