@@ -51,23 +51,9 @@ class OpenAiStream:
     """A StreamReader for one answer. See providers.wire.StreamReader for its attributes."""
 
     __slots__ = (
-        "_answers",
-        "_delivered",
-        "_ended",
-        "_has_finished",
-        "_lessons",
-        "_parser",
-        "_plain",
-        "_prompt_filter",
-        "_template",
-        "_tier",
-        "events",
-        "failure",
-        "finished",
-        "held",
-        "usage",
-        "usage_chunk",
-    )
+        "_answers", "_delivered", "_ended", "_has_finished", "_lessons", "_parser", "_plain", "_prompt_filter",
+        "_template", "_tier", "events", "failure", "finished", "held", "usage", "usage_chunk",
+    )  # fmt: skip
 
     def __init__(self, answers: int = 1) -> None:
         # How many choices were asked for, and the indexes of those that have finished: so many at most.
@@ -135,6 +121,8 @@ class OpenAiStream:
         self._delivered.say(text)
         self.events += last - 1
         self._template = template
+        # The stream has begun, so a byte order mark is none any more.
+        self._parser.skip()
         rest = self._feed_any(b"".join(pieces[last:]))
         return run + rest if rest else run
 
@@ -246,7 +234,12 @@ class OpenAiStream:
         except InvalidAnswer as too_long:
             self.failure = too_long
             return b""
-        return self._take_blocks(blocks)
+        tier = self._tier
+        told = self._take_blocks(blocks)
+        if self._tier != tier:
+            # A form has the tier that it was learnt with.
+            self._template = None
+        return told
 
     def _take_blocks(self, blocks: Iterable[bytes]) -> bytes:
         """Read events one by one; return what may go out."""

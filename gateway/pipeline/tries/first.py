@@ -9,7 +9,7 @@ client that leaves and the end of the process are the path's: it meets them as i
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
@@ -27,6 +27,9 @@ from providers.errors import Unreachable
 from providers.wire import WireRequest
 
 log = logging.getLogger("gateway.pipeline.tries.first")
+
+# What came of a try: an answer, or why there is none; None: it has to be sent again.
+Result = Posted | BaseException | None
 
 
 class Runner(Protocol):
@@ -80,7 +83,7 @@ class _FirstTry:
 
     def go(self) -> bool:
         """Go out; False: the path has to be run, and takes over what was begun."""
-        answer: Awaitable[Posted] | None = None
+        mistake: Exception | None = None
         self._runner.running.add(self)
         try:
             posted = self._path.targets[0].backend.post(self._journey.inbound.call, self._request, self)
@@ -88,9 +91,9 @@ class _FirstTry:
                 self._posted = posted
                 return True
         except Exception as error:
-            # A mistake of ours: who knows whether the request left?
-            answer = _failed(error)
-        self._hand_over(answer)
+            # Of ours: who knows whether the request left?
+            mistake = error
+        self._hand_over(mistake)
         return False
 
     def done(self) -> bool:
@@ -105,7 +108,7 @@ class _FirstTry:
     def fail(self, error: BaseException) -> None:
         """There will be no answer."""
         is_unread = isinstance(error, Unreachable) and error.is_unread
-        self._run_path(None if is_unread else _failed(error))
+        self._run_path(None if is_unread else error)
 
     def cancel(self) -> None:
         """The process ends, or nobody waits for a stream: the path settles what may have been made."""
@@ -118,7 +121,7 @@ class _FirstTry:
     def _stop(self) -> None:
         journey = self._journey
         journey.waited_ns = journey.services.ticks_ns() - self._started_ns
-        self._run_path(_failed(asyncio.CancelledError()))
+        self._run_path(asyncio.CancelledError())
 
     def _read(self) -> bool:
         """End the call by the answer; False: the path has to. Raises ProviderError where it is none."""
@@ -130,38 +133,55 @@ class _FirstTry:
         return usage is not None and self._end(upstream, usage)
 
     def _end(self, upstream: Upstream, usage: Usage) -> bool:
-        journey, found = self._journey, self._found
+        journey, flight = self._journey, self._found.flight
         send.note_answer(journey, upstream, self._started_ns)
-        if found.flight is not None:
-            found.flight.lines = upstream.target.lines
-        self._is_left = True
-        self._runner.running.discard(self)
-        together.end(journey, upstream, usage, found)
+        if flight is not None:
+            # Before the first piece: those who follow begin with them.
+            flight.lines = upstream.target.lines
+            if isinstance(upstream.relay, Arrived):
+                flight.take(upstream.relay.events)
+        together.end(journey, upstream, usage, self._found)
+        self._leave()
         return True
 
     def _take(self, step: Callable[[], bool]) -> None:
         """Go on to the end of the call; where a step does not lead there, or fails, by the path."""
         try:
-            answer = None if step() else _brought(self._posted)
+            if step():
+                return
         except Exception as error:
             if self._journey.is_ended:
                 log.exception("request %s failed behind its end", self._journey.inbound.request_id)
-                return
-            answer = _failed(error)
-        if answer is not None:
-            self._run_path(answer)
+                self._leave()
+            else:
+                self._run_path(error)
+        else:
+            self._run_path(self._posted)
 
-    def _run_path(self, answer: Awaitable[Posted] | None) -> None:
+    def _run_path(self, result: Result) -> None:
         """Have the path take this try over."""
-        self._hand_over(answer)
+        loop = self._journey.services.loop
+        if asyncio.current_task(loop) is not None:
+            # The path would begin later, and could be cancelled before that. Until then it is this try that can be.
+            loop.call_soon(self._run_later, result)
+            return
+        self._hand_over(result)
         self._runner.drive(run.go_on(self._journey, self._path, self._found))
 
-    def _hand_over(self, answer: Awaitable[Posted] | None) -> None:
-        self._is_left = True
-        self._runner.running.discard(self)
+    def _run_later(self, result: Result) -> None:
+        if not self._is_left:
+            self._run_path(result)
+
+    def _hand_over(self, result: Result) -> None:
+        self._leave()
         # It is the path that counts it.
         self._journey.attempts = 0
+        answer = None if result is None else _tell(result)
         self._journey.begun = Begun(self._request, self._started_ns, answer)
+
+    def _leave(self) -> None:
+        self._is_left = True
+        self._runner.running.discard(self)
 
 
 class _FirstStream(_FirstTry):
@@ -209,15 +229,11 @@ class _FirstStream(_FirstTry):
             raise arrived
         if arrived is None:
             return False
-        if self._found.flight is not None:
-            self._found.flight.take(arrived.events)
         upstream = send.read_arrived(self._journey, self._path.targets[0], self._request, self._posted, arrived)
         return self._end(upstream, arrived.usage)
 
 
-async def _brought(answer: Posted) -> Posted:
-    return answer
-
-
-async def _failed(error: BaseException) -> Posted:
-    raise error
+async def _tell(result: Posted | BaseException) -> Posted:
+    if isinstance(result, BaseException):
+        raise result
+    return result

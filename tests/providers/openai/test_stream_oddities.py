@@ -42,6 +42,13 @@ KNOWN = {
     "a text that looks like text and padding": [said(b"a", chunk=PAD) + b'data: {"choices":[{"text":"a","b"}\n\n'],
     "no padding, then padding twice": [said(b"a", PAD) + said(b"b") + said(b"c", PAD + b',"obfuscation":"q"')],
     "a byte order mark in a later piece": [A, MARK + A],
+    "a byte order mark behind a run": [A, A, A, MARK + A],
+    "a tier that changes in a cut event": [
+        said(b"a", chunk=b',"service_tier":"flex"') * 3,
+        said(b"b", chunk=b',"service_tier":"priority"')[:-2],
+        b"\n\n" + said(b"a", chunk=b',"service_tier":"flex"'),
+        USAGE,
+    ],
     "a byte order mark in a cut event": [A + MARK + A[:5], A[5:]],
     "an event longer than the bound": [said(b"y" * 4_300_000)],
     "a half event longer than the bound": [A + said(b"y" * 4_300_000)[:-4]],

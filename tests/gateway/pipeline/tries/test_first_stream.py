@@ -197,6 +197,7 @@ async def test_who_asks_the_same_is_given_the_stream() -> None:
     clients += asked(calls)
     await calls.end()
     assert [client.headers["x-watchllm-cache"] for client in clients] == ["miss"] + ["hit-exact"] * 3
+    assert [client.headers["x-watchllm-provider"] for client in clients] == ["openai"] * 4
     for client in clients:
         said = [json.loads(each)["choices"][0]["delta"].get("content", "") for each in client.events[:-1]]
         assert ("".join(said), client.events[-1]) == ("Hello!", "[DONE]")
@@ -219,6 +220,24 @@ async def test_a_call_that_the_end_of_the_process_cuts_is_told_so(has_arrived: b
     backend.posted[0].arrive()
     assert (client.status, client.answers, client.json["error"]["code"]) == (503, 1, "maintenance")
     assert [(row.status, row.attempts) for row in rows_of(calls.services)] == [("incomplete", 1)] * 2
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+async def test_a_path_that_cannot_begin_at_once_begins_all_the_same(is_cut: bool) -> None:
+    """What was put off is done inside another's path, and the process ends in the same turn."""
+    backend = PostingBackend(*[here((*STREAM[:3], DONE)) for _ in range(2)], is_prompt=False)
+    calls = Calls(backend, tokenizers=cast("Any", FakeTokenizers()))
+    clients = asked(calls, 2)
+    await turn()
+    for posted in backend.posted:
+        posted.arrive()
+    calls.services.recorder.turn.finish()
+    for running in tuple(calls.runner.running) if is_cut else ():
+        running.cancel()
+    await calls.end()
+    status, kind = (503, "incomplete") if is_cut else (200, "complete")
+    assert [(client.status, client.answers) for client in clients] == [(status, 1)] * 2
+    assert [row.status for row in rows_of(calls.services)] == [kind] * 2
 
 
 @pytest.mark.parametrize(
