@@ -47,6 +47,11 @@ END = PREFIX + DONE + SEPARATOR
 FEW = 4
 
 
+def is_event(piece: bytes) -> bool:
+    """Whether a piece is one event of data and nothing else."""
+    return piece.startswith(PREFIX) and piece.find(SEPARATOR) == len(piece) - len(SEPARATOR) and piece.find(b"\r") < 0
+
+
 class OpenAiStream:
     """A StreamReader for one answer. See providers.wire.StreamReader for its attributes."""
 
@@ -102,9 +107,7 @@ class OpenAiStream:
         So what its chunks say is not looked for, only checked.
         """
         first, second = pieces[:2] if len(pieces) >= FEW else (b"", b"")
-        is_event = first.startswith(PREFIX) and first.find(SEPARATOR) == len(first) - len(SEPARATOR)
-        is_plain = is_event and first.find(b"\r") < 0 and second.find(b"\r") < 0
-        template = ChunkTemplate.learn(second) if is_plain else None
+        template = ChunkTemplate.learn(second) if is_event(first) and second.find(b"\r") < 0 else None
         if template is None:
             return self.feed(b"".join(pieces))
         last = len(pieces)

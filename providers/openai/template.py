@@ -92,27 +92,28 @@ class ChunkTemplate:
             # The role or the end, of which the patterns would look at every byte.
             return None
         text = SAID.search(event)
+        if text is None:
+            return None
+        begin, end = text.span(1)
         if (
-            text is None
-            or (behind < len(piece) and not piece.startswith(event[: text.start(1)], behind))
             # Nothing is said in the chunk that only names the role: none like it will follow.
-            or not text[1]
-            or SAID.search(event, text.end()) is not None
+            begin == end
+            or (behind < len(piece) and not piece.startswith(event[:begin], behind))
             or not (event.startswith(OPENING) and event.endswith(CLOSING))
             or event.find(b"\n") != len(event) - len(SEPARATOR)
             or event.find(b'"delta":null') >= 0
             or event.find(MARK) >= 0
         ):
             return None
-        middle, end = b"", text.end(1)
-        padding = PADDING.search(event, end) if event.find(b'"obfuscation"') >= 0 else None
+        first, last, middle = event[:begin], event[end:], b""
+        padding = PADDING.search(event, end) if last.find(b'"obfuscation"') >= 0 else None
         if padding is not None:
-            middle, end = event[end : padding.start(1)], padding.end(1)
+            middle, last = event[end : padding.start(1)], event[padding.end(1) :]
         try:
-            said = STRING.decode(b'"%b"' % text[1])
+            said = STRING.decode(b'"%b"' % event[begin:end])
         except BROKEN_JSON:
             return None
-        template = cls(event[: text.start(1)], middle, event[end:], said)
+        template = cls(first, middle, last, said)
         return template if template._says_mark() else None
 
     def read_one(self, piece: bytes) -> str | None:
