@@ -202,6 +202,13 @@ class Flight:
             self._flights.remove(self._key, self)
             on_gone()
 
+    def show(self, lines: bytes, events: bytes | None = None) -> None:
+        """It is known who answers; and, of a stream that is here to its end, all but that end."""
+        # Before the first piece: those who follow begin with them.
+        self.lines = lines
+        if events is not None:
+            self.take(events)
+
     def take(self, piece: bytes) -> None:
         """The next piece of a stream."""
         if not self.is_shared:

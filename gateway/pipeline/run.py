@@ -158,7 +158,7 @@ async def _call(journey: Journey, path: Route, found: lookup.Found) -> None:
         journey.short = Shortened(path.targets[0], found.batch.shorten(journey.inbound.call), found.batch)
     upstream = await send.send(journey, path)
     if found.flight is not None:
-        found.flight.lines = upstream.target.lines
+        journey.show(found.flight)
     if upstream.answer is None:
         usage = await _flow(journey, upstream, found)
     else:
@@ -183,8 +183,6 @@ async def _flow(journey: Journey, upstream: Upstream, found: lookup.Found) -> Us
     if not isinstance(upstream.relay, Arrived):
         await reply.flow(journey, upstream, found.lines)
         return None
-    if found.flight is not None:
-        found.flight.take(upstream.relay.events)
     return upstream.relay.usage
 
 

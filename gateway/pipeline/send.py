@@ -25,6 +25,7 @@ from gateway.ledger.row import Try, add_try
 from gateway.pipeline import budget, meter
 from gateway.pipeline.flow import Doubtful, Route, Target
 from gateway.pipeline.tries.journey import Journey, SendFailed, Shortened, TargetSpared, Upstream
+from providers.chat import Answer
 from providers.errors import InvalidAnswer, ProviderError, Refused, Unsupported
 from providers.openai.misframed import WholeReader
 from providers.wire import Call, WireRequest
@@ -96,15 +97,8 @@ def set_out(journey: Journey, target: Target) -> WireRequest:
 
 def read_whole(journey: Journey, target: Target, request: WireRequest, reply: WholeReply) -> Upstream:
     """Read the whole answer of a try; raises ProviderError where it is none."""
-    return Upstream(
-        target=target,
-        gist=reply.gist(target.read_gist),
-        answer=read_answer(target.backend.dialect, journey.sent.call, reply, reply.body),
-        attempts=journey.attempts,
-        dropped=request.dropped,
-        first_byte_ns=journey.services.ticks_ns(),
-        waited_ns=0,
-    )
+    answer = read_answer(target.backend.dialect, journey.sent.call, reply, reply.body)
+    return _make_upstream(journey, target, request, reply, answer)
 
 
 def find_guard(journey: Journey, target: Target) -> Guard | None:
@@ -121,12 +115,13 @@ def read_arrived(
 
 
 def _make_upstream(
-    journey: Journey, target: Target, request: WireRequest, exchange: Exchange, relay: Relay | Arrived
+    journey: Journey, target: Target, request: WireRequest, head: WholeReply | Exchange, came: Answer | Relay | Arrived
 ) -> Upstream:
     return Upstream(
         target=target,
-        gist=exchange.gist(target.read_gist),
-        relay=relay,
+        gist=head.gist(target.read_gist),
+        answer=came if isinstance(came, Answer) else None,
+        relay=None if isinstance(came, Answer) else came,
         attempts=journey.attempts,
         dropped=request.dropped,
         first_byte_ns=journey.services.ticks_ns(),

@@ -85,10 +85,7 @@ class DirectClient:
         size = sum(map(len, body))
         close = b"" if self.keeps_alive else CLOSE
         begin = b"%b%bcontent-length: %d\r\n%b\r\n" % (status_line(status), head, size, close)
-        if size <= JOINED_BYTES:
-            self._put(b"".join((begin, *body)))
-        else:
-            self._put_parts((begin, *body), size)
+        self._put_parts((begin, *body), size)
         self._complete()
 
     def start(self, head: bytes) -> None:
@@ -119,10 +116,7 @@ class DirectClient:
         head, self._head = self._head or b"", None
         size = sum(map(len, data))
         parts = (b"%b%x\r\n" % (head, size), *data, LAST_CHUNK) if self._is_chunked else (head, *data)
-        if size <= JOINED_BYTES:
-            self._put(b"".join(parts))
-        else:
-            self._put_parts(parts, size)
+        self._put_parts(parts, size)
         self._complete()
 
     def watch(self, on_gone: Callable[[], None], on_pressure: Callable[[bool], None]) -> None:
@@ -145,7 +139,9 @@ class DirectClient:
             self._on_pressure(is_slow)
 
     def _put_parts(self, parts: Parts, size: int) -> None:
-        if size <= QUEUED_BYTES:
+        if size <= JOINED_BYTES:
+            self._put(b"".join(parts))
+        elif size <= QUEUED_BYTES:
             self._put(parts)
         else:
             self._outbox.write_now(self._transport, parts)

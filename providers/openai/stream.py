@@ -96,9 +96,8 @@ class OpenAiStream:
             self._lessons = 0
             return piece
         out = self._feed_any(piece)
-        is_usual = self.held is None and self.failure is None and not self.finished and not self._prompt_filter
-        is_usual = is_usual and not self._parser.pending and self._lessons < MAX_LESSONS
-        self._plain = self._template if is_usual else None
+        is_plain = self._goes_on() and not self._parser.pending and self._lessons < MAX_LESSONS
+        self._plain = self._template if is_plain else None
         return out
 
     def feed_all(self, pieces: Sequence[bytes]) -> bytes:
@@ -118,8 +117,7 @@ class OpenAiStream:
         if text is None or len(run) > MAX_EVENT_BYTES:
             return self.feed(b"".join(pieces))
         told = self._take_whole(first)
-        is_usual = self.held is None and self.failure is None and not self.finished and not self._prompt_filter
-        if told != first or not is_usual or template.tier not in (None, self._tier):
+        if told != first or not self._goes_on() or template.tier not in (None, self._tier):
             return told + self.feed(b"".join(pieces[1:]))
         self._delivered.say(text)
         self.events += last - 1
@@ -128,6 +126,10 @@ class OpenAiStream:
         self._parser.skip()
         rest = self._feed_any(b"".join(pieces[last:]))
         return run + rest if rest else run
+
+    def _goes_on(self) -> bool:
+        """Whether a chunk that only says something leaves as it came."""
+        return self.held is None and self.failure is None and not self.finished and not self._prompt_filter
 
     def _feed_any(self, piece: bytes) -> bytes:
         if self.failure is not None or self.finished:

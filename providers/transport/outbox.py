@@ -58,12 +58,10 @@ class Outbox:
             if self.at_once:
                 self.at_once -= 1
                 error = None if self._before is None else self._before()
-                if error is not None:
-                    _withhold(transport, error)
-                elif isinstance(data, bytes):
-                    transport.write(data)
+                if error is None:
+                    _write(transport, data)
                 else:
-                    transport.writelines(data)
+                    _withhold(transport, error)
                 return
             asyncio.get_running_loop().call_soon(self.end_turn)
         waiting.append((transport, data))
@@ -73,7 +71,7 @@ class Outbox:
         self.flush()
         error = None if self._before is None else self._before()
         if error is None:
-            transport.writelines(parts)
+            _write(transport, parts)
         else:
             _withhold(transport, error)
 
@@ -101,13 +99,17 @@ class Outbox:
                 _withhold(transport, error)
                 continue
             try:
-                if isinstance(data, bytes):
-                    transport.write(data)
-                else:
-                    transport.writelines(data)
+                _write(transport, data)
             except Exception:
                 # The others' bytes are to leave all the same.
                 log.exception("bytes could not be written")
+
+
+def _write(transport: asyncio.WriteTransport, data: Data) -> None:
+    if isinstance(data, bytes):
+        transport.write(data)
+    else:
+        transport.writelines(data)
 
 
 def _withhold(transport: asyncio.WriteTransport, error: Withheld) -> None:

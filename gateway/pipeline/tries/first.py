@@ -136,10 +136,7 @@ class _FirstTry:
         journey, flight = self._journey, self._found.flight
         send.note_answer(journey, upstream, self._started_ns)
         if flight is not None:
-            # Before the first piece: those who follow begin with them.
-            flight.lines = upstream.target.lines
-            if isinstance(upstream.relay, Arrived):
-                flight.take(upstream.relay.events)
+            journey.show(flight)
         together.end(journey, upstream, usage, self._found)
         self._leave()
         return True

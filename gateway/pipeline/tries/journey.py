@@ -119,6 +119,13 @@ class Journey:
         if self.client is self.asker:
             self.client = SharedClient(self.client, flight)
 
+    def show(self, flight: Flight) -> None:
+        """Tell those who follow who answers, and what of the answer is here."""
+        upstream = self.upstream
+        assert upstream is not None, "asked for answered calls only"  # noqa: S101 - for the type checkers
+        relay = upstream.relay
+        flight.show(upstream.target.lines, relay.events if isinstance(relay, Arrived) else None)
+
     def check(self) -> None:
         """Raise what the call was refused for, once."""
         refusal, self.refusal = self.refusal, None

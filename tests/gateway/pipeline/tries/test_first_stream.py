@@ -28,9 +28,8 @@ from gateway.pipeline import meter, send
 from gateway.pipeline.ends import together
 from providers.errors import TimedOut, Truncated, Unreachable
 from tests.gateway.pipeline.test_run_arrived import STREAMS, here
-from tests.gateway.pipeline.tries.test_first import SETTINGS, Calls, no_path, unread
+from tests.gateway.pipeline.tries.test_first import SETTINGS, Calls, unread
 
-__all__ = ("no_path",)
 JSON = b'{"error":{"message":"slow","code":"rate_limit"}}'
 
 
@@ -110,9 +109,10 @@ ANSWERS: dict[str, tuple[Any, ...]] = {
 }
 
 
-# Of those that were not read the order in which they are sent again is no matter.
+# Of those that were not read the order in which they are sent again is no matter. Two calls: the tries of a third would
+# open the breaker, and which of them meets it open is left to the waits between them.
 @pytest.mark.parametrize(
-    ("name", "count"), [(name, count) for name in ANSWERS for count in (1, 3) if count == 1 or "unread" not in name]
+    ("name", "count"), [(name, count) for name in ANSWERS for count in (1, 2) if count == 1 or "unread" not in name]
 )
 async def test_whatever_comes_is_what_it_is_on_the_path(name: str, count: int) -> None:
     """Status, bytes, headers, rows, tries, times and what the breaker thinks are those of calls whose paths waited."""
